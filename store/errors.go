@@ -1,0 +1,158 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+)
+
+// Sentinels, for errors.Is. Where there is more to know, the error is also one of the types below, for errors.As.
+var (
+	// ErrInvalid is returned when an argument breaks a stated limit, before anything is sent. See [InvalidError].
+	ErrInvalid = errors.New("invalid argument")
+	// ErrReservedStream is returned for a write to a stream whose name starts with "$". It is an [ErrInvalid] too.
+	ErrReservedStream = errors.New("stream names starting with $ are reserved")
+	// ErrWrongExpectedVersion is returned when the expected version did not hold. See [WrongExpectedVersionError].
+	ErrWrongExpectedVersion = errors.New("wrong expected version")
+	// ErrStreamExists is returned, with ErrWrongExpectedVersion, when [NoStream] was expected of a stream that has events.
+	ErrStreamExists = errors.New("stream exists")
+	// ErrStreamNotFound is returned when the stream does not exist; with ErrWrongExpectedVersion when [StreamExists] was expected.
+	ErrStreamNotFound = errors.New("stream not found")
+	// ErrStreamDeleted is returned for a read of, or a write to, a soft-deleted stream.
+	ErrStreamDeleted = errors.New("stream is deleted")
+	// ErrDuplicateEvent is returned when an event id is already in the store (or an event already in the stream it is
+	// linked to). See [DuplicateEventError].
+	ErrDuplicateEvent = errors.New("duplicate event")
+	// ErrEventNotFound is returned when no event has the given id. See [EventNotFoundError].
+	ErrEventNotFound = errors.New("event not found")
+	// ErrHardDeleteDisabled is returned for a hard delete that would have gone ahead, had [Options].HardDelete been set.
+	ErrHardDeleteDisabled = errors.New("hard delete is not enabled in the store's options")
+	// ErrNoTransactions is returned from every call on a Store that WithTx made over a backend without transactions.
+	ErrNoTransactions = errors.New("this backend has no transactions")
+	// ErrRetryTx is returned when the database gave up this transaction for the sake of another (a serialization
+	// failure at REPEATABLE READ and above, or a deadlock): roll back and run the transaction again.
+	ErrRetryTx = errors.New("transaction must be rolled back and run again")
+	// ErrSchema is returned when the database lacks the tables this version needs. See [SchemaError].
+	ErrSchema = errors.New("database schema does not fit")
+	// ErrPositionLost is returned when a reader says that it has already read something the store does not have: events
+	// were lost behind its back, as in a failover to a standby that lagged. See [PositionLostError].
+	ErrPositionLost = errors.New("position lost")
+	// ErrClosed is returned from every call on a closed Store.
+	ErrClosed = errors.New("store is closed")
+	// ErrUnknownType is returned by Decode when the serializer does not know the event's type.
+	ErrUnknownType = errors.New("unknown event type")
+	// ErrDecode is returned when stored bytes do not decode. See [DecodeError].
+	ErrDecode = errors.New("event does not decode")
+)
+
+// WrongExpectedVersionError says what was believed and what was true. It is [ErrWrongExpectedVersion], and also
+// [ErrStreamExists] if NoStream was expected, or [ErrStreamNotFound] if StreamExists was.
+type WrongExpectedVersionError struct {
+	Stream   string
+	Expected Expected
+	Actual   int64 // the stream's version; 0 if it is absent or empty
+}
+
+func (e *WrongExpectedVersionError) Error() string {
+	return fmt.Sprintf("store: %q: want %s, stream is at version %d", e.Stream, e.Expected, e.Actual)
+}
+
+// Is matches the sentinels named in the type's comment.
+func (e *WrongExpectedVersionError) Is(target error) bool {
+	return target == ErrWrongExpectedVersion ||
+		target == ErrStreamExists && e.Expected == NoStream ||
+		target == ErrStreamNotFound && e.Expected == StreamExists
+}
+
+// StreamError is [ErrStreamNotFound] or [ErrStreamDeleted] with the stream's name.
+type StreamError struct {
+	Stream string
+	Err    error
+}
+
+func (e *StreamError) Error() string { return fmt.Sprintf("store: %q: %v", e.Stream, e.Err) }
+func (e *StreamError) Unwrap() error { return e.Err }
+
+// DuplicateEventError is [ErrDuplicateEvent] with the id that was there already.
+type DuplicateEventError struct {
+	Stream string // the stream being written
+	ID     uuid.UUID
+}
+
+func (e *DuplicateEventError) Error() string {
+	return fmt.Sprintf("store: %q: event %s is already there", e.Stream, e.ID)
+}
+
+// Is matches [ErrDuplicateEvent].
+func (e *DuplicateEventError) Is(target error) bool { return target == ErrDuplicateEvent }
+
+// EventNotFoundError is [ErrEventNotFound] with the first id that was not found.
+type EventNotFoundError struct{ ID uuid.UUID }
+
+func (e *EventNotFoundError) Error() string { return fmt.Sprintf("store: event %s not found", e.ID) }
+
+// Is matches [ErrEventNotFound].
+func (e *EventNotFoundError) Is(target error) bool { return target == ErrEventNotFound }
+
+// InvalidError is [ErrInvalid] with the field that broke a limit and the limit.
+type InvalidError struct {
+	Field  string // as in "stream", "events[3].type", "limit"
+	Reason string
+	Err    error // a more particular sentinel, or nil
+}
+
+func (e *InvalidError) Error() string { return fmt.Sprintf("store: %s: %s", e.Field, e.Reason) }
+func (e *InvalidError) Unwrap() error { return e.Err }
+
+// Is matches [ErrInvalid].
+func (e *InvalidError) Is(target error) bool { return target == ErrInvalid }
+
+// SchemaError is [ErrSchema] with what is there, what is needed, and what to run.
+type SchemaError struct {
+	Have, Want int    // migration versions; Have is 0 if there is none
+	Advice     string // what to run
+}
+
+func (e *SchemaError) Error() string {
+	if e.Have == 0 {
+		return "store: the store's tables are missing: " + e.Advice
+	}
+	return fmt.Sprintf("store: the store's tables are at version %d, this program needs %d: %s", e.Have, e.Want, e.Advice)
+}
+
+// Is matches [ErrSchema].
+func (e *SchemaError) Is(target error) bool { return target == ErrSchema }
+
+// PositionLostError is [ErrPositionLost]: the reader had read up to After, but the store ends at Head.
+type PositionLostError struct {
+	Stream      string // a stream's name, or All
+	After, Head int64
+}
+
+func (e *PositionLostError) Error() string {
+	return fmt.Sprintf("store: %q: the reader has seen %d, but the store ends at %d: events were lost, as in a failover to a standby that lagged; compare the reader's data with the store before resetting it",
+		e.Stream, e.After, e.Head)
+}
+
+// Is matches [ErrPositionLost].
+func (e *PositionLostError) Is(target error) bool { return target == ErrPositionLost }
+
+// DecodeError says which event did not decode. It is [ErrDecode] and wraps the serializer's error, which is
+// [ErrUnknownType] where the type is not registered.
+type DecodeError struct {
+	ID      uuid.UUID
+	Stream  string
+	Version int64
+	Type    string
+	Field   string // "data" or "metadata"
+	Err     error
+}
+
+func (e *DecodeError) Error() string {
+	return fmt.Sprintf("store: decode %s of event %s (%q in %q, version %d): %v", e.Field, e.ID, e.Type, e.Stream, e.Version, e.Err)
+}
+func (e *DecodeError) Unwrap() error { return e.Err }
+
+// Is matches [ErrDecode].
+func (e *DecodeError) Is(target error) bool { return target == ErrDecode }

@@ -1,0 +1,193 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Storage is what a backend implements. [Store] validates arguments, fills in defaults, encodes and pages, so that a
+// backend does none of it; each field below says what it may rely on.
+//
+// All methods may be called concurrently, must return an error that satisfies errors.Is(err, ctx.Err()) when ctx is
+// done, and must not keep a slice they were given. Each write is atomic and judges the expected version under the
+// stream's lock, in the same statement or transaction as the write (see [Expected.Judge]). Package conformance has a
+// case for every duty.
+type Storage interface {
+	// Append adds the events at the end of the stream, creating it if need be.
+	Append(ctx context.Context, r AppendRequest) (AppendResult, error)
+	// Link adds the events with the given ids, in that order, at the end of the stream.
+	Link(ctx context.Context, r LinkRequest) (AppendResult, error)
+	// Delete removes a stream.
+	Delete(ctx context.Context, r DeleteRequest) error
+
+	// ReadStream returns one page of a stream. Fewer than r.Limit events means that the stream ends there.
+	// It returns ErrStreamNotFound or ErrStreamDeleted; an empty stream is an empty page.
+	ReadStream(ctx context.Context, r ReadRequest) ([]Recorded, error)
+	// ReadAll returns one page of all events in their global order; r.Stream is not set. Fewer than r.Limit events
+	// means the end. Outside a transaction it returns every event that was committed before the call.
+	ReadAll(ctx context.Context, r ReadRequest) ([]Recorded, error)
+	// ReadEvent returns the event with the given id, its Number set to its Version, or ErrEventNotFound.
+	ReadEvent(ctx context.Context, id uuid.UUID) (Recorded, error)
+
+	// Head returns the position of the last event of the global order, 0 if there never was one. Outside a transaction
+	// it covers every event that was committed before the call.
+	Head(ctx context.Context) (int64, error)
+	// StreamInfo returns what is known of a stream, soft-deleted ones included, or ErrStreamNotFound.
+	StreamInfo(ctx context.Context, stream string) (StreamInfo, error)
+	// ListStreams returns one page of streams, soft-deleted ones included.
+	ListStreams(ctx context.Context, r ListRequest) ([]StreamInfo, error)
+	// CountStreams counts the streams that ListStreams would list with the same filter.
+	CountStreams(ctx context.Context, f StreamFilter) (int64, error)
+}
+
+// Transactional is implemented by a [Storage] that keeps its events in a database/sql database.
+type Transactional interface {
+	// BeginTx begins a transaction on the backend's own database.
+	BeginTx(ctx context.Context, opts *sql.TxOptions) (*sql.Tx, error)
+	// WithTx returns a Storage whose statements all run in tx. It never ends tx, changes no session state, and opens
+	// no other connection.
+	WithTx(tx *sql.Tx) Storage
+}
+
+// NewEvent is an event on its way into a [Storage].
+type NewEvent struct {
+	ID            uuid.UUID // never zero
+	Type          string
+	CausationID   uuid.UUID // zero if none
+	CorrelationID uuid.UUID // zero if none
+	Data          []byte
+	Metadata      []byte    // nil if none
+	CreatedAt     time.Time // UTC, whole microseconds; zero: the database's clock
+}
+
+// AppendRequest asks for an append.
+//
+// When an id is already in the store: if the events are those of one earlier append, all of them, in the same order,
+// to the same stream, and at the versions this request could have given them, the request is a retry and the first
+// result is returned again. Otherwise the version is judged first, and what is left is a DuplicateEventError.
+type AppendRequest struct {
+	Stream   string
+	Expected Expected   // set
+	Events   []NewEvent // at least one, ids distinct
+	// FreshIDs says that all ids were drawn just now, so that none can be in the store.
+	FreshIDs bool
+}
+
+// MayBeRetry reports whether a first append under r.Expected could have given its first event the version first.
+func (r AppendRequest) MayBeRetry(first int64) bool {
+	v, ok := r.Expected.AsVersion()
+	return !ok || v+1 == first
+}
+
+// AppendResult says where an append or link put its events.
+type AppendResult struct {
+	Stream string
+	// First and Last are the versions of the first and the last event written; Last is the stream's new version.
+	First, Last int64
+	// Retried says that the events were already there: this was a retry of an append that had succeeded.
+	Retried bool
+}
+
+// LinkRequest asks for a link.
+type LinkRequest struct {
+	Stream   string
+	Expected Expected    // set
+	Events   []uuid.UUID // at least one, distinct
+}
+
+// DeleteKind is [SoftDelete] or [HardDelete].
+type DeleteKind int
+
+const (
+	// SoftDelete hides the stream: it can't be read or written any more; [All] and links still show its events.
+	SoftDelete DeleteKind = iota
+	// HardDelete removes the stream, its events everywhere, and its own links; what it linked to stays.
+	HardDelete
+)
+
+// DeleteRequest asks for a delete. See [Expected.JudgeDelete].
+type DeleteRequest struct {
+	Stream   string
+	Expected Expected // set
+	Kind     DeleteKind
+	// Disabled says that hard deletes are not enabled: a hard delete that would go ahead, or that would find no stream
+	// (unless StreamExists was expected), returns ErrHardDeleteDisabled instead.
+	Disabled bool
+}
+
+// Judge returns nil if the delete may go ahead, else the error it owes. For backends.
+func (r DeleteRequest) Judge(s State) error {
+	err := r.Expected.JudgeDelete(r.Stream, s, r.Kind)
+	_, notFound := err.(*StreamError)
+	if r.Disabled && r.Kind == HardDelete && (err == nil || notFound && r.Expected != StreamExists) {
+		return &StreamError{Stream: r.Stream, Err: ErrHardDeleteDisabled}
+	}
+	return err
+}
+
+// ReadRequest asks for one page.
+type ReadRequest struct {
+	Stream   string
+	From     int64 // first number wanted, inclusive; at least 1
+	Limit    int   // at least 1
+	Backward bool  // From downwards
+}
+
+// StreamStatus is the status of a stream.
+type StreamStatus string
+
+const (
+	// Active streams can be read and written.
+	Active StreamStatus = "active"
+	// Deleted streams are soft deleted.
+	Deleted StreamStatus = "deleted"
+)
+
+// StreamInfo is what is known of a stream.
+type StreamInfo struct {
+	Stream    string
+	ID        int64 // the backend's own number, another one when a stream is created again; 0 for All
+	Version   int64 // number of its last event, own or linked, deleted or not; for All, the head
+	CreatedAt time.Time
+	DeletedAt time.Time // zero unless soft deleted
+}
+
+// Status returns whether the stream is soft deleted.
+func (i StreamInfo) Status() StreamStatus {
+	if i.DeletedAt.IsZero() {
+		return Active
+	}
+	return Deleted
+}
+
+// StreamFilter chooses streams.
+type StreamFilter struct {
+	Search string       // part of the name, case-sensitive, taken literally; "" for all
+	Status StreamStatus // "" for all
+}
+
+// SortBy is a key that streams are listed by. Ties are broken by id.
+type SortBy string
+
+// Keys to list streams by. Names compare byte by byte; streams never deleted sort after all others by SortDeleted.
+const (
+	SortID      SortBy = "id"
+	SortName    SortBy = "name"
+	SortVersion SortBy = "version"
+	SortCreated SortBy = "created"
+	SortDeleted SortBy = "deleted"
+)
+
+// ListRequest asks for one page of streams.
+type ListRequest struct {
+	StreamFilter
+	SortBy     SortBy // set
+	Descending bool   // both the key and, for ties, the id
+	Limit      int    // at least 1
+	Offset     int    // at least 0; 0 if After is set
+	// After is the last stream of the page before; nil to start at the first. Only its key and ID are looked at.
+	After *StreamInfo
+}
