@@ -47,6 +47,8 @@ type Storage interface {
 type Transactional interface {
 	// BeginTx begins a transaction on the backend's own database.
 	BeginTx(ctx context.Context, opts *sql.TxOptions) (*sql.Tx, error)
+	// CommitTx commits a transaction begun by BeginTx. The error is ErrRetryTx where that is what to do.
+	CommitTx(ctx context.Context, tx *sql.Tx) error
 	// WithTx returns a Storage whose statements all run in tx. It never ends tx, changes no session state, and opens
 	// no other connection.
 	WithTx(tx *sql.Tx) Storage

@@ -1,0 +1,119 @@
+package memory
+
+import (
+	"bytes"
+	"context"
+
+	"github.com/google/uuid"
+
+	"github.com/eventstore-go/eventstore/store"
+)
+
+// Append implements [store.Storage].
+func (b *Backend) Append(ctx context.Context, r store.AppendRequest) (store.AppendResult, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return store.AppendResult{}, err
+	}
+	if first, ok := b.retry(r); ok {
+		return store.AppendResult{Stream: r.Stream, First: first, Last: first + int64(len(r.Events)) - 1, Retried: true}, nil
+	}
+	if err := r.Expected.Judge(r.Stream, b.state(r.Stream)); err != nil {
+		return store.AppendResult{}, err
+	}
+	for _, e := range r.Events {
+		if _, there := b.events[e.ID]; there {
+			return store.AppendResult{}, &store.DuplicateEventError{Stream: r.Stream, ID: e.ID}
+		}
+	}
+	return b.write(r), nil
+}
+
+// retry returns the version of the first event if r is a retry of an append that succeeded. The caller holds b.mu.
+func (b *Backend) retry(r store.AppendRequest) (first int64, ok bool) {
+	e, there := b.events[r.Events[0].ID]
+	if !there {
+		return 0, false
+	}
+	a := e.append
+	if a.stream != b.streams[r.Stream] || a.stream.info.Status() == store.Deleted ||
+		a.last-a.first+1 != int64(len(r.Events)) || !r.MayBeRetry(a.first) {
+		return 0, false
+	}
+	for i, n := range r.Events {
+		e, there := b.events[n.ID]
+		if !there || e.append != a || e.recorded.Version != a.first+int64(i) {
+			return 0, false
+		}
+	}
+	return a.first, true
+}
+
+// write stores the events of r, which was judged. The caller holds b.mu.
+func (b *Backend) write(r store.AppendRequest) store.AppendResult {
+	at := now()
+	created := at
+	if t := r.Events[0].CreatedAt; !t.IsZero() {
+		created = t
+	}
+	s := b.open(r.Stream, created)
+	a := &appended{stream: s, first: s.info.Version + 1, last: s.info.Version + int64(len(r.Events))}
+	for _, n := range r.Events {
+		e := &event{origin: s, append: a, recorded: store.Recorded{
+			Number: int64(len(b.all)) + 1, Stream: r.Stream, Version: s.info.Version + 1,
+			ID: n.ID, Type: n.Type, CausationID: n.CausationID, CorrelationID: n.CorrelationID,
+			Data: bytes.Clone(n.Data), Metadata: bytes.Clone(n.Metadata), CreatedAt: n.CreatedAt,
+		}}
+		if n.CreatedAt.IsZero() {
+			e.recorded.CreatedAt = at
+		}
+		s.add(e)
+		b.events[n.ID] = e
+		b.all = append(b.all, e)
+	}
+	return store.AppendResult{Stream: r.Stream, First: a.first, Last: a.last}
+}
+
+// Link implements [store.Storage].
+func (b *Backend) Link(ctx context.Context, r store.LinkRequest) (store.AppendResult, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return store.AppendResult{}, err
+	}
+	if err := r.Expected.Judge(r.Stream, b.state(r.Stream)); err != nil {
+		return store.AppendResult{}, err
+	}
+	events, err := b.linkable(b.streams[r.Stream], r.Stream, r.Events)
+	if err != nil {
+		return store.AppendResult{}, err
+	}
+	s := b.open(r.Stream, now())
+	first := s.info.Version + 1
+	for _, e := range events {
+		s.add(e)
+		e.linkedTo = append(e.linkedTo, s)
+	}
+	return store.AppendResult{Stream: r.Stream, First: first, Last: s.info.Version}, nil
+}
+
+// linkable returns the events with the given ids if none of them is in target yet. The caller holds b.mu.
+func (b *Backend) linkable(target *stream, name string, ids []uuid.UUID) ([]*event, error) {
+	events := make([]*event, len(ids))
+	for i, id := range ids {
+		e, ok := b.events[id]
+		if !ok {
+			return nil, &store.EventNotFoundError{ID: id}
+		}
+		events[i] = e
+	}
+	for _, e := range events {
+		for _, s := range append([]*stream{e.origin}, e.linkedTo...) {
+			if s == target {
+				return nil, &store.DuplicateEventError{Stream: name, ID: e.recorded.ID}
+			}
+		}
+	}
+	return events, nil
+}

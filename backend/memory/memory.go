@@ -1,0 +1,106 @@
+// Package memory keeps events in memory: for tests, and as the model that other backends are compared with. Everything
+// is gone when the process ends, and there are no transactions to join.
+package memory
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/eventstore-go/eventstore/store"
+)
+
+var _ store.Storage = (*Backend)(nil)
+
+// Backend is a [store.Storage] in memory. It is safe for concurrent use.
+type Backend struct {
+	mu sync.RWMutex
+
+	streams map[string]*stream
+	lastID  int64
+	events  map[uuid.UUID]*event
+	all     []*event // by position-1; nil where an event was hard deleted
+}
+
+type stream struct {
+	info    store.StreamInfo
+	entries []entry // by version, without gaps but for hard-deleted events of other streams
+}
+
+// entry is an event's place in a stream, its own or one that it is linked to.
+type entry struct {
+	version int64
+	event   *event
+}
+
+// event is stored once, whatever shows it.
+type event struct {
+	recorded store.Recorded // Number is the position
+	append   *appended
+	origin   *stream
+	linkedTo []*stream
+}
+
+// appended is one append, by which a retry is known.
+type appended struct {
+	stream      *stream
+	first, last int64
+}
+
+// New returns an empty backend.
+func New() *Backend {
+	return &Backend{streams: map[string]*stream{}, events: map[uuid.UUID]*event{}}
+}
+
+// state is what writes are judged against. The caller holds b.mu.
+func (b *Backend) state(name string) store.State {
+	s, ok := b.streams[name]
+	if !ok {
+		return store.State{}
+	}
+	return store.State{Exists: true, Version: s.info.Version, Deleted: s.info.Status() == store.Deleted}
+}
+
+// open returns the stream to be written to, a new one if need be. The caller holds b.mu.
+func (b *Backend) open(name string, createdAt time.Time) *stream {
+	s, ok := b.streams[name]
+	if !ok {
+		b.lastID++
+		s = &stream{info: store.StreamInfo{Stream: name, ID: b.lastID, CreatedAt: createdAt}}
+		b.streams[name] = s
+	}
+	return s
+}
+
+func (s *stream) add(e *event) {
+	s.info.Version++
+	s.entries = append(s.entries, entry{s.info.Version, e})
+}
+
+// now is the clock of this backend, as precise as a database's.
+func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
+
+// ReadEvent implements [store.Storage].
+func (b *Backend) ReadEvent(ctx context.Context, id uuid.UUID) (store.Recorded, error) {
+	if err := ctx.Err(); err != nil {
+		return store.Recorded{}, err
+	}
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	e, ok := b.events[id]
+	if !ok {
+		return store.Recorded{}, &store.EventNotFoundError{ID: id}
+	}
+	r := e.recorded
+	r.Number = r.Version
+	return r, nil
+}
+
+// Head implements [store.Storage].
+func (b *Backend) Head(ctx context.Context) (int64, error) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return int64(len(b.all)), ctx.Err()
+}

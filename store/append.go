@@ -1,0 +1,105 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Append adds events at the end of a stream, all or none, if the stream is as expected. The stream is created if it is
+// absent and expected may be. When Append returns without an error, the events are durable (on a Store made by WithTx:
+// once the transaction is committed).
+//
+// Errors: [ErrInvalid] (nothing was sent), [ErrWrongExpectedVersion], [ErrStreamDeleted], [ErrDuplicateEvent],
+// [ErrRetryTx], or the database's. Appending again with the same ids is a retry if it is the very same append: it
+// succeeds and returns the first result, with Retried set. So give ids when a retry may follow.
+//
+// If ctx ends while the append is under way, the error is ctx's and nothing is written, unless the commit was already
+// on its way: then the events may be there, and a retry with the same ids tells.
+func (s *Store) Append(ctx context.Context, stream string, expected Expected, events ...Event) (AppendResult, error) {
+	if err := s.usable(ctx); err != nil {
+		return AppendResult{}, err
+	}
+	r, err := s.appendRequest(stream, expected, events)
+	if err != nil {
+		return AppendResult{}, err
+	}
+	res, err := s.storage.Append(ctx, r)
+	if err != nil {
+		return AppendResult{}, err
+	}
+	s.committed()
+	return res, nil
+}
+
+func (s *Store) appendRequest(stream string, expected Expected, events []Event) (AppendRequest, error) {
+	r := AppendRequest{Stream: stream, Expected: expected, FreshIDs: true}
+	if err := checkWrite(stream, expected, len(events)); err != nil {
+		return r, err
+	}
+	r.Events = make([]NewEvent, len(events))
+	for i := range events {
+		if events[i].ID != uuid.Nil {
+			r.FreshIDs = false
+		}
+		if err := s.newEvent(&events[i], &r.Events[i]); err != nil {
+			return r, inEvent(err, i)
+		}
+	}
+	if r.FreshIDs {
+		return r, nil
+	}
+	seen := make(map[uuid.UUID]struct{}, len(r.Events))
+	for _, e := range r.Events {
+		if _, twice := seen[e.ID]; twice {
+			return r, &DuplicateEventError{Stream: stream, ID: e.ID}
+		}
+		seen[e.ID] = struct{}{}
+	}
+	return r, nil
+}
+
+// newEvent fills in n from e, with defaults, encoded and checked.
+func (s *Store) newEvent(e *Event, n *NewEvent) error {
+	*n = NewEvent{ID: e.ID, Type: e.Type, CausationID: e.CausationID, CorrelationID: e.CorrelationID}
+	if n.ID == uuid.Nil {
+		id, err := uuid.NewV7()
+		if err != nil {
+			return fmt.Errorf("store: draw an event id: %w", err)
+		}
+		n.ID = id
+	}
+	if namer, ok := s.codec.data.(TypeNamer); ok && n.Type == "" {
+		n.Type, _ = namer.TypeName(e.Data)
+	}
+	if err := checkType(n.Type); err != nil {
+		return err
+	}
+	var err error
+	if n.Data, err = s.codec.data.Encode(n.Type, e.Data); err != nil {
+		return &InvalidError{Field: "data", Reason: "can't be encoded: " + err.Error(), Err: err}
+	}
+	if n.Data == nil {
+		n.Data = []byte{}
+	}
+	if len(n.Data) > MaxData {
+		return &InvalidError{Field: "data", Reason: fmt.Sprintf("is %d bytes long when encoded, at most %d are allowed", len(n.Data), MaxData)}
+	}
+	if e.Metadata != nil {
+		if n.Metadata, err = s.codec.metadata.Encode(n.Type, e.Metadata); err != nil {
+			return &InvalidError{Field: "metadata", Reason: "can't be encoded: " + err.Error(), Err: err}
+		}
+		if len(n.Metadata) > MaxMetadata {
+			return &InvalidError{Field: "metadata", Reason: fmt.Sprintf("is %d bytes long when encoded, at most %d are allowed", len(n.Metadata), MaxMetadata)}
+		}
+	}
+	if !e.CreatedAt.IsZero() {
+		n.CreatedAt = e.CreatedAt.UTC().Truncate(time.Microsecond)
+		if y := n.CreatedAt.Year(); y < 1 || y > 9999 {
+			return &InvalidError{Field: "created_at", Reason: fmt.Sprintf("is in the year %d, from 1 to 9999 are allowed", y)}
+		}
+	}
+	return nil
+}

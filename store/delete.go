@@ -1,0 +1,33 @@
+package store
+
+import (
+	"context"
+	"fmt"
+)
+
+// Delete removes a stream if it is as expected.
+//
+// A [SoftDelete] hides it for good: reads and writes fail with [ErrStreamDeleted], while [All] and links still show
+// its events. A [HardDelete] removes the stream, its events in every stream and its own links; the numbers of its
+// events stay unused. The stream is then as if it had never been, and may be created again. It must be enabled in
+// [Options], else the error is [ErrHardDeleteDisabled]; it may follow a soft delete.
+//
+// Errors: [ErrInvalid], [ErrStreamNotFound], [ErrStreamDeleted], [ErrWrongExpectedVersion], [ErrRetryTx], or the
+// database's.
+func (s *Store) Delete(ctx context.Context, stream string, expected Expected, kind DeleteKind) error {
+	if err := s.usable(ctx); err != nil {
+		return err
+	}
+	if err := checkTarget(stream, expected); err != nil {
+		return err
+	}
+	if kind != SoftDelete && kind != HardDelete {
+		return &InvalidError{Field: "kind", Reason: fmt.Sprintf("%d is neither SoftDelete nor HardDelete", kind)}
+	}
+	err := s.storage.Delete(ctx, DeleteRequest{Stream: stream, Expected: expected, Kind: kind, Disabled: !s.hard})
+	if err != nil {
+		return err
+	}
+	s.committed()
+	return nil
+}

@@ -1,0 +1,35 @@
+package store
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+)
+
+// Link adds events that are in the store already to another stream, in the order given, all or none. A linked event
+// gets a version in the stream it is linked to and keeps its original stream and version; [All] does not show it again.
+// [IDs] gives the ids of recorded events.
+//
+// Errors: those of [Store.Append], and [ErrEventNotFound] if an id is unknown. An event can be in a stream once:
+// linking it again, or into its own stream, is [ErrDuplicateEvent].
+func (s *Store) Link(ctx context.Context, stream string, expected Expected, ids ...uuid.UUID) (AppendResult, error) {
+	if err := s.usable(ctx); err != nil {
+		return AppendResult{}, err
+	}
+	if err := checkWrite(stream, expected, len(ids)); err != nil {
+		return AppendResult{}, err
+	}
+	seen := make(map[uuid.UUID]struct{}, len(ids))
+	for _, id := range ids {
+		if _, twice := seen[id]; twice {
+			return AppendResult{}, &DuplicateEventError{Stream: stream, ID: id}
+		}
+		seen[id] = struct{}{}
+	}
+	res, err := s.storage.Link(ctx, LinkRequest{Stream: stream, Expected: expected, Events: ids})
+	if err != nil {
+		return AppendResult{}, err
+	}
+	s.committed()
+	return res, nil
+}

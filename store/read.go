@@ -1,0 +1,211 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"math"
+)
+
+// DefaultPageSize is how many events, or streams, are fetched at a time unless the options say otherwise.
+const DefaultPageSize = 1000
+
+// ReadOptions of a read. Numbers are versions, or positions when reading [All]; both bounds are inclusive.
+type ReadOptions struct {
+	// From is the first number wanted. Default: the first event; reading backward, the last. A From beyond the end of
+	// the stream is its end: forward nothing, backward everything.
+	From int64
+	// After is the number of the last event that the reader has dealt with, its checkpoint: reading starts behind it,
+	// and fails with [ErrPositionLost] if the store does not reach that far. Not together with From or Backward.
+	After int64
+	// Backward reads from high numbers to low.
+	Backward bool
+	// Limit is how many events are wanted at most. Default: all.
+	Limit int
+	// PageSize is how many events are fetched at a time, at most MaxPageSize. Default: DefaultPageSize.
+	PageSize int
+}
+
+// Stream reads one stream, or [All]. The sequence ends at the end of the stream, after Limit events, or with an error,
+// which comes at most once, last, with a zero event: [ErrInvalid], [ErrStreamNotFound], [ErrStreamDeleted],
+// [ErrPositionLost], ctx's error, or the database's.
+//
+// Events are fetched a page at a time, and no connection is held while the caller's code runs; so the sequence is not
+// one snapshot, and events appended meanwhile may appear at its end. Ranging again reads again from the start.
+func (s *Store) Stream(ctx context.Context, stream string, opts *ReadOptions) iter.Seq2[Recorded, error] {
+	return func(yield func(Recorded, error) bool) {
+		r, err := s.reader(stream, opts)
+		if err != nil {
+			yield(Recorded{}, err)
+			return
+		}
+		for !r.done {
+			page, err := r.next(ctx)
+			if err != nil {
+				yield(Recorded{}, err)
+				return
+			}
+			for _, e := range page {
+				if err := ctx.Err(); err != nil {
+					yield(Recorded{}, err)
+					return
+				}
+				if !yield(e, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// All reads all events in their global order. It is [Store.Stream] of the stream [All].
+//
+// Once an event has been seen, no event can appear before it. All sees every event that was committed before the call,
+// and those of one stream in the order of their versions.
+func (s *Store) All(ctx context.Context, opts *ReadOptions) iter.Seq2[Recorded, error] {
+	return s.Stream(ctx, All, opts)
+}
+
+// Page reads one page of a stream, or of [All]: at most PageSize events, or Limit if that is less. Fewer than that
+// means that the stream ends there. Errors are those of [Store.Stream].
+func (s *Store) Page(ctx context.Context, stream string, opts *ReadOptions) ([]Recorded, error) {
+	r, err := s.reader(stream, opts)
+	if err != nil {
+		return nil, err
+	}
+	return r.next(ctx)
+}
+
+// reader is one read on its way.
+type reader struct {
+	store    *Store
+	request  ReadRequest
+	pageSize int
+	left     int   // how many events are still wanted
+	after    int64 // the checkpoint to be checked before the first page
+	done     bool
+}
+
+func (s *Store) reader(stream string, opts *ReadOptions) (*reader, error) {
+	if opts == nil {
+		opts = &ReadOptions{}
+	}
+	if stream != All {
+		if err := checkStream(stream); err != nil {
+			return nil, err
+		}
+	}
+	if err := checkRead(opts); err != nil {
+		return nil, err
+	}
+	r := &reader{
+		store:    s,
+		request:  ReadRequest{Stream: stream, From: opts.From, Backward: opts.Backward},
+		pageSize: opts.PageSize,
+		left:     opts.Limit,
+		after:    opts.After,
+	}
+	if r.pageSize == 0 {
+		r.pageSize = DefaultPageSize
+	}
+	if r.left == 0 {
+		r.left = math.MaxInt
+	}
+	switch {
+	case opts.After > 0:
+		r.request.From = opts.After + 1
+	case opts.From == 0 && opts.Backward:
+		r.request.From = math.MaxInt64
+	case opts.From == 0:
+		r.request.From = 1
+	}
+	return r, nil
+}
+
+func checkRead(o *ReadOptions) error {
+	for _, f := range []struct {
+		name string
+		n    int64
+	}{{"from", o.From}, {"after", o.After}, {"limit", int64(o.Limit)}, {"page_size", int64(o.PageSize)}} {
+		if f.n < 0 {
+			return &InvalidError{Field: f.name, Reason: fmt.Sprintf("%d is negative", f.n)}
+		}
+	}
+	switch {
+	case o.PageSize > MaxPageSize:
+		return &InvalidError{Field: "page_size", Reason: fmt.Sprintf("%d is more than %d", o.PageSize, MaxPageSize)}
+	case o.After > 0 && o.From > 0:
+		return &InvalidError{Field: "after", Reason: "can't be given together with from"}
+	case o.After > 0 && o.Backward:
+		return &InvalidError{Field: "after", Reason: "can't be given when reading backward"}
+	case o.After == math.MaxInt64:
+		return &InvalidError{Field: "after", Reason: "is beyond every number"}
+	}
+	return nil
+}
+
+// next returns the next page and sets done behind the last.
+func (r *reader) next(ctx context.Context) ([]Recorded, error) {
+	if err := r.store.usable(ctx); err != nil {
+		return nil, err
+	}
+	if err := r.checkCheckpoint(ctx); err != nil {
+		return nil, err
+	}
+	r.request.Limit = min(r.pageSize, r.left)
+	var page []Recorded
+	var err error
+	if r.request.Stream == All {
+		page, err = r.store.storage.ReadAll(ctx, r.request)
+	} else {
+		page, err = r.store.storage.ReadStream(ctx, r.request)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for i := range page {
+		page[i].codec = r.store.codec
+	}
+	r.left -= len(page)
+	r.done = len(page) < r.request.Limit || r.left == 0
+	if len(page) > 0 {
+		r.advance(page[len(page)-1].Number)
+	}
+	return page, nil
+}
+
+func (r *reader) advance(last int64) {
+	if r.request.Backward {
+		r.request.From = last - 1
+		r.done = r.done || last == 1
+		return
+	}
+	r.request.From = last + 1
+}
+
+// checkCheckpoint fails if the reader claims to have read what the store does not have.
+func (r *reader) checkCheckpoint(ctx context.Context) error {
+	if r.after == 0 {
+		return nil
+	}
+	head, err := r.head(ctx)
+	if err != nil {
+		return err
+	}
+	if r.after > head {
+		return &PositionLostError{Stream: r.request.Stream, After: r.after, Head: head}
+	}
+	r.after = 0
+	return nil
+}
+
+func (r *reader) head(ctx context.Context) (int64, error) {
+	if r.request.Stream == All {
+		return r.store.storage.Head(ctx)
+	}
+	info, err := r.store.storage.StreamInfo(ctx, r.request.Stream)
+	if err == nil && info.Status() == Deleted {
+		err = &StreamError{Stream: info.Stream, Err: ErrStreamDeleted}
+	}
+	return info.Version, err
+}

@@ -1,0 +1,57 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+)
+
+// WithTx returns the same Store over a transaction of the caller's: what it writes is committed or rolled back with
+// tx, together with the caller's own tables. It never ends tx, changes no session state and opens no other connection.
+// A version conflict or a duplicate id leaves tx usable.
+//
+// The transaction holds the rows of the streams it wrote to until it ends: appends to those streams wait, nothing else
+// does. Its events get their positions in [All] after the commit, so reading All through this Store shows neither them
+// nor anything else that nobody has read from outside yet. The Store can't see the commit: call [Store.Committed]
+// after it, or use [Store.InTx], so that subscribers hear of it at once.
+//
+// On a backend without transactions every call on the result fails with [ErrNoTransactions].
+func (s *Store) WithTx(tx *sql.Tx) *Store {
+	bound := *s
+	bound.tx = tx
+	if t, ok := s.storage.(Transactional); ok {
+		bound.storage = t.WithTx(tx)
+	} else {
+		bound.err = ErrNoTransactions
+	}
+	return &bound
+}
+
+// InTx runs f in a new transaction of the backend's database and commits it, or rolls it back if f returns an error
+// or panics. Bind the Store to it inside f: es.WithTx(tx). The error of f is returned as it is.
+func (s *Store) InTx(ctx context.Context, f func(tx *sql.Tx) error) error {
+	if err := s.usable(ctx); err != nil {
+		return err
+	}
+	t, ok := s.storage.(Transactional)
+	if !ok || s.tx != nil {
+		return fmt.Errorf("store: begin a transaction: %w", ErrNoTransactions)
+	}
+	tx, err := t.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() //nolint:errcheck // after a commit this does nothing; after an error that error counts
+	if err := f(tx); err != nil {
+		return err
+	}
+	if err := t.CommitTx(ctx, tx); err != nil {
+		return err
+	}
+	s.notifier.Notify()
+	return nil
+}
+
+// Committed says that a transaction given to [Store.WithTx] was committed, so that subscribers look for new events now
+// instead of at their next poll. Calling it too often or too early does no harm.
+func (s *Store) Committed() { s.notifier.Notify() }
