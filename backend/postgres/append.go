@@ -1,0 +1,196 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"github.com/eventstore-go/eventstore/backend/internal/sqlerr"
+	"github.com/eventstore-go/eventstore/store"
+)
+
+// Append implements [store.Storage]. Outside a transaction it is one statement, unless the append is very large.
+func (b *Backend) Append(ctx context.Context, r store.AppendRequest) (res store.AppendResult, err error) {
+	if err := b.Check(ctx); err != nil {
+		return res, err
+	}
+	err = b.retried(ctx, func() error {
+		res, err = b.append(ctx, r)
+		return err
+	})
+	return res, err
+}
+
+// mostTries bounds how often a write is tried again because the stream changed between the compare-and-set that failed
+// and the look that found nothing wrong.
+const mostTries = 20
+
+func (b *Backend) append(ctx context.Context, r store.AppendRequest) (store.AppendResult, error) {
+	if _, exact := r.Expected.AsVersion(); b.tx != nil && !r.FreshIDs && !exact {
+		// Whoever is appending the same ids to this stream right now is waited for, so that a duplicate is seen, not raised.
+		if _, err := b.one(ctx, "lock_stream", []any{r.Stream}, new(int64)); err != nil {
+			return store.AppendResult{}, err
+		}
+	}
+	for range mostTries {
+		last, err := b.write(ctx, r)
+		switch {
+		case err == nil && last > 0:
+			return store.AppendResult{Stream: r.Stream, First: last - int64(len(r.Events)) + 1, Last: last}, nil
+		case err != nil && !refused(err):
+			return store.AppendResult{}, err
+		case err != nil && b.tx != nil:
+			return store.AppendResult{}, b.refusedInTx(err)
+		}
+		res, judged := b.judgeAppend(ctx, r)
+		if judged != nil || res.Retried {
+			return res, judged
+		}
+		if err != nil {
+			// Not the ids, so the number: a tick sets the sequence right.
+			if _, tickErr := b.tick(ctx, true); tickErr != nil {
+				return store.AppendResult{}, tickErr
+			}
+		}
+	}
+	return store.AppendResult{}, fmt.Errorf("postgres: append to %q: %w: the stream kept changing", r.Stream, store.ErrRetryTx)
+}
+
+// write sends the events. It returns the stream's new version, or 0 if the statement found the stream not as expected,
+// or an id known: then nothing was written.
+func (b *Backend) write(ctx context.Context, r store.AppendRequest) (last int64, err error) {
+	first := chunk(r.Events)
+	if first == len(r.Events) {
+		at, err := b.writeChunk(ctx, r, 0, first, nil)
+		return at.version, err
+	}
+	if b.tx != nil {
+		return b.writeChunks(ctx, r, first)
+	}
+	tx, err := b.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
+	if err != nil {
+		return 0, err
+	}
+	defer tx.Rollback() //nolint:errcheck // after a commit this does nothing; after an error that error counts
+	last, err = (&Backend{shared: b.shared, tx: tx}).writeChunks(ctx, r, first)
+	if err != nil || last == 0 {
+		return 0, err
+	}
+	return last, b.CommitTx(ctx, tx)
+}
+
+func (b *Backend) writeChunks(ctx context.Context, r store.AppendRequest, first int) (last int64, err error) {
+	at, err := b.writeChunk(ctx, r, 0, first, nil)
+	if err != nil || at.version == 0 {
+		return 0, err
+	}
+	for from := first; from < len(r.Events); {
+		n := chunk(r.Events[from:])
+		if _, err := b.writeChunk(ctx, r, from, from+n, &at); err != nil {
+			return 0, err
+		}
+		from += n
+	}
+	return at.version, nil
+}
+
+// place is where an append went: the stream, its new version, and the append's number.
+type place struct{ streamID, version, seq int64 }
+
+// writeChunk sends the events from … to-1. For the first chunk at is nil; for later ones it is what the first returned.
+func (b *Backend) writeChunk(ctx context.Context, r store.AppendRequest, from, to int, at *place) (place, error) {
+	events := newBatch(r.Events[from:to])
+	if from == 0 && to < len(r.Events) && !r.FreshIDs {
+		// The first chunk looks for the ids of all.
+		for _, e := range r.Events[to:] {
+			events.ids = append(events.ids, e.ID[:]...)
+		}
+	}
+	var seq, streamID, version any
+	if at != nil {
+		seq, streamID, version = at.seq, at.streamID, at.version
+	}
+	var expected any
+	if v, ok := r.Expected.AsVersion(); ok {
+		expected = v
+	}
+	var p place
+	_, err := b.one(ctx, "append_events", []any{
+		r.Stream, expected, r.Expected.MayCreate(), int64(len(r.Events)), !r.FreshIDs,
+		events.ids, nullable(events.causation), nullable(events.correlation),
+		events.types, events.data, events.metadata, events.cuts, nullable(events.created),
+		seq, streamID, version, int64(from),
+	}, &p.streamID, &p.version, &p.seq)
+	return p, err
+}
+
+// judgeAppend says why nothing was written. It returns neither a result nor an error if there is no reason left: then
+// the stream has changed since.
+func (b *Backend) judgeAppend(ctx context.Context, r store.AppendRequest) (store.AppendResult, error) {
+	s, err := b.find(ctx, "find_stream", r.Stream)
+	if err != nil {
+		return store.AppendResult{}, err
+	}
+	if s.Exists && !s.Deleted && !r.FreshIDs {
+		first, err := b.findRetry(ctx, s.id, r)
+		if err != nil {
+			return store.AppendResult{}, err
+		}
+		if first > 0 {
+			return store.AppendResult{Stream: r.Stream, First: first, Last: first + int64(len(r.Events)) - 1, Retried: true}, nil
+		}
+	}
+	if err := r.Expected.Judge(r.Stream, s.State); err != nil || r.FreshIDs {
+		return store.AppendResult{}, err
+	}
+	ids := make([]uuid.UUID, len(r.Events))
+	for i := range ids {
+		ids[i] = r.Events[i].ID
+	}
+	var known int
+	found, err := b.one(ctx, "find_known", []any{idBytes(ids), int64(len(ids))}, &known)
+	if err != nil || !found {
+		return store.AppendResult{}, err
+	}
+	return store.AppendResult{}, &store.DuplicateEventError{Stream: r.Stream, ID: ids[known]}
+}
+
+// findRetry returns the first version of the earlier append that r repeats, or 0 if it repeats none.
+func (b *Backend) findRetry(ctx context.Context, streamID int64, r store.AppendRequest) (first int64, err error) {
+	n, same := 0, true
+	err = b.each(ctx, "find_append", func(rows *sql.Rows) error {
+		var id string
+		var version int64
+		if err := rows.Scan(&id, &version); err != nil {
+			return err
+		}
+		if n == 0 {
+			first = version
+		}
+		same = same && n < len(r.Events) && id == r.Events[n].ID.String()
+		n++
+		return nil
+	}, streamID, r.Events[0].ID.String(), int64(len(r.Events)+1))
+	if err != nil || !same || n != len(r.Events) || !r.MayBeRetry(first) {
+		return 0, err
+	}
+	return first, nil
+}
+
+// refused reports whether the database refused a row: an id that another session committed since the statement looked,
+// or a number that was drawn before.
+func refused(err error) bool {
+	state := sqlerr.State(err)
+	return state == uniqueViolation || state == notNullViolation
+}
+
+// refusedInTx is for a caller's transaction, which such a row has aborted.
+func (b *Backend) refusedInTx(err error) error {
+	if sqlerr.State(err) == notNullViolation {
+		return errors.Join(ErrSequenceBehind, store.ErrRetryTx, err)
+	}
+	return fmt.Errorf("%w, appended by another session at the same time: %w", store.ErrDuplicateEvent, err)
+}

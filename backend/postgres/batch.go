@@ -1,0 +1,170 @@
+package postgres
+
+import (
+	"bytes"
+	"strconv"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/eventstore-go/eventstore/store"
+)
+
+// A statement carries at most this much of an append; a larger one takes several, in one transaction.
+const (
+	maxChunkEvents = 5_000
+	maxChunkBytes  = 16 << 20
+)
+
+// chunk returns how many of events go into the next statement: at least one.
+func chunk(events []store.NewEvent) int {
+	size := 0
+	for i := range events {
+		size += len(events[i].Data) + len(events[i].Metadata)
+		if i > 0 && (i == maxChunkEvents || size > maxChunkBytes) {
+			return i
+		}
+	}
+	return len(events)
+}
+
+// batch is how events travel: one value per column, cut up on the server. That takes plain types which every driver
+// has, and is as fast as a driver's own arrays.
+type batch struct {
+	ids, causation, correlation []byte
+	types                       string // text array of the distinct types
+	data, metadata              []byte
+	cuts                        string // int array of five rows: see append_events
+	created                     string // bigint array
+}
+
+func newBatch(events []store.NewEvent) batch {
+	var b batch
+	var size, metaSize int
+	var hasCreated, hasCausation, hasCorrelation bool
+	for i := range events {
+		e := &events[i]
+		size += len(e.Data)
+		metaSize += len(e.Metadata)
+		hasCreated = hasCreated || !e.CreatedAt.IsZero()
+		hasCausation = hasCausation || e.CausationID != uuid.Nil
+		hasCorrelation = hasCorrelation || e.CorrelationID != uuid.Nil
+	}
+	b.ids = make([]byte, 0, 16*len(events))
+	b.data = make([]byte, 0, size)
+	b.metadata = make([]byte, 0, metaSize)
+	types := typeIndex{}
+	var cuts [5][]byte // type, start and length of data, start and length of metadata
+	for i := range events {
+		e := &events[i]
+		b.ids = append(b.ids, e.ID[:]...)
+		if hasCausation {
+			b.causation = append(b.causation, e.CausationID[:]...)
+		}
+		if hasCorrelation {
+			b.correlation = append(b.correlation, e.CorrelationID[:]...)
+		}
+		metaLen := len(e.Metadata)
+		if e.Metadata == nil {
+			metaLen = -1
+		}
+		for row, n := range [5]int{types.of(e.Type), len(b.data) + 1, len(e.Data), len(b.metadata) + 1, metaLen} {
+			cuts[row] = appendInt(cuts[row], int64(n))
+		}
+		b.data = append(b.data, e.Data...)
+		b.metadata = append(b.metadata, e.Metadata...)
+	}
+	b.types = types.array()
+	b.cuts = "{" + string(bytes.Join(cuts[:], []byte("},"))) + "}}"
+	if hasCreated {
+		b.created = createdArray(events)
+	}
+	return b
+}
+
+// appendInt appends n to a row of an array literal.
+func appendInt(row []byte, n int64) []byte {
+	if row == nil {
+		row = append(row, '{')
+	} else {
+		row = append(row, ',')
+	}
+	return strconv.AppendInt(row, n, 10)
+}
+
+// createdArray holds microseconds since 1970, or null for the database's clock.
+func createdArray(events []store.NewEvent) string {
+	out := []byte{'{'}
+	for i := range events {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		if t := events[i].CreatedAt; t.IsZero() {
+			out = append(out, "null"...)
+		} else {
+			out = strconv.AppendInt(out, t.UnixMicro(), 10)
+		}
+	}
+	return string(append(out, '}'))
+}
+
+// typeIndex numbers the distinct types of a batch from 1: most batches have few.
+type typeIndex struct {
+	names []string
+	index map[string]int
+}
+
+func (t *typeIndex) of(name string) int {
+	if n := len(t.names); n > 0 && t.names[n-1] == name {
+		return n
+	}
+	if i, ok := t.index[name]; ok {
+		return i
+	}
+	if t.index == nil {
+		t.index = map[string]int{}
+	}
+	t.names = append(t.names, name)
+	t.index[name] = len(t.names)
+	return len(t.names)
+}
+
+var arrayEscapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
+
+func (t *typeIndex) array() string {
+	var out strings.Builder
+	out.WriteString(`{"`)
+	for i, name := range t.names {
+		if i > 0 {
+			out.WriteString(`","`)
+		}
+		arrayEscapes.WriteString(&out, name) //nolint:errcheck // a Builder does not fail
+	}
+	return out.String() + `"}`
+}
+
+// intArray is an array literal of numbers.
+func intArray(ns []int64) string {
+	var row []byte
+	for _, n := range ns {
+		row = appendInt(row, n)
+	}
+	return string(row) + "}"
+}
+
+// idBytes are ids, 16 bytes each.
+func idBytes(ids []uuid.UUID) []byte {
+	out := make([]byte, 0, 16*len(ids))
+	for _, id := range ids {
+		out = append(out, id[:]...)
+	}
+	return out
+}
+
+// nullable is nil, which every driver sends as null, for an empty value.
+func nullable[T string | []byte](v T) any {
+	if len(v) == 0 {
+		return nil
+	}
+	return v
+}

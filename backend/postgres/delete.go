@@ -1,0 +1,56 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/eventstore-go/eventstore/store"
+)
+
+// Delete implements [store.Storage].
+func (b *Backend) Delete(ctx context.Context, r store.DeleteRequest) error {
+	if err := b.Check(ctx); err != nil {
+		return err
+	}
+	if b.tx != nil {
+		return b.delete(ctx, r)
+	}
+	return b.retried(ctx, func() error {
+		tx, err := b.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
+		if err != nil {
+			return err
+		}
+		defer tx.Rollback() //nolint:errcheck // after a commit this does nothing; after an error that error counts
+		if err := (&Backend{shared: b.shared, tx: tx}).delete(ctx, r); err != nil {
+			return err
+		}
+		return b.CommitTx(ctx, tx)
+	})
+}
+
+// delete runs in b.tx. The row is locked by a statement of its own: the next one has a later snapshot and so sees every
+// event of the stream.
+func (b *Backend) delete(ctx context.Context, r store.DeleteRequest) error {
+	s, err := b.find(ctx, "lock_for_delete", r.Stream)
+	if err != nil {
+		return err
+	}
+	if err := r.Judge(s.State); err != nil {
+		return err
+	}
+	if r.Kind == store.SoftDelete {
+		return b.exec(ctx, "soft_delete", s.id)
+	}
+	if err := b.exec(ctx, "allow_delete", "on"); err != nil {
+		return err
+	}
+	if err := b.exec(ctx, "hard_delete", s.id); err != nil {
+		return err // the transaction is aborted, and the permission with it
+	}
+	return b.exec(ctx, "allow_delete", "off")
+}
+
+// exec runs a statement for its effect.
+func (b *Backend) exec(ctx context.Context, name string, args ...any) error {
+	return b.each(ctx, name, func(*sql.Rows) error { return nil }, args...)
+}

@@ -1,0 +1,27 @@
+// Package postgres keeps events in PostgreSQL 14 or later, through database/sql and whatever driver the application
+// uses: jackc/pgx/v5/stdlib and lib/pq are tested.
+//
+//	db, err := sql.Open("pgx", url)
+//	backend := postgres.New(db, &postgres.Options{Schema: "tenant1"})
+//	err = migrate.Up(ctx, backend)
+//	es := store.New(backend, nil)
+//
+// # How an append goes
+//
+// One statement, append_events in queries.sql: it compares and sets the row of the stream, draws a number from the
+// sequence append_seq, and adds the events. It takes no lock but that of the stream's row, so appends to other streams go
+// on beside it, also while a caller's transaction stays open.
+//
+// # How events get their order
+//
+// A position is given after the commit: the function tick (in the migrations, with the reasons why it is right) copies
+// the appends that are committed into the table log, in the order of their numbers. A number that was drawn but is not
+// committed is a hole; it blocks nobody and is looked at again until its events appear or its owner is known to have
+// ended. Whoever reads all events at the end of the log ticks first, so it sees all that was committed before.
+//
+// # What it asks of the database
+//
+// The tables stand in one schema and can be read with plain SQL; see migrations/0001_init.up.sql. Nothing depends on the
+// search path or on the state of a session, so a pooler in transaction mode works (see [Options].NoPrepare). Appends
+// are as durable as synchronous_commit says; places in the log are always durable.
+package postgres

@@ -1,0 +1,57 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/eventstore-go/eventstore/backend/internal/sqlerr"
+	"github.com/eventstore-go/eventstore/store"
+)
+
+// ErrSequenceBehind is returned for an append whose number was drawn already: the sequence was set back, as by a restore
+// that left it out. Nothing was written. The next read of all events, or [Backend.Tick], sets it right.
+var ErrSequenceBehind = errors.New("postgres: the sequence append_seq is behind the data")
+
+// SQLSTATEs that this backend knows.
+const (
+	notNullViolation   = "23502"
+	uniqueViolation    = "23505"
+	serialization      = "40001"
+	deadlock           = "40P01"
+	undefinedTable     = "42P01"
+	undefinedFunction  = "42883"
+	undefinedColumn    = "42703"
+	invalidSchema      = "3F000"
+	tickNotReadCommits = "ESTRC" // raised by the function tick
+	tickInTransaction  = "ESTTX"
+)
+
+// translate says what a driver's error means, and where it came from. The driver's error stays reachable.
+func translate(ctx context.Context, statement string, err error) error {
+	if err == nil {
+		return nil
+	}
+	err = sqlerr.WithContext(ctx, err)
+	if cause := ctx.Err(); cause != nil && errors.Is(err, cause) {
+		return fmt.Errorf("postgres: %s: %w", statement, err)
+	}
+	switch sqlerr.State(err) {
+	case serialization, deadlock:
+		return fmt.Errorf("postgres: %s: %w: %w", statement, store.ErrRetryTx, err)
+	case undefinedTable, undefinedFunction, undefinedColumn, invalidSchema:
+		return fmt.Errorf("postgres: %s: %w: %w", statement, &store.SchemaError{Want: latest, Advice: advice}, err)
+	}
+	return fmt.Errorf("postgres: %s: %w", statement, err)
+}
+
+// retried runs f again while the database gives it up for the sake of others, if the transaction is the backend's own.
+func (b *Backend) retried(ctx context.Context, f func() error) error {
+	const most = 10
+	for attempt := 1; ; attempt++ {
+		err := f()
+		if b.tx != nil || attempt == most || !errors.Is(err, store.ErrRetryTx) || ctx.Err() != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,112 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/eventstore-go/eventstore/store"
+)
+
+// Link implements [store.Storage].
+func (b *Backend) Link(ctx context.Context, r store.LinkRequest) (res store.AppendResult, err error) {
+	if err := b.Check(ctx); err != nil {
+		return res, err
+	}
+	if b.tx != nil {
+		return b.link(ctx, r)
+	}
+	err = b.retried(ctx, func() error {
+		tx, err := b.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
+		if err != nil {
+			return err
+		}
+		defer tx.Rollback() //nolint:errcheck // after a commit this does nothing; after an error that error counts
+		if res, err = (&Backend{shared: b.shared, tx: tx}).link(ctx, r); err != nil {
+			return err
+		}
+		return b.CommitTx(ctx, tx)
+	})
+	return res, err
+}
+
+// link runs in b.tx.
+func (b *Backend) link(ctx context.Context, r store.LinkRequest) (store.AppendResult, error) {
+	// Another session linking to this stream is waited for, so that what is in it already is seen, not raised.
+	if _, err := b.one(ctx, "lock_stream", []any{r.Stream}, new(int64)); err != nil {
+		return store.AppendResult{}, err
+	}
+	for range mostTries {
+		s, err := b.find(ctx, "find_stream", r.Stream)
+		if err != nil {
+			return store.AppendResult{}, err
+		}
+		if err := r.Expected.Judge(r.Stream, s.State); err != nil {
+			return store.AppendResult{}, err
+		}
+		last, err := b.writeLinks(ctx, r, s)
+		switch {
+		case refused(err):
+			return store.AppendResult{}, fmt.Errorf("%w, linked by another session at the same time: %w", store.ErrDuplicateEvent, err)
+		case err != nil:
+			return store.AppendResult{}, err
+		case last > 0:
+			return store.AppendResult{Stream: r.Stream, First: last - int64(len(r.Events)) + 1, Last: last}, nil
+		}
+	}
+	return store.AppendResult{}, fmt.Errorf("postgres: link to %q: %w: the stream kept changing", r.Stream, store.ErrRetryTx)
+}
+
+// writeLinks returns the target's new version, or 0 if the target has changed since it was judged.
+func (b *Backend) writeLinks(ctx context.Context, r store.LinkRequest, target found) (last int64, err error) {
+	seqs, idxs, err := b.linkable(ctx, r, target)
+	if err != nil {
+		return 0, err
+	}
+	var expected any
+	if v, ok := r.Expected.AsVersion(); ok {
+		expected = v
+	}
+	var id int64
+	ok, err := b.one(ctx, "link_events", []any{
+		r.Stream, expected, r.Expected.MayCreate(), int64(len(r.Events)), intArray(seqs), intArray(idxs),
+	}, &id, &last)
+	if err != nil || ok || !target.Exists {
+		return last, err
+	}
+	var known int
+	if ok, err = b.one(ctx, "find_linked", []any{target.id, intArray(seqs), intArray(idxs)}, &known); err != nil || !ok {
+		return 0, err
+	}
+	return 0, &store.DuplicateEventError{Stream: r.Stream, ID: r.Events[known]}
+}
+
+// linkable resolves the ids to where their events are.
+func (b *Backend) linkable(ctx context.Context, r store.LinkRequest, target found) (seqs, idxs []int64, err error) {
+	seqs, idxs = make([]int64, len(r.Events)), make([]int64, len(r.Events))
+	own := -1
+	err = b.each(ctx, "find_linkable", func(rows *sql.Rows) error {
+		var n int
+		var seq, idx, streamID int64
+		if err := rows.Scan(&n, &seq, &idx, &streamID); err != nil {
+			return err
+		}
+		seqs[n], idxs[n] = seq, idx
+		if streamID == target.id {
+			own = n
+		}
+		return nil
+	}, idBytes(r.Events), int64(len(r.Events)))
+	if err != nil {
+		return nil, nil, err
+	}
+	for n, seq := range seqs {
+		if seq == 0 {
+			return nil, nil, &store.EventNotFoundError{ID: r.Events[n]}
+		}
+	}
+	if own >= 0 {
+		return nil, nil, &store.DuplicateEventError{Stream: r.Stream, ID: r.Events[own]}
+	}
+	return seqs, idxs, nil
+}

@@ -1,0 +1,6 @@
+-- For development: removes the store's tables and all events in them.
+drop function /*schema.*/tick(bigint, boolean);
+drop table /*schema.*/streams, /*schema.*/events, /*schema.*/links, /*schema.*/log, /*schema.*/head, /*schema.*/holes;
+drop function /*schema.*/guard();
+drop function /*schema.*/to_data(bytea);
+drop sequence /*schema.*/append_seq;

@@ -1,0 +1,210 @@
+-- The store's tables. Whatever stands before a name as a schema comment is replaced by the store's schema, and the
+-- marked type by the data type chosen for it.
+
+create table /*schema.*/streams (
+  stream_id  bigint generated always as identity,
+  version    bigint not null,
+  created_at timestamptz not null,
+  deleted_at timestamptz,
+  linked     boolean not null default false, -- has links: reads of it look into links, too
+  name       text collate "C" not null,
+  constraint streams_pkey primary key (stream_id),
+  constraint streams_name_key unique (name)
+) with (fillfactor = 80); -- version is not indexed, so that each append updates its row in place (HOT)
+
+-- One number per append, drawn under the lock of the stream's row: its order is version order within a stream. It must
+-- not be cached by sessions.
+create sequence /*schema.*/append_seq as bigint cache 1;
+
+create table /*schema.*/events (
+  append_seq     bigint not null,
+  stream_id      bigint not null,
+  version        bigint not null,
+  created_at     timestamptz not null,
+  idx            int not null, -- place in its append, from 0
+  event_id       uuid not null,
+  causation_id   uuid,
+  correlation_id uuid,
+  event_type     text collate "C" not null,
+  data           bytea/*data_type*/ not null,
+  metadata       bytea/*data_type*/,
+  constraint events_pkey primary key (append_seq, idx),
+  constraint events_version_key unique (stream_id, version),
+  constraint events_event_id_key unique (event_id)
+);
+
+create table /*schema.*/links (
+  stream_id  bigint not null,
+  version    bigint not null,
+  append_seq bigint not null,
+  idx        int not null,
+  constraint links_pkey primary key (stream_id, version),
+  constraint links_event_key unique (append_seq, idx, stream_id) -- an event is in a stream once; also finds an event's links
+);
+
+-- The global order. Each row gives an append its positions: position … position+n-1.
+create table /*schema.*/log (
+  position   bigint not null,
+  append_seq bigint not null,
+  n          int not null,
+  constraint log_pkey primary key (position),
+  constraint log_append_seq_key unique (append_seq) -- an append is numbered once
+);
+
+-- The end of the log, and how far the tick has looked: every number up to append_seq is in the log, in holes, or dead.
+create table /*schema.*/head (
+  id         smallint not null default 1,
+  position   bigint not null,
+  append_seq bigint not null,
+  constraint head_pkey primary key (id),
+  constraint head_one_row check (id = 1)
+) with (fillfactor = 10);
+
+insert into /*schema.*/head (position, append_seq) values (0, 0);
+
+-- Numbers that were drawn but not seen committed yet, in runs. When no transaction older than the fence is left, those
+-- that have no events never will have: their owners rolled back.
+create table /*schema.*/holes (
+  first_seq bigint not null,
+  last_seq  bigint not null,
+  fence     xid8,
+  constraint holes_pkey primary key (first_seq)
+);
+
+-- How bytes become the data type. Inlined by the planner.
+create function /*schema.*/to_data(bytes bytea) returns bytea/*data_type*/ language sql immutable as $body$
+  select /*decode_data*/bytes
+$body$;
+
+-- History is not rewritten. A hard delete says so in its own transaction, and only it may delete.
+create function /*schema.*/guard() returns trigger language plpgsql as $body$
+begin
+  if tg_op = 'DELETE' and current_setting('eventstore.hard_delete', true) = 'on' then
+    return null;
+  end if;
+  raise exception 'eventstore: % of % is refused: recorded events do not change', lower(tg_op), tg_table_name
+    using errcode = 'restrict_violation', hint = 'Delete streams with the library; hard deletes must be enabled in its options.';
+end
+$body$;
+
+create trigger guard before update or delete or truncate on /*schema.*/events for each statement execute function /*schema.*/guard();
+create trigger guard before update or delete or truncate on /*schema.*/links for each statement execute function /*schema.*/guard();
+create trigger guard before update or delete or truncate on /*schema.*/log for each statement execute function /*schema.*/guard();
+
+-- tick gives committed appends their places in the log, and returns how many it placed: -1 if another tick is running
+-- and wait is false. One round trip, so that a client that stops cannot stop it half-way.
+--
+-- Why nothing is missed or moved: a place is given only to an append that is visible, and places only grow. Why a stream
+-- stays in order: whoever sees version n+1 sees version n, and both are placed by append_seq, drawn under the stream's
+-- row lock. Why a hole may be forgotten: the owner of a number has a transaction id before it draws (it writes the
+-- stream's row first); the number was drawn before the snapshot that missed it, and the fence is a transaction id
+-- assigned after that snapshot. So once the fence is older than every running transaction, the owner has ended.
+create function /*schema.*/tick(most bigint, wait boolean) returns bigint language plpgsql as $body$
+declare
+  lock_key constant bigint := hashtextextended('eventstore tick /*schema_text*/', 0);
+  head_position bigint;
+  head_seq bigint;
+  newest bigint;
+  fresh bigint[]; fresh_n int[];
+  late bigint[]; late_n int[]; late_hole bigint[];
+  dead bigint[];
+  strange boolean;
+  fence_now xid8;
+  placed bigint;
+  positions bigint;
+begin
+  if current_setting('transaction_isolation') <> 'read committed' then
+    raise exception 'eventstore: a tick needs read committed' using errcode = 'ESTRC';
+  end if;
+  if pg_current_xact_id_if_assigned() is not null then
+    -- An id assigned before the snapshot below is no fence.
+    raise exception 'eventstore: a tick needs a transaction of its own' using errcode = 'ESTTX';
+  end if;
+  if wait then
+    perform pg_advisory_xact_lock(lock_key);
+  elsif not pg_try_advisory_xact_lock(lock_key) then
+    return -1;
+  end if;
+  -- A place that somebody has seen must survive a crash, however lazily appends are committed.
+  perform set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off';
+
+  -- From here on, every statement has a snapshot of its own, taken after the lock.
+  select h.position, h.append_seq into strict head_position, head_seq from /*schema.*/head h;
+
+  -- One statement, one snapshot. Index: events_pkey for fresh and for each hole.
+  with f as (
+    select e.append_seq, count(*)::int as n from /*schema.*/events e
+    where e.append_seq > head_seq group by e.append_seq order by e.append_seq limit most
+  ), l as (
+    select o.first_seq, e.append_seq, count(*)::int as n
+    from /*schema.*/holes o join /*schema.*/events e on e.append_seq between o.first_seq and o.last_seq
+    group by o.first_seq, e.append_seq
+  )
+  select
+    (select array_agg(f.append_seq order by f.append_seq) from f),
+    (select array_agg(f.n order by f.append_seq) from f),
+    (select array_agg(l.append_seq order by l.append_seq) from l),
+    (select array_agg(l.n order by l.append_seq) from l),
+    (select array_agg(l.first_seq order by l.append_seq) from l),
+    (select array_agg(o.first_seq) from /*schema.*/holes o where o.fence < pg_snapshot_xmin(pg_current_snapshot())),
+    -- A fence of the future is another server's, from before a restore. It says nothing here.
+    exists (select from /*schema.*/holes o where o.fence is null or o.fence >= pg_snapshot_xmax(pg_current_snapshot())),
+    (select max(e.append_seq) from /*schema.*/events e)
+  into fresh, fresh_n, late, late_n, late_hole, dead, strange, newest;
+
+  -- A sequence behind the data (a restore by other means than pg_dump) would number new appends as if they were old.
+  if (select s.last_value from /*schema.*/append_seq s) < greatest(head_seq, newest) then
+    perform setval('/*schema.*/append_seq', greatest(head_seq, newest, nextval('/*schema.*/append_seq')));
+  end if;
+
+  if fresh is null and late is null and dead is null and not strange then
+    return 0;
+  end if;
+
+  fence_now := pg_current_xact_id(); -- assigned after the snapshot above
+
+  insert into /*schema.*/log (position, append_seq, n)
+  select head_position + 1 + sum(a.n) over (order by a.append_seq) - a.n, a.append_seq, a.n
+  from unnest(late || fresh, late_n || fresh_n) as a (append_seq, n);
+  get diagnostics placed = row_count;
+  select coalesce(sum(a.n), 0) into positions from unnest(late_n || fresh_n) as a (n);
+
+  if dead is not null then
+    delete from /*schema.*/holes o where o.first_seq = any (dead);
+  end if;
+  if strange then
+    update /*schema.*/holes o set fence = fence_now
+    where o.fence is null or o.fence >= pg_snapshot_xmax(pg_current_snapshot());
+  end if;
+  if late is not null then
+    -- What is left of a hole around the numbers that were filled keeps its fence.
+    with filled as (
+      delete from /*schema.*/holes o where o.first_seq = any (late_hole) returning o.first_seq, o.last_seq, o.fence
+    ), edges as (
+      select o.first_seq, o.fence, l.append_seq
+      from filled o join unnest(late, late_hole) as l (append_seq, hole) on l.hole = o.first_seq
+      union all
+      select o.first_seq, o.fence, o.last_seq + 1 from filled o
+    ), pieces as (
+      select lag(e.append_seq, 1, e.first_seq - 1) over (partition by e.first_seq order by e.append_seq) + 1 as from_seq,
+        e.append_seq - 1 as to_seq, e.fence
+      from edges e
+    )
+    insert into /*schema.*/holes (first_seq, last_seq, fence)
+    select p.from_seq, p.to_seq, p.fence from pieces p where p.from_seq <= p.to_seq;
+  end if;
+  -- What is missing below the highest number seen is a hole.
+  insert into /*schema.*/holes (first_seq, last_seq, fence)
+  select f.before + 1, f.append_seq - 1, fence_now
+  from (select u.append_seq, lag(u.append_seq, 1, head_seq) over (order by u.append_seq) as before
+        from unnest(fresh) as u (append_seq)) as f
+  where f.append_seq > f.before + 1;
+
+  update /*schema.*/head set position = head_position + positions, append_seq = greatest(head_seq, fresh[cardinality(fresh)]);
+
+  if placed > 0 then
+    perform pg_notify('/*channel*/', '');
+  end if;
+  return placed;
+end
+$body$;

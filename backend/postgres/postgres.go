@@ -1,0 +1,162 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	_ "embed"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/eventstore-go/eventstore/backend/internal/queries"
+	"github.com/eventstore-go/eventstore/store"
+)
+
+var (
+	_ store.Storage       = (*Backend)(nil)
+	_ store.Transactional = (*Backend)(nil)
+)
+
+// Options of a [Backend]. The zero value of each field is its default.
+type Options struct {
+	// Schema is the schema that holds the store's tables, so that many stores (tenants) share one database and one
+	// *sql.DB. At most 52 bytes. Default: "public".
+	Schema string
+	// DataType is the type of the columns for data and metadata: "bytea", "jsonb" or "json". It counts when the schema is
+	// created. jsonb and json take JSON only; jsonb keeps the value, not the text. Default: "bytea".
+	DataType string
+	// VersionTable is the name of the table, in Schema, in which migrations note their version. Default:
+	// "eventstore_migrations".
+	VersionTable string
+	// NoPrepare sends every statement anew instead of preparing the frequent ones once per connection. Set it behind a
+	// pooler in transaction mode that does not keep prepared statements (pgbouncer before 1.21).
+	NoPrepare bool
+}
+
+// Backend is a [store.Storage] on PostgreSQL. It is safe for concurrent use, unless WithTx made it: then it is as safe
+// as the transaction.
+type Backend struct {
+	*shared
+	tx *sql.Tx // nil, or where all statements run
+}
+
+// shared is what a Backend has in common with those that WithTx makes of it.
+type shared struct {
+	db      *sql.DB
+	opts    Options
+	queries queries.Set
+	err     error // what is wrong with the options
+	names   *names
+	ticks   ticks
+	ready   atomic.Bool // the schema was checked
+
+	mu         sync.Mutex
+	statements sync.Map // name to *sql.Stmt; mu is held to add
+	closed     bool     // guarded by mu
+}
+
+//go:embed queries.sql
+var queriesFile string
+
+// New returns a Backend on db, which stays the caller's. It does not touch the database; [migrate.Up] creates the tables.
+//
+// [migrate.Up]: https://pkg.go.dev/github.com/eventstore-go/eventstore/migrate#Up
+func New(db *sql.DB, opts *Options) *Backend {
+	var o Options
+	if opts != nil {
+		o = *opts
+	}
+	if o.Schema == "" {
+		o.Schema = "public"
+	}
+	if o.DataType == "" {
+		o.DataType = "bytea"
+	}
+	if o.VersionTable == "" {
+		o.VersionTable = "eventstore_migrations"
+	}
+	return &Backend{shared: &shared{
+		db: db, opts: o, err: o.check(), queries: queries.Parse(queriesFile, o.replacements()...), names: newNames(),
+	}}
+}
+
+const maxSchema = 52 // bytes; the notification channel is "eventstore." and the schema, at most 63 bytes
+
+func (o Options) check() error {
+	invalid := func(field, reason string) error {
+		return &store.InvalidError{Field: "postgres.Options." + field, Reason: reason}
+	}
+	switch {
+	case len(o.Schema) > maxSchema:
+		return invalid("Schema", fmt.Sprintf("%q is longer than %d bytes", o.Schema, maxSchema))
+	case len(o.VersionTable) > 63:
+		return invalid("VersionTable", fmt.Sprintf("%q is longer than 63 bytes", o.VersionTable))
+	case strings.ContainsAny(o.Schema+o.VersionTable, "\x00") || strings.Contains(o.Schema, "$body$"):
+		return invalid("Schema", fmt.Sprintf("%q holds characters that no name may hold", o.Schema))
+	case o.DataType != "bytea" && o.DataType != "jsonb" && o.DataType != "json":
+		return invalid("DataType", fmt.Sprintf("%q is none of bytea, jsonb, json", o.DataType))
+	}
+	return nil
+}
+
+// replacements are what stands for the placeholders in queries.sql and the migrations.
+func (o Options) replacements() []string {
+	schema := quote(o.Schema)
+	decode := "bytes"
+	if o.DataType != "bytea" {
+		decode = "convert_from(bytes, 'UTF8')::" + o.DataType
+	}
+	literal := strings.NewReplacer("'", "''")
+	return []string{
+		"'/*schema.*/append_seq'", "'" + literal.Replace(schema) + ".append_seq'",
+		"/*schema.*/", schema + ".",
+		"/*schema_text*/", literal.Replace(o.Schema),
+		"/*schema*/", schema,
+		"/*channel*/", literal.Replace(o.channel()),
+		"/*version_table*/", schema + "." + quote(o.VersionTable),
+		"/*decode_data*/bytes", decode,
+		"bytea/*data_type*/", o.DataType,
+	}
+}
+
+// channel is the notification channel on which a tick says that it placed something.
+func (o Options) channel() string { return "eventstore." + o.Schema }
+
+// quote quotes an identifier.
+func quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
+
+// DB returns the *sql.DB that the Backend was made on.
+func (b *Backend) DB() *sql.DB { return b.db }
+
+// Close closes the prepared statements. The *sql.DB stays open.
+func (b *Backend) Close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+	var errs []error
+	b.statements.Range(func(name, stmt any) bool {
+		errs = append(errs, stmt.(*sql.Stmt).Close())
+		b.statements.Delete(name)
+		return true
+	})
+	return errors.Join(errs...)
+}
+
+// BeginTx implements [store.Transactional].
+func (b *Backend) BeginTx(ctx context.Context, opts *sql.TxOptions) (*sql.Tx, error) {
+	if b.err != nil {
+		return nil, b.err
+	}
+	tx, err := b.db.BeginTx(ctx, opts)
+	return tx, translate(ctx, "begin", err)
+}
+
+// CommitTx implements [store.Transactional].
+func (b *Backend) CommitTx(ctx context.Context, tx *sql.Tx) error {
+	return translate(ctx, "commit", tx.Commit())
+}
+
+// WithTx implements [store.Transactional].
+func (b *Backend) WithTx(tx *sql.Tx) store.Storage { return &Backend{shared: b.shared, tx: tx} }

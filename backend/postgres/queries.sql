@@ -1,0 +1,341 @@
+-- All statements of this backend. The schema comment before a name is replaced by the store's schema.
+
+-- name: append_events
+-- Appends one chunk of events. The first chunk compares and sets the stream's row, creates it if it may, and draws the
+-- append's number; later chunks ($14 is not null) only add rows. No row comes back if the stream is not as expected, or
+-- an id is known already: nothing was written then, and the transaction goes on.
+-- Locks: the stream's row, to the end of the transaction; nothing that another stream's append waits for.
+-- Indexes: streams_name_key; events_event_id_key for each id that the caller gave.
+-- $1 stream, $2 expected version or null for any, $3 may create, $4 events in the whole append, $5 look for the ids,
+-- $6 ids, $7 causation ids or null, $8 correlation ids or null: 16 bytes each, all in one value; a zero id is none,
+-- $9 distinct types, $10 data of all events, $11 metadata of all events or null, cut up by the arrays of
+-- $12: per event its type, start and length of data, start and length (-1: none) of metadata,
+-- $13 creation times in microseconds since 1970, one per event, or null for now,
+-- $14 number of the append, $15 stream id, $16 version of the append's last event, $17 index of the chunk's first event.
+with changed as (
+  update /*schema.*/streams as s set version = s.version + $4::bigint
+  where $14::bigint is null and s.name = $1::text and s.deleted_at is null
+    and ($2::bigint is null or s.version = $2::bigint)
+    and not ($5::boolean and exists (
+      select from generate_series(0, $4::int - 1) as i (n) cross join lateral (
+        select from /*schema.*/events as e
+        where e.event_id = encode(substring($6::bytea from 16 * i.n + 1 for 16), 'hex')::uuid
+        offset 0 -- one look-up per id, whatever the planner thinks of the table
+      ) as known))
+  returning s.stream_id, s.version
+), created as (
+  insert into /*schema.*/streams as s (name, version, created_at)
+  select $1::text, $4::bigint,
+    coalesce(timestamptz 'epoch' + (($13::text::bigint[])[1]) * interval '1 microsecond', clock_timestamp())
+  where $14::bigint is null and $3::boolean
+    and not exists (select from /*schema.*/streams as t where t.name = $1::text)
+    and not ($5::boolean and exists (
+      select from generate_series(0, $4::int - 1) as i (n) cross join lateral (
+        select from /*schema.*/events as e
+        where e.event_id = encode(substring($6::bytea from 16 * i.n + 1 for 16), 'hex')::uuid
+        offset 0
+      ) as known))
+  on conflict on constraint streams_name_key do update set version = s.version + excluded.version
+    where s.deleted_at is null and ($2::bigint is null or s.version = $2::bigint)
+  returning s.stream_id, s.version
+), numbered as (
+  -- Drawn after the stream's row is locked: the order of numbers is the order of versions.
+  select w.stream_id, w.version, nextval('/*schema.*/append_seq') as append_seq
+  from (select c.stream_id, c.version from changed as c union all select c.stream_id, c.version from created as c) as w
+  union all
+  select $15::bigint, $16::bigint, $14::bigint where $14::bigint is not null
+), added as (
+  insert into /*schema.*/events (append_seq, stream_id, version, created_at, idx, event_id, causation_id, correlation_id, event_type, data, metadata)
+  select
+    -- A number that the tick has passed already would never be read: null is refused.
+    case when w.append_seq > h.append_seq or $14::bigint is not null then w.append_seq end,
+    w.stream_id,
+    w.version - $4::bigint + i.idx + 1,
+    coalesce(timestamptz 'epoch' + i.created_at * interval '1 microsecond', w.now),
+    i.idx,
+    encode(substring($6::bytea from 16 * i.nr::int - 15 for 16), 'hex')::uuid,
+    nullif(encode(substring($7::bytea from 16 * i.nr::int - 15 for 16), 'hex')::uuid, '00000000-0000-0000-0000-000000000000'),
+    nullif(encode(substring($8::bytea from 16 * i.nr::int - 15 for 16), 'hex')::uuid, '00000000-0000-0000-0000-000000000000'),
+    i.event_type,
+    /*schema.*/to_data(substring($10::bytea from i.data_at for i.data_len)),
+    case when i.meta_len >= 0 then /*schema.*/to_data(substring($11::bytea from i.meta_at for i.meta_len)) end
+  from (select n.stream_id, n.version, n.append_seq, clock_timestamp() as now from numbered as n) as w
+    cross join /*schema.*/head as h
+    cross join lateral (
+      select c.nr, $17::int + c.nr::int - 1 as idx, ($9::text::text[])[c.type] as event_type,
+        c.data_at, c.data_len, c.meta_at, c.meta_len, c.created_at
+      from unnest(($12::text::int[][])[1:1], ($12::text::int[][])[2:2], ($12::text::int[][])[3:3], ($12::text::int[][])[4:4],
+        ($12::text::int[][])[5:5], $13::text::bigint[]) with ordinality as c (type, data_at, data_len, meta_at, meta_len, created_at, nr)
+    ) as i
+)
+select n.stream_id, n.version, n.append_seq from numbered as n;
+
+-- name: find_stream
+-- What a lost compare-and-set is judged by, and what a page that came back empty means. Index: streams_name_key.
+select s.stream_id, s.version, s.created_at, s.deleted_at, s.linked from /*schema.*/streams as s where s.name = $1::text;
+
+-- name: lock_stream
+-- Takes the stream's row lock before an append in a caller's transaction looks for its ids, so that the look-up's
+-- snapshot comes after whatever another session was doing to the stream. Index: streams_name_key.
+select s.version from /*schema.*/streams as s where s.name = $1::text for no key update;
+
+-- name: find_append
+-- The events of the append that holds an id, in order, to tell a retry. Indexes: events_event_id_key, events_pkey.
+select e.event_id, e.version from /*schema.*/events as e
+where e.append_seq = (select f.append_seq from /*schema.*/events as f where f.event_id = $2::uuid and f.stream_id = $1::bigint)
+order by e.idx limit $3::int;
+
+-- name: find_known
+-- The first of the ids (16 bytes each in $1, $2 of them) that is in the store. Index: events_event_id_key.
+select i.n from generate_series(0, $2::int - 1) as i (n) cross join lateral (
+  select from /*schema.*/events as e
+  where e.event_id = encode(substring($1::bytea from 16 * i.n + 1 for 16), 'hex')::uuid
+  offset 0
+) as known
+order by i.n limit 1;
+
+-- name: find_linkable
+-- Resolves the ids (16 bytes each in $1, $2 of them) for a link, and locks their streams against a hard delete, which
+-- waits, or is waited for and then seen. Appends to those streams go on. Indexes: events_event_id_key, streams_pkey.
+select i.n, e.append_seq, e.idx, s.stream_id
+from generate_series(0, $2::int - 1) as i (n) cross join lateral (
+  select f.append_seq, f.idx, f.stream_id from /*schema.*/events as f
+  where f.event_id = encode(substring($1::bytea from 16 * i.n + 1 for 16), 'hex')::uuid
+  offset 0
+) as e
+join /*schema.*/streams as s on s.stream_id = e.stream_id
+for key share of s;
+
+-- name: link_events
+-- Compares and sets the target's row, or creates it, and adds the links. No row comes back if the target is not as
+-- expected or an event is in it already. Locks: the target's row. Indexes: streams_name_key, links_event_key.
+-- $1 stream, $2 expected version or null, $3 may create, $4 number of links, $5 their append_seq, $6 their idx.
+with known as (
+  select exists (
+    select from unnest($5::text::bigint[], $6::text::int[]) as i (append_seq, idx) cross join lateral (
+      select from /*schema.*/links as l join /*schema.*/streams as s on s.stream_id = l.stream_id
+      where l.append_seq = i.append_seq and l.idx = i.idx and s.name = $1::text
+      offset 0
+    ) as k
+  ) as yes
+), changed as (
+  update /*schema.*/streams as s set version = s.version + $4::bigint, linked = true
+  where s.name = $1::text and s.deleted_at is null and ($2::bigint is null or s.version = $2::bigint)
+    and not (select k.yes from known as k)
+  returning s.stream_id, s.version
+), created as (
+  insert into /*schema.*/streams as s (name, version, created_at, linked)
+  select $1::text, $4::bigint, clock_timestamp(), true
+  where $3::boolean and not exists (select from /*schema.*/streams as t where t.name = $1::text)
+  on conflict on constraint streams_name_key do update set version = s.version + excluded.version, linked = true
+    where s.deleted_at is null and ($2::bigint is null or s.version = $2::bigint)
+  returning s.stream_id, s.version
+), target as (
+  select c.stream_id, c.version from changed as c union all select c.stream_id, c.version from created as c
+), added as (
+  insert into /*schema.*/links (stream_id, version, append_seq, idx)
+  select t.stream_id, t.version - $4::bigint + i.nr, i.append_seq, i.idx
+  from target as t cross join unnest($5::text::bigint[], $6::text::int[]) with ordinality as i (append_seq, idx, nr)
+)
+select t.stream_id, t.version from target as t;
+
+-- name: find_linked
+-- The first of the events that is linked to the stream already. Index: links_event_key.
+select i.nr - 1 from unnest($2::text::bigint[], $3::text::int[]) with ordinality as i (append_seq, idx, nr) cross join lateral (
+  select from /*schema.*/links as l where l.append_seq = i.append_seq and l.idx = i.idx and l.stream_id = $1::bigint offset 0
+) as k
+order by i.nr limit 1;
+
+-- name: lock_for_delete
+-- Locks the stream's row against every writer, so that what is judged stays so and what a hard delete looks for is all
+-- there is. Index: streams_name_key.
+select s.stream_id, s.version, s.created_at, s.deleted_at, s.linked from /*schema.*/streams as s where s.name = $1::text for update;
+
+-- name: soft_delete
+update /*schema.*/streams as s set deleted_at = clock_timestamp() where s.stream_id = $1::bigint;
+
+-- name: allow_delete
+-- For this transaction only.
+select set_config('eventstore.hard_delete', $1::text, true);
+
+-- name: hard_delete
+-- Removes a locked stream, its events everywhere, and its own links. Indexes: events_version_key, links_event_key,
+-- links_pkey, log_append_seq_key, streams_pkey.
+with gone as (
+  delete from /*schema.*/events as e where e.stream_id = $1::bigint returning e.append_seq, e.idx
+), gone_links as (
+  delete from /*schema.*/links as l using gone as g where l.append_seq = g.append_seq and l.idx = g.idx and l.stream_id <> $1::bigint
+), own_links as (
+  delete from /*schema.*/links as l where l.stream_id = $1::bigint
+), gone_log as (
+  delete from /*schema.*/log as l using gone as g where l.append_seq = g.append_seq and g.idx = 0
+)
+delete from /*schema.*/streams as s where s.stream_id = $1::bigint;
+
+-- name: read_stream_forward
+-- A page of a stream's own events; nothing if it has links, is deleted or absent: find_stream tells. Index: events_version_key.
+select e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.data, e.metadata
+from /*schema.*/events as e
+where e.stream_id = (select s.stream_id from /*schema.*/streams as s where s.name = $1::text and s.deleted_at is null and not s.linked)
+  and e.version >= $2::bigint
+order by e.version limit $3::int;
+
+-- name: read_stream_backward
+select e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.data, e.metadata
+from /*schema.*/events as e
+where e.stream_id = (select s.stream_id from /*schema.*/streams as s where s.name = $1::text and s.deleted_at is null and not s.linked)
+  and e.version <= $2::bigint
+order by e.version desc limit $3::int;
+
+-- name: read_linked_forward
+-- A page of a stream that has links. Each branch stops at the page's size. Indexes: events_version_key, links_pkey, events_pkey.
+select r.number, r.append_seq, r.idx, r.stream_id, r.version, r.created_at, r.event_id, r.causation_id, r.correlation_id, r.event_type, r.data, r.metadata
+from (
+  (select e.version as number, e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.data, e.metadata
+   from /*schema.*/events as e where e.stream_id = $1::bigint and e.version >= $2::bigint order by e.version limit $3::int)
+  union all
+  (select l.version, e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.data, e.metadata
+   from (select k.version, k.append_seq, k.idx from /*schema.*/links as k
+         where k.stream_id = $1::bigint and k.version >= $2::bigint order by k.version limit $3::int) as l
+     cross join lateral (select f.* from /*schema.*/events as f where f.append_seq = l.append_seq and f.idx = l.idx offset 0) as e)
+) as r
+order by r.number limit $3::int;
+
+-- name: read_linked_backward
+select r.number, r.append_seq, r.idx, r.stream_id, r.version, r.created_at, r.event_id, r.causation_id, r.correlation_id, r.event_type, r.data, r.metadata
+from (
+  (select e.version as number, e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.data, e.metadata
+   from /*schema.*/events as e where e.stream_id = $1::bigint and e.version <= $2::bigint order by e.version desc limit $3::int)
+  union all
+  (select l.version, e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.data, e.metadata
+   from (select k.version, k.append_seq, k.idx from /*schema.*/links as k
+         where k.stream_id = $1::bigint and k.version <= $2::bigint order by k.version desc limit $3::int) as l
+     cross join lateral (select f.* from /*schema.*/events as f where f.append_seq = l.append_seq and f.idx = l.idx offset 0) as e)
+) as r
+order by r.number desc limit $3::int;
+
+-- name: read_log_forward
+-- The appends that hold the $2 positions from $1 on, and the one behind those, so that a reader gets over positions
+-- that a hard delete left unused. Index: log_pkey.
+(select l.position, l.append_seq, l.n from /*schema.*/log as l where l.position <= $1::bigint order by l.position desc limit 1)
+union all
+(select l.position, l.append_seq, l.n from /*schema.*/log as l where l.position > $1::bigint and l.position < $1::bigint + $2::bigint order by l.position)
+union all
+(select l.position, l.append_seq, l.n from /*schema.*/log as l where l.position >= $1::bigint + $2::bigint order by l.position limit 1);
+
+-- name: read_log_backward
+-- The same, downwards. Index: log_pkey.
+(select l.position, l.append_seq, l.n from /*schema.*/log as l where l.position <= $1::bigint and l.position > $1::bigint - $2::bigint order by l.position desc)
+union all
+(select l.position, l.append_seq, l.n from /*schema.*/log as l where l.position <= $1::bigint - $2::bigint order by l.position desc limit 1);
+
+-- name: read_events_range
+-- Events in the order of their numbers, both ends inclusive: a plain range of events_pkey.
+select e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.data, e.metadata
+from /*schema.*/events as e
+where (e.append_seq, e.idx) >= ($1::bigint, $2::int) and (e.append_seq, e.idx) <= ($3::bigint, $4::int)
+order by e.append_seq, e.idx limit $5::int;
+
+-- name: read_event
+-- Index: events_event_id_key, streams_pkey.
+select e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.data, e.metadata
+from /*schema.*/events as e where e.event_id = $1::uuid;
+
+-- name: read_names
+-- Names of streams that are not in the cache. Index: streams_pkey.
+select s.stream_id, s.name from unnest($1::text::bigint[]) as i (stream_id)
+  cross join lateral (select t.stream_id, t.name from /*schema.*/streams as t where t.stream_id = i.stream_id offset 0) as s;
+
+-- name: read_head
+select h.position from /*schema.*/head as h;
+
+-- name: tick_pending
+-- Whether a tick would find something to do; a standby can't. Indexes: events_pkey, holes_pkey.
+select not pg_is_in_recovery() and (
+  exists (select from /*schema.*/events as e where e.append_seq > (select h.append_seq from /*schema.*/head as h))
+  or exists (select from /*schema.*/holes as o where o.fence < pg_snapshot_xmin(pg_current_snapshot())
+    or exists (select from /*schema.*/events as e where e.append_seq between o.first_seq and o.last_seq)));
+
+-- name: tick
+select /*schema.*/tick($1::bigint, $2::boolean);
+
+-- name: count_streams
+select count(*) from /*schema.*/streams as s
+where ($1::text = '' or position($1::text in s.name) > 0) and ($2::text = '' or ($2::text = 'deleted') = (s.deleted_at is not null));
+
+-- name: list_streams_by_name
+-- $1 search, $2 status, $3 limit, $4 offset, $5 whether to start behind $6. Index: streams_name_key.
+select s.stream_id, s.name, s.version, s.created_at, s.deleted_at from /*schema.*/streams as s
+where ($1::text = '' or position($1::text in s.name) > 0) and ($2::text = '' or ($2::text = 'deleted') = (s.deleted_at is not null))
+  and (not $5::boolean or s.name > $6::text collate "C")
+order by s.name limit $3::bigint offset $4::bigint;
+
+-- name: list_streams_by_name_desc
+select s.stream_id, s.name, s.version, s.created_at, s.deleted_at from /*schema.*/streams as s
+where ($1::text = '' or position($1::text in s.name) > 0) and ($2::text = '' or ($2::text = 'deleted') = (s.deleted_at is not null))
+  and (not $5::boolean or s.name < $6::text collate "C")
+order by s.name desc limit $3::bigint offset $4::bigint;
+
+-- name: list_streams_by_id
+-- Index: streams_pkey.
+select s.stream_id, s.name, s.version, s.created_at, s.deleted_at from /*schema.*/streams as s
+where ($1::text = '' or position($1::text in s.name) > 0) and ($2::text = '' or ($2::text = 'deleted') = (s.deleted_at is not null))
+  and (not $5::boolean or s.stream_id > $6::bigint)
+order by s.stream_id limit $3::bigint offset $4::bigint;
+
+-- name: list_streams_by_id_desc
+select s.stream_id, s.name, s.version, s.created_at, s.deleted_at from /*schema.*/streams as s
+where ($1::text = '' or position($1::text in s.name) > 0) and ($2::text = '' or ($2::text = 'deleted') = (s.deleted_at is not null))
+  and (not $5::boolean or s.stream_id < $6::bigint)
+order by s.stream_id desc limit $3::bigint offset $4::bigint;
+
+-- name: list_streams_by_key
+-- By version, creation or deletion ($8), as one number; never deleted is the highest. Sorts all matching streams: these
+-- columns have no index, since an index on version would cost every append.
+select k.stream_id, k.name, k.version, k.created_at, k.deleted_at from (
+  select s.stream_id, s.name, s.version, s.created_at, s.deleted_at,
+    case $8::text when 'version' then s.version
+      when 'created' then (extract(epoch from s.created_at) * 1000000)::bigint
+      else coalesce((extract(epoch from s.deleted_at) * 1000000)::bigint, 9223372036854775807) end as key
+  from /*schema.*/streams as s
+  where ($1::text = '' or position($1::text in s.name) > 0) and ($2::text = '' or ($2::text = 'deleted') = (s.deleted_at is not null))
+) as k
+where not $5::boolean or (k.key, k.stream_id) > ($6::bigint, $7::bigint)
+order by k.key, k.stream_id limit $3::bigint offset $4::bigint;
+
+-- name: list_streams_by_key_desc
+select k.stream_id, k.name, k.version, k.created_at, k.deleted_at from (
+  select s.stream_id, s.name, s.version, s.created_at, s.deleted_at,
+    case $8::text when 'version' then s.version
+      when 'created' then (extract(epoch from s.created_at) * 1000000)::bigint
+      else coalesce((extract(epoch from s.deleted_at) * 1000000)::bigint, 9223372036854775807) end as key
+  from /*schema.*/streams as s
+  where ($1::text = '' or position($1::text in s.name) > 0) and ($2::text = '' or ($2::text = 'deleted') = (s.deleted_at is not null))
+) as k
+where not $5::boolean or (k.key, k.stream_id) < ($6::bigint, $7::bigint)
+order by k.key desc, k.stream_id desc limit $3::bigint offset $4::bigint;
+
+-- name: schema_present
+-- Fails in no case, so that it can be asked in a caller's transaction.
+select to_regclass($1::text) is not null;
+
+-- name: migrate_lock
+-- Waits for other migrators of this schema.
+select pg_advisory_lock(hashtextextended('eventstore migrate /*schema_text*/', 0));
+
+-- name: migrate_unlock
+select pg_advisory_unlock(hashtextextended('eventstore migrate /*schema_text*/', 0));
+
+-- name: migrate_prepare
+create schema if not exists /*schema*/;
+create table if not exists /*version_table*/ (version bigint not null);
+
+-- name: migrate_version
+select v.version from /*version_table*/ as v;
+
+-- name: migrate_clear_version
+delete from /*version_table*/;
+
+-- name: migrate_set_version
+with old as (delete from /*version_table*/)
+insert into /*version_table*/ (version) values ($1::bigint);

@@ -1,0 +1,55 @@
+package postgres
+
+import (
+	"context"
+	"embed"
+	"io/fs"
+	"strings"
+
+	"github.com/eventstore-go/eventstore/backend/internal/rendered"
+	"github.com/eventstore-go/eventstore/store"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// latest is the version of the newest migration.
+const latest = 1
+
+const advice = "run migrate.Up(ctx, backend) once before the program starts"
+
+// Migrations returns the migration files, rendered for this backend's schema and data type, for package migrate.
+func (b *Backend) Migrations() fs.FS {
+	return rendered.FS(migrations, "migrations", strings.NewReplacer(b.opts.replacements()...))
+}
+
+// MigrationQuery returns a statement that package migrate needs.
+func (b *Backend) MigrationQuery(name string) string { return b.queries.Get(name) }
+
+// Check returns a [store.SchemaError] if the tables are missing or older than this version needs. Every operation
+// checks once by itself; call Check at the start of a program to know at once.
+func (b *Backend) Check(ctx context.Context) error {
+	if b.err != nil {
+		return b.err
+	}
+	if b.ready.Load() {
+		return nil
+	}
+	var present bool
+	table := quote(b.opts.Schema) + "." + quote(b.opts.VersionTable)
+	if _, err := b.one(ctx, "schema_present", []any{table}, &present); err != nil {
+		return err
+	}
+	if !present {
+		return &store.SchemaError{Want: latest, Advice: advice}
+	}
+	var version int
+	if _, err := b.one(ctx, "migrate_version", nil, &version); err != nil {
+		return err
+	}
+	if version < latest {
+		return &store.SchemaError{Have: version, Want: latest, Advice: advice}
+	}
+	b.ready.Store(true)
+	return nil
+}

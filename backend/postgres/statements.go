@@ -1,0 +1,91 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/eventstore-go/eventstore/store"
+)
+
+// kept are the statements worth preparing once per connection.
+var kept = map[string]bool{
+	"append_events": true, "find_stream": true, "read_stream_forward": true, "read_stream_backward": true,
+	"read_log_forward": true, "read_log_backward": true, "read_events_range": true, "read_event": true,
+	"tick_pending": true, "tick": true, "read_head": true,
+}
+
+// statement returns the prepared statement called name, or nil if it is to be sent as text. In a caller's transaction
+// it prepares nothing: that may need another connection.
+func (b *Backend) statement(ctx context.Context, name string) (*sql.Stmt, error) {
+	if b.opts.NoPrepare || !kept[name] {
+		return nil, nil
+	}
+	if s, ok := b.statements.Load(name); ok {
+		return s.(*sql.Stmt), nil
+	}
+	if b.tx != nil {
+		return nil, nil
+	}
+	fresh, err := b.db.PrepareContext(ctx, b.queries.Get(name))
+	if err != nil {
+		return nil, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if s, ok := b.statements.Load(name); ok || b.closed {
+		_ = fresh.Close() // somebody was faster, or it is too late
+		if !ok {
+			return nil, store.ErrClosed
+		}
+		return s.(*sql.Stmt), nil
+	}
+	b.statements.Store(name, fresh)
+	return fresh, nil
+}
+
+// rows runs the statement called name.
+func (b *Backend) rows(ctx context.Context, name string, args ...any) (*sql.Rows, error) {
+	stmt, err := b.statement(ctx, name)
+	switch {
+	case err != nil:
+		return nil, err
+	case stmt != nil && b.tx != nil:
+		return b.tx.StmtContext(ctx, stmt).QueryContext(ctx, args...)
+	case stmt != nil:
+		return stmt.QueryContext(ctx, args...)
+	case b.tx != nil:
+		return b.tx.QueryContext(ctx, b.queries.Get(name), args...)
+	}
+	return b.db.QueryContext(ctx, b.queries.Get(name), args...)
+}
+
+// each runs the statement called name and calls scan for each row. It owns the rows.
+func (b *Backend) each(ctx context.Context, name string, scan func(*sql.Rows) error, args ...any) (err error) {
+	rows, err := b.rows(ctx, name, args...)
+	if err != nil {
+		return translate(ctx, name, err)
+	}
+	defer func() {
+		if e := rows.Close(); err == nil {
+			err = translate(ctx, name, e)
+		}
+	}()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return translate(ctx, name, err)
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return translate(ctx, name, err)
+	}
+	return translate(ctx, name, ctx.Err()) // a cancelled context is never a short result
+}
+
+// one is each for a statement that returns at most one row; found says whether it did.
+func (b *Backend) one(ctx context.Context, name string, args []any, into ...any) (found bool, err error) {
+	err = b.each(ctx, name, func(rows *sql.Rows) error {
+		found = true
+		return rows.Scan(into...)
+	}, args...)
+	return found && err == nil, err
+}

@@ -1,0 +1,139 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"sync"
+
+	"github.com/eventstore-go/eventstore/backend/internal/sqlerr"
+)
+
+// maxPlaced is how many appends one tick places at most, so that its transaction stays short.
+const maxPlaced = 10_000
+
+// Tick gives the appends committed before the call their positions and returns how many it placed. Readers of all events
+// tick by themselves. It never runs in a caller's transaction: there it does nothing.
+func (b *Backend) Tick(ctx context.Context) (placed int64, err error) {
+	if err := b.Check(ctx); err != nil {
+		return 0, err
+	}
+	if b.tx != nil {
+		return 0, nil
+	}
+	for {
+		n, err := b.tick(ctx, true)
+		if err != nil {
+			return placed, err
+		}
+		placed += n
+		if n < maxPlaced {
+			return placed, nil
+		}
+	}
+}
+
+// tick runs one tick. With wait it waits for one that is running elsewhere; without, it returns -1 then.
+func (b *Backend) tick(ctx context.Context, wait bool) (placed int64, err error) {
+	_, err = b.one(ctx, "tick", []any{int64(maxPlaced), wait}, &placed)
+	if sqlerr.State(err) != tickNotReadCommits {
+		return placed, err
+	}
+	// This database's default is another isolation level.
+	tx, err := b.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
+	if err != nil {
+		return 0, err
+	}
+	defer tx.Rollback() //nolint:errcheck // after a commit this does nothing; after an error that error counts
+	if _, err := (&Backend{shared: b.shared, tx: tx}).one(ctx, "tick", []any{int64(maxPlaced), wait}, &placed); err != nil {
+		return 0, err
+	}
+	return placed, b.CommitTx(ctx, tx)
+}
+
+// catchUp places what was committed before the call, if there is anything, and reports whether there was. Calls made at
+// the same time share their ticks.
+func (b *Backend) catchUp(ctx context.Context) (changed bool, err error) {
+	if b.tx != nil {
+		return false, nil
+	}
+	var pending bool
+	if _, err := b.one(ctx, "tick_pending", nil, &pending); err != nil || !pending {
+		return false, err
+	}
+	return true, b.ticks.do(ctx, func() error {
+		_, err := b.Tick(ctx)
+		return err
+	})
+}
+
+// ticks lets the goroutines of a process share ticks: one runs, and all that come meanwhile wait for one more.
+type ticks struct {
+	mu sync.Mutex
+
+	running, next *flight
+}
+
+// flight is one tick and who waits for it.
+type flight struct {
+	done chan struct{}
+	err  error
+}
+
+// do returns when a tick that began after the call has ended. tick is run by the callers themselves; the error of one
+// caller's context is not passed on to others.
+func (t *ticks) do(ctx context.Context, tick func() error) error {
+	for {
+		f, mine, before := t.join()
+		if !mine {
+			select {
+			case <-f.done:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			if f.err == nil {
+				return nil
+			}
+			continue // whoever ran it failed, perhaps for a reason of its own
+		}
+		if before != nil {
+			select {
+			case <-before.done:
+			case <-ctx.Done():
+				return t.end(f, ctx.Err())
+			}
+		}
+		t.start(f)
+		return t.end(f, tick())
+	}
+}
+
+// join returns the tick that is going to run next, and whether the caller is the one to run it, once before has ended.
+func (t *ticks) join() (f *flight, mine bool, before *flight) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.next != nil {
+		return t.next, false, nil
+	}
+	t.next = &flight{done: make(chan struct{})}
+	return t.next, true, t.running
+}
+
+func (t *ticks) start(f *flight) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.running, t.next = f, nil
+}
+
+func (t *ticks) end(f *flight, err error) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.running == f {
+		t.running = nil
+	}
+	if t.next == f {
+		t.next = nil
+	}
+	f.err = err
+	close(f.done)
+	return err
+}
