@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"sync"
+
+	"github.com/eventstore-go/eventstore/store"
 )
 
 // names caches the names of streams by their ids. A stream's name never changes and its id is never used again, so an
@@ -18,45 +20,54 @@ const maxNames = 100_000 // then the cache starts over
 
 func newNames() *names { return &names{byID: map[int64]string{}} }
 
-// of sets the name of each event from the ids of their streams.
-func (b *Backend) nameEvents(ctx context.Context, events []scanned) error {
-	missing := b.names.fill(events)
-	if len(missing) == 0 {
-		return nil
-	}
-	found := make(map[int64]string, len(missing))
-	err := b.each(ctx, "read_names", func(rows *sql.Rows) error {
-		var id int64
-		var name string
-		err := rows.Scan(&id, &name)
-		found[id] = name
-		return err
-	}, intArray(missing))
-	if err != nil {
-		return err
-	}
-	b.names.add(found)
-	for i := range events {
-		if events[i].Stream == "" {
-			events[i].Stream = found[events[i].streamID]
+// named sets the Stream of each event of page from streamIDs, and returns those that are there: an event without an id
+// was not found, and one whose stream has no name was hard deleted since it was read.
+func (b *Backend) named(ctx context.Context, page []store.Recorded, streamIDs []int64) ([]store.Recorded, error) {
+	missing := b.names.fill(page, streamIDs)
+	if len(missing) > 0 {
+		fetched := make(map[int64]string, len(missing))
+		err := b.each(ctx, "read_names", func(rows *sql.Rows) error {
+			var id int64
+			var name string
+			err := rows.Scan(&id, &name)
+			fetched[id] = name
+			return err
+		}, intArray(missing))
+		if err != nil {
+			return nil, err
+		}
+		b.names.add(fetched)
+		for i := range page {
+			if page[i].Stream == "" {
+				page[i].Stream = fetched[streamIDs[i]]
+			}
 		}
 	}
-	return nil
+	there := 0
+	for i := range page {
+		if page[i].Stream == "" {
+			continue
+		}
+		if there < i {
+			page[there] = page[i]
+		}
+		there++
+	}
+	return page[:there], nil
 }
 
 // fill sets the names that are known and returns the ids of the others.
-func (n *names) fill(events []scanned) (missing []int64) {
+func (n *names) fill(page []store.Recorded, streamIDs []int64) (missing []int64) {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
 	asked := map[int64]bool{}
-	for i := range events {
-		id := events[i].streamID
+	for i, id := range streamIDs {
 		name, ok := n.byID[id]
-		if !ok && !asked[id] {
+		if !ok && id != 0 && !asked[id] {
 			asked[id] = true
 			missing = append(missing, id)
 		}
-		events[i].Stream = name
+		page[i].Stream = name
 	}
 	return missing
 }

@@ -216,18 +216,23 @@ order by r.number desc limit $3::int;
 
 -- name: read_log_forward
 -- The appends that hold the $2 positions from $1 on, and the one behind those, so that a reader gets over positions
--- that a hard delete left unused. Index: log_pkey.
-(select l.position, l.append_seq, l.n from /*schema.*/log as l where l.position <= $1::bigint order by l.position desc limit 1)
-union all
-(select l.position, l.append_seq, l.n from /*schema.*/log as l where l.position > $1::bigint and l.position < $1::bigint + $2::bigint order by l.position)
-union all
-(select l.position, l.append_seq, l.n from /*schema.*/log as l where l.position >= $1::bigint + $2::bigint order by l.position limit 1);
+-- that a hard delete left unused. They come in one value, 20 bytes each: a row for each would cost
+-- the reader as much as the event itself. Index: log_pkey.
+select string_agg(int8send(p.position) || int8send(p.append_seq) || int4send(p.n), ''::bytea) from (
+  (select l.position, l.append_seq, l.n from /*schema.*/log as l where l.position <= $1::bigint order by l.position desc limit 1)
+  union all
+  (select l.position, l.append_seq, l.n from /*schema.*/log as l where l.position > $1::bigint and l.position < $1::bigint + $2::bigint order by l.position limit $2::bigint)
+  union all
+  (select l.position, l.append_seq, l.n from /*schema.*/log as l where l.position >= $1::bigint + $2::bigint order by l.position limit 1)
+) as p;
 
 -- name: read_log_backward
 -- The same, downwards. Index: log_pkey.
-(select l.position, l.append_seq, l.n from /*schema.*/log as l where l.position <= $1::bigint and l.position > $1::bigint - $2::bigint order by l.position desc)
-union all
-(select l.position, l.append_seq, l.n from /*schema.*/log as l where l.position <= $1::bigint - $2::bigint order by l.position desc limit 1);
+select string_agg(int8send(p.position) || int8send(p.append_seq) || int4send(p.n), ''::bytea) from (
+  (select l.position, l.append_seq, l.n from /*schema.*/log as l where l.position <= $1::bigint and l.position > $1::bigint - $2::bigint order by l.position desc limit $2::bigint)
+  union all
+  (select l.position, l.append_seq, l.n from /*schema.*/log as l where l.position <= $1::bigint - $2::bigint order by l.position desc limit 1)
+) as p;
 
 -- name: read_events_range
 -- Events in the order of their numbers, both ends inclusive: a plain range of events_pkey.

@@ -18,18 +18,15 @@ func (b *Backend) ReadStream(ctx context.Context, r store.ReadRequest) ([]store.
 	if r.Backward {
 		direction = "backward"
 	}
-	var s scanner
-	page := make([]store.Recorded, 0, min(r.Limit, 1024))
-	read := func(rows *sql.Rows, numbered bool) error {
-		var e scanned
-		if err := s.scan(rows, &e, numbered); err != nil {
+	s := newScanner(false)
+	page := make([]store.Recorded, 0, min(r.Limit, store.DefaultPageSize))
+	err := b.each(ctx, "read_stream_"+direction, func(rows *sql.Rows) error {
+		if err := s.scan(rows); err != nil {
 			return err
 		}
-		e.Stream = r.Stream
-		page = append(page, e.Recorded)
-		return nil
-	}
-	err := b.each(ctx, "read_stream_"+direction, func(rows *sql.Rows) error { return read(rows, false) }, r.Stream, r.From, int64(r.Limit))
+		page = append(page, store.Recorded{Number: s.version, Stream: r.Stream})
+		return s.event(&page[len(page)-1])
+	}, r.Stream, r.From, int64(r.Limit))
 	if err != nil || len(page) > 0 {
 		return page, err
 	}
@@ -49,31 +46,21 @@ func (b *Backend) ReadStream(ctx context.Context, r store.ReadRequest) ([]store.
 
 // readLinked reads a page of a stream that has links.
 func (b *Backend) readLinked(ctx context.Context, statement string, streamID int64, r store.ReadRequest) ([]store.Recorded, error) {
-	var s scanner
-	var events []scanned
+	s := newScanner(true)
+	var page []store.Recorded
+	var streamIDs []int64
 	err := b.each(ctx, statement, func(rows *sql.Rows) error {
-		events = append(events, scanned{})
-		return s.scan(rows, &events[len(events)-1], true)
+		if err := s.scan(rows); err != nil {
+			return err
+		}
+		page = append(page, store.Recorded{Number: s.number})
+		streamIDs = append(streamIDs, s.streamID)
+		return s.event(&page[len(page)-1])
 	}, streamID, r.From, int64(r.Limit))
 	if err != nil {
 		return nil, err
 	}
-	return b.named(ctx, events)
-}
-
-// named returns the events with the names of their streams. An event whose stream is gone was hard deleted since it was
-// read, and is left out.
-func (b *Backend) named(ctx context.Context, events []scanned) ([]store.Recorded, error) {
-	if err := b.nameEvents(ctx, events); err != nil {
-		return nil, err
-	}
-	page := make([]store.Recorded, 0, len(events))
-	for i := range events {
-		if events[i].Stream != "" {
-			page = append(page, events[i].Recorded)
-		}
-	}
-	return page, nil
+	return b.named(ctx, page, streamIDs)
 }
 
 // ReadEvent implements [store.Storage].
@@ -81,16 +68,18 @@ func (b *Backend) ReadEvent(ctx context.Context, id uuid.UUID) (store.Recorded, 
 	if err := b.Check(ctx); err != nil {
 		return store.Recorded{}, err
 	}
-	var s scanner
-	var events []scanned
+	s := newScanner(false)
+	page, streamIDs := make([]store.Recorded, 1), make([]int64, 1)
 	err := b.each(ctx, "read_event", func(rows *sql.Rows) error {
-		events = append(events, scanned{})
-		return s.scan(rows, &events[0], false)
+		if err := s.scan(rows); err != nil {
+			return err
+		}
+		page[0].Number, streamIDs[0] = s.version, s.streamID
+		return s.event(&page[0])
 	}, id.String())
-	if err != nil {
-		return store.Recorded{}, err
+	if err == nil {
+		page, err = b.named(ctx, page, streamIDs)
 	}
-	page, err := b.named(ctx, events)
 	if err == nil && len(page) == 0 {
 		err = &store.EventNotFoundError{ID: id}
 	}

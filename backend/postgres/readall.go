@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"encoding/binary"
 	"math"
 	"slices"
 
@@ -85,69 +86,87 @@ type want struct {
 
 func (w want) count() int { return w.hi - w.lo + 1 }
 
+// logged is a row of the log.
+type logged struct {
+	position, seq int64
+	n             int
+}
+
+// readLogRows reads the rows that a statement packs into one value, in the order of positions.
+func (b *Backend) readLogRows(ctx context.Context, statement string, args ...any) ([]logged, error) {
+	var list []logged
+	err := b.each(ctx, statement, func(rows *sql.Rows) error {
+		var packed sql.RawBytes
+		if err := rows.Scan(&packed); err != nil {
+			return err
+		}
+		const size = 8 + 8 + 4
+		list = make([]logged, 0, len(packed)/size)
+		for ; len(packed) >= size; packed = packed[size:] {
+			list = append(list, logged{
+				position: int64(binary.BigEndian.Uint64(packed)),
+				seq:      int64(binary.BigEndian.Uint64(packed[8:])),
+				n:        int(binary.BigEndian.Uint32(packed[16:])),
+			})
+		}
+		return nil
+	}, args...)
+	slices.SortFunc(list, func(x, y logged) int { return cmp.Compare(x.position, y.position) })
+	return list, err
+}
+
 // readLog returns which events stand at limit positions from on, in the order of positions, and the position to go on
 // from: from itself at the end of the log.
 func (b *Backend) readLog(ctx context.Context, from int64, limit int) (wants []want, next int64, err error) {
 	next = from
-	limit64 := min(int64(limit), math.MaxInt64-from) // so that from+limit is a number
-	err = b.each(ctx, "read_log_forward", func(rows *sql.Rows) error {
-		var w want
-		var n int
-		if err := rows.Scan(&w.position, &w.seq, &n); err != nil {
-			return err
+	end := from + min(int64(limit), math.MaxInt64-from) // behind the page
+	list, err := b.readLogRows(ctx, "read_log_forward", from, end-from)
+	if err != nil {
+		return nil, from, err
+	}
+	wants = make([]want, 0, len(list))
+	for _, l := range list {
+		if l.position >= end { // the one behind the page: no event stands before it
+			if len(wants) == 0 {
+				next = l.position
+			}
+			break
 		}
-		w.hi = n - 1
-		if w.position >= from+limit64 { // the one behind the page: the positions before it are done with
-			next = max(next, w.position)
-			return nil
-		}
-		if skip := from - w.position; skip > 0 { // the page starts inside this append
-			w.lo = int(min(skip, int64(n)))
-			w.position += int64(w.lo)
-		}
-		w.hi = int(min(int64(w.hi), int64(w.lo)+from+limit64-1-w.position))
+		w := want{position: max(l.position, from), seq: l.seq}
+		w.lo = int(w.position - l.position)
+		w.hi = int(min(l.position+int64(l.n), end) - 1 - l.position)
 		if w.lo <= w.hi {
 			wants = append(wants, w)
-			next = max(next, w.position+int64(w.count()))
+			next = w.position + int64(w.count())
 		}
-		return nil
-	}, from, limit64)
-	if len(wants) > 0 {
-		next = min(next, from+limit64) // the page may end inside its last append
 	}
-	byPosition(wants)
-	return wants, next, err
+	return wants, next, nil
 }
 
-// readLogBackward is readLog downwards; the order is still that of positions. At the start of the log next is 0.
+// readLogBackward is readLog downwards, from a position from; the order is still that of positions. At the start of the
+// log next is 0.
 func (b *Backend) readLogBackward(ctx context.Context, from int64, limit int) (wants []want, next int64, err error) {
-	lowest := from - int64(limit) + 1
-	err = b.each(ctx, "read_log_backward", func(rows *sql.Rows) error {
-		var w want
-		var n int
-		if err := rows.Scan(&w.position, &w.seq, &n); err != nil {
-			return err
-		}
-		end := min(w.position+int64(n)-1, from)
+	lowest := max(from-int64(limit)+1, 1)
+	list, err := b.readLogRows(ctx, "read_log_backward", from, from-lowest+1)
+	if err != nil {
+		return nil, 0, err
+	}
+	wants = make([]want, 0, len(list))
+	for _, l := range list {
+		end := min(l.position+int64(l.n)-1, from)
 		if end < lowest { // the one behind the page
-			next = max(next, end)
-			return nil
+			next = end
+			continue
 		}
-		if skip := lowest - w.position; skip > 0 {
-			w.lo = int(skip)
+		if l.position < lowest {
 			next = lowest - 1
-			w.position = lowest
 		}
-		w.hi = w.lo + int(end-w.position)
+		w := want{position: max(l.position, lowest), seq: l.seq}
+		w.lo = int(w.position - l.position)
+		w.hi = int(end - l.position)
 		wants = append(wants, w)
-		return nil
-	}, from, int64(limit))
-	byPosition(wants)
-	return wants, next, err
-}
-
-func byPosition(wants []want) {
-	slices.SortFunc(wants, func(x, y want) int { return cmp.Compare(x.position, y.position) })
+	}
+	return wants, next, nil
 }
 
 // maxStride is how far the numbers of two appends of a page may be apart to be read in one range. An append that
@@ -157,71 +176,72 @@ const maxStride = 256
 // slack is how many rows that are not wanted a range may bring: appends that have their places elsewhere, or none yet.
 const slack = 256
 
+// placing puts the events of wants into a page.
+type placing struct {
+	scanner   *scanner
+	wants     []want
+	starts    []int // where the events of a want begin in page
+	page      []store.Recorded
+	streamIDs []int64
+}
+
 // readPlaced reads the events of wants and returns them in the order of wants. Hard-deleted ones are missing.
 func (b *Backend) readPlaced(ctx context.Context, wants []want) ([]store.Recorded, error) {
+	p := placing{scanner: newScanner(false), wants: wants, starts: make([]int, len(wants))}
+	order := make([]int, len(wants)) // the wants in the order of their numbers
 	total := 0
-	starts := make([]int, len(wants)) // where the events of a want begin in slots
-	order := make([]int, len(wants))  // the wants in the order of their numbers
 	for i, w := range wants {
-		starts[i], order[i] = total, i
+		p.starts[i], order[i] = total, i
 		total += w.count()
 	}
+	p.page, p.streamIDs = make([]store.Recorded, total), make([]int64, total)
 	slices.SortFunc(order, func(x, y int) int { return cmp.Compare(wants[x].seq, wants[y].seq) })
-	slots := make([]scanned, total)
-	var s scanner
 	for len(order) > 0 {
 		n, rows := 1, wants[order[0]].count()
 		for n < len(order) && wants[order[n]].seq-wants[order[n-1]].seq <= maxStride {
 			rows += wants[order[n]].count()
 			n++
 		}
-		done, err := b.readRange(ctx, &s, wants, starts, order[:n], slots, rows+slack)
+		done, err := b.readRange(ctx, &p, order[:n], rows+slack)
 		if err != nil {
 			return nil, err
 		}
 		order = order[done:]
 	}
-	found := slots[:0]
-	for _, e := range slots {
-		if e.seq != 0 {
-			found = append(found, e)
-		}
-	}
-	return b.named(ctx, found)
+	return b.named(ctx, p.page, p.streamIDs)
 }
 
-// readRange reads the events of the wants in order, whose numbers are close, into slots. It returns how many wants it
-// is done with: fewer than all if there were more other rows among them than limit has room for.
-func (b *Backend) readRange(ctx context.Context, s *scanner, wants []want, starts, order []int, slots []scanned, limit int) (done int, err error) {
-	first, last := wants[order[0]], wants[order[len(order)-1]]
+// readRange reads the events of the wants in order, whose numbers are close, into the page. It returns how many wants
+// it is done with: fewer than all if there were more other rows among them than limit has room for.
+func (b *Backend) readRange(ctx context.Context, p *placing, order []int, limit int) (done int, err error) {
+	s, first, last := p.scanner, p.wants[order[0]], p.wants[order[len(order)-1]]
 	at, read := 0, 0
-	var e scanned
 	err = b.each(ctx, "read_events_range", func(rows *sql.Rows) error {
 		read++
-		e = scanned{}
-		if err := s.scan(rows, &e, false); err != nil {
+		if err := s.scan(rows); err != nil {
 			return err
 		}
-		for at < len(order) && wants[order[at]].seq < e.seq {
+		for at < len(order) && p.wants[order[at]].seq < s.seq {
 			at++
 		}
-		if at == len(order) || wants[order[at]].seq != e.seq {
+		if at == len(order) {
 			return nil
 		}
-		w := wants[order[at]]
-		if e.idx >= w.lo && e.idx <= w.hi {
-			slot := &slots[starts[order[at]]+e.idx-w.lo]
-			*slot = e
-			slot.Number = w.position + int64(e.idx-w.lo)
+		w := p.wants[order[at]]
+		if w.seq != s.seq || s.idx < w.lo || s.idx > w.hi {
+			return nil // it has its place elsewhere, or none yet
 		}
-		return nil
+		slot := p.starts[order[at]] + s.idx - w.lo
+		p.streamIDs[slot] = s.streamID
+		p.page[slot].Number = w.position + int64(s.idx-w.lo)
+		return s.event(&p.page[slot])
 	}, first.seq, int64(first.lo), last.seq, int64(last.hi), int64(limit))
 	if err != nil || read < limit {
 		return len(order), err
 	}
 	// The limit cut the range off behind e: go on with the first want that is not complete. It is not the first of all:
 	// the range begins with that one, and the limit has room for it.
-	for at < len(order) && (wants[order[at]].seq < e.seq || wants[order[at]].seq == e.seq && e.idx >= wants[order[at]].hi) {
+	for at < len(order) && (p.wants[order[at]].seq < s.seq || p.wants[order[at]].seq == s.seq && s.idx >= p.wants[order[at]].hi) {
 		at++
 	}
 	return at, nil

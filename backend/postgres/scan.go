@@ -9,69 +9,58 @@ import (
 	"github.com/eventstore-go/eventstore/store"
 )
 
-// scanned is an event with what only the backend needs to know of it.
-type scanned struct {
-	store.Recorded
-	seq      int64
-	idx      int
-	streamID int64
-}
-
-// scanner reads rows of events. All bytes of a page share a few large pieces of memory, and equal types one string.
+// scanner reads rows of events. The bytes of a page share a few large pieces of memory, and equal types one string.
 type scanner struct {
 	arena []byte
 	types map[string]string
+	into  []any // pointers to the fields below, in the order of the columns
 
-	id, causation, correlation, eventType, data, metadata sql.RawBytes
+	number, seq, streamID, version                        int64
+	idx                                                   int
 	created                                               time.Time
-	number                                                int64
+	id, causation, correlation, eventType, data, metadata sql.RawBytes
 }
 
-// scan reads one row: the columns of an event, behind its number if the query has one.
-func (s *scanner) scan(rows *sql.Rows, e *scanned, numbered bool) error {
-	into := [...]any{
-		&s.number, &e.seq, &e.idx, &e.streamID, &e.Version, &s.created,
-		&s.id, &s.causation, &s.correlation, &s.eventType, &s.data, &s.metadata,
-	}
-	from := 1
+// newScanner is for queries that return the columns of an event, behind its number if they are numbered.
+func newScanner(numbered bool) *scanner {
+	s := &scanner{types: map[string]string{}}
 	if numbered {
-		from = 0
+		s.into = append(s.into, &s.number)
 	}
-	if err := rows.Scan(into[from:]...); err != nil {
-		return err
-	}
-	e.Number = e.Version
-	if numbered {
-		e.Number = s.number
-	}
+	s.into = append(s.into, &s.seq, &s.idx, &s.streamID, &s.version, &s.created,
+		&s.id, &s.causation, &s.correlation, &s.eventType, &s.data, &s.metadata)
+	return s
+}
+
+// scan reads a row, and event makes an event of it, before the next row is read.
+func (s *scanner) scan(rows *sql.Rows) error { return rows.Scan(s.into...) }
+
+// event sets all of e but its Number and Stream.
+func (s *scanner) event(e *store.Recorded) (err error) {
+	e.Version = s.version
 	e.CreatedAt = s.created.UTC()
 	e.Type = s.intern(s.eventType)
 	e.Data = s.keep(s.data)
-	if e.Data == nil {
-		e.Data = []byte{}
+	if s.metadata != nil {
+		e.Metadata = s.keep(s.metadata)
 	}
-	e.Metadata = s.keep(s.metadata)
-	for _, id := range [...]struct {
-		text sql.RawBytes
-		into *uuid.UUID
-	}{{s.id, &e.ID}, {s.causation, &e.CausationID}, {s.correlation, &e.CorrelationID}} {
-		if id.text == nil {
-			continue
-		}
-		var err error
-		if *id.into, err = uuid.ParseBytes(id.text); err != nil {
+	if e.ID, err = uuid.ParseBytes(s.id); err != nil {
+		return err
+	}
+	if s.causation != nil {
+		if e.CausationID, err = uuid.ParseBytes(s.causation); err != nil {
 			return err
 		}
 	}
-	return nil
+	if s.correlation != nil {
+		e.CorrelationID, err = uuid.ParseBytes(s.correlation)
+	}
+	return err
 }
 
 // keep copies bytes that are valid only until the next row.
 func (s *scanner) keep(b []byte) []byte {
-	if b == nil {
-		return nil
-	}
-	if cap(s.arena)-len(s.arena) < len(b) {
+	if cap(s.arena)-len(s.arena) < len(b) || s.arena == nil {
 		s.arena = make([]byte, 0, max(64<<10, len(b)))
 	}
 	at := len(s.arena)
@@ -82,9 +71,6 @@ func (s *scanner) keep(b []byte) []byte {
 func (s *scanner) intern(b []byte) string {
 	if t, ok := s.types[string(b)]; ok {
 		return t
-	}
-	if s.types == nil {
-		s.types = map[string]string{}
 	}
 	t := string(b)
 	s.types[t] = t
