@@ -1,0 +1,14 @@
+// Package pgtest gives tests a real PostgreSQL.
+//
+// The server is the one at the URL in EVENTSTORE_TEST_POSTGRES (its user must be a superuser), else a throwaway
+// cluster made from binaries found on the machine: those of initdb in PATH, else the newest of the usual folders.
+// With neither, a test is skipped and says what to install; where the variable CI is set, it fails instead.
+//
+// A throwaway cluster belongs to the test binary. It ends with it however that ends: a shell holds the reading end of a
+// pipe from the binary, and when that closes it stops the server and removes its files. Nothing need be called for
+// that, and no goroutine runs, so goleak has nothing to ignore.
+//
+// Clusters run without fsync unless a test asks for it: they survive the death of every process, not of the machine.
+// They sort text as a dictionary does where the server can, since most databases in use do, and they live in a time
+// zone that is not UTC: what holds only for the C collation or for UTC fails here.
+package pgtest

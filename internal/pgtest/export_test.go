@@ -1,0 +1,4 @@
+package pgtest
+
+// Until is for the tests of this package.
+var Until = until
