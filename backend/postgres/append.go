@@ -29,12 +29,6 @@ func (b *Backend) Append(ctx context.Context, r store.AppendRequest) (res store.
 const mostTries = 20
 
 func (b *Backend) append(ctx context.Context, r store.AppendRequest) (store.AppendResult, error) {
-	if _, exact := r.Expected.AsVersion(); b.tx != nil && !r.FreshIDs && !exact {
-		// Whoever is appending the same ids to this stream right now is waited for, so that a duplicate is seen, not raised.
-		if _, err := b.one(ctx, "lock_stream", []any{r.Stream}, new(int64)); err != nil {
-			return store.AppendResult{}, err
-		}
-	}
 	for range mostTries {
 		last, err := b.write(ctx, r)
 		switch {
@@ -117,14 +111,14 @@ func (b *Backend) writeChunk(ctx context.Context, r store.AppendRequest, from, t
 	if v, ok := r.Expected.AsVersion(); ok {
 		expected = v
 	}
-	var p place
+	var id, last, number sql.NullInt64
 	_, err := b.one(ctx, "append_events", []any{
 		r.Stream, expected, r.Expected.MayCreate(), int64(len(r.Events)), !r.FreshIDs,
 		events.ids, nullable(events.causation), nullable(events.correlation),
 		events.types, events.data, events.metadata, events.cuts, nullable(events.created),
 		seq, streamID, version, int64(from),
-	}, &p.streamID, &p.version, &p.seq)
-	return p, err
+	}, &id, &last, &number)
+	return place{id.Int64, last.Int64, number.Int64}, err
 }
 
 // judgeAppend says why nothing was written. It returns neither a result nor an error if there is no reason left: then
@@ -184,12 +178,12 @@ func (b *Backend) findRetry(ctx context.Context, streamID int64, r store.AppendR
 // or a number that was drawn before.
 func refused(err error) bool {
 	state := sqlerr.State(err)
-	return state == uniqueViolation || state == notNullViolation
+	return state == uniqueViolation || state == sequenceBehind
 }
 
 // refusedInTx is for a caller's transaction, which such a row has aborted.
 func (b *Backend) refusedInTx(err error) error {
-	if sqlerr.State(err) == notNullViolation {
+	if sqlerr.State(err) == sequenceBehind {
 		return errors.Join(ErrSequenceBehind, store.ErrRetryTx, err)
 	}
 	return fmt.Errorf("%w, appended by another session at the same time: %w", store.ErrDuplicateEvent, err)

@@ -15,7 +15,6 @@ var ErrSequenceBehind = errors.New("postgres: the sequence append_seq is behind 
 
 // SQLSTATEs that this backend knows.
 const (
-	notNullViolation   = "23502"
 	uniqueViolation    = "23505"
 	serialization      = "40001"
 	deadlock           = "40P01"
@@ -23,6 +22,7 @@ const (
 	undefinedFunction  = "42883"
 	undefinedColumn    = "42703"
 	invalidSchema      = "3F000"
+	sequenceBehind     = "ESTSQ" // raised by the function append
 	tickNotReadCommits = "ESTRC" // raised by the function tick
 	tickInTransaction  = "ESTTX"
 )

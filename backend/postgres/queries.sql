@@ -1,82 +1,20 @@
 -- All statements of this backend. The schema comment before a name is replaced by the store's schema.
 
 -- name: append_events
--- Appends one chunk of events. The first chunk compares and sets the stream's row, creates it if it may, and draws the
--- append's number; later chunks ($14 is not null) only add rows. No row comes back if the stream is not as expected, or
--- an id is known already: nothing was written then, and the transaction goes on.
--- Locks: the stream's row, to the end of the transaction; nothing that another stream's append waits for.
--- Indexes: streams_name_key; events_event_id_key for each id that the caller gave.
--- $1 stream, $2 expected version or null for any, $3 may create, $4 events in the whole append, $5 look for the ids,
--- $6 ids, $7 causation ids or null, $8 correlation ids or null: 16 bytes each, all in one value; a zero id is none,
--- $9 distinct types, $10 data of all events, $11 metadata of all events or null, cut up by the arrays of
--- $12: per event its type, start and length of data, start and length (-1: none) of metadata,
--- $13 creation times in microseconds since 1970, one per event, or null for now,
--- $14 number of the append, $15 stream id, $16 version of the append's last event, $17 index of the chunk's first event.
-with changed as (
-  update /*schema.*/streams as s set version = s.version + $4::bigint
-  where $14::bigint is null and s.name = $1::text and s.deleted_at is null
-    and ($2::bigint is null or s.version = $2::bigint)
-    and not ($5::boolean and exists (
-      select from generate_series(0, $4::int - 1) as i (n) cross join lateral (
-        select from /*schema.*/events as e
-        where e.event_id = encode(substring($6::bytea from 16 * i.n + 1 for 16), 'hex')::uuid
-        offset 0 -- one look-up per id, whatever the planner thinks of the table
-      ) as known))
-  returning s.stream_id, s.version
-), created as (
-  insert into /*schema.*/streams as s (name, version, created_at)
-  select $1::text, $4::bigint,
-    coalesce(timestamptz 'epoch' + (($13::text::bigint[])[1]) * interval '1 microsecond', clock_timestamp())
-  where $14::bigint is null and $3::boolean
-    and not exists (select from /*schema.*/streams as t where t.name = $1::text)
-    and not ($5::boolean and exists (
-      select from generate_series(0, $4::int - 1) as i (n) cross join lateral (
-        select from /*schema.*/events as e
-        where e.event_id = encode(substring($6::bytea from 16 * i.n + 1 for 16), 'hex')::uuid
-        offset 0
-      ) as known))
-  on conflict on constraint streams_name_key do update set version = s.version + excluded.version
-    where s.deleted_at is null and ($2::bigint is null or s.version = $2::bigint)
-  returning s.stream_id, s.version
-), numbered as (
-  -- Drawn after the stream's row is locked: the order of numbers is the order of versions.
-  select w.stream_id, w.version, nextval('/*schema.*/append_seq') as append_seq
-  from (select c.stream_id, c.version from changed as c union all select c.stream_id, c.version from created as c) as w
-  union all
-  select $15::bigint, $16::bigint, $14::bigint where $14::bigint is not null
-), added as (
-  insert into /*schema.*/events (append_seq, stream_id, version, created_at, idx, event_id, causation_id, correlation_id, event_type, data, metadata)
-  select
-    -- A number that the tick has passed already would never be read: null is refused.
-    case when w.append_seq > h.append_seq or $14::bigint is not null then w.append_seq end,
-    w.stream_id,
-    w.version - $4::bigint + i.idx + 1,
-    coalesce(timestamptz 'epoch' + i.created_at * interval '1 microsecond', w.now),
-    i.idx,
-    encode(substring($6::bytea from 16 * i.nr::int - 15 for 16), 'hex')::uuid,
-    nullif(encode(substring($7::bytea from 16 * i.nr::int - 15 for 16), 'hex')::uuid, '00000000-0000-0000-0000-000000000000'),
-    nullif(encode(substring($8::bytea from 16 * i.nr::int - 15 for 16), 'hex')::uuid, '00000000-0000-0000-0000-000000000000'),
-    i.event_type,
-    /*schema.*/to_data(substring($10::bytea from i.data_at for i.data_len)),
-    case when i.meta_len >= 0 then /*schema.*/to_data(substring($11::bytea from i.meta_at for i.meta_len)) end
-  from (select n.stream_id, n.version, n.append_seq, clock_timestamp() as now from numbered as n) as w
-    cross join /*schema.*/head as h
-    cross join lateral (
-      select c.nr, $17::int + c.nr::int - 1 as idx, ($9::text::text[])[c.type] as event_type,
-        c.data_at, c.data_len, c.meta_at, c.meta_len, c.created_at
-      from unnest(($12::text::int[][])[1:1], ($12::text::int[][])[2:2], ($12::text::int[][])[3:3], ($12::text::int[][])[4:4],
-        ($12::text::int[][])[5:5], $13::text::bigint[]) with ordinality as c (type, data_at, data_len, meta_at, meta_len, created_at, nr)
-    ) as i
-)
-select n.stream_id, n.version, n.append_seq from numbered as n;
+-- Where an append goes: the function append, in the migrations, tells what happens, and which locks and indexes it takes.
+-- The row is null if nothing was written.
+select a.stream_id, a.version, a.append_seq from /*schema.*/append(
+  $1::text, $2::bigint, $3::boolean, $4::int, $5::boolean, $6::bytea, $7::bytea, $8::bytea, $9::text::text[],
+  $10::bytea, $11::bytea, $12::text::int[], $13::text::bigint[], $14::bigint, $15::bigint, $16::bigint, $17::int
+) as a;
 
 -- name: find_stream
 -- What a lost compare-and-set is judged by, and what a page that came back empty means. Index: streams_name_key.
 select s.stream_id, s.version, s.created_at, s.deleted_at, s.linked from /*schema.*/streams as s where s.name = $1::text;
 
 -- name: lock_stream
--- Takes the stream's row lock before an append in a caller's transaction looks for its ids, so that the look-up's
--- snapshot comes after whatever another session was doing to the stream. Index: streams_name_key.
+-- Takes the target's row lock before a link looks for what is in it, so that the look comes after whatever another
+-- session was doing to the stream. Index: streams_name_key.
 select s.version from /*schema.*/streams as s where s.name = $1::text for no key update;
 
 -- name: find_append

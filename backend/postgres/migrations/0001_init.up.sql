@@ -91,6 +91,98 @@ create trigger guard before update or delete or truncate on /*schema.*/events fo
 create trigger guard before update or delete or truncate on /*schema.*/links for each statement execute function /*schema.*/guard();
 create trigger guard before update or delete or truncate on /*schema.*/log for each statement execute function /*schema.*/guard();
 
+-- append adds one chunk of an append in one round trip. The first chunk (in_seq is null) compares and sets the stream's
+-- row, creates it if it may, and only then draws the append's number: the order of numbers is the order of versions
+-- within a stream. It returns nothing if the stream is not as expected or an id is known already: then nothing was
+-- written, and the transaction goes on. A function rather than one statement of chained parts: its few plans are kept
+-- by the session, and a statement that sees what came before it can look for ids under the stream's lock.
+--
+-- Locks: the stream's row, to the end of the transaction; nothing that an append to another stream waits for.
+-- Indexes: streams_name_key; events_event_id_key for each id that the caller gave.
+create function /*schema.*/append(
+  in_stream text,
+  in_expected bigint,    -- version that the stream must be at, or null for any
+  in_create boolean,     -- whether an absent stream is created
+  in_total int,          -- events in the whole append
+  in_look boolean,       -- whether an id may be known already
+  in_ids bytea,          -- ids, 16 bytes each; in the first chunk, if they are looked for, of the whole append
+  in_causation bytea,    -- causation ids likewise, zero for none; null if there are none
+  in_correlation bytea,
+  in_types text[],       -- the distinct types
+  in_data bytea,         -- data of all events
+  in_metadata bytea,     -- metadata of all events
+  in_cuts int[],         -- five rows: per event its type, start and length of data, start and length (-1: none) of metadata
+  in_created bigint[],   -- creation times in microseconds since 1970, or null for now
+  in_seq bigint,         -- for a later chunk: the append's number,
+  in_stream_id bigint,   --   the stream's id,
+  in_version bigint,     --   its version behind the append,
+  in_first int,          --   and the index of the chunk's first event
+  out stream_id bigint, out version bigint, out append_seq bigint
+) language plpgsql as $body$
+declare
+  now_ constant timestamptz := clock_timestamp();
+  last_placed bigint;
+begin
+  if in_seq is not null then
+    stream_id := in_stream_id; version := in_version; append_seq := in_seq;
+  else
+    if in_look then
+      -- Whoever appends the same ids to this stream right now is waited for, and seen by the statement after this one.
+      perform from /*schema.*/streams s where s.name = in_stream for no key update;
+      if exists (
+        select from generate_series(0, in_total - 1) as i (n) cross join lateral (
+          select from /*schema.*/events e
+          where e.event_id = encode(substring(in_ids from 16 * i.n + 1 for 16), 'hex')::uuid
+          offset 0 -- one look-up per id, whatever the planner thinks of the table
+        ) as known
+      ) then
+        return;
+      end if;
+    end if;
+    update /*schema.*/streams s set version = s.version + in_total
+    where s.name = in_stream and s.deleted_at is null and (in_expected is null or s.version = in_expected)
+    returning s.stream_id, s.version into stream_id, version;
+    if stream_id is null and in_create and not exists (select from /*schema.*/streams s where s.name = in_stream) then
+      insert into /*schema.*/streams as s (name, version, created_at)
+      values (in_stream, in_total, coalesce(timestamptz 'epoch' + in_created[1] * interval '1 microsecond', now_))
+      on conflict on constraint streams_name_key do update set version = s.version + excluded.version
+        where s.deleted_at is null and (in_expected is null or s.version = in_expected)
+      returning s.stream_id, s.version into stream_id, version;
+    end if;
+    if stream_id is null then
+      return;
+    end if;
+    append_seq := nextval('/*schema.*/append_seq');
+    select h.append_seq into strict last_placed from /*schema.*/head h;
+    if append_seq <= last_placed then
+      -- The tick has passed this number: what has it would never be read.
+      raise exception 'eventstore: the sequence append_seq is behind the data' using errcode = 'ESTSQ';
+    end if;
+  end if;
+
+  if in_total = 1 then
+    insert into /*schema.*/events (append_seq, stream_id, version, created_at, idx, event_id, causation_id, correlation_id, event_type, data, metadata)
+    values (append.append_seq, append.stream_id, append.version,
+      coalesce(timestamptz 'epoch' + in_created[1] * interval '1 microsecond', now_), 0,
+      encode(in_ids, 'hex')::uuid, encode(in_causation, 'hex')::uuid, encode(in_correlation, 'hex')::uuid, in_types[1],
+      /*schema.*/to_data(in_data), case when in_cuts[5][1] >= 0 then /*schema.*/to_data(in_metadata) end);
+    return;
+  end if;
+  insert into /*schema.*/events (append_seq, stream_id, version, created_at, idx, event_id, causation_id, correlation_id, event_type, data, metadata)
+  select append.append_seq, append.stream_id, append.version - in_total + in_first + c.nr::int,
+    coalesce(timestamptz 'epoch' + c.created * interval '1 microsecond', now_),
+    in_first + c.nr::int - 1,
+    encode(substring(in_ids from 16 * c.nr::int - 15 for 16), 'hex')::uuid,
+    nullif(encode(substring(in_causation from 16 * c.nr::int - 15 for 16), 'hex')::uuid, '00000000-0000-0000-0000-000000000000'),
+    nullif(encode(substring(in_correlation from 16 * c.nr::int - 15 for 16), 'hex')::uuid, '00000000-0000-0000-0000-000000000000'),
+    in_types[c.type],
+    /*schema.*/to_data(substring(in_data from c.data_at for c.data_len)),
+    case when c.meta_len >= 0 then /*schema.*/to_data(substring(in_metadata from c.meta_at for c.meta_len)) end
+  from unnest(in_cuts[1:1], in_cuts[2:2], in_cuts[3:3], in_cuts[4:4], in_cuts[5:5], in_created)
+    with ordinality as c (type, data_at, data_len, meta_at, meta_len, created, nr);
+end
+$body$;
+
 -- tick gives committed appends their places in the log, and returns how many it placed: -1 if another tick is running
 -- and wait is false. One round trip, so that a client that stops cannot stop it half-way.
 --
