@@ -1,0 +1,165 @@
+package archtest
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestModule(t *testing.T) {
+	t.Parallel()
+	g := load(t)
+	for _, path := range append([]string{"./store", "./conformance", "./migrate"}, backends...) {
+		assert.NotNil(t, g[path], "%s: the rules name a package that doesn't exist", path)
+	}
+	assert.Empty(t, strings.Join(violations(g), "\n"))
+}
+
+// good is a graph that breaks no rule, small but with every kind of package.
+var good = graph{
+	"./store":                               {"context", "database/sql", "github.com/google/uuid"},
+	"./serializer":                          {"encoding/json", "./store"},
+	"./backend/internal/sqlerr":             {"errors", "./store"},
+	"./backend/memory":                      {"sync", "./store"},
+	"./backend/postgres":                    {"./store", "./backend/internal/sqlerr", "embed"},
+	"./backend/postgres/pgxnotify":          {"./backend/postgres", "github.com/jackc/pgx/v5"},
+	"./backend/sqlite":                      {"./store", "./backend/internal/sqlerr"},
+	"./migrate":                             {"io/fs", "github.com/golang-migrate/migrate/v4"},
+	"./conformance":                         {"testing", "./store", "github.com/stretchr/testify/require"},
+	"./conformance/model":                   {"./conformance", "./backend/memory", "pgregory.net/rapid"},
+	"./internal/pgtest":                     {"testing", "github.com/lib/pq", "github.com/jackc/pgx/v5/stdlib"},
+	"./cmd/eventstore":                      {"flag", "./backend/postgres", "./migrate", "github.com/lib/pq"},
+	"./examples/quickstart":                 {"./backend/sqlite", "modernc.org/sqlite"},
+	"github.com/google/uuid":                {"crypto/rand"},
+	"github.com/golang-migrate/migrate/v4":  {"github.com/hashicorp/go-multierror"},
+	"github.com/stretchr/testify/require":   {"testing"},
+	"golang.org/x/sync/errgroup":            {"context"},
+	"example.com/seemingly/harmless":        {"example.com/deeper"},
+	"example.com/deeper":                    {"github.com/lib/pq"},
+	"golang.org/x/sync/errgroup/harmful/in": {"flag"},
+}
+
+func TestGoodGraph(t *testing.T) {
+	t.Parallel()
+	assert.Empty(t, violations(good))
+}
+
+// TestRulesCanFail adds one bad import at a time to the good graph.
+func TestRulesCanFail(t *testing.T) {
+	t.Parallel()
+	const indirect = "a program that imports it would link that, if indirectly"
+	for _, bad := range []struct{ from, to, want string }{
+		{"./store", "testing", "only packages for tests import test libraries"},
+		{"./store", "testing", indirect},
+		{"./store", "golang.org/x/sync/errgroup", "store imports the standard library and a uuid library only"},
+		{"./store", "./serializer", "store imports the standard library"},
+		{"./store", "./backend/memory", "store imports the standard library"},
+		{"./store", "github.com/jackc/pgx/v5/pgconn", "only programs, tests and opt-in leaves import drivers"},
+		{"./backend/postgres", "github.com/jackc/pgx/v5/pgtype", "only programs, tests and opt-in leaves import drivers"},
+		{"./backend/postgres", "github.com/lib/pq", "only programs, tests and opt-in leaves import drivers"},
+		{"./backend/sqlite", "modernc.org/sqlite", "only programs, tests and opt-in leaves import drivers"},
+		{"./backend/sqlite", "github.com/mattn/go-sqlite3", "only programs, tests and opt-in leaves import drivers"},
+		{"./migrate", "github.com/lib/pq", "only programs, tests and opt-in leaves import drivers"},
+		{"./conformance", "github.com/lib/pq", "conformance imports the standard library, store"},
+		{"./backend/sqlite", "./backend/memory", "nobody imports a backend but"},
+		{"./backend/internal/sqlerr", "./backend/sqlite", "nobody imports a backend but"},
+		{"./serializer", "./backend/memory", "nobody imports a backend but"},
+		{"./migrate", "./backend/postgres", "nobody imports a backend but"},
+		{"./migrate", "./store", "migrate imports nothing of ours"},
+		{"./serializer", "./migrate", "a serializer imports of ours only store"},
+		{"./backend/postgres", "./migrate", "a backend imports of ours only store"},
+		{"./backend/memory", "./serializer", "a backend imports of ours only store"},
+		{"./migrate", "./cmd/eventstore", "nobody imports a program"},
+		{"./backend/memory", "./internal/pgtest", "only packages for tests import packages for tests"},
+		{"./backend/memory", "./conformance", "only packages for tests import packages for tests"},
+		{"./migrate", "github.com/stretchr/testify/assert", "only packages for tests import test libraries"},
+		{"./conformance", "./backend/memory", "conformance imports the standard library, store"},
+		{"./conformance", "pgregory.net/rapid", "conformance imports the standard library, store"},
+		{"./conformance/model", "./backend/postgres", "conformance imports the standard library, store"},
+		{"./backend/memory", "flag", indirect},
+		{"./backend/postgres", "github.com/spf13/cobra", indirect},
+		{"./backend/postgres", "example.com/seemingly/harmless", "./backend/postgres imports github.com/lib/pq: " + indirect},
+		{"./backend/sqlite", "golang.org/x/sync/errgroup/harmful/in", "./backend/sqlite imports flag: " + indirect},
+		{"./serializer", "go.uber.org/goleak", indirect},
+	} {
+		g := maps.Clone(good)
+		g[bad.from] = append([]string{bad.to}, g[bad.from]...)
+		assert.Contains(t, strings.Join(violations(g), "\n"), bad.want, "%s imports %s", bad.from, bad.to)
+	}
+}
+
+// TestEveryRuleWasSeenToFail keeps TestRulesCanFail whole.
+func TestEveryRuleWasSeenToFail(t *testing.T) {
+	t.Parallel()
+	bad := graph{
+		"./store":            {"github.com/lib/pq", "testing"},
+		"./backend/memory":   {"./backend/sqlite", "./migrate", "./conformance"},
+		"./serializer":       {"./migrate"},
+		"./migrate":          {"./store", "./cmd/eventstore"},
+		"./conformance":      {"github.com/lib/pq"},
+		"./backend/postgres": {"flag"},
+	}
+	all := strings.Join(violations(bad), "\n")
+	for _, r := range rules {
+		assert.Contains(t, all, r.says)
+	}
+}
+
+// load asks the go command for the module's packages and all they import.
+func load(t *testing.T) graph {
+	t.Helper()
+	root, err := filepath.Abs("../..")
+	require.NoError(t, err)
+	watch(t, root)
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "-json=ImportPath,Imports", "./...")
+	cmd.Dir = root
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	require.NoError(t, err)
+	g := graph{}
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p struct {
+			ImportPath string
+			Imports    []string
+		}
+		err := d.Decode(&p)
+		if errors.Is(err, io.EOF) {
+			return g
+		}
+		require.NoError(t, err)
+		for i, path := range p.Imports {
+			p.Imports[i] = relative(path)
+		}
+		g[relative(p.ImportPath)] = p.Imports
+	}
+}
+
+// relative is the path as the rules write it.
+func relative(path string) string {
+	if rest, ours := strings.CutPrefix(path, "github.com/eventstore-go/eventstore/"); ours {
+		return "./" + rest
+	}
+	return path
+}
+
+// watch opens the module's folders, so that go test, which keeps the result of a test until a file it opened changes,
+// sees a change in any of them.
+func watch(t *testing.T, root string) {
+	t.Helper()
+	require.NoError(t, filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && d.Name() == ".git" {
+			return fs.SkipDir
+		}
+		return err
+	}))
+}

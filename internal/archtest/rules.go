@@ -1,0 +1,169 @@
+package archtest
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// graph maps the path of every package, ours and others, to what it imports. Test files don't count. Paths of this
+// module are written as the go command takes them in its root: "./store".
+type graph map[string][]string
+
+// Each of these paths stands for itself and all that is below it.
+var (
+	drivers = []string{
+		"github.com/lib/pq", "github.com/jackc/pgx", "modernc.org/sqlite", "github.com/mattn/go-sqlite3",
+	}
+	testLibraries = []string{
+		"testing", "github.com/stretchr/testify", "pgregory.net/rapid", "go.uber.org/goleak",
+	}
+	// programs are free: nobody imports them.
+	programs = []string{"./examples", "./cmd"}
+	// forTests are packages that only tests import, and that may themselves import what tests may.
+	forTests = []string{"./conformance", "./internal/archtest", "./internal/benchmark", "./internal/pgtest", "./internal/testreport"}
+	// driverLeaves are opt-in packages that can't do without a driver.
+	driverLeaves = []string{"./backend/postgres/pgxnotify", "./backend/postgres/pqnotify"}
+	backends     = []string{"./backend/memory", "./backend/postgres", "./backend/sqlite"}
+	// linkable is all that a program may link through store and a backend, beside the standard library.
+	linkable = []string{
+		"./store", "./serializer", "./backend",
+		"github.com/google/uuid", "golang.org/x/sync",
+	}
+	unlinkable = []string{"testing", "flag"}
+)
+
+// violations returns one line for each import that a rule forbids, sorted.
+func violations(g graph) []string {
+	var found []string
+	report := func(from, to, rule string) {
+		found = append(found, fmt.Sprintf("%s imports %s: %s", from, to, rule))
+	}
+	for from, imports := range g {
+		if !own(from) {
+			continue
+		}
+		for _, to := range imports {
+			for _, rule := range rules {
+				if (rule.of == nil || within(from, rule.of)) && !within(from, rule.except) && rule.forbids(from, to) {
+					report(from, to, rule.says)
+				}
+			}
+		}
+	}
+	for _, root := range append([]string{"./store", "./serializer"}, backends...) {
+		for _, to := range closure(g, root) {
+			if within(to, unlinkable) || !standard(to) && !within(to, linkable) {
+				report(root, to, "a program that imports it would link that, if indirectly")
+			}
+		}
+	}
+	slices.Sort(found)
+	return slices.Compact(found)
+}
+
+// A rule is about one import from a package of ours.
+type rule struct {
+	says    string
+	of      []string // the packages it binds, all if nil
+	except  []string // and those it doesn't
+	forbids func(from, to string) bool
+}
+
+var rules = []rule{
+	{
+		says: "store imports the standard library and a uuid library only",
+		of:   []string{"./store"},
+		forbids: func(_, to string) bool {
+			return !standard(to) && !within(to, []string{"./store", "github.com/google/uuid"})
+		},
+	},
+	{
+		says:    "only programs, tests and opt-in leaves import drivers",
+		except:  slices.Concat(programs, forTests, driverLeaves),
+		forbids: func(_, to string) bool { return within(to, drivers) },
+	},
+	{
+		says:    "only packages for tests import test libraries",
+		except:  slices.Concat(programs, forTests),
+		forbids: func(_, to string) bool { return within(to, testLibraries) },
+	},
+	{
+		says:   "nobody imports a backend but programs, tests and packages below it",
+		except: slices.Concat(programs, forTests),
+		forbids: func(from, to string) bool {
+			return slices.ContainsFunc(backends, func(b string) bool {
+				return within(to, []string{b}) && !within(from, []string{b})
+			})
+		},
+	},
+	{
+		says:    "nobody imports a program",
+		except:  programs,
+		forbids: func(_, to string) bool { return within(to, programs) },
+	},
+	{
+		says:    "only packages for tests import packages for tests",
+		except:  slices.Concat(programs, forTests),
+		forbids: func(_, to string) bool { return within(to, forTests) },
+	},
+	{
+		says:    "a backend imports of ours only store and what backends share",
+		of:      []string{"./backend"},
+		forbids: func(from, to string) bool { return own(to) && !within(to, []string{"./store", "./backend"}) },
+	},
+	{
+		says:    "a serializer imports of ours only store",
+		of:      []string{"./serializer"},
+		forbids: func(_, to string) bool { return own(to) && !within(to, []string{"./store", "./serializer"}) },
+	},
+	{
+		says:    "migrate imports nothing of ours",
+		of:      []string{"./migrate"},
+		forbids: func(_, to string) bool { return own(to) && !within(to, []string{"./migrate"}) },
+	},
+	{
+		says: "conformance imports the standard library, store, the uuid library and testify only",
+		of:   []string{"./conformance"},
+		forbids: func(from, to string) bool {
+			allowed := []string{"./store", "./conformance", "github.com/google/uuid", "github.com/stretchr/testify"}
+			if from != "./conformance" { // the model test
+				allowed = append(allowed, "./backend/memory", "pgregory.net/rapid")
+			}
+			return !standard(to) && !within(to, allowed)
+		},
+	},
+}
+
+// within reports whether path is one of the roots or below one.
+func within(path string, roots []string) bool {
+	return slices.ContainsFunc(roots, func(root string) bool {
+		return path == root || strings.HasPrefix(path, root+"/")
+	})
+}
+
+// own reports whether path is in this module.
+func own(path string) bool { return strings.HasPrefix(path, "./") }
+
+// standard reports whether path is in the standard library: there is no dot in its first part.
+func standard(path string) bool {
+	first, _, _ := strings.Cut(path, "/")
+	return !strings.Contains(first, ".")
+}
+
+// closure returns all that a program links which imports the package.
+func closure(g graph, root string) []string {
+	seen := map[string]bool{}
+	var visit func(path string)
+	visit = func(path string) {
+		for _, to := range g[path] {
+			if !seen[to] {
+				seen[to] = true
+				visit(to)
+			}
+		}
+	}
+	visit(root)
+	return slices.Collect(maps.Keys(seen))
+}
