@@ -1,0 +1,25 @@
+// Testreport reads the output of go test -json and prints what a person wants of it: the output of the tests that
+// failed, go test's own line for each package, and at the end the conformance cases of each backend and driver and the
+// number of tests that passed, failed and were skipped.
+//
+//	go test -json ./... | go run ./internal/testreport
+//
+// It exits with 1 if anything failed, if nothing ran, or, where the variable CI is set, if a test was skipped without
+// an excuse: a skip must say "excused: " and why. Conformance writes that for what a backend's harness excuses by name.
+package main
+
+import (
+	"fmt"
+	"os"
+)
+
+func main() {
+	r := newReport(os.Stdout)
+	if err := r.read(os.Stdin); err != nil {
+		fmt.Fprintln(os.Stderr, "testreport:", err)
+		os.Exit(1)
+	}
+	if !r.finish(os.Getenv("CI") != "") {
+		os.Exit(1)
+	}
+}
