@@ -1,0 +1,34 @@
+package sqlite
+
+import (
+	"context"
+
+	"github.com/eventstore-go/eventstore/store"
+)
+
+// Delete implements [store.Storage].
+func (b *Backend) Delete(ctx context.Context, r store.DeleteRequest) error {
+	return b.write(ctx, func(tx *Backend) error {
+		s, err := tx.stream(ctx, r.Stream)
+		if err != nil {
+			return err
+		}
+		if err := r.Judge(s.state()); err != nil {
+			return err
+		}
+		if r.Kind == store.SoftDelete {
+			return tx.exec(ctx, "soft_delete", s.info.ID, now().UnixMicro())
+		}
+		return tx.hardDelete(ctx, s.info.ID)
+	})
+}
+
+// hardDelete removes the stream, its events everywhere and its links. The head, and so all positions, stay as they are.
+func (b *Backend) hardDelete(ctx context.Context, id int64) error {
+	for _, query := range []string{"delete_begin", "delete_own_links", "delete_links", "delete_events", "delete_stream"} {
+		if err := b.exec(ctx, query, id); err != nil {
+			return err
+		}
+	}
+	return b.exec(ctx, "delete_end")
+}

@@ -1,0 +1,43 @@
+// Package sqlite keeps events in a SQLite database, through database/sql and whatever driver the application uses.
+// It needs SQLite 3.41 or later and imports no driver. This is the embedded default:
+//
+//	import _ "modernc.org/sqlite" // pure Go
+//
+//	db, err := sql.Open("sqlite", sqlite.DSN("events.db"))
+//	...
+//	storage := sqlite.New(db, nil)
+//	err = migrate.Up(ctx, storage) // creates the tables, or brings them up to date
+//	...
+//	es := store.New(storage, nil)
+//
+// The tables streams, events, links and head live beside the application's own, which can be changed in the same
+// transaction as the events. [Options].Prefix goes before their names; several stores share a database that way. The
+// view recorded shows events as people write them, with ids, times and data as text:
+//
+//	select * from recorded order by position desc limit 10
+//
+// # Settings
+//
+// [DSN] and [Memory] set what the backend needs in modernc's terms. With another driver, or a DSN of your own: set
+// busy_timeout (a [PragmaError] says if it is missing), journal_mode WAL, so that readers and the writer do not wait
+// for each other, and synchronous FULL, without which SQLite in WAL mode may lose the last commits in a power failure.
+//
+// # One writer
+//
+// A SQLite database has one writer at a time, over all processes. So an append numbers its events itself, and
+// positions are gapless from the start. An open transaction that wrote anything keeps every other writer waiting, not
+// only those of the same stream as in PostgreSQL; readers go on, in WAL mode. Keep such transactions short.
+//
+// Appends outside a transaction wait for the writer for as long as their context lets them. Those of one process
+// queue up in Go and are committed together, each with its own outcome.
+//
+// In a transaction of the caller's, begin with [store.Store.InTx] or set _txlock=immediate, as [DSN] does: then it
+// has the write lock from the start. A deferred transaction that has read before it writes may find that somebody else
+// wrote in between; SQLite can't let it go on, and the error is [store.ErrRetryTx].
+//
+// What is written in one transaction is seen by later reads in it, with its final position, also in [store.All].
+//
+// # Clock
+//
+// SQLite runs in the process and has no clock of its own: the default of CreatedAt is the process's, in microseconds.
+package sqlite

@@ -1,0 +1,27 @@
+package sqlite
+
+import (
+	"strings"
+
+	"github.com/google/uuid"
+)
+
+// settings, in the words of modernc.org/sqlite: wait ten seconds for a lock, commits survive a power failure, foreign
+// keys of the application's tables count, and every transaction takes the write lock when it begins.
+const settings = "_pragma=busy_timeout(10000)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&_txlock=immediate"
+
+// DSN returns the data source name for the database in the file path, created if it is absent, for modernc.org/sqlite.
+// It sets WAL mode, busy_timeout, synchronous, foreign_keys and immediate transactions. A read-only transaction
+// (sql.TxOptions) is not immediate.
+func DSN(path string) string {
+	path = strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(path)
+	return "file:" + path + "?" + settings + "&_pragma=journal_mode(WAL)"
+}
+
+// Memory returns the data source name for a new database in memory, another one at each call, for modernc.org/sqlite.
+// All connections with this name share it, and it is gone when the last of them is closed; so leave the *sql.DB at
+// least one idle connection, as it has by default, and set no limit on its lifetime. Readers and the writer wait for
+// each other, since memory has no WAL mode.
+func Memory() string {
+	return "file:/" + uuid.NewString() + "?vfs=memdb&" + settings
+}

@@ -1,0 +1,73 @@
+package sqlite
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+
+	"github.com/eventstore-go/eventstore/store"
+)
+
+// ReadStream implements [store.Storage].
+func (b *Backend) ReadStream(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
+	query := "read_stream"
+	if r.Backward {
+		query = "read_stream_backward"
+	}
+	page, err := b.page(ctx, query, r.Stream, r.From, r.Limit)
+	if err != nil || len(page) > 0 {
+		return page, err
+	}
+	s, err := b.stream(ctx, r.Stream)
+	switch {
+	case err != nil:
+		return nil, err
+	case !s.exists:
+		return nil, &store.StreamError{Stream: r.Stream, Err: store.ErrStreamNotFound}
+	case s.state().Deleted:
+		return nil, &store.StreamError{Stream: r.Stream, Err: store.ErrStreamDeleted}
+	}
+	return nil, nil
+}
+
+// ReadAll implements [store.Storage].
+func (b *Backend) ReadAll(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
+	query := "read_all"
+	if r.Backward {
+		query = "read_all_backward"
+	}
+	return b.page(ctx, query, r.From, r.Limit)
+}
+
+// ReadEvent implements [store.Storage].
+func (b *Backend) ReadEvent(ctx context.Context, id uuid.UUID) (store.Recorded, error) {
+	page, err := b.page(ctx, "read_event", id[:])
+	if err != nil {
+		return store.Recorded{}, err
+	}
+	if len(page) == 0 {
+		return store.Recorded{}, &store.EventNotFoundError{ID: id}
+	}
+	return page[0], nil
+}
+
+// Head implements [store.Storage].
+func (b *Backend) Head(ctx context.Context) (position int64, err error) {
+	if err := b.usable(ctx); err != nil {
+		return 0, err
+	}
+	_, err = b.one(ctx, "head", nil, &position)
+	return position, err
+}
+
+// page runs a statement that returns events.
+func (b *Backend) page(ctx context.Context, query string, args ...any) ([]store.Recorded, error) {
+	if err := b.usable(ctx); err != nil {
+		return nil, err
+	}
+	s := newScanner()
+	if err := b.each(ctx, query, s.scan, args...); err != nil {
+		return nil, err
+	}
+	return s.page, nil
+}

@@ -1,0 +1,84 @@
+package sqlite
+
+import (
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/eventstore-go/eventstore/store"
+)
+
+// scanner reads rows of events: number, stream, version, and the columns of the event. The bytes of a page share a few
+// large pieces of memory, and equal names and types one string.
+type scanner struct {
+	page    []store.Recorded
+	arena   []byte
+	strings map[string]string
+	into    []any // pointers to the fields below, in the order of the columns
+
+	number, version, created                                      int64
+	stream, id, eventType, causation, correlation, data, metadata sql.RawBytes
+}
+
+func newScanner() *scanner {
+	s := &scanner{strings: map[string]string{}}
+	s.into = []any{&s.number, &s.stream, &s.version, &s.id, &s.eventType, &s.causation, &s.correlation, &s.data,
+		&s.metadata, &s.created}
+	return s
+}
+
+// scan adds a row to the page.
+func (s *scanner) scan(rows *sql.Rows) error {
+	if err := rows.Scan(s.into...); err != nil {
+		return err
+	}
+	e := store.Recorded{
+		Number: s.number, Stream: s.intern(s.stream), Version: s.version, Type: s.intern(s.eventType),
+		Data: s.keep(s.data), CreatedAt: fromMicros(s.created),
+	}
+	if s.metadata != nil {
+		e.Metadata = s.keep(s.metadata)
+	}
+	if copy(e.ID[:], s.id) != len(e.ID) {
+		return fmt.Errorf("an event id of %d bytes", len(s.id))
+	}
+	copy(e.CausationID[:], s.causation)
+	copy(e.CorrelationID[:], s.correlation)
+	s.page = append(s.page, e)
+	return nil
+}
+
+// keep copies bytes that are valid only until the next row.
+func (s *scanner) keep(b []byte) []byte {
+	if cap(s.arena)-len(s.arena) < len(b) || s.arena == nil {
+		s.arena = make([]byte, 0, max(16<<10, min(2*cap(s.arena), 1<<20), len(b)))
+	}
+	at := len(s.arena)
+	s.arena = append(s.arena, b...)
+	return s.arena[at:len(s.arena):len(s.arena)]
+}
+
+func (s *scanner) intern(b []byte) string {
+	if t, ok := s.strings[string(b)]; ok {
+		return t
+	}
+	t := string(b)
+	s.strings[t] = t
+	return t
+}
+
+// Times are stored as microseconds since 1970.
+
+func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
+
+func fromMicros(n int64) time.Time { return time.UnixMicro(n).UTC() }
+
+// nullID is an id that may be missing.
+func nullID(id uuid.UUID) any {
+	if id == uuid.Nil {
+		return nil
+	}
+	return id[:]
+}

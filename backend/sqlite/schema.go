@@ -1,0 +1,70 @@
+package sqlite
+
+import (
+	"context"
+	"embed"
+	"io/fs"
+	"strings"
+
+	"github.com/eventstore-go/eventstore/backend/internal/rendered"
+	"github.com/eventstore-go/eventstore/store"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// latest is the version of the newest migration.
+const latest = 1
+
+const advice = "run migrate.Up(ctx, backend) once before the program starts"
+
+// Migrations returns the migration files, rendered for this backend's prefix, for package migrate.
+func (b *Backend) Migrations() fs.FS {
+	return rendered.FS(migrations, "migrations", strings.NewReplacer(b.opts.replacements()...))
+}
+
+// MigrationQuery returns a statement that package migrate needs.
+func (b *Backend) MigrationQuery(name string) string { return b.queries.Get(name) }
+
+// Check returns a [store.SchemaError] if the tables are missing or older than this version needs, and a [PragmaError]
+// if a connection lacks a setting. Every operation checks once by itself; call Check at the start of a program to know
+// at once.
+func (b *Backend) Check(ctx context.Context) error {
+	if b.err != nil || b.checked.Load() {
+		return b.err
+	}
+	if err := b.checkSettings(ctx); err != nil {
+		return err
+	}
+	if err := b.checkSchema(ctx); err != nil {
+		return err
+	}
+	b.checked.Store(true)
+	return nil
+}
+
+func (b *Backend) checkSettings(ctx context.Context) error {
+	var timeout int64
+	if _, err := b.one(ctx, "busy_timeout", nil, &timeout); err != nil {
+		return err
+	}
+	if timeout == 0 {
+		return &PragmaError{Pragma: "busy_timeout", Have: "0", Want: "some seconds, so that writers wait for each other; sqlite.DSN sets it"}
+	}
+	return nil
+}
+
+func (b *Backend) checkSchema(ctx context.Context) error {
+	present, version := 0, 0
+	found, err := b.one(ctx, "has_version_table", nil, &present)
+	if err == nil && found {
+		_, err = b.one(ctx, "migrate_version", nil, &version)
+	}
+	if err != nil {
+		return err
+	}
+	if version < latest {
+		return &store.SchemaError{Have: version, Want: latest, Advice: advice}
+	}
+	return nil
+}

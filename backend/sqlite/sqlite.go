@@ -1,0 +1,125 @@
+package sqlite
+
+import (
+	"database/sql"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"sync"
+	"sync/atomic"
+
+	"github.com/eventstore-go/eventstore/backend/internal/queries"
+	"github.com/eventstore-go/eventstore/store"
+)
+
+var (
+	_ store.Storage       = (*Backend)(nil)
+	_ store.Transactional = (*Backend)(nil)
+	_ io.Closer           = (*Backend)(nil)
+)
+
+// Options of a [Backend]. The zero value of each field is its default.
+type Options struct {
+	// Prefix goes before the names of all tables, triggers and views, so that several stores (tenants) share one
+	// database and one *sql.DB. Letters, digits and underscores, not starting with a digit. Default: none.
+	Prefix string
+	// VersionTable is the name of the table in which migrations note their version; the prefix goes before it, too. The
+	// same characters as in Prefix. Default: "eventstore_migrations".
+	VersionTable string
+}
+
+// Backend is a [store.Storage] on SQLite. It is safe for concurrent use, unless WithTx made it: then it is as safe as
+// the transaction.
+type Backend struct {
+	*shared
+	tx *sql.Tx // nil, or where all statements run
+
+	// In the middle of a write, whose goroutine alone has this Backend:
+
+	writing bool                 // see [Backend.steady]
+	bound   map[string]*sql.Stmt // statements bound to tx
+}
+
+// shared is what a Backend has in common with those that WithTx makes of it.
+type shared struct {
+	db      *sql.DB
+	opts    Options
+	queries queries.Set
+	err     error // what is wrong with the options
+	writer  writer
+
+	checked  atomic.Bool // settings and schema are good
+	prepared atomic.Bool // all that is kept
+
+	mu         sync.Mutex
+	statements sync.Map // name to *sql.Stmt; mu is held to add
+	closed     bool     // guarded by mu
+}
+
+//go:embed queries.sql
+var queriesFile string
+
+// New returns a Backend on db, which stays the caller's. It does not touch the database; [migrate.Up] creates the tables.
+//
+// [migrate.Up]: https://pkg.go.dev/github.com/eventstore-go/eventstore/migrate#Up
+func New(db *sql.DB, opts *Options) *Backend {
+	var o Options
+	if opts != nil {
+		o = *opts
+	}
+	if o.VersionTable == "" {
+		o.VersionTable = "eventstore_migrations"
+	}
+	return &Backend{shared: &shared{
+		db: db, opts: o, err: o.check(), queries: queries.Parse(queriesFile, o.replacements()...),
+		writer: writer{turn: make(chan struct{}, 1)},
+	}}
+}
+
+var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+func (o Options) check() error {
+	invalid := func(field, value string) error {
+		return &store.InvalidError{Field: "sqlite.Options." + field,
+			Reason: fmt.Sprintf("%q is not made of letters, digits and underscores, or starts with a digit", value)}
+	}
+	switch {
+	case o.Prefix != "" && !identifier.MatchString(o.Prefix):
+		return invalid("Prefix", o.Prefix)
+	case !identifier.MatchString(o.VersionTable):
+		return invalid("VersionTable", o.VersionTable)
+	}
+	return nil
+}
+
+// replacements are what stands for the placeholders in queries.sql and the migrations.
+func (o Options) replacements() []string {
+	return []string{
+		"/*version_table*/eventstore_migrations", o.Prefix + o.VersionTable,
+		"/*prefix*/", o.Prefix,
+	}
+}
+
+// writingIn returns b over tx for the length of a write; end it with unbind.
+func (b *Backend) writingIn(tx *sql.Tx) *Backend {
+	return &Backend{shared: b.shared, tx: tx, writing: true, bound: map[string]*sql.Stmt{}}
+}
+
+// DB returns the *sql.DB that the Backend was made on.
+func (b *Backend) DB() *sql.DB { return b.db }
+
+// Close closes the prepared statements. The *sql.DB stays open.
+func (b *Backend) Close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+	var errs []error
+	b.statements.Range(func(name, stmt any) bool {
+		errs = append(errs, stmt.(*sql.Stmt).Close())
+		b.statements.Delete(name)
+		return true
+	})
+	return errors.Join(errs...)
+}

@@ -1,0 +1,86 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"github.com/eventstore-go/eventstore/store"
+)
+
+// BeginTx implements [store.Transactional]. The transaction has the write lock, and waits for it as long as ctx lets
+// it, unless it is read-only.
+func (b *Backend) BeginTx(ctx context.Context, opts *sql.TxOptions) (*sql.Tx, error) {
+	if err := b.usable(ctx); err != nil {
+		return nil, err
+	}
+	if opts != nil && opts.ReadOnly {
+		tx, err := b.db.BeginTx(ctx, opts)
+		return tx, b.fail(ctx, "begin", err)
+	}
+	return b.begin(ctx, ctx, opts)
+}
+
+// begin begins a transaction with the write lock. Until it has it, it can be ended by ctx; the transaction belongs to
+// owner, a context that ends with ctx or later.
+func (b *Backend) begin(ctx, owner context.Context, opts *sql.TxOptions) (*sql.Tx, error) {
+	for {
+		tx, err := b.db.BeginTx(owner, opts) // with _txlock=immediate it waits for the lock
+		if err == nil {
+			if err = (&Backend{shared: b.shared, tx: tx}).exec(ctx, "lock"); err == nil {
+				return tx, nil
+			}
+			_ = tx.Rollback()
+		}
+		if !busy(err) || ctx.Err() != nil {
+			return nil, b.fail(ctx, "begin", err)
+		}
+		// busy_timeout is over, ctx is not: the lock is waited for as any database's.
+	}
+}
+
+// CommitTx implements [store.Transactional].
+func (b *Backend) CommitTx(ctx context.Context, tx *sql.Tx) error {
+	return (&Backend{shared: b.shared, tx: tx}).fail(ctx, "commit", tx.Commit())
+}
+
+// WithTx implements [store.Transactional].
+func (b *Backend) WithTx(tx *sql.Tx) store.Storage { return &Backend{shared: b.shared, tx: tx} }
+
+// write runs f in a transaction that has the write lock, all of it or nothing: the one that b is bound to, else one
+// that the backend commits.
+func (b *Backend) write(ctx context.Context, f func(tx *Backend) error) error {
+	if err := b.usable(ctx); err != nil {
+		return err
+	}
+	if b.tx == nil {
+		return b.enqueue(ctx, f)
+	}
+	if err := b.exec(ctx, "lock"); err != nil {
+		return err
+	}
+	tx := b.writingIn(b.tx)
+	defer tx.unbind()
+	return tx.atomically(ctx, f)
+}
+
+// errBroken says that the transaction is lost with everything in it.
+var errBroken = errors.New("sqlite: the transaction was rolled back by the database")
+
+// atomically runs f in b's transaction and undoes what it did if it fails. Only if that fails, too, the error is
+// errBroken.
+func (b *Backend) atomically(ctx context.Context, f func(tx *Backend) error) error {
+	if err := b.exec(ctx, "savepoint"); err != nil {
+		return err
+	}
+	err := f(b)
+	if err == nil {
+		// Not ctx's: what is written shall not be undone for a cancellation that comes now.
+		return b.exec(context.WithoutCancel(ctx), "release")
+	}
+	undo := context.WithoutCancel(ctx)
+	if e := errors.Join(b.exec(undo, "rollback_to"), b.exec(undo, "release")); e != nil {
+		return errors.Join(err, errBroken, e)
+	}
+	return err
+}
