@@ -1,0 +1,255 @@
+package conformance
+
+import (
+	"encoding/json"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/eventstore-go/eventstore/store"
+)
+
+var eventCases = []testCase{
+	{name: "event/data", why: "what was stored comes back, whatever JSON it is", run: eventData},
+	{name: "event/metadata", why: "metadata comes back, and absent metadata stays absent", run: eventMetadata},
+	{name: "event/bytes", why: "encrypted or compressed data are any bytes, and come back as they were", run: eventBytes},
+	{name: "event/cause", why: "causation and correlation are what a conversation is traced by", run: eventCause},
+	{name: "event/default-id", why: "ids that the store draws are distinct and rise with time, so that indexes stay small", run: eventDefaultID},
+	{name: "event/type", why: "types are names in any script, up to their limit", run: eventType},
+	{name: "event/created-at", why: "imports keep their times, to the microsecond and in UTC", run: eventCreatedAt},
+	{name: "event/created-at-default", why: "without a time of its own an event has the time when it was appended", run: eventCreatedAtDefault},
+	{name: "event/created-at-mixed", why: "each event of an append may have its own time or none", run: eventCreatedAtMixed},
+	{name: "event/by-id", why: "causation is followed by reading the event that has the id", run: eventByID},
+	{name: "event/by-unknown-id", why: "an id that names nothing is an error that says so", run: eventUnknown},
+	{name: "event/same-everywhere", why: "an event is the same through its stream, a link, $all and its id; only its number differs", run: eventSame},
+}
+
+func eventData(f *fixture) {
+	for name, text := range map[string]string{
+		"object": `{"b":1,"a":{"c":[1,2,{"d":null}]}}`, "array": `[1,"two",3.5]`, "empty-object": `{}`, "empty-array": `[]`,
+		"string": `"text"`, "empty-string": `""`, "number": `12345678901234`, "fraction": `-0.125`, "true": `true`, "null": `null`,
+		"unicode": `"Füße 日本 😀 \u0001 \" \\ \n"`, "markup": `"<a href='x'>&amp;</a>"`, "long": `"` + strings.Repeat("0123456789", 50_000) + `"`,
+	} {
+		f.sub(name, func(f *fixture) {
+			f.append(name, store.NoStream, store.Event{Type: "t", Data: json.RawMessage(text)})
+			got := f.read(name, nil)
+			require.Len(f, got, 1)
+			assert.JSONEq(f, text, string(got[0].Data))
+			var want, value any
+			require.NoError(f, json.Unmarshal([]byte(text), &want))
+			raw, err := store.Decode[json.RawMessage](got[0])
+			require.NoError(f, err)
+			require.NoError(f, json.Unmarshal(raw, &value))
+			assert.Equal(f, want, value)
+		})
+	}
+}
+
+func eventMetadata(f *fixture) {
+	f.append("s", store.NoStream,
+		store.Event{Type: "t", Data: 1},
+		store.Event{Type: "t", Data: 1, Metadata: map[string]any{}},
+		store.Event{Type: "t", Data: 1, Metadata: map[string]any{"user": "ü", "n": 7.0}},
+		store.Event{Type: "t", Data: 1},
+		store.Event{Type: "t", Data: 1, Metadata: json.RawMessage(`null`)},
+		store.Event{Type: "t", Data: 1, Metadata: ""},
+	)
+	got := f.read("s", nil)
+	require.Len(f, got, 6)
+	assert.Nil(f, got[0].Metadata, "absent")
+	assert.JSONEq(f, `{}`, string(got[1].Metadata))
+	assert.JSONEq(f, `{"user":"ü","n":7}`, string(got[2].Metadata))
+	assert.Nil(f, got[3].Metadata, "absent, between others")
+	assert.Equal(f, `null`, string(got[4].Metadata), "a stored null is not absent")
+	assert.Equal(f, `""`, string(got[5].Metadata))
+	untouched := "as it was"
+	require.NoError(f, got[0].DecodeMetadata(&untouched))
+	assert.Equal(f, "as it was", untouched)
+}
+
+// rawBytes is a serializer that stores bytes as they are.
+type rawBytes struct{}
+
+func (rawBytes) Encode(_ string, value any) ([]byte, error) { return value.([]byte), nil }
+func (rawBytes) Decode(_ string, data []byte, into any) error {
+	*into.(*[]byte) = append([]byte(nil), data...)
+	return nil
+}
+
+func eventBytes(f *fixture) {
+	every := make([]byte, 256)
+	for i := range every {
+		every[i] = byte(i)
+	}
+	es := f.open(&store.Options{Serializer: rawBytes{}, MetadataSerializer: rawBytes{}})
+	values := [][]byte{every, {}, {0}, []byte(`{"b": 1,  "a":2}`), []byte(`\x41`), {0xff, 0xfe}}
+	list := make([]store.Event, len(values))
+	for i, v := range values {
+		list[i] = store.Event{Type: "t", Data: v, Metadata: v}
+	}
+	_, err := es.Append(f.ctx, "s", store.NoStream, list...)
+	require.NoError(f, err)
+	got, err := collect(f, es.Stream(f.ctx, "s", nil))
+	require.NoError(f, err)
+	require.Len(f, got, len(values))
+	for i, v := range values {
+		assert.Equal(f, v, got[i].Data, "data %d", i)
+		require.NotNil(f, got[i].Metadata, "metadata %d", i)
+		assert.Equal(f, v, got[i].Metadata, "metadata %d", i)
+	}
+}
+
+func eventCause(f *fixture) {
+	cause, conversation := uuid.New(), uuid.New()
+	f.append("s", store.NoStream,
+		store.Event{Type: "t", Data: 1, CausationID: cause, CorrelationID: conversation},
+		store.Event{Type: "t", Data: 1},
+		store.Event{Type: "t", Data: 1, CorrelationID: conversation},
+		store.Event{Type: "t", Data: 1, CausationID: cause},
+	)
+	var got [][2]uuid.UUID
+	for _, e := range f.read("s", nil) {
+		got = append(got, [2]uuid.UUID{e.CausationID, e.CorrelationID})
+	}
+	assert.Equal(f, [][2]uuid.UUID{{cause, conversation}, {}, {uuid.Nil, conversation}, {cause, uuid.Nil}}, got)
+}
+
+func eventDefaultID(f *fixture) {
+	given := uuid.New()
+	list := events(4)
+	list[2].ID = given
+	f.append("s", store.NoStream, list...)
+	got := f.read("s", nil)
+	require.Len(f, got, 4)
+	seen := map[uuid.UUID]bool{}
+	for i, e := range got {
+		seen[e.ID] = true
+		if i != 2 {
+			assert.Equal(f, uuid.Version(7), e.ID.Version())
+		}
+	}
+	assert.Len(f, seen, 4)
+	assert.Equal(f, given, got[2].ID)
+	assert.Less(f, got[0].ID.String(), got[1].ID.String(), "ids rise")
+}
+
+func eventType(f *fixture) {
+	types := []string{"order.placed", "Überweisung", "日本", "a b", "'; drop table events; --", strings.Repeat("x", store.MaxType)}
+	list := make([]store.Event, len(types))
+	for i, t := range types {
+		list[i] = store.Event{Type: t, Data: i}
+	}
+	f.append("s", store.NoStream, list...)
+	for i, e := range f.read("s", nil) {
+		assert.Equal(f, types[i], e.Type)
+	}
+}
+
+func eventCreatedAt(f *fixture) {
+	east := time.FixedZone("east", 5*3600+1800)
+	times := []time.Time{
+		time.Date(2020, 2, 29, 23, 59, 59, 999_999_999, time.UTC),
+		time.Date(2021, 3, 4, 5, 6, 7, 123_456_789, east),
+		time.Date(1903, 1, 2, 3, 4, 5, 678_901_000, time.UTC),
+		time.Date(1969, 12, 31, 23, 59, 59, 999_999_000, time.UTC),
+		time.Date(1, 1, 1, 0, 0, 0, 1_000, time.UTC),
+		time.Date(9999, 12, 31, 23, 59, 59, 999_999_000, time.UTC),
+		time.Unix(0, 0),
+	}
+	list := events(len(times))
+	for i := range list {
+		list[i].CreatedAt = times[i]
+	}
+	f.append("s", store.NoStream, list...)
+	for i, e := range f.read("s", nil) {
+		assert.Equal(f, times[i].UTC().Truncate(time.Microsecond), e.CreatedAt, "event %d", i+1)
+		assert.Equal(f, time.UTC, e.CreatedAt.Location(), "event %d", i+1)
+	}
+	assert.Equal(f, times[0].Truncate(time.Microsecond), f.info("s").CreatedAt, "an imported stream has the time of its first event")
+
+	f.append("t", store.NoStream, list[1])
+	f.append("t", store.Any, list[2])
+	assert.Equal(f, times[1].UTC().Truncate(time.Microsecond), f.info("t").CreatedAt, "and keeps it")
+}
+
+// near checks that a time of the database's clock is about now, with an hour for clocks that disagree.
+func near(f *fixture, at time.Time) {
+	f.Helper()
+	assert.WithinDuration(f, time.Now(), at, time.Hour)
+	assert.Equal(f, time.UTC, at.Location())
+	assert.Zero(f, at.Nanosecond()%1000, "whole microseconds")
+}
+
+func eventCreatedAtDefault(f *fixture) {
+	for _, e := range f.fill("s", 2) {
+		near(f, e.CreatedAt)
+	}
+	near(f, f.info("s").CreatedAt)
+	f.link("t", store.NoStream, f.read("s", nil)...)
+	near(f, f.info("t").CreatedAt)
+	f.delete("s", store.SoftDelete)
+	near(f, f.info("s").DeletedAt)
+}
+
+func eventCreatedAtMixed(f *fixture) {
+	given := time.Date(2001, 2, 3, 4, 5, 6, 7_000, time.UTC)
+	list := events(3)
+	list[1].CreatedAt = given
+	f.append("s", store.NoStream, list...)
+	got := f.read("s", nil)
+	require.Len(f, got, 3)
+	near(f, got[0].CreatedAt)
+	assert.Equal(f, given, got[1].CreatedAt)
+	near(f, got[2].CreatedAt)
+}
+
+func eventByID(f *fixture) {
+	f.fill("other", 2)
+	got := f.fill("s", 3)
+	f.link("links", store.NoStream, got[2], got[0])
+	e, err := f.es.Event(f.ctx, got[2].ID)
+	require.NoError(f, err)
+	assert.Equal(f, got[2], e)
+	assert.Equal(f, int64(3), e.Number, "its version, not a link's or a position")
+
+	f.delete("s", store.SoftDelete)
+	e, err = f.es.Event(f.ctx, got[1].ID)
+	require.NoError(f, err, "of a soft-deleted stream")
+	assert.Equal(f, got[1], e)
+	f.delete("s", store.HardDelete)
+	_, err = f.es.Event(f.ctx, got[1].ID)
+	assert.ErrorIs(f, err, store.ErrEventNotFound)
+}
+
+func eventUnknown(f *fixture) {
+	f.fill("s", 1)
+	for _, id := range []uuid.UUID{uuid.New(), uuid.Nil} {
+		e, err := f.es.Event(f.ctx, id)
+		var missing *store.EventNotFoundError
+		require.ErrorAs(f, err, &missing)
+		assert.Equal(f, id, missing.ID)
+		assert.Zero(f, e)
+	}
+}
+
+func eventSame(f *fixture) {
+	f.fill("other", 3)
+	f.append("s", store.NoStream, store.Event{
+		ID: uuid.New(), Type: "t", Data: map[string]int{"n": 1}, Metadata: map[string]int{"m": 2},
+		CausationID: uuid.New(), CorrelationID: uuid.New(), CreatedAt: time.Date(2020, 1, 2, 3, 4, 5, 6_000, time.UTC),
+	})
+	want := f.read("s", nil)[0]
+	f.fill("links", 1)
+	f.link("links", store.Any, want)
+
+	linked := f.read("links", nil)[1]
+	assert.Equal(f, int64(2), linked.Number, "through a link")
+	global := f.all()[3]
+	assert.Equal(f, int64(4), global.Number, "in $all")
+	linked.Number, global.Number = want.Number, want.Number
+	assert.Equal(f, want, linked, "through a link")
+	assert.Equal(f, want, global, "in $all")
+}
