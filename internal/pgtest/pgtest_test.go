@@ -1,6 +1,7 @@
 package pgtest_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,7 +16,14 @@ import (
 	"github.com/eventstore-go/eventstore/internal/pgtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) } // a server needs no goroutine
+func TestMain(m *testing.M) {
+	code := pgtest.Main(m)
+	if err := goleak.Find(); err != nil { // a server needs no goroutine
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
 
 func TestDriversReachTheSharedServer(t *testing.T) {
 	t.Parallel()

@@ -1,0 +1,58 @@
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+LINT     := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+FUZZTIME ?= 30s
+BENCH    ?= .
+COUNT    ?= 1
+
+.PHONY: help
+help: ## list the targets
+	@sed -nE 's/^([a-z/]+):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+.PHONY: test
+test: postgres cc ## run all tests, with the race detector, on a real PostgreSQL, and count them
+	go test -race -timeout 20m -json ./... | go run ./internal/testreport
+
+.PHONY: test/race
+test/race: postgres cc ## the same, in go test's own words
+	go test -race -timeout 20m ./...
+
+.PHONY: test/short
+test/short: ## run the quick tests, without the race detector, on what is installed
+	go test -short -timeout 5m ./...
+
+.PHONY: lint
+lint: ## check format, go vet and golangci-lint
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt -w is due for:"; echo "$$unformatted"; exit 1; fi
+	go vet ./...
+	$(LINT) run ./...
+
+.PHONY: bench
+bench: postgres ## run the benchmarks (BENCH=regexp COUNT=n)
+	go test -run '^$$' -bench '$(BENCH)' -count $(COUNT) -benchmem -timeout 3h ./...
+
+.PHONY: fuzz
+fuzz: ## run every fuzz test for a while (FUZZTIME=30s)
+	@grep -rHoE '^func Fuzz[A-Za-z0-9_]+' --include='*_test.go' . | while IFS=: read -r file name; do \
+		name=$${name#func }; echo "$$file $$name"; \
+		go test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" </dev/null; \
+	done
+
+.PHONY: tidy
+tidy: ## put go.mod, go.sum and the format of all files in order
+	go mod tidy
+	gofmt -w .
+
+.PHONY: doc
+doc: ## show the documentation in a browser
+	go doc -http ./store
+
+.PHONY: postgres
+postgres: # a PostgreSQL for the tests
+	@scripts/ensure-postgres
+
+.PHONY: cc
+cc: # a C compiler for the race detector
+	@scripts/ensure-cc
