@@ -195,7 +195,7 @@ select h.position from /*schema.*/head as h;
 -- name: tick_pending
 -- Whether a tick would find something to do; a standby can't. Indexes: events_pkey, holes_pkey.
 select not pg_is_in_recovery() and (
-  exists (select from /*schema.*/events as e where e.append_seq > (select h.append_seq from /*schema.*/head as h))
+  (select max(e.append_seq) from /*schema.*/events as e) > (select h.append_seq from /*schema.*/head as h)
   or exists (select from /*schema.*/holes as o where o.fence < pg_snapshot_xmin(pg_current_snapshot())
     or exists (select from /*schema.*/events as e where e.append_seq between o.first_seq and o.last_seq)));
 

@@ -228,9 +228,11 @@ begin
     select e.append_seq, count(*)::int as n from /*schema.*/events e
     where e.append_seq > head_seq group by e.append_seq order by e.append_seq limit most
   ), l as (
-    select o.first_seq, e.append_seq, count(*)::int as n
-    from /*schema.*/holes o join /*schema.*/events e on e.append_seq between o.first_seq and o.last_seq
-    group by o.first_seq, e.append_seq
+    select o.first_seq, s.append_seq, s.n from /*schema.*/holes o cross join lateral (
+      select e.append_seq, count(*)::int as n from /*schema.*/events e
+      where e.append_seq between o.first_seq and o.last_seq group by e.append_seq order by e.append_seq
+      offset 0 -- each hole by itself
+    ) as s
   )
   select
     (select array_agg(f.append_seq order by f.append_seq) from f),

@@ -1,0 +1,181 @@
+package postgres
+
+import (
+	"database/sql"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/stretchr/testify/require"
+
+	"github.com/eventstore-go/eventstore/internal/pgtest"
+)
+
+func TestStatementsPrepareAndAreUsed(t *testing.T) {
+	t.Parallel()
+	b := setup(t, pgtest.URL(t))
+	var source strings.Builder
+	files, err := filepath.Glob("*.go")
+	require.NoError(t, err)
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		require.NoError(t, err)
+		if !strings.HasSuffix(f, "_test.go") {
+			source.Write(text)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(b.queries)) {
+		stem := strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(name, "_desc"), "forward"), "backward")
+		if !strings.HasPrefix(name, "migrate_") { // package migrate uses those
+			require.Contains(t, source.String(), `"`+stem, "%s is used", name)
+		}
+		if name == "migrate_prepare" {
+			continue // several statements in one
+		}
+		stmt, err := b.db.PrepareContext(t.Context(), b.queries.Get(name))
+		require.NoError(t, err, name)
+		require.NoError(t, stmt.Close())
+	}
+}
+
+// hot are the statements that must not read more than they return, the arguments they are explained with, and how they
+// may reach a table. Plans are generic, as a prepared statement's are after a few runs.
+var hot = []struct {
+	name, args string
+	want       []string
+}{
+	{"find_stream", `'s-7'`, []string{"Index Scan using streams_name_key"}},
+	{"read_stream_forward", `'s-7', 10, 1000`, []string{"Index Scan using events_version_key", "Index Scan using streams_name_key"}},
+	{"read_stream_backward", `'s-7', 900, 1000`, []string{"Index Scan Backward using events_version_key"}},
+	{"read_linked_forward", `7, 10, 1000`, []string{"Index Scan using events_version_key", "Index Scan using links_pkey", "Index Scan using events_pkey"}},
+	{"read_linked_backward", `7, 10, 1000`, []string{"Index Scan Backward using events_version_key", "Index Scan Backward using links_pkey"}},
+	{"read_log_forward", `5000, 1000`, []string{"Index Scan using log_pkey", "Index Scan Backward using log_pkey"}},
+	{"read_log_backward", `5000, 1000`, []string{"Index Scan Backward using log_pkey"}},
+	{"read_events_range", `5000, 0, 6000, 0, 1256`, []string{"Index Scan using events_pkey"}},
+	{"read_event", `'00000000-0000-0000-0000-000000000001'`, []string{"Index Scan using events_event_id_key"}},
+	{"read_names", `'{1,2,3}'`, []string{"Index Scan using streams_pkey"}},
+	{"find_append", `7, '00000000-0000-0000-0000-000000000001', 10`, []string{"events_event_id_key", "events_pkey"}},
+	{"find_known", `'\x00000000000000000000000000000001', 1`, []string{"Index Only Scan using events_event_id_key"}},
+	{"find_linkable", `'\x00000000000000000000000000000001', 1`, []string{"Index Scan using events_event_id_key"}},
+	{"tick_pending", ``, []string{"Index Only Scan using events_pkey"}},
+	{"list_streams_by_name", `'', '', 100, 0, true, 's-7'`, []string{"Index Scan using streams_name_key"}},
+	{"list_streams_by_id_desc", `'', '', 100, 0, true, 50`, []string{"Index Scan Backward using streams_pkey"}},
+}
+
+// TestPlans explains the hot statements on tables from empty to a million events, with statistics and without: plans
+// must not change as tables grow.
+func TestPlans(t *testing.T) {
+	t.Parallel()
+	b := setup(t, pgtest.URL(t))
+	conn, err := b.db.Conn(t.Context())
+	require.NoError(t, err)
+	defer conn.Close() //nolint:errcheck // the pool's
+	exec := func(query string) {
+		t.Helper()
+		_, err := conn.ExecContext(t.Context(), strings.NewReplacer(b.opts.replacements()...).Replace(query))
+		require.NoError(t, err)
+	}
+	exec(`set plan_cache_mode = force_generic_plan`)
+	size := 0
+	for _, step := range []struct {
+		events  int
+		analyze bool
+	}{{0, false}, {10_000, false}, {10_000, true}, {1_000_000, false}, {1_000_000, true}} {
+		if testing.Short() && step.events > 10_000 {
+			break
+		}
+		if step.events > size {
+			fill(exec, size+1, step.events)
+			size = step.events
+		}
+		for _, call := range []string{`select /*schema.*/tick(100, true)`, `select /*schema.*/append('s-7', null, true, 1, true, '\x00000000000000000000000000009999', null, null, '{t}', 'd', '', '{{1},{1},{1},{1},{-1}}', null, null, null, null, 0)`} {
+			for _, plan := range nestedPlans(t, b, call) {
+				require.NotContains(t, plan, "Seq Scan on events", "%s on %d events", call, step.events)
+				require.NotContains(t, plan, "Seq Scan on log", "%s on %d events", call, step.events)
+			}
+		}
+		if step.analyze {
+			exec(`vacuum analyze /*schema.*/events`)
+			exec(`vacuum analyze /*schema.*/log`)
+			exec(`analyze /*schema.*/streams`)
+		}
+		for _, h := range hot {
+			plan := explain(t, conn, b, h.name, h.args)
+			for _, want := range h.want {
+				require.Contains(t, plan, want, "%s on %d events, analyzed: %v\n%s", h.name, step.events, step.analyze, plan)
+			}
+			for _, table := range []string{"events", "log", "links"} {
+				require.NotContains(t, plan, "Seq Scan on "+table, "%s on %d events, analyzed: %v\n%s", h.name, step.events, step.analyze, plan)
+			}
+			if step.events == 1_000_000 && step.analyze {
+				t.Logf("%s\n%s", h.name, plan)
+			}
+		}
+	}
+}
+
+// fill adds events by the numbers from … to, one per append, to a thousand streams.
+func fill(exec func(string), from, to int) {
+	bounds := ` from generate_series(` + itoa(from) + `, ` + itoa(to) + `) as i (n)`
+	exec(`insert into /*schema.*/streams (name, version, created_at) select 's-' || i.n, 0, now() from generate_series(1, 1000) as i (n) on conflict do nothing`)
+	exec(`insert into /*schema.*/events (append_seq, stream_id, version, created_at, idx, event_id, event_type, data)
+		select i.n, i.n % 1000 + 1, i.n / 1000 + 1, now(), 0, md5(i.n::text)::uuid, 'happened', convert_to(repeat('x', 200), 'UTF8')` + bounds)
+	exec(`insert into /*schema.*/log (position, append_seq, n) select i.n, i.n, 1` + bounds)
+	exec(`update /*schema.*/streams set version = ` + itoa(to/1000+1))
+	exec(`update /*schema.*/head set position = ` + itoa(to) + `, append_seq = ` + itoa(to))
+}
+
+func itoa(n int) string { return string(appendInt(nil, int64(n))[1:]) }
+
+// explain prepares a statement on conn and returns its plan.
+func explain(t *testing.T, conn *sql.Conn, b *Backend, name, args string) string {
+	t.Helper()
+	call := `execute "explained"`
+	if args != "" {
+		call += "(" + args + ")"
+	}
+	_, err := conn.ExecContext(t.Context(), `prepare "explained" as `+b.queries.Get(name))
+	require.NoError(t, err, name)
+	rows, err := conn.QueryContext(t.Context(), `explain (costs off) `+call)
+	require.NoError(t, err, name)
+	defer rows.Close() //nolint:errcheck // rows.Err is what counts
+	var plan strings.Builder
+	for rows.Next() {
+		var line string
+		require.NoError(t, rows.Scan(&line))
+		plan.WriteString(line + "\n")
+	}
+	require.NoError(t, rows.Err())
+	_, err = conn.ExecContext(t.Context(), `deallocate "explained"`)
+	require.NoError(t, err)
+	return plan.String()
+}
+
+// nestedPlans runs a call of a function in a transaction that is rolled back, and returns the plans of its statements.
+func nestedPlans(t *testing.T, b *Backend, call string) (plans []string) {
+	t.Helper()
+	config, err := pgx.ParseConfig(pgtest.URL(t))
+	require.NoError(t, err)
+	config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { plans = append(plans, n.Message) }
+	db := stdlib.OpenDB(*config)
+	defer db.Close() //nolint:errcheck // nothing is kept
+	tx, err := db.BeginTx(t.Context(), nil)
+	require.NoError(t, err)
+	defer tx.Rollback() //nolint:errcheck // that is the point
+	for _, q := range []string{
+		`load 'auto_explain'`, `set auto_explain.log_min_duration = 0`, `set auto_explain.log_nested_statements = on`,
+		`set client_min_messages = log`, `set plan_cache_mode = force_generic_plan`,
+		call,
+	} {
+		_, err := tx.ExecContext(t.Context(), strings.NewReplacer(b.opts.replacements()...).Replace(q))
+		require.NoError(t, err, q)
+	}
+	require.NotEmpty(t, plans)
+	return plans
+}
