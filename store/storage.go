@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -123,8 +124,8 @@ type DeleteRequest struct {
 // Judge returns nil if the delete may go ahead, else the error it owes. For backends.
 func (r DeleteRequest) Judge(s State) error {
 	err := r.Expected.JudgeDelete(r.Stream, s, r.Kind)
-	_, notFound := err.(*StreamError)
-	if r.Disabled && r.Kind == HardDelete && (err == nil || notFound && r.Expected != StreamExists) {
+	notFound := errors.Is(err, ErrStreamNotFound) && r.Expected != StreamExists
+	if r.Disabled && r.Kind == HardDelete && (err == nil || notFound) {
 		return &StreamError{Stream: r.Stream, Err: ErrHardDeleteDisabled}
 	}
 	return err

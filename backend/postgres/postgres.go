@@ -115,6 +115,7 @@ func (o Options) replacements() []string {
 		"/*schema_text*/", literal.Replace(o.Schema),
 		"/*schema*/", schema,
 		"/*channel*/", literal.Replace(o.channel()),
+		"/*version_table_text*/", literal.Replace(schema + "." + quote(o.VersionTable)),
 		"/*version_table*/", schema + "." + quote(o.VersionTable),
 		"/*decode_data*/bytes", decode,
 		"bytea/*data_type*/", o.DataType,

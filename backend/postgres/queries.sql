@@ -195,7 +195,7 @@ select h.position from /*schema.*/head as h;
 -- name: tick_pending
 -- Whether a tick would find something to do; a standby can't. Indexes: events_pkey, holes_pkey.
 select not pg_is_in_recovery() and (
-  (select max(e.append_seq) from /*schema.*/events as e) > (select h.append_seq from /*schema.*/head as h)
+  coalesce((select max(e.append_seq) from /*schema.*/events as e), 0) > (select h.append_seq from /*schema.*/head as h)
   or exists (select from /*schema.*/holes as o where o.fence < pg_snapshot_xmin(pg_current_snapshot())
     or exists (select from /*schema.*/events as e where e.append_seq between o.first_seq and o.last_seq)));
 
@@ -258,9 +258,9 @@ select k.stream_id, k.name, k.version, k.created_at, k.deleted_at from (
 where not $5::boolean or (k.key, k.stream_id) < ($6::bigint, $7::bigint)
 order by k.key desc, k.stream_id desc limit $3::bigint offset $4::bigint;
 
--- name: schema_present
--- Fails in no case, so that it can be asked in a caller's transaction.
-select to_regclass($1::text) is not null;
+-- name: migrate_present
+-- One row if the version table is there. Fails in no case, so that it can be asked in a caller's transaction.
+select 1 where to_regclass('/*version_table_text*/') is not null;
 
 -- name: migrate_lock
 -- Waits for other migrators of this schema.
@@ -272,6 +272,15 @@ select pg_advisory_unlock(hashtextextended('eventstore migrate /*schema_text*/',
 -- name: migrate_prepare
 create schema if not exists /*schema*/;
 create table if not exists /*version_table*/ (version bigint not null);
+
+-- name: migrate_begin
+begin isolation level read committed;
+
+-- name: migrate_commit
+commit;
+
+-- name: migrate_rollback
+rollback;
 
 -- name: migrate_version
 select v.version from /*version_table*/ as v;

@@ -35,9 +35,8 @@ func (b *Backend) Check(ctx context.Context) error {
 	if b.ready.Load() {
 		return nil
 	}
-	var present bool
-	table := quote(b.opts.Schema) + "." + quote(b.opts.VersionTable)
-	if _, err := b.one(ctx, "schema_present", []any{table}, &present); err != nil {
+	present, err := b.one(ctx, "migrate_present", nil, new(int))
+	if err != nil {
 		return err
 	}
 	if !present {

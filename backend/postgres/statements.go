@@ -33,7 +33,7 @@ func (b *Backend) statement(ctx context.Context, name string) (*sql.Stmt, error)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if s, ok := b.statements.Load(name); ok || b.closed {
-		_ = fresh.Close() // somebody was faster, or it is too late
+		_ = fresh.Close() //nolint:sqlclosecheck // only if somebody was faster, or it is too late
 		if !ok {
 			return nil, store.ErrClosed
 		}
@@ -45,12 +45,12 @@ func (b *Backend) statement(ctx context.Context, name string) (*sql.Stmt, error)
 
 // rows runs the statement called name.
 func (b *Backend) rows(ctx context.Context, name string, args ...any) (*sql.Rows, error) {
-	stmt, err := b.statement(ctx, name)
+	stmt, err := b.statement(ctx, name) //nolint:sqlclosecheck // Close closes it
 	switch {
 	case err != nil:
 		return nil, err
 	case stmt != nil && b.tx != nil:
-		return b.tx.StmtContext(ctx, stmt).QueryContext(ctx, args...)
+		return b.tx.StmtContext(ctx, stmt).QueryContext(ctx, args...) //nolint:sqlclosecheck // the transaction closes it
 	case stmt != nil:
 		return stmt.QueryContext(ctx, args...)
 	case b.tx != nil:

@@ -40,7 +40,7 @@ func TestStatementsPrepareAndAreUsed(t *testing.T) {
 		}
 		stmt, err := b.db.PrepareContext(t.Context(), b.queries.Get(name))
 		require.NoError(t, err, name)
-		require.NoError(t, stmt.Close())
+		require.NoError(t, stmt.Close()) //nolint:sqlclosecheck // one after the other
 	}
 }
 

@@ -222,8 +222,8 @@ where (?1 = '' or instr(name, ?1) > 0) and (?2 = '' or ?2 = iif(deleted_at is nu
 -- name: busy_timeout
 pragma busy_timeout;
 
--- name: has_version_table
--- A look first: a statement on a table that is missing would fail.
+-- name: migrate_present
+-- One row if the version table is there: a statement on a table that is missing would fail.
 select 1 from sqlite_master where type = 'table' and name = '/*version_table*/eventstore_migrations';
 
 -- name: migrate_prepare
@@ -242,3 +242,19 @@ on conflict (only) do update set version = excluded.version;
 
 -- name: migrate_clear_version
 delete from /*version_table*/eventstore_migrations;
+
+-- name: migrate_lock
+-- Waits for every other writer, and keeps them waiting: all migrations run in one transaction, each in a savepoint.
+begin immediate;
+
+-- name: migrate_unlock
+commit;
+
+-- name: migrate_begin
+savepoint migration;
+
+-- name: migrate_commit
+release migration;
+
+-- name: migrate_rollback
+rollback to migration; release migration;

@@ -56,7 +56,7 @@ func (b *Backend) checkSettings(ctx context.Context) error {
 
 func (b *Backend) checkSchema(ctx context.Context) error {
 	present, version := 0, 0
-	found, err := b.one(ctx, "has_version_table", nil, &present)
+	found, err := b.one(ctx, "migrate_present", nil, &present)
 	if err == nil && found {
 		_, err = b.one(ctx, "migrate_version", nil, &version)
 	}

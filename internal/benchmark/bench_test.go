@@ -4,73 +4,137 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"io/fs"
-	"os"
+	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	_ "github.com/jackc/pgx/v5/stdlib"
-	_ "github.com/lib/pq"
+	"github.com/stretchr/testify/require"
+	_ "modernc.org/sqlite"
 
 	"github.com/eventstore-go/eventstore/backend/postgres"
+	"github.com/eventstore-go/eventstore/backend/sqlite"
+	"github.com/eventstore-go/eventstore/internal/pgtest"
+	"github.com/eventstore-go/eventstore/migrate"
 	"github.com/eventstore-go/eventstore/store"
 )
 
-func open(b testing.TB, kind, driver string) subject {
-	ctx := context.Background()
-	db, err := sql.Open(driver, os.Getenv("PGURL"))
-	if err != nil { b.Fatal(err) }
-	db.SetMaxOpenConns(64); db.SetMaxIdleConns(64)
-	b.Cleanup(func() { db.Close() })
-	db.Exec(`drop schema if exists public cascade; create schema public`)
-	var s subject
-	switch kind {
-	case "raw":
-		s, err = newRaw(ctx, db, postgresDialect)
-	case "counter":
-		s, err = newCounter(ctx, db, postgresDialect)
-	default:
-		be := postgres.New(db, nil)
-		db.Exec(be.MigrationQuery("migrate_prepare"))
-		up, _ := fs.ReadFile(be.Migrations(), "0001_init.up.sql")
-		db.Exec(string(up))
-		db.Exec(be.MigrationQuery("migrate_set_version"), 1)
-		s = ours{store.New(be, &store.Options{Serializer: asIs{}, MetadataSerializer: asIs{}})}
+// shapes are what is compared, in the order in which they run beside each other.
+var shapes = []string{"eventstore", "raw", "counter"}
+
+// target is a kind of database that subjects are measured on. Each subject has an empty one.
+type target struct {
+	db, driver string
+	// open opens a database for a subject, and says how it is spoken to.
+	open func(b *testing.B) (*sql.DB, dialect)
+	// backend is the store's backend on it.
+	backend func(db *sql.DB) backend
+}
+
+type backend interface {
+	store.Storage
+	migrate.Backend
+}
+
+const connections = 40 // more than the writers there are
+
+// targets are PostgreSQL with fsync and without anything else that a server's defaults do not have, and SQLite.
+func targets(b *testing.B) []target {
+	server := sync.OnceValue(func() *pgtest.Server {
+		return pgtest.StartServer(b, "fsync=on", "shared_buffers=512MB", "max_wal_size=8GB")
+	})
+	n := 0
+	list := make([]target, 0, 3)
+	for _, driver := range pgtest.Drivers() {
+		list = append(list, target{
+			db: "postgres", driver: driver,
+			open: func(b *testing.B) (*sql.DB, dialect) {
+				n++
+				name := fmt.Sprint("bench", n)
+				admin := pgtest.Open(b, "pgx", server().URL())
+				_, err := admin.ExecContext(b.Context(), "create database "+name)
+				require.NoError(b, err)
+				b.Cleanup(func() {
+					_, err := admin.ExecContext(context.WithoutCancel(b.Context()), "drop database "+name+" with (force)")
+					require.NoError(b, err)
+				})
+				db := pgtest.Open(b, driver, server().DatabaseURL(name))
+				db.SetMaxOpenConns(connections)
+				db.SetMaxIdleConns(connections)
+				return db, postgresDialect
+			},
+			backend: func(db *sql.DB) backend { return postgres.New(db, nil) },
+		})
 	}
-	if err != nil { b.Fatal(err) }
+	return append(list, target{
+		db: "sqlite", driver: "modernc",
+		open: func(b *testing.B) (*sql.DB, dialect) {
+			db, err := sql.Open("sqlite", sqlite.DSN(filepath.Join(b.TempDir(), "bench.db")))
+			require.NoError(b, err)
+			b.Cleanup(func() { require.NoError(b, db.Close()) })
+			db.SetMaxOpenConns(connections)
+			db.SetMaxIdleConns(connections)
+			return db, sqliteDialect
+		},
+		backend: func(db *sql.DB) backend { return sqlite.New(db, nil) },
+	})
+}
+
+// each runs a benchmark for every target and shape.
+func each(b *testing.B, name string, run func(b *testing.B, s subject)) {
+	for _, target := range targets(b) {
+		for _, shape := range shapes {
+			b.Run(fmt.Sprintf("db=%s/driver=%s/%sstore=%s", target.db, target.driver, name, shape), func(b *testing.B) {
+				run(b, newSubject(b, target, shape))
+			})
+		}
+	}
+}
+
+func newSubject(b *testing.B, t target, shape string) subject {
+	b.Helper()
+	db, dialect := t.open(b)
+	var s subject
+	var err error
+	switch shape {
+	case "raw":
+		s, err = newRaw(b.Context(), db, dialect)
+	case "counter":
+		s, err = newCounter(b.Context(), db, dialect)
+	default:
+		backend := t.backend(db)
+		err = migrate.Up(b.Context(), backend)
+		s = ours{store.New(backend, &store.Options{Serializer: asIs{}, MetadataSerializer: asIs{}})}
+	}
+	require.NoError(b, err)
 	return s
 }
 
-var kinds = []string{"eventstore", "raw", "counter"}
-
+// BenchmarkAppend appends to ten streams for each writer. An op is one append.
 func BenchmarkAppend(b *testing.B) {
-	for _, driver := range []string{"pgx", "postgres"} {
 	for _, batch := range []int{1, 10, 100, 1000} {
 		for _, writers := range []int{1, 4, 16, 32} {
-			for _, kind := range kinds {
-				b.Run(fmt.Sprintf("driver=%s/batch=%d/writers=%d/store=%s", driver, batch, writers, kind), func(b *testing.B) {
-					s := open(b, kind, driver)
-					run(b, s, batch, writers)
-				})
-			}
+			each(b, fmt.Sprintf("batch=%d/writers=%d/", batch, writers), func(b *testing.B, s subject) {
+				appendAll(b, s, 2*writers, batch, writers) // connections and statements
+				b.ReportAllocs()
+				b.ResetTimer()
+				appendAll(b, s, b.N, batch, writers)
+				b.ReportMetric(float64(b.N*batch)/b.Elapsed().Seconds(), "events/s")
+			})
 		}
-	}
 	}
 }
 
-func run(b *testing.B, s subject, batch, writers int) {
-	var left atomic.Int64
-	left.Store(int64(b.N))
-	b.ReportAllocs()
-	b.ResetTimer()
-	start := time.Now()
+// appendAll makes n appends with so many writers.
+func appendAll(b *testing.B, s subject, n, batch, writers int) {
+	var next atomic.Int64
 	var wg sync.WaitGroup
 	for w := range writers {
 		wg.Go(func() {
-			for i := 0; left.Add(-1) >= 0; i++ {
-				if err := s.append(context.Background(), fmt.Sprintf("stream-%d-%d", w, i%10), batch); err != nil {
+			for i := next.Add(1); i <= int64(n); i = next.Add(1) {
+				if err := s.append(b.Context(), fmt.Sprintf("stream-%d-%d", w, i%10), batch); err != nil {
 					b.Error(err)
 					return
 				}
@@ -78,56 +142,68 @@ func run(b *testing.B, s subject, batch, writers int) {
 		})
 	}
 	wg.Wait()
-	b.ReportMetric(float64(b.N*batch)/time.Since(start).Seconds(), "events/s")
 }
 
-func BenchmarkReadAll(b *testing.B) {
-	for _, driver := range []string{"pgx", "postgres"} {
-	for _, batch := range []int{100, 1} {
-			for _, kind := range kinds {
-				b.Run(fmt.Sprintf("driver=%s/batch=%d/store=%s", driver, batch, kind), func(b *testing.B) {
-					s := open(b, kind, driver)
-					fill(b, s, 100_000, batch)
-					s.readAll(context.Background(), 0)
-					for b.Loop() {
-						n, _, err := s.readAll(context.Background(), 0)
-						if err != nil || n != 100_000 { b.Fatal(n, err) }
-					}
-					b.ReportMetric(float64(b.N*100_000)/b.Elapsed().Seconds(), "events/s")
-				})
-			}
-	}
-	}
-}
-
+// BenchmarkReadStream reads a stream of 1,000 events among ten. An op is the whole stream.
 func BenchmarkReadStream(b *testing.B) {
-	for _, driver := range []string{"pgx", "postgres"} {
-			for _, kind := range kinds {
-				b.Run(fmt.Sprintf("driver=%s/store=%s", driver, kind), func(b *testing.B) {
-					s := open(b, kind, driver)
-					fill(b, s, 20_000, 100)
-					for b.Loop() {
-						n, err := s.readStream(context.Background(), "stream-3")
-						if err != nil || n != 1000 { b.Fatal(n, err) }
-					}
-					b.ReportMetric(float64(b.N*1000)/b.Elapsed().Seconds(), "events/s")
-				})
-			}
-	}
+	each(b, "", func(b *testing.B, s subject) {
+		appendAll(b, s, 100, 100, 1) // in turns
+		b.ReportAllocs()
+		n := 0
+		for b.Loop() {
+			var err error
+			n, err = s.readStream(b.Context(), "stream-0-3")
+			require.NoError(b, err)
+			require.Equal(b, 1000, n)
+		}
+		b.ReportMetric(float64(n*b.N)/b.Elapsed().Seconds(), "events/s")
+	})
 }
 
-func fill(b *testing.B, s subject, total, batch int) {
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	for w := range 16 {
-		wg.Go(func() {
-			for {
-				i := int(next.Add(int64(batch))) - batch
-				if i >= total { return }
-				_ = w
-				if err := s.append(context.Background(), fmt.Sprintf("stream-%d", i/batch%20), batch); err != nil { b.Error(err); return }
+// BenchmarkReadAll reads 100,000 events that were appended one by one or in hundreds. An op is all of them.
+func BenchmarkReadAll(b *testing.B) {
+	const events = 100_000
+	for _, batch := range []int{1, 100} {
+		each(b, fmt.Sprintf("appended=%d/", batch), func(b *testing.B, s subject) {
+			appendAll(b, s, events/batch, batch, 16)
+			_, _, err := s.readAll(b.Context(), 0) // every event has its position
+			require.NoError(b, err)
+			b.ReportAllocs()
+			for b.Loop() {
+				n, _, err := s.readAll(b.Context(), 0)
+				require.NoError(b, err)
+				require.Equal(b, events, n)
 			}
+			b.ReportMetric(float64(events*b.N)/b.Elapsed().Seconds(), "events/s")
 		})
 	}
-	wg.Wait()
+}
+
+// BenchmarkVisible appends an event and reads all events behind the last one seen, until it is there. An op is both.
+func BenchmarkVisible(b *testing.B) {
+	each(b, "", func(b *testing.B, s subject) {
+		appendAll(b, s, 1000, 1, 1)
+		_, last, err := s.readAll(b.Context(), 0)
+		require.NoError(b, err)
+		times := make([]time.Duration, 0, b.N)
+		for b.Loop() {
+			start := time.Now()
+			require.NoError(b, s.append(b.Context(), "stream-0-0", 1))
+			n := 0
+			for n == 0 {
+				n, last, err = s.readAll(b.Context(), last)
+				require.NoError(b, err)
+			}
+			require.Equal(b, 1, n)
+			times = append(times, time.Since(start))
+		}
+		b.ReportMetric(percentile(times, 50), "p50-ms")
+		b.ReportMetric(percentile(times, 99), "p99-ms")
+	})
+}
+
+// percentile returns the p-th percentile of times in milliseconds.
+func percentile(times []time.Duration, p int) float64 {
+	slices.Sort(times)
+	return float64(times[(len(times)-1)*p/100]) / float64(time.Millisecond)
 }

@@ -3,6 +3,7 @@ package benchmark
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -44,7 +45,7 @@ func (c *counter) append(ctx context.Context, stream string, n int) error {
 	// The look before the write, as the store of this shape does.
 	var id, version int64
 	err := c.db.QueryRowContext(ctx, `select stream_id, stream_version from counter_streams where name = $1`, stream).Scan(&id, &version)
-	if err != nil && err != sql.ErrNoRows {
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return err
 	}
 	stmt, err := prepared(ctx, &c.inserts, c.db, n, func() string { return counterInsert(n) })

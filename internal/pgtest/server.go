@@ -59,12 +59,15 @@ func StartServer(tb testing.TB, settings ...string) *Server {
 }
 
 // URL returns the URL of the database "postgres", as superuser. It stays the same across restarts.
-func (s *Server) URL() string {
+func (s *Server) URL() string { return s.DatabaseURL("postgres") }
+
+// DatabaseURL returns the URL of a database of the server, as superuser.
+func (s *Server) DatabaseURL(name string) string {
 	u := url.URL{
 		Scheme:   "postgres",
 		User:     url.UserPassword(superuser, s.password),
 		Host:     net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)),
-		Path:     "/postgres",
+		Path:     "/" + name,
 		RawQuery: "sslmode=disable",
 	}
 	return u.String()
