@@ -166,6 +166,9 @@ func (r *reader) next(ctx context.Context) ([]Recorded, error) {
 	for i := range page {
 		page[i].codec = r.store.codec
 	}
+	if len(page) == 0 {
+		page = nil
+	}
 	r.left -= len(page)
 	r.done = len(page) < r.request.Limit || r.left == 0
 	if len(page) > 0 {

@@ -37,7 +37,7 @@ func (b *Backend) append(ctx context.Context, r store.AppendRequest) (store.Appe
 		case err != nil && !refused(err):
 			return store.AppendResult{}, err
 		case err != nil && b.tx != nil:
-			return store.AppendResult{}, b.refusedInTx(err)
+			return store.AppendResult{}, refusedInTx(err)
 		}
 		res, judged := b.judgeAppend(ctx, r)
 		if judged != nil || res.Retried {
@@ -111,8 +111,12 @@ func (b *Backend) writeChunk(ctx context.Context, r store.AppendRequest, from, t
 	if v, ok := r.Expected.AsVersion(); ok {
 		expected = v
 	}
+	statement := "append_events"
+	if b.tx != nil && !r.FreshIDs {
+		statement = "append_events_in_tx"
+	}
 	var id, last, number sql.NullInt64
-	_, err := b.one(ctx, "append_events", []any{
+	_, err := b.one(ctx, statement, []any{
 		r.Stream, expected, r.Expected.MayCreate(), int64(len(r.Events)), !r.FreshIDs,
 		events.ids, nullable(events.causation), nullable(events.correlation),
 		events.types, events.data, events.metadata, events.cuts, nullable(events.created),
@@ -181,10 +185,8 @@ func refused(err error) bool {
 	return state == uniqueViolation || state == sequenceBehind
 }
 
-// refusedInTx is for a caller's transaction, which such a row has aborted.
-func (b *Backend) refusedInTx(err error) error {
-	if sqlerr.State(err) == sequenceBehind {
-		return errors.Join(ErrSequenceBehind, store.ErrRetryTx, err)
-	}
-	return fmt.Errorf("%w, appended by another session at the same time: %w", store.ErrDuplicateEvent, err)
+// refusedInTx is for a caller's transaction, which such a row has aborted. An id can't be the reason: append_in_tx sees
+// to that.
+func refusedInTx(err error) error {
+	return errors.Join(ErrSequenceBehind, store.ErrRetryTx, err)
 }

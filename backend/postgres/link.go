@@ -45,12 +45,10 @@ func (b *Backend) link(ctx context.Context, r store.LinkRequest) (store.AppendRe
 			return store.AppendResult{}, err
 		}
 		last, err := b.writeLinks(ctx, r, s)
-		switch {
-		case refused(err):
-			return store.AppendResult{}, fmt.Errorf("%w, linked by another session at the same time: %w", store.ErrDuplicateEvent, err)
-		case err != nil:
+		if err != nil {
 			return store.AppendResult{}, err
-		case last > 0:
+		}
+		if last > 0 {
 			return store.AppendResult{Stream: r.Stream, First: last - int64(len(r.Events)) + 1, Last: last}, nil
 		}
 	}
@@ -67,15 +65,13 @@ func (b *Backend) writeLinks(ctx context.Context, r store.LinkRequest, target fo
 	if v, ok := r.Expected.AsVersion(); ok {
 		expected = v
 	}
-	var id int64
-	ok, err := b.one(ctx, "link_events", []any{
-		r.Stream, expected, r.Expected.MayCreate(), int64(len(r.Events)), intArray(seqs), intArray(idxs),
-	}, &id, &last)
-	if err != nil || ok || !target.Exists {
-		return last, err
+	var version sql.NullInt64
+	_, err = b.one(ctx, "link_events", []any{r.Stream, expected, r.Expected.MayCreate(), intArray(seqs), intArray(idxs)}, &version)
+	if err != nil || version.Valid || !target.Exists {
+		return version.Int64, err
 	}
 	var known int
-	if ok, err = b.one(ctx, "find_linked", []any{target.id, intArray(seqs), intArray(idxs)}, &known); err != nil || !ok {
+	if ok, err := b.one(ctx, "find_linked", []any{target.id, intArray(seqs), intArray(idxs)}, &known); err != nil || !ok {
 		return 0, err
 	}
 	return 0, &store.DuplicateEventError{Stream: r.Stream, ID: r.Events[known]}

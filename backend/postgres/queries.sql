@@ -8,6 +8,13 @@ select a.stream_id, a.version, a.append_seq from /*schema.*/append(
   $10::bytea, $11::bytea, $12::text::int[], $13::text::bigint[], $14::bigint, $15::bigint, $16::bigint, $17::int
 ) as a;
 
+-- name: append_events_in_tx
+-- The same for a caller's transaction and ids that the caller gave.
+select a.stream_id, a.version, a.append_seq from /*schema.*/append_in_tx(
+  $1::text, $2::bigint, $3::boolean, $4::int, $5::boolean, $6::bytea, $7::bytea, $8::bytea, $9::text::text[],
+  $10::bytea, $11::bytea, $12::text::int[], $13::text::bigint[], $14::bigint, $15::bigint, $16::bigint, $17::int
+) as a;
+
 -- name: find_stream
 -- What a lost compare-and-set is judged by, and what a page that came back empty means. Index: streams_name_key.
 select s.stream_id, s.version, s.created_at, s.deleted_at, s.linked from /*schema.*/streams as s where s.name = $1::text;
@@ -45,37 +52,8 @@ join /*schema.*/streams as s on s.stream_id = e.stream_id
 for key share of s;
 
 -- name: link_events
--- Compares and sets the target's row, or creates it, and adds the links. No row comes back if the target is not as
--- expected or an event is in it already. Locks: the target's row. Indexes: streams_name_key, links_event_key.
--- $1 stream, $2 expected version or null, $3 may create, $4 number of links, $5 their append_seq, $6 their idx.
-with known as (
-  select exists (
-    select from unnest($5::text::bigint[], $6::text::int[]) as i (append_seq, idx) cross join lateral (
-      select from /*schema.*/links as l join /*schema.*/streams as s on s.stream_id = l.stream_id
-      where l.append_seq = i.append_seq and l.idx = i.idx and s.name = $1::text
-      offset 0
-    ) as k
-  ) as yes
-), changed as (
-  update /*schema.*/streams as s set version = s.version + $4::bigint, linked = true
-  where s.name = $1::text and s.deleted_at is null and ($2::bigint is null or s.version = $2::bigint)
-    and not (select k.yes from known as k)
-  returning s.stream_id, s.version
-), created as (
-  insert into /*schema.*/streams as s (name, version, created_at, linked)
-  select $1::text, $4::bigint, clock_timestamp(), true
-  where $3::boolean and not exists (select from /*schema.*/streams as t where t.name = $1::text)
-  on conflict on constraint streams_name_key do update set version = s.version + excluded.version, linked = true
-    where s.deleted_at is null and ($2::bigint is null or s.version = $2::bigint)
-  returning s.stream_id, s.version
-), target as (
-  select c.stream_id, c.version from changed as c union all select c.stream_id, c.version from created as c
-), added as (
-  insert into /*schema.*/links (stream_id, version, append_seq, idx)
-  select t.stream_id, t.version - $4::bigint + i.nr, i.append_seq, i.idx
-  from target as t cross join unnest($5::text::bigint[], $6::text::int[]) with ordinality as i (append_seq, idx, nr)
-)
-select t.stream_id, t.version from target as t;
+-- Where a link goes: see the function link, in the migrations. The row is null if nothing was written.
+select /*schema.*/link($1::text, $2::bigint, $3::boolean, $4::text::bigint[], $5::text::int[]);
 
 -- name: find_linked
 -- The first of the events that is linked to the stream already. Index: links_event_key.
@@ -193,11 +171,12 @@ select s.stream_id, s.name from unnest($1::text::bigint[]) as i (stream_id)
 select h.position from /*schema.*/head as h;
 
 -- name: tick_pending
--- Whether a tick would find something to do; a standby can't. Indexes: events_pkey, holes_pkey.
-select not pg_is_in_recovery() and (
-  coalesce((select max(e.append_seq) from /*schema.*/events as e), 0) > (select h.append_seq from /*schema.*/head as h)
+-- The head, and whether a tick would find something to do; a standby can't. Indexes: events_pkey, holes_pkey.
+select h.position, not pg_is_in_recovery() and (
+  coalesce((select max(e.append_seq) from /*schema.*/events as e), 0) > h.append_seq
   or exists (select from /*schema.*/holes as o where o.fence < pg_snapshot_xmin(pg_current_snapshot())
-    or exists (select from /*schema.*/events as e where e.append_seq between o.first_seq and o.last_seq)));
+    or exists (select from /*schema.*/events as e where e.append_seq between o.first_seq and o.last_seq)))
+from /*schema.*/head as h;
 
 -- name: tick
 select /*schema.*/tick($1::bigint, $2::boolean);

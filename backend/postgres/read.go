@@ -94,9 +94,5 @@ func (b *Backend) Head(ctx context.Context) (head int64, err error) {
 	if err := b.Check(ctx); err != nil {
 		return 0, err
 	}
-	if _, err := b.catchUp(ctx); err != nil {
-		return 0, err
-	}
-	_, err = b.one(ctx, "read_head", nil, &head)
-	return head, err
+	return b.catchUp(ctx)
 }

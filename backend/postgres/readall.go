@@ -27,16 +27,18 @@ func (b *Backend) ReadAll(ctx context.Context, r store.ReadRequest) ([]store.Rec
 		if err != nil {
 			return nil, err
 		}
-		if len(wants) == 0 && next == r.From {
+		if len(wants) == 0 && next == r.From { // the log ended here when it was read
 			if caughtUp {
 				break
 			}
-			if caughtUp, err = b.catchUp(ctx); err != nil {
+			head, err := b.catchUp(ctx)
+			if err != nil {
 				return nil, err
 			}
-			if !caughtUp {
-				break // nothing was waiting for a place
+			if head < r.From {
+				break
 			}
+			caughtUp = true // and read again: somebody may have placed events since
 			continue
 		}
 		events, err := b.readPlaced(ctx, wants)

@@ -50,20 +50,25 @@ func (b *Backend) tick(ctx context.Context, wait bool) (placed int64, err error)
 	return placed, b.CommitTx(ctx, tx)
 }
 
-// catchUp places what was committed before the call, if there is anything, and reports whether there was. Calls made at
-// the same time share their ticks.
-func (b *Backend) catchUp(ctx context.Context) (changed bool, err error) {
+// catchUp places what was committed before the call, and returns the head: the position of the last event that has one.
+// Calls made at the same time share their ticks.
+func (b *Backend) catchUp(ctx context.Context) (head int64, err error) {
+	pending := false
 	if b.tx != nil {
-		return false, nil
+		_, err = b.one(ctx, "read_head", nil, &head)
+		return head, err
 	}
-	var pending bool
-	if _, err := b.one(ctx, "tick_pending", nil, &pending); err != nil || !pending {
-		return false, err
+	if _, err := b.one(ctx, "tick_pending", nil, &head, &pending); err != nil || !pending {
+		return head, err
 	}
-	return true, b.ticks.do(ctx, func() error {
+	err = b.ticks.do(ctx, func() error {
 		_, err := b.Tick(ctx)
 		return err
 	})
+	if err == nil {
+		_, err = b.one(ctx, "read_head", nil, &head)
+	}
+	return head, err
 }
 
 // ticks lets the goroutines of a process share ticks: one runs, and all that come meanwhile wait for one more.

@@ -76,6 +76,11 @@ create function /*schema.*/to_data(bytes bytea) returns bytea/*data_type*/ langu
   select /*decode_data*/bytes
 $body$;
 
+-- The time so many microseconds after 1970 began. In two steps: an interval is multiplied in floating point.
+create function /*schema.*/from_micros(micros bigint) returns timestamptz language sql stable as $body$
+  select timestamptz 'epoch' + micros / 1000000 * interval '1 second' + micros % 1000000 * interval '1 microsecond'
+$body$;
+
 -- History is not rewritten. A hard delete says so in its own transaction, and only it may delete.
 create function /*schema.*/guard() returns trigger language plpgsql as $body$
 begin
@@ -144,7 +149,7 @@ begin
     returning s.stream_id, s.version into stream_id, version;
     if stream_id is null and in_create and not exists (select from /*schema.*/streams s where s.name = in_stream) then
       insert into /*schema.*/streams as s (name, version, created_at)
-      values (in_stream, in_total, coalesce(timestamptz 'epoch' + in_created[1] * interval '1 microsecond', now_))
+      values (in_stream, in_total, coalesce(/*schema.*/from_micros(in_created[1]), now_))
       on conflict on constraint streams_name_key do update set version = s.version + excluded.version
         where s.deleted_at is null and (in_expected is null or s.version = in_expected)
       returning s.stream_id, s.version into stream_id, version;
@@ -163,14 +168,14 @@ begin
   if in_total = 1 then
     insert into /*schema.*/events (append_seq, stream_id, version, created_at, idx, event_id, causation_id, correlation_id, event_type, data, metadata)
     values (append.append_seq, append.stream_id, append.version,
-      coalesce(timestamptz 'epoch' + in_created[1] * interval '1 microsecond', now_), 0,
+      coalesce(/*schema.*/from_micros(in_created[1]), now_), 0,
       encode(in_ids, 'hex')::uuid, encode(in_causation, 'hex')::uuid, encode(in_correlation, 'hex')::uuid, in_types[1],
       /*schema.*/to_data(in_data), case when in_cuts[5][1] >= 0 then /*schema.*/to_data(in_metadata) end);
     return;
   end if;
   insert into /*schema.*/events (append_seq, stream_id, version, created_at, idx, event_id, causation_id, correlation_id, event_type, data, metadata)
   select append.append_seq, append.stream_id, append.version - in_total + in_first + c.nr::int,
-    coalesce(timestamptz 'epoch' + c.created * interval '1 microsecond', now_),
+    coalesce(/*schema.*/from_micros(c.created), now_),
     in_first + c.nr::int - 1,
     encode(substring(in_ids from 16 * c.nr::int - 15 for 16), 'hex')::uuid,
     nullif(encode(substring(in_causation from 16 * c.nr::int - 15 for 16), 'hex')::uuid, '00000000-0000-0000-0000-000000000000'),
@@ -180,6 +185,54 @@ begin
     case when c.meta_len >= 0 then /*schema.*/to_data(substring(in_metadata from c.meta_at for c.meta_len)) end
   from unnest(in_cuts[1:1], in_cuts[2:2], in_cuts[3:3], in_cuts[4:4], in_cuts[5:5], in_created)
     with ordinality as c (type, data_at, data_len, meta_at, meta_len, created, nr);
+end
+$body$;
+
+-- append_in_tx is append for a caller's transaction and ids that may be known: it also returns nothing when another
+-- session commits one of the ids while this one waits for it. Without it that would abort the transaction.
+create function /*schema.*/append_in_tx(
+  in_stream text, in_expected bigint, in_create boolean, in_total int, in_look boolean, in_ids bytea, in_causation bytea,
+  in_correlation bytea, in_types text[], in_data bytea, in_metadata bytea, in_cuts int[], in_created bigint[],
+  in_seq bigint, in_stream_id bigint, in_version bigint, in_first int,
+  out stream_id bigint, out version bigint, out append_seq bigint
+) language plpgsql as $body$
+begin
+  select a.stream_id, a.version, a.append_seq into stream_id, version, append_seq
+  from /*schema.*/append(in_stream, in_expected, in_create, in_total, in_look, in_ids, in_causation, in_correlation, in_types,
+    in_data, in_metadata, in_cuts, in_created, in_seq, in_stream_id, in_version, in_first) as a;
+exception when unique_violation then
+  stream_id := null; version := null; append_seq := null;
+end
+$body$;
+
+-- link adds links to a stream: it compares and sets the target's row, or creates it if it may, and adds the links. It
+-- returns nothing if the target is not as expected or an event is in it already: nothing was written then, and the
+-- transaction goes on. Locks: the target's row. Indexes: streams_name_key, links_event_key.
+create function /*schema.*/link(
+  in_stream text, in_expected bigint, in_create boolean,
+  in_seqs bigint[], in_idxs int[],  -- append_seq and idx of the events
+  out version bigint
+) language plpgsql as $body$
+declare
+  total constant int := cardinality(in_seqs);
+  target bigint;
+begin
+  update /*schema.*/streams s set version = s.version + total, linked = true
+  where s.name = in_stream and s.deleted_at is null and (in_expected is null or s.version = in_expected)
+  returning s.stream_id, s.version into target, version;
+  if target is null and in_create and not exists (select from /*schema.*/streams s where s.name = in_stream) then
+    insert into /*schema.*/streams as s (name, version, created_at, linked)
+    values (in_stream, total, clock_timestamp(), true)
+    on conflict on constraint streams_name_key do update set version = s.version + excluded.version, linked = true
+      where s.deleted_at is null and (in_expected is null or s.version = in_expected)
+    returning s.stream_id, s.version into target, version;
+  end if;
+  insert into /*schema.*/links (stream_id, version, append_seq, idx)
+  select target, link.version - total + i.nr, i.append_seq, i.idx
+  from unnest(in_seqs, in_idxs) with ordinality as i (append_seq, idx, nr)
+  where target is not null;
+exception when unique_violation then
+  version := null;
 end
 $body$;
 

@@ -1,0 +1,53 @@
+package postgres_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/eventstore-go/eventstore/backend/postgres"
+	"github.com/eventstore-go/eventstore/conformance"
+	"github.com/eventstore-go/eventstore/internal/pgtest"
+	"github.com/eventstore-go/eventstore/migrate"
+	"github.com/eventstore-go/eventstore/store"
+)
+
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	one := conformance.Excuse("a pool of one has no second connection", conformance.NeedTwoConnections()...)
+	for _, driver := range pgtest.Drivers() {
+		for _, run := range []struct {
+			name     string
+			opts     postgres.Options
+			conns    int
+			pageSize int
+			excused  map[string]string
+		}{
+			{name: "", conns: 8},
+			{name: "/pool=1/page=3", conns: 1, pageSize: 3, excused: one},
+			{name: "/jsonb/noprepare", conns: 8, opts: postgres.Options{DataType: "jsonb", NoPrepare: true}},
+		} {
+			if driver != "pgx" && run.opts.NoPrepare {
+				continue // what it changes is on the server
+			}
+			t.Run(driver+run.name, func(t *testing.T) {
+				t.Parallel()
+				conformance.Run(t, conformance.Harness{
+					Name:     "postgres/" + driver + run.name,
+					PageSize: run.pageSize,
+					Excused:  run.excused,
+					New: func(tb testing.TB) store.Storage {
+						db := pgtest.Open(tb, driver, pgtest.URL(tb))
+						db.SetMaxOpenConns(run.conns)
+						opts := run.opts
+						opts.Schema = pgtest.Schema(tb)
+						b := postgres.New(db, &opts)
+						require.NoError(tb, migrate.Up(tb.Context(), b))
+						tb.Cleanup(func() { require.NoError(tb, b.Close()) })
+						return b
+					},
+				})
+			})
+		}
+	}
+}
