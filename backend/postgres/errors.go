@@ -22,6 +22,9 @@ const (
 	undefinedFunction  = "42883"
 	undefinedColumn    = "42703"
 	invalidSchema      = "3F000"
+	invalidText        = "22P02" // not JSON, in a jsonb or json column
+	invalidBytes       = "22021" // not UTF-8, in a jsonb or json column
+	invalidEscape      = "22P05" // a NUL character, in a jsonb column
 	sequenceBehind     = "ESTSQ" // raised by the function append
 	tickNotReadCommits = "ESTRC" // raised by the function tick
 	tickInTransaction  = "ESTTX"
@@ -41,6 +44,8 @@ func translate(ctx context.Context, statement string, err error) error {
 		return fmt.Errorf("postgres: %s: %w: %w", statement, store.ErrRetryTx, err)
 	case undefinedTable, undefinedFunction, undefinedColumn, invalidSchema:
 		return fmt.Errorf("postgres: %s: %w: %w", statement, &store.SchemaError{Want: latest, Advice: advice}, err)
+	case invalidText, invalidBytes, invalidEscape:
+		return &store.InvalidError{Field: "data or metadata", Reason: "is not what the column's data type takes: " + err.Error(), Err: err}
 	}
 	return fmt.Errorf("postgres: %s: %w", statement, err)
 }
