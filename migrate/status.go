@@ -1,0 +1,49 @@
+package migrate
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+)
+
+// Status is how far the tables are.
+type Status struct {
+	Version int      // of the tables; 0 if there are none
+	Latest  int      // that this program knows; below Version if the tables are newer
+	Pending []string // files that Up would run, in order
+}
+
+// StatusOf returns the status. It writes nothing, and waits for no migrator.
+func StatusOf(ctx context.Context, b Backend) (Status, error) {
+	f, err := open(b)
+	if err != nil {
+		return Status{}, err
+	}
+	defer f.Close() //nolint:errcheck // it was only read
+	version, err := versionOf(ctx, b)
+	if err != nil {
+		return Status{}, err
+	}
+	s := Status{Version: version, Latest: f.latest()}
+	for _, v := range f.versions {
+		if v > version {
+			s.Pending = append(s.Pending, f.name(v))
+		}
+	}
+	return s, nil
+}
+
+// versionOf returns the version of the tables, 0 if there are none.
+func versionOf(ctx context.Context, b Backend) (version int, err error) {
+	for _, name := range []string{"migrate_present", "migrate_version"} {
+		err := b.DB().QueryRowContext(ctx, b.MigrationQuery(name)).Scan(&version)
+		if errors.Is(err, sql.ErrNoRows) {
+			return 0, nil
+		}
+		if err != nil {
+			return 0, withContext(ctx, fmt.Errorf("migrate: %s: %w", name, err))
+		}
+	}
+	return version, nil
+}
