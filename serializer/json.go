@@ -14,12 +14,14 @@ var (
 
 // JSON returns a serializer that uses encoding/json. types may be nil.
 //
-// Any value can be encoded: registered types, but also json.RawMessage (which must be valid JSON) and maps. An event of
-// a registered type may leave out its Type; giving it another type's name is an error, [WrongTypeError].
+// Any value that encoding/json takes can be encoded: registered types, but also maps and json.RawMessage, which must be
+// valid JSON (it is stored without its insignificant white space). An event of a registered type may leave out its
+// Type; giving it another type's name is a [WrongTypeError]. Values of types that are not registered go under any name.
 //
-// Decoding into a pointer to a struct, map or json.RawMessage takes whatever the JSON holds and ignores fields that
-// are not there. Decoding into a *any makes a value (not a pointer) of the registered type; a type that is not
-// registered is [UnknownTypeError], so that reading an event of an unknown type is no error, decoding it is.
+// Decoding into a *any makes a value (not a pointer) of the type registered under the event's type; if there is none,
+// it is an [UnknownTypeError], so that reading an event of an unknown type is no error, decoding it is. Decoding into
+// any other pointer does not look at the event's type: it is json.Unmarshal, which ignores fields it finds no place
+// for. A failed decode into a *any leaves it as it was.
 func JSON(types *Types) store.Serializer { return jsonSerializer{types} }
 
 type jsonSerializer struct{ types *Types }
@@ -38,7 +40,7 @@ func (s jsonSerializer) Encode(eventType string, value any) ([]byte, error) {
 // Decode implements [store.Serializer].
 func (s jsonSerializer) Decode(eventType string, data []byte, into any) error {
 	target, ok := into.(*any)
-	if !ok {
+	if !ok || target == nil {
 		return json.Unmarshal(data, into)
 	}
 	value, ok := s.types.fresh(eventType)

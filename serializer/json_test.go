@@ -2,9 +2,8 @@ package serializer_test
 
 import (
 	"encoding/json"
-	"errors"
-	"fmt"
-	"log"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -28,6 +27,7 @@ func registered() *serializer.Types {
 }
 
 func TestRegisteredTypes(t *testing.T) {
+	t.Parallel()
 	s := serializer.JSON(registered())
 	want := placed{"c-1", 7}
 	for _, value := range []any{want, &want} {
@@ -44,6 +44,7 @@ func TestRegisteredTypes(t *testing.T) {
 }
 
 func TestUnregisteredValues(t *testing.T) {
+	t.Parallel()
 	for _, types := range []*serializer.Types{nil, registered()} {
 		s := serializer.JSON(types)
 		for _, value := range []any{json.RawMessage(`{"a":1}`), map[string]int{"a": 1}, struct{ A int }{1}, nil, 17} {
@@ -64,13 +65,44 @@ func TestUnregisteredValues(t *testing.T) {
 }
 
 func TestWrongType(t *testing.T) {
+	t.Parallel()
 	var wrong *serializer.WrongTypeError
 	_, err := serializer.JSON(registered()).Encode("order.cancelled", placed{})
 	require.ErrorAs(t, err, &wrong)
 	require.Equal(t, serializer.WrongTypeError{Type: "order.cancelled", Registered: "order.placed", Value: "serializer_test.placed"}, *wrong)
 }
 
+func TestBytesThatDoNotDecode(t *testing.T) {
+	t.Parallel()
+	s := serializer.JSON(registered())
+	for _, data := range []string{"", "{", `{"total":"seven"}`, `{} {}`, "\xff", strings.Repeat("[", 1_000_000)} {
+		var value any = "as it was"
+		require.Error(t, s.Decode("order.placed", []byte(data), &value))
+		require.Equal(t, "as it was", value)
+		require.Error(t, s.Decode("order.placed", []byte(data), new(placed)))
+	}
+	for _, into := range []any{nil, placed{}, (*placed)(nil), (*any)(nil)} {
+		require.Error(t, s.Decode("order.placed", []byte(`{}`), into), "%T is no place to decode into", into)
+	}
+	var value any
+	require.NoError(t, s.Decode("order.placed", []byte(`{"customer":"c-1","since":"later"}`), &value), "fields may be added")
+	require.Equal(t, placed{Customer: "c-1"}, value)
+}
+
+func TestRegisterWhileInUse(t *testing.T) {
+	t.Parallel()
+	types := registered()
+	s := serializer.JSON(types)
+	var wg sync.WaitGroup
+	wg.Go(func() { serializer.Register[cancelled](types, "order.cancelled") })
+	wg.Go(func() { _, _ = s.Encode("order.placed", placed{}) })
+	wg.Go(func() { _ = s.Decode("order.placed", []byte(`{}`), new(any)) })
+	wg.Wait()
+	require.NoError(t, s.Decode("order.cancelled", []byte(`{}`), new(any)))
+}
+
 func TestRegistrationMistakesPanic(t *testing.T) {
+	t.Parallel()
 	types := registered()
 	require.Panics(t, func() { serializer.Register[cancelled](types, "order.placed") }, "name twice")
 	require.Panics(t, func() { serializer.Register[placed](types, "order.placed2") }, "type twice")
@@ -79,6 +111,7 @@ func TestRegistrationMistakesPanic(t *testing.T) {
 }
 
 func TestThroughAStore(t *testing.T) {
+	t.Parallel()
 	es := store.New(memory.New(), &store.Options{Serializer: serializer.JSON(registered())})
 	_, err := es.Append(t.Context(), "order-1", store.Any, store.Event{Data: placed{"c-1", 7}}, store.Event{Type: "other", Data: json.RawMessage(`[1]`)})
 	require.NoError(t, err)
@@ -121,27 +154,4 @@ func FuzzDecode(f *testing.F) {
 		require.NoError(t, s.Decode("order.placed", again, &same))
 		require.Equal(t, value, same)
 	})
-}
-
-func Example() {
-	type OrderPlaced struct {
-		Customer string `json:"customer"`
-	}
-	types := serializer.NewTypes()
-	serializer.Register[OrderPlaced](types, "order.placed")
-	s := serializer.JSON(types)
-
-	data, err := s.Encode("order.placed", OrderPlaced{Customer: "c-1"})
-	if err != nil {
-		log.Fatal(err)
-	}
-	var event any
-	if err := s.Decode("order.placed", data, &event); err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println(string(data), event.(OrderPlaced).Customer)
-	fmt.Println(errors.Is(s.Decode("order.lost", data, &event), store.ErrUnknownType))
-	// Output:
-	// {"customer":"c-1"} c-1
-	// true
 }
