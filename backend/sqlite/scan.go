@@ -18,8 +18,25 @@ type scanner struct {
 	strings map[string]string
 	into    []any // pointers to the fields below, in the order of the columns
 
-	number, version, created                                      int64
-	stream, id, eventType, causation, correlation, data, metadata sql.RawBytes
+	number, version, created                            int64
+	stream, id, eventType, causation, correlation, data sql.RawBytes
+	metadata                                            optional
+}
+
+// optional tells empty bytes from null, which for [sql.RawBytes] depends on the driver.
+type optional struct {
+	bytes []byte // valid until the next row
+	there bool
+}
+
+// Scan implements [sql.Scanner].
+func (o *optional) Scan(value any) error {
+	bytes, ok := value.([]byte)
+	if value != nil && !ok {
+		return fmt.Errorf("bytes wanted, not a %T", value)
+	}
+	o.bytes, o.there = bytes, value != nil
+	return nil
 }
 
 func newScanner() *scanner {
@@ -38,8 +55,8 @@ func (s *scanner) scan(rows *sql.Rows) error {
 		Number: s.number, Stream: s.intern(s.stream), Version: s.version, Type: s.intern(s.eventType),
 		Data: s.keep(s.data), CreatedAt: fromMicros(s.created),
 	}
-	if s.metadata != nil {
-		e.Metadata = s.keep(s.metadata)
+	if s.metadata.there {
+		e.Metadata = s.keep(s.metadata.bytes)
 	}
 	if copy(e.ID[:], s.id) != len(e.ID) {
 		return fmt.Errorf("an event id of %d bytes", len(s.id))

@@ -1,0 +1,121 @@
+package sqlite_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/eventstore-go/eventstore/backend/sqlite"
+	"github.com/eventstore-go/eventstore/migrate"
+	"github.com/eventstore-go/eventstore/store"
+)
+
+func TestDSN(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "a b?c#d%20&.db")
+	for name, tc := range map[string]struct{ dsn, journal string }{
+		"file":   {sqlite.DSN(path), "wal"},
+		"memory": {sqlite.Memory(), "memory"},
+	} {
+		db := handle(t, tc.dsn, 0)
+		for pragma, want := range map[string]string{
+			"journal_mode": tc.journal, "busy_timeout": "10000", "synchronous": "2", "foreign_keys": "1",
+		} {
+			var got string
+			require.NoError(t, db.QueryRowContext(t.Context(), "pragma "+pragma).Scan(&got))
+			assert.Equal(t, want, got, "%s: %s", name, pragma)
+		}
+	}
+	_, err := os.Stat(path)
+	require.NoError(t, err)
+}
+
+// All connections of a pool, and other pools, share a database in memory; another Memory is another one.
+func TestMemory(t *testing.T) {
+	t.Parallel()
+	dsn := sqlite.Memory()
+	es := store.New(backend(t, handle(t, dsn, 0), nil), nil)
+	_, err := es.Append(t.Context(), "a", store.NoStream, events(1)...)
+	require.NoError(t, err)
+	head, err := store.New(sqlite.New(handle(t, dsn, 0), nil), nil).Head(t.Context())
+	require.NoError(t, err)
+	require.EqualValues(t, 1, head)
+	_, err = store.New(sqlite.New(handle(t, sqlite.Memory(), 0), nil), nil).Head(t.Context())
+	require.ErrorIs(t, err, store.ErrSchema)
+}
+
+func TestNoBusyTimeout(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "events.db")
+	backend(t, handle(t, sqlite.DSN(path), 0), nil)
+	es := store.New(sqlite.New(handle(t, "file:"+path, 0), nil), nil)
+	_, err := es.Append(t.Context(), "a", store.Any, events(1)...)
+	var pragma *sqlite.PragmaError
+	require.ErrorAs(t, err, &pragma)
+	require.Equal(t, "busy_timeout", pragma.Pragma)
+}
+
+// The schema is looked at again until it is there, and looking spoils no transaction.
+func TestSchemaMissing(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	db := handle(t, file(t), 0)
+	b := sqlite.New(db, nil)
+	es := store.New(b, nil)
+	_, err := es.Append(ctx, "a", store.Any, events(1)...)
+	var schema *store.SchemaError
+	require.ErrorAs(t, err, &schema)
+	require.Equal(t, 0, schema.Have)
+	require.ErrorAs(t, b.Check(ctx), &schema)
+
+	tx, err := db.BeginTx(ctx, nil)
+	require.NoError(t, err)
+	_, err = es.WithTx(tx).Append(ctx, "a", store.Any, events(1)...)
+	require.ErrorIs(t, err, store.ErrSchema)
+	_, err = tx.ExecContext(ctx, "create table mine (x)")
+	require.NoError(t, err)
+	require.NoError(t, tx.Commit())
+
+	require.NoError(t, migrate.Up(ctx, b))
+	_, err = es.Append(ctx, "a", store.Any, events(1)...)
+	require.NoError(t, err)
+}
+
+func TestPrefixes(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	db := handle(t, file(t), 0)
+	plain := store.New(backend(t, db, nil), nil)
+	one := store.New(backend(t, db, &sqlite.Options{Prefix: "one_", VersionTable: "versions"}), nil)
+	two := store.New(backend(t, db, &sqlite.Options{Prefix: "two_"}), nil)
+	for i, es := range []*store.Store{plain, one, two} {
+		_, err := es.Append(ctx, "a", store.NoStream, events(i+1)...)
+		require.NoError(t, err)
+		head, err := es.Head(ctx)
+		require.NoError(t, err)
+		require.EqualValues(t, i+1, head)
+	}
+	var version int
+	require.NoError(t, db.QueryRowContext(ctx, "select version from one_versions").Scan(&version))
+	require.Equal(t, 1, version)
+}
+
+func TestOptionsRefused(t *testing.T) {
+	t.Parallel()
+	db := handle(t, file(t), 0)
+	for field, opts := range map[string]*sqlite.Options{
+		"sqlite.Options.Prefix":       {Prefix: "drop table x;"},
+		"sqlite.Options.VersionTable": {VersionTable: "1st"},
+	} {
+		es := store.New(sqlite.New(db, opts), nil)
+		_, err := es.Head(t.Context())
+		var invalid *store.InvalidError
+		require.ErrorAs(t, err, &invalid)
+		require.Equal(t, field, invalid.Field)
+		_, err = es.Append(t.Context(), "a", store.Any, events(1)...)
+		require.ErrorIs(t, err, store.ErrInvalid)
+	}
+}

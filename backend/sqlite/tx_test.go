@@ -1,0 +1,124 @@
+package sqlite_test
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/eventstore-go/eventstore/backend/sqlite"
+	"github.com/eventstore-go/eventstore/store"
+)
+
+// A DSN of the application's own, with deferred transactions.
+func deferred(tb testing.TB) string {
+	tb.Helper()
+	return "file:" + filepath.Join(tb.TempDir(), "events.db") + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)"
+}
+
+// A deferred transaction that has read an older state can't write any more: it has to be run again.
+func TestDeferredOutrun(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	db := handle(t, deferred(t), 0)
+	es := store.New(backend(t, db, nil), nil)
+	tx, err := db.BeginTx(ctx, nil)
+	require.NoError(t, err)
+	_, err = es.WithTx(tx).Head(ctx)
+	require.NoError(t, err)
+	_, err = es.Append(ctx, "a", store.Any, events(1)...)
+	require.NoError(t, err)
+
+	_, err = es.WithTx(tx).Append(ctx, "b", store.Any, events(1)...)
+	require.ErrorIs(t, err, store.ErrRetryTx)
+	_, err = es.WithTx(tx).Head(ctx)
+	require.NoError(t, err, "reading goes on")
+	require.NoError(t, tx.Rollback())
+
+	// InTx takes the lock first, whatever the DSN says.
+	b := sqlite.New(db, nil)
+	tx, err = b.BeginTx(ctx, nil)
+	require.NoError(t, err)
+	_, err = es.WithTx(tx).Head(ctx)
+	require.NoError(t, err)
+	other := make(chan error, 1)
+	go func() {
+		_, err := es.Append(ctx, "a", store.Any, events(1)...)
+		other <- err
+	}()
+	_, err = es.WithTx(tx).Append(ctx, "b", store.Any, events(1)...)
+	require.NoError(t, err)
+	require.NoError(t, b.CommitTx(ctx, tx))
+	require.NoError(t, <-other)
+}
+
+// A deferred transaction that begins with an append waits for the writer before it.
+func TestDeferredWaits(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	db := handle(t, deferred(t), 0)
+	es := store.New(backend(t, db, nil), nil)
+	_, err := es.Append(ctx, "a", store.Any, events(1)...)
+	require.NoError(t, err)
+	first, err := db.BeginTx(ctx, nil)
+	require.NoError(t, err)
+	_, err = es.WithTx(first).Append(ctx, "a", store.Any, events(1)...)
+	require.NoError(t, err)
+	second, err := db.BeginTx(ctx, nil)
+	require.NoError(t, err)
+	done := make(chan error, 1)
+	go func() {
+		_, err := es.WithTx(second).Append(ctx, "a", store.Version(2), events(1)...)
+		done <- err
+	}()
+	require.NoError(t, first.Commit())
+	require.NoError(t, <-done)
+	require.NoError(t, second.Commit())
+}
+
+// A write in a caller's transaction that fails half-way is undone, and what the caller did stays.
+func TestFailedWriteIsUndone(t *testing.T) {
+	t.Parallel()
+	es, db := newStore(t)
+	ctx := t.Context()
+	_, err := db.ExecContext(ctx, `create trigger fail before insert on events when new.event_type = 'fail'
+		begin select raise(abort, 'no'); end`)
+	require.NoError(t, err)
+	tx, err := db.BeginTx(ctx, nil)
+	require.NoError(t, err)
+	bound := es.WithTx(tx)
+	_, err = bound.Append(ctx, "a", store.NoStream, events(2)...)
+	require.NoError(t, err)
+	_, err = bound.Append(ctx, "b", store.NoStream, append(events(2), store.Event{Type: "fail"})...)
+	require.Error(t, err)
+
+	// The same when the context ends in the middle: here as soon as the third statement asks for it.
+	ending := &endsLater{Context: ctx, left: 12}
+	_, err = bound.Append(ending, "c", store.NoStream, events(100)...)
+	require.ErrorIs(t, err, context.Canceled)
+	require.Negative(t, ending.left)
+	require.NoError(t, tx.Commit())
+
+	head, err := es.Head(ctx)
+	require.NoError(t, err)
+	require.EqualValues(t, 2, head)
+	for _, stream := range []string{"b", "c"} {
+		_, err = es.StreamInfo(ctx, stream)
+		require.ErrorIs(t, err, store.ErrStreamNotFound)
+	}
+}
+
+// endsLater is a context that is done once it was asked a number of times.
+type endsLater struct {
+	context.Context
+	left int
+}
+
+func (c *endsLater) Err() error {
+	c.left--
+	if c.left < 0 {
+		return context.Canceled
+	}
+	return nil
+}
