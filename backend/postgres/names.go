@@ -8,22 +8,27 @@ import (
 	"github.com/eventstore-go/eventstore/store"
 )
 
-// names caches the names of streams by their ids. A stream's name never changes and its id is never used again, so an
-// entry is never wrong.
+// names caches the names of streams by their ids. Within an era a stream's name never changes and its id is never used
+// again, so an entry is never wrong. A new era begins when the tables were made anew, or a standby took over: it may
+// not have had the newest streams, and gives their ids again.
 type names struct {
 	mu sync.RWMutex
 
+	era  era
 	byID map[int64]string
 }
+
+// era is what the ids of streams belong to.
+type era struct{ store, timeline string }
 
 const maxNames = 100_000 // then the cache starts over
 
 func newNames() *names { return &names{byID: map[int64]string{}} }
 
-// named sets the Stream of each event of page from streamIDs, and returns those that are there: an event without an id
+// named sets the Stream of each event of page from streamIDs, read in era, and returns those that are there: an event without an id
 // was not found, and one whose stream has no name was hard deleted since it was read.
-func (b *Backend) named(ctx context.Context, page []store.Recorded, streamIDs []int64) ([]store.Recorded, error) {
-	missing := b.names.fill(page, streamIDs)
+func (b *Backend) named(ctx context.Context, now era, page []store.Recorded, streamIDs []int64) ([]store.Recorded, error) {
+	missing := b.names.fill(now, page, streamIDs)
 	if len(missing) > 0 {
 		fetched := make(map[int64]string, len(missing))
 		err := b.each(ctx, "read_names", func(rows *sql.Rows) error {
@@ -36,7 +41,7 @@ func (b *Backend) named(ctx context.Context, page []store.Recorded, streamIDs []
 		if err != nil {
 			return nil, err
 		}
-		b.names.add(fetched)
+		b.names.add(now, fetched)
 		for i := range page {
 			if page[i].Stream == "" {
 				page[i].Stream = fetched[streamIDs[i]]
@@ -57,12 +62,16 @@ func (b *Backend) named(ctx context.Context, page []store.Recorded, streamIDs []
 }
 
 // fill sets the names that are known and returns the ids of the others.
-func (n *names) fill(page []store.Recorded, streamIDs []int64) (missing []int64) {
+func (n *names) fill(now era, page []store.Recorded, streamIDs []int64) (missing []int64) {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
+	byID := n.byID
+	if n.era != now {
+		byID = nil
+	}
 	asked := map[int64]bool{}
 	for i, id := range streamIDs {
-		name, ok := n.byID[id]
+		name, ok := byID[id]
 		if !ok && id != 0 && !asked[id] {
 			asked[id] = true
 			missing = append(missing, id)
@@ -72,10 +81,11 @@ func (n *names) fill(page []store.Recorded, streamIDs []int64) (missing []int64)
 	return missing
 }
 
-func (n *names) add(found map[int64]string) {
+func (n *names) add(now era, found map[int64]string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if len(n.byID)+len(found) > maxNames {
+	if n.era != now || len(n.byID)+len(found) > maxNames {
+		n.era = now
 		n.byID = make(map[int64]string, len(found))
 	}
 	for id, name := range found {

@@ -105,7 +105,7 @@ order by e.version desc limit $3::int;
 
 -- name: read_linked_forward
 -- A page of a stream that has links. Each branch stops at the page's size. Indexes: events_version_key, links_pkey, events_pkey.
-select r.number, r.append_seq, r.idx, r.stream_id, r.version, r.created_at, r.event_id, r.causation_id, r.correlation_id, r.event_type, r.data, r.metadata
+select r.number, r.append_seq, r.idx, r.stream_id, r.version, r.created_at, r.event_id, r.causation_id, r.correlation_id, r.event_type, r.data, r.metadata, s.name
 from (
   (select e.version as number, e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.data, e.metadata
    from /*schema.*/events as e where e.stream_id = $1::bigint and e.version >= $2::bigint order by e.version limit $3::int)
@@ -114,11 +114,11 @@ from (
    from (select k.version, k.append_seq, k.idx from /*schema.*/links as k
          where k.stream_id = $1::bigint and k.version >= $2::bigint order by k.version limit $3::int) as l
      cross join lateral (select f.* from /*schema.*/events as f where f.append_seq = l.append_seq and f.idx = l.idx offset 0) as e)
-) as r
+) as r cross join lateral (select t.name from /*schema.*/streams as t where t.stream_id = r.stream_id offset 0) as s
 order by r.number limit $3::int;
 
 -- name: read_linked_backward
-select r.number, r.append_seq, r.idx, r.stream_id, r.version, r.created_at, r.event_id, r.causation_id, r.correlation_id, r.event_type, r.data, r.metadata
+select r.number, r.append_seq, r.idx, r.stream_id, r.version, r.created_at, r.event_id, r.causation_id, r.correlation_id, r.event_type, r.data, r.metadata, s.name
 from (
   (select e.version as number, e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.data, e.metadata
    from /*schema.*/events as e where e.stream_id = $1::bigint and e.version <= $2::bigint order by e.version desc limit $3::int)
@@ -127,14 +127,17 @@ from (
    from (select k.version, k.append_seq, k.idx from /*schema.*/links as k
          where k.stream_id = $1::bigint and k.version <= $2::bigint order by k.version desc limit $3::int) as l
      cross join lateral (select f.* from /*schema.*/events as f where f.append_seq = l.append_seq and f.idx = l.idx offset 0) as e)
-) as r
+) as r cross join lateral (select t.name from /*schema.*/streams as t where t.stream_id = r.stream_id offset 0) as s
 order by r.number desc limit $3::int;
 
 -- name: read_log_forward
 -- The appends that hold the $2 positions from $1 on, and the one behind those, so that a reader gets over positions
 -- that a hard delete left unused. They come in one value, 20 bytes each: a row for each would cost
--- the reader as much as the event itself. Index: log_pkey.
-select string_agg(int8send(p.position) || int8send(p.append_seq) || int4send(p.n), ''::bytea) from (
+-- the reader as much as the event itself. Store and timeline tell what the ids of streams belong to. Index: log_pkey.
+select string_agg(int8send(p.position) || int8send(p.append_seq) || int4send(p.n), ''::bytea),
+  (select h.store_id::text from /*schema.*/head as h),
+  case when pg_is_in_recovery() then '' else left(pg_walfile_name(pg_current_wal_lsn()), 8) end -- the timeline
+from (
   (select l.position, l.append_seq, l.n from /*schema.*/log as l where l.position <= $1::bigint order by l.position desc limit 1)
   union all
   (select l.position, l.append_seq, l.n from /*schema.*/log as l where l.position > $1::bigint and l.position < $1::bigint + $2::bigint order by l.position limit $2::bigint)
@@ -144,7 +147,10 @@ select string_agg(int8send(p.position) || int8send(p.append_seq) || int4send(p.n
 
 -- name: read_log_backward
 -- The same, downwards. Index: log_pkey.
-select string_agg(int8send(p.position) || int8send(p.append_seq) || int4send(p.n), ''::bytea) from (
+select string_agg(int8send(p.position) || int8send(p.append_seq) || int4send(p.n), ''::bytea),
+  (select h.store_id::text from /*schema.*/head as h),
+  case when pg_is_in_recovery() then '' else left(pg_walfile_name(pg_current_wal_lsn()), 8) end -- the timeline
+from (
   (select l.position, l.append_seq, l.n from /*schema.*/log as l where l.position <= $1::bigint and l.position > $1::bigint - $2::bigint order by l.position desc limit $2::bigint)
   union all
   (select l.position, l.append_seq, l.n from /*schema.*/log as l where l.position <= $1::bigint - $2::bigint order by l.position desc limit 1)
@@ -159,8 +165,9 @@ order by e.append_seq, e.idx limit $5::int;
 
 -- name: read_event
 -- Index: events_event_id_key, streams_pkey.
-select e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.data, e.metadata
-from /*schema.*/events as e where e.event_id = $1::uuid;
+select e.version, e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.data, e.metadata, s.name
+from /*schema.*/events as e join /*schema.*/streams as s on s.stream_id = e.stream_id
+where e.event_id = $1::uuid;
 
 -- name: read_names
 -- Names of streams that are not in the cache. Index: streams_pkey.

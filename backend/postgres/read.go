@@ -48,19 +48,14 @@ func (b *Backend) ReadStream(ctx context.Context, r store.ReadRequest) ([]store.
 func (b *Backend) readLinked(ctx context.Context, statement string, streamID int64, r store.ReadRequest) ([]store.Recorded, error) {
 	s := newScanner(true)
 	var page []store.Recorded
-	var streamIDs []int64
 	err := b.each(ctx, statement, func(rows *sql.Rows) error {
 		if err := s.scan(rows); err != nil {
 			return err
 		}
-		page = append(page, store.Recorded{Number: s.number})
-		streamIDs = append(streamIDs, s.streamID)
+		page = append(page, store.Recorded{Number: s.number, Stream: s.stream})
 		return s.event(&page[len(page)-1])
 	}, streamID, r.From, int64(r.Limit))
-	if err != nil {
-		return nil, err
-	}
-	return b.named(ctx, page, streamIDs)
+	return page, err
 }
 
 // ReadEvent implements [store.Storage].
@@ -68,25 +63,22 @@ func (b *Backend) ReadEvent(ctx context.Context, id uuid.UUID) (store.Recorded, 
 	if err := b.Check(ctx); err != nil {
 		return store.Recorded{}, err
 	}
-	s := newScanner(false)
-	page, streamIDs := make([]store.Recorded, 1), make([]int64, 1)
+	s := newScanner(true)
+	var e store.Recorded
 	err := b.each(ctx, "read_event", func(rows *sql.Rows) error {
 		if err := s.scan(rows); err != nil {
 			return err
 		}
-		page[0].Number, streamIDs[0] = s.version, s.streamID
-		return s.event(&page[0])
+		e.Number, e.Stream = s.number, s.stream
+		return s.event(&e)
 	}, id.String())
-	if err == nil {
-		page, err = b.named(ctx, page, streamIDs)
-	}
-	if err == nil && len(page) == 0 {
+	if err == nil && e.Stream == "" {
 		err = &store.EventNotFoundError{ID: id}
 	}
 	if err != nil {
 		return store.Recorded{}, err
 	}
-	return page[0], nil
+	return e, nil
 }
 
 // Head implements [store.Storage].

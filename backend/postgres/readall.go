@@ -27,7 +27,7 @@ func (b *Backend) ReadAll(ctx context.Context, r store.ReadRequest) ([]store.Rec
 		if err != nil {
 			return nil, err
 		}
-		if len(wants) == 0 && next == r.From { // the log ended here when it was read
+		if len(wants.list) == 0 && next == r.From { // the log ended here when it was read
 			if caughtUp {
 				break
 			}
@@ -88,6 +88,12 @@ type want struct {
 
 func (w want) count() int { return w.hi - w.lo + 1 }
 
+// wanted is what a page wants, in the order of positions, and the era of the log that says so.
+type wanted struct {
+	era  era
+	list []want
+}
+
 // logged is a row of the log.
 type logged struct {
 	position, seq int64
@@ -95,11 +101,10 @@ type logged struct {
 }
 
 // readLogRows reads the rows that a statement packs into one value, in the order of positions.
-func (b *Backend) readLogRows(ctx context.Context, statement string, args ...any) ([]logged, error) {
-	var list []logged
-	err := b.each(ctx, statement, func(rows *sql.Rows) error {
+func (b *Backend) readLogRows(ctx context.Context, statement string, args ...any) (list []logged, now era, err error) {
+	err = b.each(ctx, statement, func(rows *sql.Rows) error {
 		var packed sql.RawBytes
-		if err := rows.Scan(&packed); err != nil {
+		if err := rows.Scan(&packed, &now.store, &now.timeline); err != nil {
 			return err
 		}
 		const size = 8 + 8 + 4
@@ -114,22 +119,22 @@ func (b *Backend) readLogRows(ctx context.Context, statement string, args ...any
 		return nil
 	}, args...)
 	slices.SortFunc(list, func(x, y logged) int { return cmp.Compare(x.position, y.position) })
-	return list, err
+	return list, now, err
 }
 
 // readLog returns which events stand at limit positions from on, in the order of positions, and the position to go on
 // from: from itself at the end of the log.
-func (b *Backend) readLog(ctx context.Context, from int64, limit int) (wants []want, next int64, err error) {
+func (b *Backend) readLog(ctx context.Context, from int64, limit int) (wants wanted, next int64, err error) {
 	next = from
 	end := from + min(int64(limit), math.MaxInt64-from) // behind the page
-	list, err := b.readLogRows(ctx, "read_log_forward", from, end-from)
+	list, now, err := b.readLogRows(ctx, "read_log_forward", from, end-from)
 	if err != nil {
-		return nil, from, err
+		return wants, from, err
 	}
-	wants = make([]want, 0, len(list))
+	wants = wanted{era: now, list: make([]want, 0, len(list))}
 	for _, l := range list {
 		if l.position >= end { // the one behind the page: no event stands before it
-			if len(wants) == 0 {
+			if len(wants.list) == 0 {
 				next = l.position
 			}
 			break
@@ -138,7 +143,7 @@ func (b *Backend) readLog(ctx context.Context, from int64, limit int) (wants []w
 		w.lo = int(w.position - l.position)
 		w.hi = int(min(l.position+int64(l.n), end) - 1 - l.position)
 		if w.lo <= w.hi {
-			wants = append(wants, w)
+			wants.list = append(wants.list, w)
 			next = w.position + int64(w.count())
 		}
 	}
@@ -147,13 +152,13 @@ func (b *Backend) readLog(ctx context.Context, from int64, limit int) (wants []w
 
 // readLogBackward is readLog downwards, from a position from; the order is still that of positions. At the start of the
 // log next is 0.
-func (b *Backend) readLogBackward(ctx context.Context, from int64, limit int) (wants []want, next int64, err error) {
+func (b *Backend) readLogBackward(ctx context.Context, from int64, limit int) (wants wanted, next int64, err error) {
 	lowest := max(from-int64(limit)+1, 1)
-	list, err := b.readLogRows(ctx, "read_log_backward", from, from-lowest+1)
+	list, now, err := b.readLogRows(ctx, "read_log_backward", from, from-lowest+1)
 	if err != nil {
-		return nil, 0, err
+		return wants, 0, err
 	}
-	wants = make([]want, 0, len(list))
+	wants = wanted{era: now, list: make([]want, 0, len(list))}
 	for _, l := range list {
 		end := min(l.position+int64(l.n)-1, from)
 		if end < lowest { // the one behind the page
@@ -166,7 +171,7 @@ func (b *Backend) readLogBackward(ctx context.Context, from int64, limit int) (w
 		w := want{position: max(l.position, lowest), seq: l.seq}
 		w.lo = int(w.position - l.position)
 		w.hi = int(end - l.position)
-		wants = append(wants, w)
+		wants.list = append(wants.list, w)
 	}
 	return wants, next, nil
 }
@@ -188,7 +193,8 @@ type placing struct {
 }
 
 // readPlaced reads the events of wants and returns them in the order of wants. Hard-deleted ones are missing.
-func (b *Backend) readPlaced(ctx context.Context, wants []want) ([]store.Recorded, error) {
+func (b *Backend) readPlaced(ctx context.Context, wanted wanted) ([]store.Recorded, error) {
+	wants := wanted.list
 	p := placing{scanner: newScanner(false), wants: wants, starts: make([]int, len(wants))}
 	order := make([]int, len(wants)) // the wants in the order of their numbers
 	total := 0
@@ -199,18 +205,24 @@ func (b *Backend) readPlaced(ctx context.Context, wants []want) ([]store.Recorde
 	p.page, p.streamIDs = make([]store.Recorded, total), make([]int64, total)
 	slices.SortFunc(order, func(x, y int) int { return cmp.Compare(wants[x].seq, wants[y].seq) })
 	for len(order) > 0 {
-		n, rows := 1, wants[order[0]].count()
-		for n < len(order) && wants[order[n]].seq-wants[order[n-1]].seq <= maxStride {
-			rows += wants[order[n]].count()
-			n++
-		}
+		n, rows := stretch(wants, order)
 		done, err := b.readRange(ctx, &p, order[:n], rows+slack)
 		if err != nil {
 			return nil, err
 		}
 		order = order[done:]
 	}
-	return b.named(ctx, p.page, p.streamIDs)
+	return b.named(ctx, wanted.era, p.page, p.streamIDs)
+}
+
+// stretch returns how many of the wants in order, which are in the order of their numbers, are read in one range, and how
+// many events those are.
+func stretch(wants []want, order []int) (n, events int) {
+	for n < len(order) && (n == 0 || wants[order[n]].seq-wants[order[n-1]].seq <= maxStride) {
+		events += wants[order[n]].count()
+		n++
+	}
+	return n, events
 }
 
 // readRange reads the events of the wants in order, whose numbers are close, into the page. It returns how many wants

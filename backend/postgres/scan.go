@@ -19,9 +19,10 @@ type scanner struct {
 	idx                                                   int
 	created                                               time.Time
 	id, causation, correlation, eventType, data, metadata sql.RawBytes
+	stream                                                string
 }
 
-// newScanner is for queries that return the columns of an event, behind its number if they are numbered.
+// newScanner is for queries that return the columns of an event, or those between its number and its stream's name.
 func newScanner(numbered bool) *scanner {
 	s := &scanner{types: map[string]string{}}
 	if numbered {
@@ -29,6 +30,9 @@ func newScanner(numbered bool) *scanner {
 	}
 	s.into = append(s.into, &s.seq, &s.idx, &s.streamID, &s.version, &s.created,
 		&s.id, &s.causation, &s.correlation, &s.eventType, &s.data, &s.metadata)
+	if numbered {
+		s.into = append(s.into, &s.stream)
+	}
 	return s
 }
 

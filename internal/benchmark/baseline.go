@@ -44,18 +44,19 @@ type row struct {
 	causation       uuid.NullUUID
 	correlation     uuid.NullUUID
 	data, metadata  []byte
-	created         time.Time
+	created         time.Time // or
+	micros          int64
 }
 
 // pages reads pages behind after until one is short. The query takes after and a limit, perhaps behind other arguments.
-func pages(ctx context.Context, db *sql.DB, after int64, query string, args ...any) (n int, last int64, err error) {
+func pages(ctx context.Context, db *sql.DB, d dialect, after int64, query string, args ...any) (n int, last int64, err error) {
 	stmt, err := db.PrepareContext(ctx, query)
 	if err != nil {
 		return 0, 0, err
 	}
 	defer stmt.Close() //nolint:errcheck // it was only read from
 	for last = after; ; {
-		page, err := onePage(ctx, stmt, append(args[:len(args):len(args)], last, pageSize))
+		page, err := onePage(ctx, stmt, d, append(args[:len(args):len(args)], last, pageSize))
 		if err != nil {
 			return n, last, err
 		}
@@ -69,7 +70,7 @@ func pages(ctx context.Context, db *sql.DB, after int64, query string, args ...a
 	}
 }
 
-func onePage(ctx context.Context, stmt *sql.Stmt, args []any) ([]row, error) {
+func onePage(ctx context.Context, stmt *sql.Stmt, d dialect, args []any) ([]row, error) {
 	rows, err := stmt.QueryContext(ctx, args...)
 	if err != nil {
 		return nil, err
@@ -78,7 +79,11 @@ func onePage(ctx context.Context, stmt *sql.Stmt, args []any) ([]row, error) {
 	page := make([]row, 0, pageSize)
 	for rows.Next() {
 		var r row
-		if err := rows.Scan(&r.number, &r.stream, &r.version, &r.id, &r.typ, &r.causation, &r.correlation, &r.data, &r.metadata, &r.created); err != nil {
+		var created any = &r.created
+		if d.micros {
+			created = &r.micros
+		}
+		if err := rows.Scan(&r.number, &r.stream, &r.version, &r.id, &r.typ, &r.causation, &r.correlation, &r.data, &r.metadata, created); err != nil {
 			return nil, err
 		}
 		page = append(page, r)

@@ -87,12 +87,12 @@ select i.event_id, 0, e.before + i.idx, s.stream_id, s.before + i.idx from input
 }
 
 func (c *counter) readStream(ctx context.Context, stream string) (int, error) {
-	n, _, err := pages(ctx, c.db, 0, counterSelect+` where se.stream_id = (select stream_id from counter_streams where name = $1) and se.stream_version > $2 order by se.stream_version limit $3`, stream)
+	n, _, err := pages(ctx, c.db, c.dialect, 0, counterSelect+` where se.stream_id = (select stream_id from counter_streams where name = $1) and se.stream_version > $2 order by se.stream_version limit $3`, stream)
 	return n, err
 }
 
 func (c *counter) readAll(ctx context.Context, after int64) (int, int64, error) {
-	return pages(ctx, c.db, after, counterSelect+` where se.stream_id = 0 and se.stream_version > $1 order by se.stream_version limit $2`)
+	return pages(ctx, c.db, c.dialect, after, counterSelect+` where se.stream_id = 0 and se.stream_version > $1 order by se.stream_version limit $2`)
 }
 
 const counterSelect = `select se.stream_version, s.name, se.original_stream_version, e.event_id, e.event_type, e.causation_id, e.correlation_id, e.data, e.metadata, e.created_at

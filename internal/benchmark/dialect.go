@@ -9,13 +9,20 @@ import (
 // dialect is what the baselines need to know of a database.
 type dialect struct {
 	rawSchema, counterSchema string
-	time                     func(time.Time) any
+	micros                   bool // times are numbers of microseconds
 	// counterAppend, where set, appends for the counter shape; one at a time.
 	counterAppend func(ctx context.Context, db *sql.DB, args []any) error
 }
 
+// time returns t as an argument.
+func (d dialect) time(t time.Time) any {
+	if d.micros {
+		return t.UnixMicro()
+	}
+	return t
+}
+
 var postgresDialect = dialect{
-	time: func(t time.Time) any { return t },
 	rawSchema: `
 create table raw_events (
   position bigserial primary key, stream text not null, version bigint not null, event_id uuid not null unique, event_type text not null,
@@ -48,7 +55,7 @@ create trigger counter_notify after insert or update on counter_streams for each
 }
 
 var sqliteDialect = dialect{
-	time: func(t time.Time) any { return t.UnixMicro() },
+	micros: true,
 	rawSchema: `
 create table raw_events (
   position integer primary key autoincrement, stream text not null, version integer not null, event_id text not null unique, event_type text not null,

@@ -49,12 +49,12 @@ func (r *raw) append(ctx context.Context, stream string, n int) error {
 const rawColumns = `stream, version, event_id, event_type, causation_id, correlation_id, data, metadata, created_at`
 
 func (r *raw) readStream(ctx context.Context, stream string) (int, error) {
-	n, _, err := pages(ctx, r.db, 0, fmt.Sprintf(`select version, %s from raw_events where stream = $1 and version > $2 order by version limit $3`, rawColumns), stream)
+	n, _, err := pages(ctx, r.db, r.dialect, 0, fmt.Sprintf(`select version, %s from raw_events where stream = $1 and version > $2 order by version limit $3`, rawColumns), stream)
 	return n, err
 }
 
 func (r *raw) readAll(ctx context.Context, after int64) (int, int64, error) {
-	return pages(ctx, r.db, after, fmt.Sprintf(`select position, %s from raw_events where position > $1 order by position limit $2`, rawColumns))
+	return pages(ctx, r.db, r.dialect, after, fmt.Sprintf(`select position, %s from raw_events where position > $1 order by position limit $2`, rawColumns))
 }
 
 // prepared keeps one statement per size of append.

@@ -56,6 +56,7 @@ create table /*schema.*/head (
   id         smallint not null default 1,
   position   bigint not null,
   append_seq bigint not null,
+  store_id   uuid not null default gen_random_uuid(), -- tells this store from one that stood here before
   constraint head_pkey primary key (id),
   constraint head_one_row check (id = 1)
 ) with (fillfactor = 10);
