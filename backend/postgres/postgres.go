@@ -112,6 +112,7 @@ func (o Options) replacements() []string {
 	return []string{
 		"'/*schema.*/append_seq'", "'" + literal.Replace(schema) + ".append_seq'",
 		"/*schema.*/", schema + ".",
+		"/*schema_quoted_text*/", literal.Replace(schema),
 		"/*schema_text*/", literal.Replace(o.Schema),
 		"/*schema*/", schema,
 		"/*channel*/", literal.Replace(o.channel()),

@@ -249,24 +249,32 @@ order by k.key desc, k.stream_id desc limit $3::bigint offset $4::bigint;
 select 1 where to_regclass('/*version_table_text*/') is not null;
 
 -- name: migrate_lock
--- Waits for other migrators of this schema.
-select pg_advisory_lock(hashtextextended('eventstore migrate /*schema_text*/', 0));
+-- Waits for other migrators of this schema. All migrations run in one transaction, each in a savepoint: a lock of the
+-- session would stay behind in a pooler in transaction mode.
+begin isolation level read committed; select pg_advisory_xact_lock(hashtextextended('eventstore migrate /*schema_text*/', 0));
 
 -- name: migrate_unlock
-select pg_advisory_unlock(hashtextextended('eventstore migrate /*schema_text*/', 0));
+commit;
 
 -- name: migrate_prepare
-create schema if not exists /*schema*/;
+-- Creating a schema takes a right on the database, even if it is there.
+do $body$
+begin
+  if to_regnamespace('/*schema_quoted_text*/') is null then
+    create schema /*schema*/;
+  end if;
+end
+$body$;
 create table if not exists /*version_table*/ (version bigint not null);
 
 -- name: migrate_begin
-begin isolation level read committed;
+savepoint migration;
 
 -- name: migrate_commit
-commit;
+release migration;
 
 -- name: migrate_rollback
-rollback;
+rollback to migration; release migration;
 
 -- name: migrate_version
 select v.version from /*version_table*/ as v;

@@ -237,7 +237,7 @@ select version from /*version_table*/eventstore_migrations;
 
 -- name: migrate_set_version
 -- Replaces the one row.
-insert into /*version_table*/eventstore_migrations (version) values (?1)
+insert into /*version_table*/eventstore_migrations (only, version) values (1, ?1)
 on conflict (only) do update set version = excluded.version;
 
 -- name: migrate_clear_version
