@@ -144,7 +144,18 @@ func (f *fixture) paged(opts *store.ReadOptions) *store.ReadOptions {
 	return &o
 }
 
-// collect returns what a sequence yields and checks its form: an error comes once, last, with a zero event.
+// inOrder reports whether the last event goes on in the direction of the first two.
+func inOrder(events []store.Recorded) bool {
+	n := len(events)
+	if n < 2 {
+		return true
+	}
+	up := events[1].Number > events[0].Number
+	return events[n-1].Number != events[n-2].Number && up == (events[n-1].Number > events[n-2].Number)
+}
+
+// collect returns what a sequence yields and checks its form: numbers rise or fall, without repetition; an error comes
+// once, last, with a zero event.
 func collect(tb testing.TB, seq iter.Seq2[store.Recorded, error]) ([]store.Recorded, error) {
 	tb.Helper()
 	var events []store.Recorded
@@ -156,6 +167,7 @@ func collect(tb testing.TB, seq iter.Seq2[store.Recorded, error]) ([]store.Recor
 			continue
 		}
 		events = append(events, e)
+		require.True(tb, inOrder(events), "number %d follows %v", e.Number, numbers(events[:len(events)-1]))
 	}
 	return events, failed
 }

@@ -280,14 +280,6 @@ func txClosed(f *fixture) {
 	require.NoError(f, f.es.Close())
 	assert.ErrorIs(f, in.appendErr("s", store.Any, 1), store.ErrClosed)
 	require.NoError(f, tx.Commit(), "the transaction is still the caller's")
-	assert.Equal(f, 3, len(f.reopened().read("s", nil)))
-}
-
-// reopened returns the fixture over a new Store.
-func (f *fixture) reopened() *fixture {
-	g := *f
-	g.es = f.open(&store.Options{HardDelete: true})
-	return &g
 }
 
 func txNotifier(f *fixture) {

@@ -18,6 +18,13 @@ func (b *Backend) BeginTx(ctx context.Context, opts *sql.TxOptions) (*sql.Tx, er
 		tx, err := b.db.BeginTx(ctx, opts)
 		return tx, b.fail(ctx, "begin", err)
 	}
+	// In its turn, so that it does not have to wait in the database for writers of this process one after another.
+	select {
+	case b.writer.turn <- struct{}{}:
+		defer func() { <-b.writer.turn }()
+	case <-ctx.Done():
+		return nil, b.fail(ctx, "begin", ctx.Err())
+	}
 	return b.begin(ctx, ctx, opts)
 }
 
@@ -26,14 +33,15 @@ func (b *Backend) BeginTx(ctx context.Context, opts *sql.TxOptions) (*sql.Tx, er
 func (b *Backend) begin(ctx, owner context.Context, opts *sql.TxOptions) (*sql.Tx, error) {
 	for {
 		tx, err := b.db.BeginTx(owner, opts) // with _txlock=immediate it waits for the lock
-		if err == nil {
-			if err = (&Backend{shared: b.shared, tx: tx}).exec(ctx, "lock"); err == nil {
-				return tx, nil
-			}
+		if err != nil {
+			err = b.fail(ctx, "begin", err)
+		} else if err = (&Backend{shared: b.shared, tx: tx}).exec(ctx, "lock"); err == nil {
+			return tx, nil
+		} else {
 			_ = tx.Rollback()
 		}
 		if !busy(err) || ctx.Err() != nil {
-			return nil, b.fail(ctx, "begin", err)
+			return nil, err
 		}
 		// busy_timeout is over, ctx is not: the lock is waited for as any database's.
 	}

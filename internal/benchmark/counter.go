@@ -48,7 +48,7 @@ func (c *counter) append(ctx context.Context, stream string, n int) error {
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return err
 	}
-	stmt, err := prepared(ctx, &c.inserts, c.db, n, func() string { return counterInsert(n) })
+	stmt, err := prepared(ctx, &c.inserts, c.db, n, func() string { return counterInsert(n) }) //nolint:sqlclosecheck // kept
 	if err != nil {
 		return err
 	}
