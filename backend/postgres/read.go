@@ -86,5 +86,10 @@ func (b *Backend) Head(ctx context.Context) (head int64, err error) {
 	if err := b.Check(ctx); err != nil {
 		return 0, err
 	}
-	return b.catchUp(ctx)
+	head, moved, err := b.catchUp(ctx)
+	if err != nil || !moved {
+		return head, err
+	}
+	_, err = b.one(ctx, "read_head", nil, &head)
+	return head, err
 }

@@ -31,14 +31,14 @@ func (b *Backend) ReadAll(ctx context.Context, r store.ReadRequest) ([]store.Rec
 			if caughtUp {
 				break
 			}
-			head, err := b.catchUp(ctx)
+			head, moved, err := b.catchUp(ctx)
 			if err != nil {
 				return nil, err
 			}
-			if head < r.From {
+			if !moved && head < r.From {
 				break
 			}
-			caughtUp = true // and read again: somebody may have placed events since
+			caughtUp = true // and read again: this reader or another has placed events since
 			continue
 		}
 		events, err := b.readPlaced(ctx, wants)

@@ -50,25 +50,20 @@ func (b *Backend) tick(ctx context.Context, wait bool) (placed int64, err error)
 	return placed, b.CommitTx(ctx, tx)
 }
 
-// catchUp places what was committed before the call, and returns the head: the position of the last event that has one.
-// Calls made at the same time share their ticks.
-func (b *Backend) catchUp(ctx context.Context) (head int64, err error) {
-	pending := false
+// catchUp places what was committed before the call, if anything was waiting. It returns the head as it was found, and
+// whether it may have moved since. Calls made at the same time share their ticks.
+func (b *Backend) catchUp(ctx context.Context) (head int64, moved bool, err error) {
 	if b.tx != nil {
 		_, err = b.one(ctx, "read_head", nil, &head)
-		return head, err
+		return head, false, err
 	}
-	if _, err := b.one(ctx, "tick_pending", nil, &head, &pending); err != nil || !pending {
-		return head, err
+	if _, err = b.one(ctx, "tick_pending", nil, &head, &moved); err != nil || !moved {
+		return head, false, err
 	}
-	err = b.ticks.do(ctx, func() error {
+	return head, true, b.ticks.do(ctx, func() error {
 		_, err := b.Tick(ctx)
 		return err
 	})
-	if err == nil {
-		_, err = b.one(ctx, "read_head", nil, &head)
-	}
-	return head, err
 }
 
 // ticks lets the goroutines of a process share ticks: one runs, and all that come meanwhile wait for one more.
