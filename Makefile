@@ -3,9 +3,11 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 LINT     := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+BENCHSTAT := go run golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
 FUZZTIME ?= 30s
 BENCH    ?= .
-COUNT    ?= 1
+BENCHTIME ?= 1s
+ROUNDS   ?= 5
 
 .PHONY: help
 help: ## list the targets
@@ -30,8 +32,12 @@ lint: ## check format, go vet and golangci-lint
 	$(LINT) run ./...
 
 .PHONY: bench
-bench: postgres ## run the benchmarks (BENCH=regexp COUNT=n)
-	go test -run '^$$' -bench '$(BENCH)' -count $(COUNT) -benchmem -timeout 3h ./...
+bench: postgres ## compare with raw SQL and with a counter row, in rounds (BENCH=regexp BENCHTIME=1s ROUNDS=5)
+	@mkdir -p build && rm -f build/bench.txt
+	@for round in $$(seq $(ROUNDS)); do \
+		go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -timeout 3h ./internal/benchmark | tee -a build/bench.txt; \
+	done
+	$(BENCHSTAT) -col /store -filter '.unit:events/s OR .unit:p50-ms' build/bench.txt
 
 .PHONY: fuzz
 fuzz: ## run every fuzz test for a while (FUZZTIME=30s)
