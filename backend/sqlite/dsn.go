@@ -20,8 +20,8 @@ func DSN(path string) string {
 
 // Memory returns the data source name for a new database in memory, another one at each call, for modernc.org/sqlite.
 // All connections with this name share it, and it is gone when the last of them is closed; so leave the *sql.DB at
-// least one idle connection, as it has by default, and set no limit on its lifetime. Readers and the writer wait for
-// each other, since memory has no WAL mode.
+// least one idle connection, as it has by default, and set no limit on its lifetime. Memory has no WAL
+// mode: a reader waits while a transaction that wrote is open, and fails after ten seconds.
 func Memory() string {
 	return "file:/" + uuid.NewString() + "?vfs=memdb&" + settings
 }

@@ -97,7 +97,7 @@ func (b *Backend) unbind() {
 
 // rows runs the statement called name.
 func (b *Backend) rows(ctx context.Context, name string, args ...any) (*sql.Rows, error) {
-	stmt, err := b.statement(ctx, name)
+	stmt, err := b.statement(ctx, name) //nolint:sqlclosecheck // kept until Close, or until the write or the transaction ends
 	switch {
 	case err != nil:
 		return nil, err
@@ -150,7 +150,7 @@ func (b *Backend) exec(ctx context.Context, name string, args ...any) error {
 	if err != nil {
 		return b.fail(ctx, name, err)
 	}
-	stmt, err := b.statement(under, name)
+	stmt, err := b.statement(under, name) //nolint:sqlclosecheck // kept until Close, or until the write or the transaction ends
 	if err != nil {
 		return b.fail(ctx, name, err)
 	}

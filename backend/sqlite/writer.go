@@ -107,7 +107,7 @@ func (b *Backend) lead(ctx context.Context) error {
 // runAll runs the jobs in b's transaction, each with its own outcome, and commits.
 func (b *Backend) runAll(batch []*job) {
 	defer b.unbind()
-	common := error(errBroken) // what all jobs end with if the batch does not come to its end
+	common := errBroken // what all jobs end with if the batch does not come to its end
 	defer func() {
 		for _, j := range batch {
 			if common != nil && j.err == nil {

@@ -172,8 +172,9 @@ func TestPoolOfOne(t *testing.T) {
 				return err
 			})
 			require.NoError(t, err)
-			for range es.Stream(ctx, "a", nil) {
-				_, err := es.Append(ctx, "c", store.Any, events(1)...)
+			for _, err := range es.Stream(ctx, "a", nil) {
+				require.NoError(t, err)
+				_, err = es.Append(ctx, "c", store.Any, events(1)...)
 				require.NoError(t, err)
 			}
 			head, err := es.Head(ctx)
