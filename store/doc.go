@@ -1,0 +1,93 @@
+// Package store is an event store: it appends events to named streams, reads one stream or all of them in one global
+// order, and takes part in the caller's own database/sql transactions. A backend keeps the events: PostgreSQL, SQLite
+// or memory.
+//
+//	es := store.New(backend, nil)
+//	_, err := es.Append(ctx, "order-17", store.NoStream, store.Event{Type: "order.placed", Data: order})
+//	for e, err := range es.Stream(ctx, "order-17", nil) { ... }
+//	for e, err := range es.All(ctx, nil) { ... }
+//
+// A stream is an ordered list of events. An event has a version there: 1, 2, 3, and so on. In the stream of all events,
+// [All], it has a position: 1, 2, 3, and so on. [Store.Link] adds recorded events to another stream, in which they get
+// a version, too; in All they stay where they are.
+//
+// # Promises
+//
+// Each is kept by every backend. In brackets stand the cases of package conformance that show it; most of them run a
+// second time inside a caller's transaction.
+//
+// P1, atomic and durable. An append or link is all or nothing, and one that returned without an error is as durable as
+// the database makes a commit; memory keeps nothing beyond the process (append/all-or-nothing,
+// append/large-all-or-nothing, append/visible-at-once, link/unknown, cancel/under-way, tx/rollback). Of writes that
+// expect the same version of a stream exactly one wins (concurrent/append-version, concurrent/append-no-stream,
+// concurrent/link-version, concurrent/delete-version, open-tx/same-stream).
+//
+// P2, versions. The versions of a stream are 1, 2, 3, without gaps (append/versions, append/large,
+// concurrent/append-many-streams). Only a hard delete leaves some unused: those of links to the events it removed
+// (link/source-hard-deleted).
+//
+// P3, positions. Positions are 1, 2, 3, without gaps but for events that were hard deleted (all/positions,
+// all/hard-deleted, all/hard-deleted-stretch). A position never changes and never goes to another event (all/stable,
+// all/hard-deleted-tail, all/hard-deleted-whole).
+//
+// P4, nothing is missed. Once a reader has seen position p, no event appears at or below p any more, whatever was
+// uncommitted, rolled back or slow at that time (concurrent/never-miss, open-tx/late-commit, open-tx/any-order). So a
+// reader that notes the last position it has dealt with, and goes on with [ReadOptions].After, sees every event
+// (read/after).
+//
+// P5, order. In All, the events of a stream come in the order of their versions, those of one append are adjacent, and
+// an append that was begun after another was committed comes after it (all/order, tx/order, open-tx/several-appends,
+// concurrent/append-many-streams). A reader of All sees every append that was committed before it began to read
+// (concurrent/read-own-append).
+//
+// P6, slow transactions. A transaction that appended and stays open delays only writes to the streams that it wrote to;
+// other appends go on, and readers see their events. Its own get their positions when it commits (open-tx/others-go-on,
+// open-tx/readers-go-on, open-tx/not-seen). SQLite has one writer at a time: there an open transaction that wrote keeps
+// every other writer waiting, while readers go on.
+//
+// P7 and P8 are about subscriptions, which this version does not have yet.
+//
+// P9, other servers. All of this still holds in a copy of the database, made by dump and restore or by replication.
+// Where a copy lacks events that a reader has dealt with already, as after a failover to a standby that lagged, the
+// reader is told so by [ErrPositionLost] if it reads with After, instead of missing what is appended at those positions
+// (read/after-lost). Once new appends have carried the store past the reader's position again, that can no longer be
+// told.
+//
+// # Expected versions
+//
+// Every write says what it believes of the stream: [Version](n), [NoStream], [StreamExists], or [Any], which claims
+// nothing. The belief is judged under the stream's lock, together with the write (matrix/append, matrix/link,
+// matrix/soft-delete, matrix/hard-delete). Any and StreamExists never conflict on a version, however many write at the
+// same time (concurrent/append-any, concurrent/append-stream-exists).
+//
+// An append that is sent again as it was, with the same event ids, succeeds and returns the first result (retry/same,
+// retry/batch, concurrent/append-retry). Any other use of a known id is [ErrDuplicateEvent] (retry/not-the-same,
+// append/known-id).
+//
+// # Transactions
+//
+// [Store.WithTx] returns the Store over a *sql.Tx of the caller's. Its events and the caller's tables are committed or
+// rolled back together (tx/commit, tx/rollback). Code in a transaction sees what it wrote to a stream
+// (tx/read-own-writes). The Store never ends that transaction, retries in it, changes its session, or uses another
+// connection beside it.
+//
+// A conflict, a duplicate id or an unknown one is an answer, not a failed statement: the transaction can be used on
+// (tx/usable-after-error, open-tx/lost-race). [ErrRetryTx] means that it can't: at REPEATABLE READ and above PostgreSQL
+// ends a transaction that meets another's newer write, at any level it ends one of two that wait for each other, and
+// SQLite refuses to let a deferred transaction write that has read before somebody else wrote.
+//
+// No rows are open while the caller's code runs, so that a loop over [Store.Stream] may use the same transaction, or a
+// pool of one connection (tx/calls-while-reading, read/calls-while-reading).
+//
+// # Errors
+//
+// Errors are told apart by errors.Is with the sentinels of this package, and carry more for errors.As. An argument that
+// breaks a limit is [ErrInvalid], and nothing was sent (limits/stream, limits/type). When ctx has ended, errors.Is
+// finds ctx.Err() (cancel/before, cancel/under-way). A read that fails yields its error once, last, and never ends as
+// if the stream did (cancel/between-pages). Errors of the database can be unwrapped.
+//
+// # Concurrency
+//
+// A [Store] may be used by any number of goroutines, and any number of Stores, in any number of processes, may share a
+// database. What WithTx returns is as good as the transaction: one goroutine at a time. A Store starts no goroutine.
+package store
