@@ -11,9 +11,9 @@ import (
 // A version conflict or a duplicate id leaves tx usable.
 //
 // The transaction holds the rows of the streams it wrote to until it ends: appends to those streams wait, nothing else
-// does. Its events get their positions in [All] after the commit, so reading All through this Store shows neither them
-// nor anything else that nobody has read from outside yet. The Store can't see the commit: call [Store.Committed]
-// after it, or use [Store.InTx], so that subscribers hear of it at once.
+// does (SQLite has one writer: there every write waits). On PostgreSQL its events get their positions in [All] after the
+// commit, so reading All through this Store shows neither them nor what nobody has read from outside yet. The Store
+// can't see the commit: call [Store.Committed] after it, or use [Store.InTx], so that subscribers hear of it at once.
 //
 // On a backend without transactions every call on the result fails with [ErrNoTransactions].
 func (s *Store) WithTx(tx *sql.Tx) *Store {
