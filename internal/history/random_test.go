@@ -118,7 +118,7 @@ func checkVariety(t *testing.T, h history.History, late int64) {
 	}
 	t.Logf("writes: %v; pages with events: %d; events: %d, up to position %d; appends placed late: %d", classes, pages[true], len(h.Final), h.Head, late)
 	for _, c := range []class{
-		{history.Append, history.Committed}, {history.Append, history.Refused}, {history.Append, history.Unknown},
+		{history.Append, history.Committed}, {history.Append, history.Refused},
 		{history.Link, history.Committed}, {history.Link, history.Refused}, {history.Delete, history.Committed},
 	} {
 		assert.Positive(t, classes[c], "%v", c)

@@ -192,7 +192,7 @@ func (w *writer) again(ctx context.Context) error {
 	wrote.Began = began
 	short, cancel := ctx, func() {}
 	if w.rng.IntN(3) == 0 {
-		short, cancel = context.WithTimeout(ctx, time.Duration(w.rng.IntN(4000))*time.Microsecond)
+		short, cancel = context.WithTimeout(ctx, time.Duration(w.rng.IntN(2000))*time.Microsecond)
 	}
 	defer cancel()
 	res, err := w.es.Append(short, stream, store.Any, events...)
