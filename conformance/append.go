@@ -244,7 +244,7 @@ func appendLargeAllOrNothing(f *fixture) {
 	known := named(1)
 	f.append("s", store.NoStream, known...)
 	list := append(named(2_499), known...)
-	for name, bad := range map[string]struct {
+	for name, bad := range sorted(map[string]struct {
 		stream   string
 		expected store.Expected
 		is       error
@@ -252,7 +252,7 @@ func appendLargeAllOrNothing(f *fixture) {
 		"known id at the end":                 {"s", store.Any, store.ErrDuplicateEvent},
 		"known id at the end of a new stream": {"new", store.Any, store.ErrDuplicateEvent},
 		"conflict":                            {"s", store.Version(7), store.ErrWrongExpectedVersion},
-	} {
+	}) {
 		_, err := f.es.Append(f.ctx, bad.stream, bad.expected, list...)
 		require.ErrorIs(f, err, bad.is, name)
 	}

@@ -52,7 +52,7 @@ func cancelBefore(f *fixture) {
 		"info":        func(ctx context.Context) error { _, err := f.es.StreamInfo(ctx, "s"); return err },
 		"streams":     func(ctx context.Context) error { _, err := f.es.Streams(ctx, nil); return err },
 	}
-	for name, call := range calls {
+	for name, call := range sorted(calls) {
 		f.sub(name, func(f *fixture) {
 			for _, ctx := range endedContexts(f) {
 				assert.ErrorIs(f, call(ctx), ctx.Err())
@@ -76,7 +76,7 @@ func cancelStorage(f *fixture) {
 	read := store.ReadRequest{Stream: "s", From: 1, Limit: 2}
 	back := store.ReadRequest{Stream: "s", From: math.MaxInt64, Limit: 2, Backward: true}
 	write := store.AppendRequest{Stream: "new", Expected: store.Any, Events: []store.NewEvent{{ID: uuid.New(), Type: "t", Data: []byte("1")}}}
-	for name, call := range map[string]func(ctx context.Context) error{
+	for name, call := range sorted(map[string]func(ctx context.Context) error{
 		"append": func(ctx context.Context) error { _, err := s.Append(ctx, write); return err },
 		"link": func(ctx context.Context) error {
 			_, err := s.Link(ctx, store.LinkRequest{Stream: "new", Expected: store.Any, Events: store.IDs(source...)})
@@ -96,7 +96,7 @@ func cancelStorage(f *fixture) {
 			return err
 		},
 		"count": func(ctx context.Context) error { _, err := s.CountStreams(ctx, store.StreamFilter{}); return err },
-	} {
+	}) {
 		f.sub(name, func(f *fixture) {
 			for _, ctx := range endedContexts(f) {
 				assert.ErrorIs(f, call(ctx), ctx.Err())

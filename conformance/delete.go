@@ -144,7 +144,7 @@ func deleteOthers(f *fixture) {
 }
 
 func deleteDisabled(f *fixture) {
-	for name, opts := range map[string]*store.Options{"nil": nil, "default": {}} {
+	for name, opts := range sorted(map[string]*store.Options{"nil": nil, "default": {}}) {
 		f.sub(name, func(f *fixture) {
 			f.fill(name, 2)
 			es := f.open(opts)

@@ -41,7 +41,7 @@ func (f *fixture) everyCall(es face) map[string]error {
 func storeClosed(f *fixture) {
 	f.fill("s", 1)
 	require.NoError(f, f.es.Close())
-	for name, err := range f.everyCall(f.es) {
+	for name, err := range sorted(f.everyCall(f.es)) {
 		f.sub(name, func(f *fixture) { assert.ErrorIs(f, err, store.ErrClosed) })
 	}
 	f.sub("again", func(f *fixture) { assert.NoError(f, f.es.Close()) })
@@ -68,7 +68,7 @@ func storeNotifier(f *fixture) {
 	hints := &countingNotifier{}
 	es := f.open(&store.Options{Notifier: hints, HardDelete: true})
 	source := f.fill("source", 1)
-	for name, write := range map[string]func() error{
+	for name, write := range sorted(map[string]func() error{
 		"append": func() error { _, err := es.Append(f.ctx, "s", store.Any, events(2)...); return err },
 		"link":   func() error { _, err := es.Link(f.ctx, "t", store.Any, source[0].ID); return err },
 		"soft-delete": func() error {
@@ -80,7 +80,7 @@ func storeNotifier(f *fixture) {
 			return es.Delete(f.ctx, "v", store.Any, store.HardDelete)
 		},
 		"committed": func() error { es.Committed(); return nil },
-	} {
+	}) {
 		f.sub(name, func(f *fixture) {
 			was := hints.n.Load()
 			require.NoError(f, write())
@@ -143,7 +143,7 @@ func storeCodec(f *fixture) {
 func txNone(f *fixture) {
 	f.fill("s", 1)
 	bound := f.face(f.store.WithTx(new(sql.Tx)))
-	for name, err := range f.everyCall(bound) {
+	for name, err := range sorted(f.everyCall(bound)) {
 		f.sub(name, func(f *fixture) { assert.ErrorIs(f, err, store.ErrNoTransactions) })
 	}
 	f.sub("begin", func(f *fixture) {

@@ -26,11 +26,11 @@ var limitCases = []testCase{
 }
 
 func limitLongestName(f *fixture) {
-	for name, stream := range map[string]string{
+	for name, stream := range sorted(map[string]string{
 		"ascii":   strings.Repeat("x", store.MaxStreamName),
 		"unicode": strings.Repeat("日", 333),
 		"mixed":   noise(store.MaxStreamName),
-	} {
+	}) {
 		f.sub(name, func(f *fixture) {
 			f.append(stream, store.NoStream, events(2)...)
 			got := f.read(stream, nil)
@@ -76,10 +76,10 @@ func (f *fixture) writesTo(stream string) map[string]error {
 }
 
 func limitStream(f *fixture) {
-	for name, stream := range map[string]string{
+	for name, stream := range sorted(map[string]string{
 		"empty": "", "too-long": strings.Repeat("x", store.MaxStreamName+1), "too-many-bytes": strings.Repeat("日", 334),
 		"nul": "a\x00b", "not-utf-8": "a\xffb", "cut-utf-8": "日"[:2],
-	} {
+	}) {
 		f.sub(name, func(f *fixture) {
 			for _, err := range f.writesTo(stream) {
 				f.invalid(err, "stream")
@@ -101,7 +101,7 @@ func limitStream(f *fixture) {
 
 func limitReserved(f *fixture) {
 	for _, stream := range []string{store.All, "$", "$ce-order", "$ALL"} {
-		for what, err := range f.writesTo(stream) {
+		for what, err := range sorted(f.writesTo(stream)) {
 			require.ErrorIs(f, err, store.ErrReservedStream, "%s to %q", what, stream)
 			f.invalid(err, "stream")
 		}
@@ -126,9 +126,9 @@ func limitExpected(f *fixture) {
 }
 
 func limitType(f *fixture) {
-	for name, t := range map[string]string{
+	for name, t := range sorted(map[string]string{
 		"empty": "", "too-long": strings.Repeat("x", store.MaxType+1), "nul": "a\x00", "not-utf-8": "\xff",
-	} {
+	}) {
 		f.sub(name, func(f *fixture) {
 			list := events(3)
 			list[1].Type = t

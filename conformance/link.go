@@ -102,12 +102,12 @@ func linkUnknown(f *fixture) {
 	source := f.fill("source", 2)
 	f.link("t", store.NoStream, source[0])
 	unknown := []uuid.UUID{uuid.New(), uuid.New()}
-	for name, ids := range map[string][]uuid.UUID{
+	for name, ids := range sorted(map[string][]uuid.UUID{
 		"last":  {source[1].ID, unknown[0]},
 		"first": {unknown[0], source[1].ID},
 		"all":   unknown,
 		"zero":  {uuid.Nil},
-	} {
+	}) {
 		f.sub(name, func(f *fixture) {
 			for _, stream := range []string{"t", "new"} {
 				res, err := f.es.Link(f.ctx, stream, store.Any, ids...)

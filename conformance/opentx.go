@@ -133,13 +133,13 @@ func openLate(f *fixture) {
 }
 
 func openAnyOrder(f *fixture) {
-	for name, end := range map[string][]func(*sql.Tx) error{
+	for name, end := range sorted(map[string][]func(*sql.Tx) error{
 		"first-rolled-back":  {(*sql.Tx).Rollback, (*sql.Tx).Commit, (*sql.Tx).Commit},
 		"middle-rolled-back": {(*sql.Tx).Commit, (*sql.Tx).Rollback, (*sql.Tx).Commit},
 		"newest-rolled-back": {(*sql.Tx).Commit, (*sql.Tx).Commit, (*sql.Tx).Rollback},
 		"all-rolled-back":    {(*sql.Tx).Rollback, (*sql.Tx).Rollback, (*sql.Tx).Rollback},
 		"all-committed":      {(*sql.Tx).Commit, (*sql.Tx).Commit, (*sql.Tx).Commit},
-	} {
+	}) {
 		for _, order := range [][]int{{0, 1, 2}, {2, 1, 0}, {1, 2, 0}, {2, 0, 1}} {
 			f.sub(fmt.Sprintf("%s/%d%d%d", name, order[0]+1, order[1]+1, order[2]+1), func(f *fixture) {
 				txs := make([]*sql.Tx, 3)
@@ -199,7 +199,7 @@ func meanwhile(f *fixture, end func() error, call func() error) error {
 }
 
 func openSameStream(f *fixture) {
-	for name, c := range map[string]struct {
+	for name, c := range sorted(map[string]struct {
 		call                  func(stream string) error
 		committed, rolledBack error // nil for success
 	}{
@@ -208,8 +208,8 @@ func openSameStream(f *fixture) {
 		"append-exists":  {func(s string) error { return f.appendErr(s, store.StreamExists, 1) }, nil, nil},
 		"delete-version": {func(s string) error { return f.es.Delete(f.ctx, s, store.Version(2), store.SoftDelete) }, store.ErrWrongExpectedVersion, nil},
 		"hard-delete":    {func(s string) error { return f.es.Delete(f.ctx, s, store.Version(2), store.HardDelete) }, store.ErrWrongExpectedVersion, nil},
-	} {
-		for end, want := range map[string]error{"committed": c.committed, "rolled-back": c.rolledBack} {
+	}) {
+		for end, want := range sorted(map[string]error{"committed": c.committed, "rolled-back": c.rolledBack}) {
 			f.sub(name+"/"+end, func(f *fixture) {
 				stream := name + " " + end
 				f.fill(stream, 2)
@@ -244,7 +244,7 @@ func openSameStream(f *fixture) {
 }
 
 func openSameID(f *fixture) {
-	for name, commit := range map[string]bool{"committed": true, "rolled-back": false} {
+	for name, commit := range sorted(map[string]bool{"committed": true, "rolled-back": false}) {
 		f.sub(name, func(f *fixture) {
 			list := named(2)
 			tx := f.begin()
@@ -267,7 +267,7 @@ func openSameID(f *fixture) {
 }
 
 func openRetry(f *fixture) {
-	for name, commit := range map[string]bool{"committed": true, "rolled-back": false} {
+	for name, commit := range sorted(map[string]bool{"committed": true, "rolled-back": false}) {
 		for _, e := range []store.Expected{store.NoStream, store.Any} {
 			f.sub(fmt.Sprintf("%s/%s", name, e), func(f *fixture) {
 				list := named(2)

@@ -122,7 +122,7 @@ func readAfter(f *fixture) {
 func readAfterLost(f *fixture) {
 	f.fill("s", 2)
 	f.fill("other", 1)
-	for stream, head := range map[string]int64{"s": 2, store.All: 3} {
+	for stream, head := range sorted(map[string]int64{"s": 2, store.All: 3}) {
 		for _, after := range []int64{head + 1, math.MaxInt64 - 1} {
 			got, err := collect(f, f.es.Stream(f.ctx, stream, &store.ReadOptions{After: after}))
 			assert.Empty(f, got)
@@ -257,12 +257,12 @@ func readCalls(f *fixture) {
 
 func readInvalid(f *fixture) {
 	f.fill("s", 3)
-	for field, list := range map[string][]store.ReadOptions{
+	for field, list := range sorted(map[string][]store.ReadOptions{
 		"from":      {{From: -1}, {From: math.MinInt64}},
 		"limit":     {{Limit: -1}},
 		"page_size": {{PageSize: -1}, {PageSize: store.MaxPageSize + 1}},
 		"after":     {{After: -1}, {After: 1, From: 1}, {After: 1, Backward: true}},
-	} {
+	}) {
 		f.sub(field, func(f *fixture) {
 			for _, o := range list {
 				for _, stream := range []string{"s", store.All} {

@@ -51,9 +51,9 @@ func (f *fixture) refused(is error, stream string, e store.Expected, list ...sto
 }
 
 func retrySame(f *fixture) {
-	for name, e := range map[string]store.Expected{
+	for name, e := range sorted(map[string]store.Expected{
 		"any": store.Any, "no-stream": store.NoStream, "version-0": store.Version(0),
-	} {
+	}) {
 		f.sub(name, func(f *fixture) {
 			list := named(1)
 			first := f.append(name, e, list...)
@@ -61,7 +61,7 @@ func retrySame(f *fixture) {
 			f.retried(first, e, list...)
 		})
 	}
-	for name, e := range map[string]store.Expected{"version-n": store.Version(2), "stream-exists": store.StreamExists} {
+	for name, e := range sorted(map[string]store.Expected{"version-n": store.Version(2), "stream-exists": store.StreamExists}) {
 		f.sub(name, func(f *fixture) {
 			f.append(name, store.NoStream, events(2)...)
 			list := named(1)
@@ -117,7 +117,7 @@ func retryNotTheSame(f *fixture) {
 	f.append("other", store.NoStream, events(1)...)
 	fresh := named(1)[0]
 	unnamed := store.Event{Type: "t", Data: 1}
-	for name, list := range map[string][]store.Event{
+	for name, list := range sorted(map[string][]store.Event{
 		"other-order":       {one[1], one[0], one[2]},
 		"reversed":          {one[2], one[1], one[0]},
 		"prefix":            {one[0], one[1]},
@@ -132,7 +132,7 @@ func retryNotTheSame(f *fixture) {
 		"first-id-left-out": {unnamed, one[1], one[2]},
 		"two-appends":       {one[0], one[1], one[2], two[0], two[1]},
 		"across-appends":    {one[2], two[0], two[1]},
-	} {
+	}) {
 		f.sub(name, func(f *fixture) {
 			f.refused(store.ErrDuplicateEvent, "s", store.Any, list...)
 			f.refused(store.ErrDuplicateEvent, "s", store.Version(5), list...)

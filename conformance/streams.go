@@ -185,7 +185,7 @@ func streamsSearch(f *fixture) {
 	for _, name := range []string{"order-1", "order_1", "order%1", `order\1`, "Order-2", "reorder", "o'rder", "bestellung-ü", "[a]*", "a?", "日本"} {
 		f.append(name, store.NoStream, events(1)...)
 	}
-	for search, want := range map[string][]string{
+	for search, want := range sorted(map[string][]string{
 		"order":    {"order-1", "order_1", "order%1", `order\1`, "reorder"},
 		"Order":    {"Order-2"},
 		"ORDER":    {},
@@ -205,7 +205,7 @@ func streamsSearch(f *fixture) {
 		"absent":   {},
 		"r-":       {"order-1", "Order-2"},
 		"order-11": {},
-	} {
+	}) {
 		f.sub("for-"+search, func(f *fixture) {
 			o := store.ListOptions{StreamFilter: store.StreamFilter{Search: search}}
 			page := f.list(o)
@@ -274,12 +274,12 @@ func streamsByCursor(f *fixture) {
 	o.Cursor = page.Next
 	assert.Equal(f, []string{"e", "f", "h"}, f.byCursor(o))
 
-	for name, other := range map[string]store.ListOptions{
+	for name, other := range sorted(map[string]store.ListOptions{
 		"order":     {SortBy: store.SortID},
 		"direction": {SortBy: store.SortName, Descending: true},
 		"search":    {SortBy: store.SortName, StreamFilter: store.StreamFilter{Search: "x"}},
 		"status":    {SortBy: store.SortName, StreamFilter: store.StreamFilter{Status: store.Active}},
-	} {
+	}) {
 		other.Cursor = page.Next
 		_, err := f.es.Streams(f.ctx, &other)
 		require.Error(f, err, "another %s", name)
@@ -313,7 +313,7 @@ func streamsListed(f *fixture) {
 
 func streamsInvalid(f *fixture) {
 	f.fill("a", 1)
-	for field, list := range map[string][]store.ListOptions{
+	for field, list := range sorted(map[string][]store.ListOptions{
 		"sort_by":   {{SortBy: "color"}, {SortBy: "name; drop table streams"}},
 		"status":    {{StreamFilter: store.StreamFilter{Status: "gone"}}},
 		"page_size": {{PageSize: -1}, {PageSize: store.MaxPageSize + 1}},
@@ -324,7 +324,7 @@ func streamsInvalid(f *fixture) {
 			{StreamFilter: store.StreamFilter{Search: "\xff"}},
 			{StreamFilter: store.StreamFilter{Search: strings.Repeat("a", store.MaxStreamName+1)}},
 		},
-	} {
+	}) {
 		f.sub(field, func(f *fixture) {
 			for _, o := range list {
 				_, err := f.es.Streams(f.ctx, &o)

@@ -83,13 +83,13 @@ func txCommit(f *fixture) {
 
 func txRollback(f *fixture) {
 	list := named(3)
-	for name, write := range map[string]func(in *fixture, stream string){
+	for name, write := range sorted(map[string]func(in *fixture, stream string){
 		"append":      func(in *fixture, stream string) { in.append(stream, store.Version(2), list...) },
 		"append-new":  func(in *fixture, stream string) { in.append("new", store.NoStream, list...) },
 		"link":        func(in *fixture, stream string) { in.link("new", store.NoStream, in.read(stream, nil)...) },
 		"soft-delete": func(in *fixture, stream string) { in.removed(stream, store.SoftDelete) },
 		"hard-delete": func(in *fixture, stream string) { in.removed(stream, store.HardDelete) },
-	} {
+	}) {
 		f.sub(name, func(f *fixture) {
 			source := f.fill(name, 2)
 			was, head := f.info(name), f.head()
@@ -140,7 +140,7 @@ func txUsable(f *fixture) {
 	f.fill("deleted", 1)
 	f.delete("deleted", store.SoftDelete)
 	again := store.Event{ID: known[1].ID, Type: "t", Data: 1}
-	for name, c := range map[string]struct {
+	for name, c := range sorted(map[string]struct {
 		call func(in *fixture) error
 		is   error
 	}{
@@ -159,7 +159,7 @@ func txUsable(f *fixture) {
 		"delete":       {func(in *fixture) error { return in.es.Delete(f.ctx, "absent", store.Any, store.HardDelete) }, store.ErrStreamNotFound},
 		"read":         {func(in *fixture) error { _, err := in.es.Page(f.ctx, "absent", nil); return err }, store.ErrStreamNotFound},
 		"event":        {func(in *fixture) error { _, err := in.es.Event(f.ctx, uuid.New()); return err }, store.ErrEventNotFound},
-	} {
+	}) {
 		f.sub(name, func(f *fixture) {
 			f.within(func(in *fixture) {
 				in.append("before "+name, store.NoStream, events(1)...)

@@ -1,0 +1,223 @@
+package conformance
+
+import (
+	"context"
+	"database/sql"
+	"iter"
+
+	"github.com/google/uuid"
+
+	"github.com/eventstore-go/eventstore/store"
+)
+
+// broken is a storage with some of its calls replaced. A nil field leaves the call as it is.
+type broken struct {
+	store.Storage
+	append     func(ctx context.Context, r store.AppendRequest) (store.AppendResult, error)
+	link       func(ctx context.Context, r store.LinkRequest) (store.AppendResult, error)
+	delete     func(ctx context.Context, r store.DeleteRequest) error
+	readStream func(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error)
+	readAll    func(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error)
+	readEvent  func(ctx context.Context, id uuid.UUID) (store.Recorded, error)
+	head       func(ctx context.Context) (int64, error)
+	info       func(ctx context.Context, stream string) (store.StreamInfo, error)
+	list       func(ctx context.Context, r store.ListRequest) ([]store.StreamInfo, error)
+	count      func(ctx context.Context, f store.StreamFilter) (int64, error)
+}
+
+// or calls the replacement if there is one.
+func or[A, R any](replaced, real func(context.Context, A) (R, error), ctx context.Context, arg A) (R, error) {
+	if replaced != nil {
+		return replaced(ctx, arg)
+	}
+	return real(ctx, arg)
+}
+
+func (b *broken) Append(ctx context.Context, r store.AppendRequest) (store.AppendResult, error) {
+	return or(b.append, b.Storage.Append, ctx, r)
+}
+
+func (b *broken) Link(ctx context.Context, r store.LinkRequest) (store.AppendResult, error) {
+	return or(b.link, b.Storage.Link, ctx, r)
+}
+
+func (b *broken) Delete(ctx context.Context, r store.DeleteRequest) error {
+	if b.delete != nil {
+		return b.delete(ctx, r)
+	}
+	return b.Storage.Delete(ctx, r)
+}
+
+func (b *broken) ReadStream(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
+	return or(b.readStream, b.Storage.ReadStream, ctx, r)
+}
+
+func (b *broken) ReadAll(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
+	return or(b.readAll, b.Storage.ReadAll, ctx, r)
+}
+
+func (b *broken) ReadEvent(ctx context.Context, id uuid.UUID) (store.Recorded, error) {
+	return or(b.readEvent, b.Storage.ReadEvent, ctx, id)
+}
+
+func (b *broken) Head(ctx context.Context) (int64, error) {
+	if b.head != nil {
+		return b.head(ctx)
+	}
+	return b.Storage.Head(ctx)
+}
+
+func (b *broken) StreamInfo(ctx context.Context, stream string) (store.StreamInfo, error) {
+	return or(b.info, b.Storage.StreamInfo, ctx, stream)
+}
+
+func (b *broken) ListStreams(ctx context.Context, r store.ListRequest) ([]store.StreamInfo, error) {
+	return or(b.list, b.Storage.ListStreams, ctx, r)
+}
+
+func (b *broken) CountStreams(ctx context.Context, f store.StreamFilter) (int64, error) {
+	return or(b.count, b.Storage.CountStreams, ctx, f)
+}
+
+// changed makes every read of events change what it found.
+func (b *broken) changed(change func(e *store.Recorded)) {
+	page := func(read func(context.Context, store.ReadRequest) ([]store.Recorded, error)) func(context.Context, store.ReadRequest) ([]store.Recorded, error) {
+		return func(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
+			events, err := read(ctx, r)
+			for i := range events {
+				change(&events[i])
+			}
+			return events, err
+		}
+	}
+	b.readStream, b.readAll = page(b.Storage.ReadStream), page(b.Storage.ReadAll)
+	b.readEvent = func(ctx context.Context, id uuid.UUID) (store.Recorded, error) {
+		e, err := b.Storage.ReadEvent(ctx, id)
+		if err == nil {
+			change(&e)
+		}
+		return e, err
+	}
+}
+
+// requested makes every append change its request.
+func (b *broken) requested(change func(r *store.AppendRequest)) {
+	b.append = func(ctx context.Context, r store.AppendRequest) (store.AppendResult, error) {
+		events := make([]store.NewEvent, len(r.Events))
+		copy(events, r.Events)
+		r.Events = events
+		change(&r)
+		return b.Storage.Append(ctx, r)
+	}
+}
+
+// version is a stream's version, 0 if it is absent.
+func (b *broken) version(ctx context.Context, stream string) int64 {
+	info, err := b.Storage.StreamInfo(ctx, stream)
+	if err != nil {
+		return 0
+	}
+	return info.Version
+}
+
+func (b *broken) exists(ctx context.Context, stream string) bool {
+	_, err := b.Storage.StreamInfo(ctx, stream)
+	return err == nil
+}
+
+// careless is a Store that does not do some of what it should before a call gets to the storage, or after.
+type careless struct {
+	face
+	append  func(ctx context.Context, stream string, e store.Expected, events []store.Event) (store.AppendResult, error)
+	link    func(ctx context.Context, stream string, e store.Expected, ids []uuid.UUID) (store.AppendResult, error)
+	delete  func(ctx context.Context, stream string, e store.Expected, kind store.DeleteKind) error
+	stream  func(ctx context.Context, stream string, o *store.ReadOptions) iter.Seq2[store.Recorded, error]
+	page    func(ctx context.Context, stream string, o *store.ReadOptions) ([]store.Recorded, error)
+	event   func(ctx context.Context, id uuid.UUID) (store.Recorded, error)
+	head    func(ctx context.Context) (int64, error)
+	info    func(ctx context.Context, stream string) (store.StreamInfo, error)
+	streams func(ctx context.Context, o *store.ListOptions) (store.StreamPage, error)
+	inTx    func(ctx context.Context, f func(tx *sql.Tx) error) error
+	hint    func()
+	close   func() error
+}
+
+func (c *careless) Append(ctx context.Context, stream string, e store.Expected, events ...store.Event) (store.AppendResult, error) {
+	if c.append != nil {
+		return c.append(ctx, stream, e, events)
+	}
+	return c.face.Append(ctx, stream, e, events...)
+}
+
+func (c *careless) Link(ctx context.Context, stream string, e store.Expected, ids ...uuid.UUID) (store.AppendResult, error) {
+	if c.link != nil {
+		return c.link(ctx, stream, e, ids)
+	}
+	return c.face.Link(ctx, stream, e, ids...)
+}
+
+func (c *careless) Delete(ctx context.Context, stream string, e store.Expected, kind store.DeleteKind) error {
+	if c.delete != nil {
+		return c.delete(ctx, stream, e, kind)
+	}
+	return c.face.Delete(ctx, stream, e, kind)
+}
+
+func (c *careless) Stream(ctx context.Context, stream string, o *store.ReadOptions) iter.Seq2[store.Recorded, error] {
+	if c.stream != nil {
+		return c.stream(ctx, stream, o)
+	}
+	return c.face.Stream(ctx, stream, o)
+}
+
+func (c *careless) All(ctx context.Context, o *store.ReadOptions) iter.Seq2[store.Recorded, error] {
+	return c.Stream(ctx, store.All, o)
+}
+
+func (c *careless) Page(ctx context.Context, stream string, o *store.ReadOptions) ([]store.Recorded, error) {
+	if c.page != nil {
+		return c.page(ctx, stream, o)
+	}
+	return c.face.Page(ctx, stream, o)
+}
+
+func (c *careless) Event(ctx context.Context, id uuid.UUID) (store.Recorded, error) {
+	return or(c.event, c.face.Event, ctx, id)
+}
+
+func (c *careless) Head(ctx context.Context) (int64, error) {
+	if c.head != nil {
+		return c.head(ctx)
+	}
+	return c.face.Head(ctx)
+}
+
+func (c *careless) StreamInfo(ctx context.Context, stream string) (store.StreamInfo, error) {
+	return or(c.info, c.face.StreamInfo, ctx, stream)
+}
+
+func (c *careless) Streams(ctx context.Context, o *store.ListOptions) (store.StreamPage, error) {
+	return or(c.streams, c.face.Streams, ctx, o)
+}
+
+func (c *careless) InTx(ctx context.Context, f func(tx *sql.Tx) error) error {
+	if c.inTx != nil {
+		return c.inTx(ctx, f)
+	}
+	return c.face.InTx(ctx, f)
+}
+
+func (c *careless) Committed() {
+	if c.hint != nil {
+		c.hint()
+		return
+	}
+	c.face.Committed()
+}
+
+func (c *careless) Close() error {
+	if c.close != nil {
+		return c.close()
+	}
+	return c.face.Close()
+}
