@@ -178,8 +178,9 @@ select s.stream_id, s.name from unnest($1::text::bigint[]) as i (stream_id)
 select h.position from /*schema.*/head as h;
 
 -- name: tick_pending
--- The head, and whether a tick would find something to do; a standby can't. Indexes: events_pkey, holes_pkey.
-select h.position, not pg_is_in_recovery() and (
+-- The head, and whether a tick would find something to do. A standby, or a session that only reads, can't tick: its
+-- readers see what others placed. Indexes: events_pkey, holes_pkey.
+select h.position, current_setting('transaction_read_only') = 'off' and (
   coalesce((select max(e.append_seq) from /*schema.*/events as e), 0) > h.append_seq
   or exists (select from /*schema.*/holes as o where o.fence < pg_snapshot_xmin(pg_current_snapshot())
     or exists (select from /*schema.*/events as e where e.append_seq between o.first_seq and o.last_seq)))

@@ -115,6 +115,19 @@ func TestTickAtAnotherIsolationLevel(t *testing.T) {
 	require.Equal(t, []string{"a@1", "a@2"}, all(t, b))
 }
 
+func TestReadOnlySessionsReadWhatOthersPlaced(t *testing.T) {
+	t.Parallel()
+	b := setup(t, pgtest.URL(t))
+	appendTo(t, b, "a", 1)
+	require.Len(t, all(t, b), 1)
+	appendTo(t, b, "a", 1)
+	reader := New(pgtest.Open(t, "pgx", pgtest.URL(t)+"&default_transaction_read_only=on"), &b.opts)
+	require.Equal(t, []string{"a@1"}, all(t, reader))
+	require.Len(t, all(t, b), 2)
+	require.Equal(t, []string{"a@1", "a@2"}, all(t, reader))
+	require.NoError(t, reader.Close())
+}
+
 func TestTickIsDurableHoweverAppendsAre(t *testing.T) {
 	t.Parallel()
 	lazily := `  perform set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off';`
