@@ -3,7 +3,6 @@ package conformance
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
 	"time"
 
@@ -168,6 +167,6 @@ func cancelUnderWay(f *fixture) {
 		assert.False(f, err == nil && !res.Retried, "append %d succeeded and was not there", i)
 		want += 500
 	}
-	require.Equal(f, span(1, want), numbers(f.read("s", &store.ReadOptions{PageSize: 1000})), fmt.Sprint("versions to ", want))
-	require.Equal(f, span(1, want), numbers(f.read(store.All, &store.ReadOptions{PageSize: 1000})))
+	same(f, span(1, want), numbers(f.read("s", &store.ReadOptions{PageSize: 1000})), "versions")
+	same(f, span(1, want), numbers(f.read(store.All, &store.ReadOptions{PageSize: 1000})), "positions")
 }

@@ -84,6 +84,19 @@ func (f *fixture) each(race func(stream string)) {
 	}
 }
 
+// duel runs two calls at the same time, over and over, with one or the other first to be started. It makes each pair
+// of calls for a stream of its own and gives their errors to judge.
+func (f *fixture) duel(pair func(stream string) (a, b func() error), judge func(stream string, a, b error)) {
+	f.Helper()
+	for round := range 12 {
+		stream := fmt.Sprint("s", round)
+		a, b := pair(stream)
+		calls := []func() error{a, b}
+		errs := together(2, func(i int) error { return calls[(i+round)%2]() })
+		judge(stream, errs[round%2], errs[(round+1)%2])
+	}
+}
+
 func (f *fixture) appendErr(stream string, e store.Expected, n int) error {
 	_, err := f.es.Append(f.ctx, stream, e, events(n)...)
 	return err
@@ -240,21 +253,17 @@ func concurrentLinkSame(f *fixture) {
 }
 
 func concurrentLinkDelete(f *fixture) {
-	f.each(func(stream string) {
+	f.duel(func(stream string) (remove, link func() error) {
 		source := f.fill(stream, 3)
-		links := "links to " + stream
-		var deleted error
-		errs := together(2, func(i int) error {
-			if i == 0 {
-				deleted = f.es.Delete(f.ctx, stream, store.Any, store.HardDelete)
-				return deleted
-			}
-			_, err := f.es.Link(f.ctx, links, store.Any, store.IDs(source...)...)
+		return func() error { return f.es.Delete(f.ctx, stream, store.Any, store.HardDelete) }, func() error {
+			_, err := f.es.Link(f.ctx, "links to "+stream, store.Any, store.IDs(source...)...)
 			return err
-		})
-		require.NoError(f, deleted)
-		if errs[1] != nil {
-			require.ErrorIs(f, errs[1], store.ErrEventNotFound)
+		}
+	}, func(stream string, removed, linked error) {
+		require.NoError(f, removed)
+		links := "links to " + stream
+		if linked != nil {
+			require.ErrorIs(f, linked, store.ErrEventNotFound)
 			_, err := f.es.StreamInfo(f.ctx, links)
 			require.ErrorIs(f, err, store.ErrStreamNotFound)
 			return
@@ -276,20 +285,17 @@ func concurrentDelete(f *fixture) {
 
 func concurrentDeleteVersion(f *fixture) {
 	for _, kind := range []store.DeleteKind{store.SoftDelete, store.HardDelete} {
-		f.each(func(stream string) {
-			stream = fmt.Sprint(stream, " of kind ", kind)
+		f.duel(func(round string) (remove, add func() error) {
+			stream := fmt.Sprint(round, " of kind ", kind)
 			f.fill(stream, 2)
-			errs := together(2, func(i int) error {
-				if i == 0 {
-					return f.es.Delete(f.ctx, stream, store.Version(2), kind)
-				}
-				return f.appendErr(stream, store.Version(2), 1)
-			})
-			require.False(f, errs[0] == nil && errs[1] == nil, "both won")
-			require.False(f, errs[0] != nil && errs[1] != nil, "both lost: %v", errs)
-			if errs[0] != nil {
-				assert.ErrorIs(f, errs[0], store.ErrWrongExpectedVersion)
-				f.noGaps(stream, 3)
+			return func() error { return f.es.Delete(f.ctx, stream, store.Version(2), kind) },
+				func() error { return f.appendErr(stream, store.Version(2), 1) }
+		}, func(round string, removed, added error) {
+			require.False(f, removed == nil && added == nil, "both won")
+			require.False(f, removed != nil && added != nil, "both lost: %v, %v", removed, added)
+			if removed != nil {
+				assert.ErrorIs(f, removed, store.ErrWrongExpectedVersion)
+				f.noGaps(fmt.Sprint(round, " of kind ", kind), 3)
 			}
 		})
 	}

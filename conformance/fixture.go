@@ -1,7 +1,9 @@
 package conformance
 
 import (
+	"bufio"
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"encoding/json"
 	"fmt"
@@ -188,10 +190,25 @@ func events(n int) []store.Event {
 // named returns n events with ids.
 func named(n int) []store.Event {
 	list := events(n)
+	random := bufio.NewReader(rand.Reader) // a system call for each id would take longer than the appends
 	for i := range list {
-		list[i].ID = uuid.New()
+		list[i].ID = uuid.Must(uuid.NewRandomFromReader(random))
 	}
 	return list
+}
+
+// same fails unless two long lists are equal, and then says where they differ.
+func same[T comparable](f *fixture, want, got []T, what string) {
+	f.Helper()
+	if slices.Equal(want, got) {
+		return
+	}
+	at := 0
+	for at < min(len(want), len(got)) && want[at] == got[at] {
+		at++
+	}
+	require.Fail(f, what+" differ", "want %d, got %d; first difference at index %d:\nwant %v\ngot  %v",
+		len(want), len(got), at, want[at:min(at+5, len(want))], got[at:min(at+5, len(got))])
 }
 
 // sorted ranges over a map in the order of its keys, so that a case takes the same course every time.

@@ -235,8 +235,8 @@ func txLarge(f *fixture) {
 	assert.Equal(f, int64(1), f.info("s").Version)
 	f.within(func(in *fixture) { in.append("s", store.Version(1), list...) })
 	got := f.read(store.All, &store.ReadOptions{PageSize: max(f.PageSize, 100)})
-	require.Equal(f, span(1, 2_501), numbers(got))
-	require.Equal(f, append(idsOf(known), idsOf(list)...), store.IDs(got...))
+	same(f, span(1, 2_501), numbers(got), "positions")
+	same(f, append(idsOf(known), idsOf(list)...), store.IDs(got...), "ids")
 }
 
 func txCancelled(f *fixture) {
