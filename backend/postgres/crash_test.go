@@ -103,9 +103,11 @@ func TestKilledInMidAppend(t *testing.T) {
 				require.Empty(t, appended, "the append has ended")
 				return err == nil
 			})
+			witness, err := b.db.Conn(t.Context())
+			require.NoError(t, err)
 			require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
 			require.Error(t, <-appended)
-			recovered(t, b.db)
+			recovered(t, b.db, witness)
 
 			// Nothing, or all of it.
 			es := store.New(New(b.db, opts), nil)
@@ -138,9 +140,12 @@ func TestKilledInMidAppend(t *testing.T) {
 	}
 }
 
-// recovered waits until the server takes connections again, and rids the pool of those that died.
-func recovered(t *testing.T, db *sql.DB) {
+// recovered waits until the server has noticed that a process of its died, and takes connections again. It rids the pool
+// of those that died with it, as the witness did.
+func recovered(t *testing.T, db *sql.DB, witness *sql.Conn) {
 	t.Helper()
+	eventually(t, "the server ends all sessions", func() bool { return witness.PingContext(t.Context()) != nil })
+	_ = witness.Close() // it is dead
 	db.SetMaxIdleConns(0)
 	eventually(t, "the server is back", func() bool { return db.PingContext(t.Context()) == nil })
 	db.SetMaxIdleConns(2)
