@@ -134,7 +134,7 @@ var deleteFaults = []fault{
 			info, err := b.Storage.StreamInfo(ctx, stream)
 			if err == nil {
 				h := fnv.New32()
-				fmt.Fprint(h, stream)
+				_, _ = fmt.Fprint(h, stream)
 				info.ID = int64(h.Sum32())
 			}
 			return info, err
