@@ -62,7 +62,7 @@ func (b *Backend) write(ctx context.Context, r store.AppendRequest) (last int64,
 		return at.version, err
 	}
 	if b.tx != nil {
-		return b.writeChunks(ctx, r, first)
+		return b.writeChunksInTx(ctx, r, first)
 	}
 	tx, err := b.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
 	if err != nil {
@@ -76,6 +76,25 @@ func (b *Backend) write(ctx context.Context, r store.AppendRequest) (last int64,
 	return last, b.CommitTx(ctx, tx)
 }
 
+// writeChunksInTx is writeChunks for a caller's transaction, which must not keep a part of the append.
+func (b *Backend) writeChunksInTx(ctx context.Context, r store.AppendRequest, first int) (last int64, err error) {
+	if err := b.exec(ctx, "append_begin"); err != nil {
+		return 0, err
+	}
+	last, err = b.writeChunks(ctx, r, first)
+	if err != nil {
+		return 0, err // the transaction is aborted
+	}
+	if last == 0 {
+		if err := b.exec(ctx, "append_undo"); err != nil {
+			return 0, err
+		}
+	}
+	return last, b.exec(ctx, "append_end")
+}
+
+// writeChunks returns 0 if the stream is not as expected or an id is known. For an id that another session has committed
+// since the first chunk looked, a part of the append is written then, for the caller to undo.
 func (b *Backend) writeChunks(ctx context.Context, r store.AppendRequest, first int) (last int64, err error) {
 	at, err := b.writeChunk(ctx, r, 0, first, nil)
 	if err != nil || at.version == 0 {
@@ -83,7 +102,8 @@ func (b *Backend) writeChunks(ctx context.Context, r store.AppendRequest, first 
 	}
 	for from := first; from < len(r.Events); {
 		n := chunk(r.Events[from:])
-		if _, err := b.writeChunk(ctx, r, from, from+n, &at); err != nil {
+		next, err := b.writeChunk(ctx, r, from, from+n, &at)
+		if err != nil || next.version == 0 {
 			return 0, err
 		}
 		from += n

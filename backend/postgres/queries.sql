@@ -15,6 +15,16 @@ select a.stream_id, a.version, a.append_seq from /*schema.*/append_in_tx(
   $10::bytea, $11::bytea, $12::text::int[], $13::text::bigint[], $14::bigint, $15::bigint, $16::bigint, $17::int
 ) as a;
 
+-- name: append_begin
+-- Around an append that takes several statements in a caller's transaction: one that is refused half-way is undone.
+savepoint eventstore_append;
+
+-- name: append_undo
+rollback to savepoint eventstore_append;
+
+-- name: append_end
+release savepoint eventstore_append;
+
 -- name: find_stream
 -- What a lost compare-and-set is judged by, and what a page that came back empty means. Index: streams_name_key.
 select s.stream_id, s.version, s.created_at, s.deleted_at, s.linked from /*schema.*/streams as s where s.name = $1::text;
