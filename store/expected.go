@@ -1,6 +1,9 @@
 package store
 
-import "strconv"
+import (
+	"math"
+	"strconv"
+)
 
 // Expected is the appender's belief about a stream before it writes: [Any], [NoStream], [StreamExists] or
 // [Version](n). The zero value is refused with [ErrInvalid]: forgetting it must not mean "any".
@@ -23,15 +26,15 @@ var (
 	NoStream = Expected{noStream}
 	// StreamExists claims that the stream exists, at any version.
 	StreamExists = Expected{streamExists}
-	// wrongVersion stands for a negative version, which no stream ever has.
+	// wrongVersion stands for a version that no stream ever has.
 	wrongVersion = Expected{-4}
 )
 
 // Version claims that the stream is at version n. Version(0) claims that it is absent or empty. No stream is ever
 // at a negative version, so a negative n always conflicts.
 func Version(n int64) Expected {
-	if n < 0 {
-		return wrongVersion
+	if n < 0 || n == math.MaxInt64 {
+		return wrongVersion // n+versionZero must not wrap around
 	}
 	return Expected{n + versionZero}
 }
@@ -67,7 +70,7 @@ func (e Expected) String() string {
 	case StreamExists:
 		return "an existing stream"
 	case wrongVersion:
-		return "a negative version"
+		return "an impossible version"
 	case Expected{}:
 		return "nothing (the zero Expected)"
 	}

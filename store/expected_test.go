@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"math"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -31,6 +32,7 @@ func TestJudge(t *testing.T) {
 		{store.Version(2), [4]error{wrong, wrong, wrong, deleted}},
 		{store.Version(4), [4]error{wrong, wrong, wrong, deleted}},
 		{store.Version(-1), [4]error{wrong, wrong, wrong, deleted}},
+		{store.Version(math.MaxInt64), [4]error{wrong, wrong, wrong, deleted}},
 	} {
 		for i, s := range states {
 			check(t, row.want[i], row.expected.Judge("s", s), "%s of %+v", row.expected, s)
