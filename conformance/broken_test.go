@@ -125,6 +125,33 @@ func (b *broken) exists(ctx context.Context, stream string) bool {
 	return err == nil
 }
 
+// brokenTx is a broken storage that has transactions. bind breaks the storage that is bound to one.
+type brokenTx struct {
+	*broken
+	real   store.Transactional
+	bind   func(tx *sql.Tx, bound *broken)
+	commit func(ctx context.Context, tx *sql.Tx) error
+}
+
+func (b *brokenTx) BeginTx(ctx context.Context, opts *sql.TxOptions) (*sql.Tx, error) {
+	return b.real.BeginTx(ctx, opts)
+}
+
+func (b *brokenTx) CommitTx(ctx context.Context, tx *sql.Tx) error {
+	if b.commit != nil {
+		return b.commit(ctx, tx)
+	}
+	return b.real.CommitTx(ctx, tx)
+}
+
+func (b *brokenTx) WithTx(tx *sql.Tx) store.Storage {
+	bound := &broken{Storage: b.real.WithTx(tx)}
+	if b.bind != nil {
+		b.bind(tx, bound)
+	}
+	return bound
+}
+
 // careless is a Store that does not do some of what it should before a call gets to the storage, or after.
 type careless struct {
 	face

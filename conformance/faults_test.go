@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -19,12 +18,13 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// fault is one broken promise, built on top of a backend that keeps them all. It breaks the storage, or what the
-// Store does around it.
+// fault is one broken promise, built on top of a backend that keeps them all. It breaks the storage, its transactions,
+// or what the Store does around it.
 type fault struct {
 	name    string
 	what    string
 	storage func(b *broken)
+	tx      func(b *brokenTx)
 	store   func(c *careless)
 }
 
@@ -33,47 +33,60 @@ func faults() []fault {
 	return slices.Concat(expectedFaults, retryFaults, eventFaults, readFaults, orderFaults, linkFaults, deleteFaults, streamsFaults, storeFaults)
 }
 
-// suite runs every case that the backend runs, as broken by the fault, and returns the outcome by name: true for red.
-func suite(t *testing.T, h Harness, f fault) map[string]bool {
+// breaks returns the trial with the fault built in.
+func (f fault) breaks(r trial) trial {
+	sound := r.New
+	r.New = func(tb testing.TB) store.Storage {
+		s := sound(tb)
+		switch {
+		case f.tx != nil:
+			b := &brokenTx{broken: &broken{Storage: s}, real: s.(store.Transactional)}
+			f.tx(b)
+			return b
+		case f.storage != nil:
+			b := &broken{Storage: s}
+			f.storage(b)
+			return b
+		}
+		return s
+	}
+	if f.store != nil {
+		r.wrap = func(s face) face {
+			c := &careless{face: s}
+			f.store(c)
+			return c
+		}
+	}
+	return r
+}
+
+// suite is a number of cases over a backend that passes them, and the golden file of its faults.
+type suite struct {
+	golden string
+	over   Harness
+	cases  []testCase
+	faults []fault
+}
+
+// run runs the cases, as broken by the fault, and returns the outcome by name: true for red.
+func (s suite) run(t *testing.T, f fault) map[string]bool {
 	red := map[string]bool{}
 	note := func(name string, failed bool) { red[name] = failed }
-	_, transactional := h.New(t).(store.Transactional)
-	for _, c := range cases() {
-		if !c.tx.runs(transactional) {
-			continue
-		}
-		r := trial{Harness: h, testCase: c}
-		if f.storage != nil {
-			r.New = func(tb testing.TB) store.Storage {
-				b := &broken{Storage: h.New(tb)}
-				f.storage(b)
-				return b
-			}
-		}
-		if f.store != nil {
-			r.wrap = func(s face) face {
-				c := &careless{face: s}
-				f.store(c)
-				return c
-			}
-		}
+	for _, c := range s.cases {
+		r := f.breaks(trial{Harness: s.over, testCase: c})
 		record(t, c.name, note, func(rec *recorder) { r.run(rec, rec.sub) })
 	}
 	return red
 }
 
-var overMemory = Harness{Name: "memory", New: func(testing.TB) store.Storage { return memory.New() }}
-
-// TestFaults checks that each fault turns exactly those cases red that stand in testdata/faults.txt, and that every
-// case is turned red by some fault.
-func TestFaults(t *testing.T) {
-	whole := suite(t, overMemory, fault{})
+// check checks that each fault turns exactly those cases red that stand in the golden file, and that every case is
+// turned red by some fault.
+func (s suite) check(t *testing.T) {
+	whole := s.run(t, fault{})
 	for name, failed := range whole {
 		assert.False(t, failed, "%s is red without a fault", name)
 	}
-
-	golden := "testdata/faults.txt"
-	want, err := os.ReadFile(golden)
+	want, err := os.ReadFile(s.golden)
 	if !*update {
 		require.NoError(t, err)
 	}
@@ -81,12 +94,10 @@ func TestFaults(t *testing.T) {
 	var mu sync.Mutex
 	seen := map[string]bool{}
 	t.Run("each", func(t *testing.T) {
-		for _, f := range faults() {
+		for _, f := range s.faults {
 			t.Run(f.name, func(t *testing.T) {
 				t.Parallel()
-				began := time.Now()
-				red := suite(t, overMemory, f)
-				t.Logf("took %v", time.Since(began).Round(time.Millisecond))
+				red := s.run(t, f)
 				maps.DeleteFunc(red, func(_ string, failed bool) bool { return !failed })
 				names := slices.Sorted(maps.Keys(red))
 				require.NotEmpty(t, names, "no case notices: %s", f.what)
@@ -103,18 +114,18 @@ func TestFaults(t *testing.T) {
 	})
 	if *update {
 		var all []string
-		for _, f := range faults() {
+		for _, f := range s.faults {
 			all = append(all, sections[f.name])
 		}
 		require.NoError(t, os.MkdirAll("testdata", 0o755))
-		require.NoError(t, os.WriteFile(golden, []byte(strings.Join(all, "\n")), 0o644))
+		require.NoError(t, os.WriteFile(s.golden, []byte(strings.Join(all, "\n")), 0o644))
 	}
 	for name := range whole {
 		assert.True(t, seen[name], "no fault turns %s red", name)
 	}
 }
 
-// section returns a fault's section of the golden file.
+// section returns a fault's section of a golden file.
 func section(golden, name string) string {
 	for s := range strings.SplitSeq(golden, "\n\n") {
 		if strings.HasPrefix(s, name+": ") {
@@ -124,13 +135,27 @@ func section(golden, name string) string {
 	return ""
 }
 
+// casesFor returns the cases with a use of transactions that wanted takes.
+func casesFor(wanted func(u txUse) bool) []testCase {
+	return slices.DeleteFunc(cases(), func(c testCase) bool { return !wanted(c.tx) })
+}
+
+// TestFaults tests all cases that need no transactions.
+func TestFaults(t *testing.T) {
+	suite{
+		golden: "testdata/faults.txt",
+		over:   Harness{Name: "memory", New: func(testing.TB) store.Storage { return memory.New() }},
+		cases:  casesFor(func(u txUse) bool { return u.runs(false) }),
+		faults: faults(),
+	}.check(t)
+}
+
 func TestFaultNames(t *testing.T) {
 	seen := map[string]bool{}
-	for _, f := range faults() {
+	for _, f := range slices.Concat(faults(), txFaults, openTxFaults) {
 		assert.False(t, seen[f.name], "two faults are called %s", f.name)
 		seen[f.name] = true
 		assert.NotEmpty(t, f.what)
-		assert.True(t, (f.storage == nil) != (f.store == nil), "%s breaks one thing", f.name)
 	}
 }
 
