@@ -14,3 +14,7 @@ func TestMemory(t *testing.T) {
 func TestMemorySmallPages(t *testing.T) {
 	Run(t, Harness{Name: "memory/page=2", New: func(testing.TB) store.Storage { return memory.New() }, PageSize: 2})
 }
+
+func BenchmarkMemory(b *testing.B) {
+	Bench(b, Harness{Name: "memory", New: func(testing.TB) store.Storage { return memory.New() }})
+}

@@ -24,6 +24,6 @@
 //
 // # Faults
 //
-// The suite is tested by breaking one promise at a time. The cases that turn red for each fault stand in
-// testdata/faults.txt, and every case is there at least once.
+// The suite is tested by breaking one promise at a time: over memory, and, for transactions, over SQLite and PostgreSQL.
+// The cases that turn red for each fault stand in testdata, and every case is there at least once.
 package conformance
