@@ -19,7 +19,9 @@ import (
 func (s *Store) WithTx(tx *sql.Tx) *Store {
 	bound := *s
 	bound.tx = tx
-	if t, ok := s.storage.(Transactional); ok {
+	if t, ok := s.storage.(Transactional); tx == nil {
+		bound.err = &InvalidError{Field: "tx", Reason: "is nil"}
+	} else if ok {
 		bound.storage = t.WithTx(tx)
 	} else {
 		bound.err = ErrNoTransactions

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -17,11 +18,30 @@ func (b *Backend) Append(ctx context.Context, r store.AppendRequest) (res store.
 	if err := b.Check(ctx); err != nil {
 		return res, err
 	}
+	attempt := 0
 	err = b.retried(ctx, func() error {
-		res, err = b.append(ctx, r)
+		if attempt++; attempt == 1 {
+			res, err = b.append(ctx, r)
+		} else {
+			res, err = b.appendReadCommitted(ctx, r)
+		}
 		return err
 	})
 	return res, err
+}
+
+// appendReadCommitted is for a database whose default isolation level made append give way to others.
+func (b *Backend) appendReadCommitted(ctx context.Context, r store.AppendRequest) (store.AppendResult, error) {
+	tx, err := b.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
+	if err != nil {
+		return store.AppendResult{}, err
+	}
+	defer tx.Rollback() //nolint:errcheck // after a commit this does nothing; after an error that error counts
+	res, err := (&Backend{shared: b.shared, tx: tx}).append(ctx, r)
+	if err != nil {
+		return store.AppendResult{}, err
+	}
+	return res, b.CommitTx(ctx, tx)
 }
 
 // mostTries bounds how often a write is tried again because the stream changed between the compare-and-set that failed
@@ -82,13 +102,12 @@ func (b *Backend) writeChunksInTx(ctx context.Context, r store.AppendRequest, fi
 		return 0, err
 	}
 	last, err = b.writeChunks(ctx, r, first)
-	if err != nil {
-		return 0, err // the transaction is aborted
-	}
-	if last == 0 {
-		if err := b.exec(ctx, "append_undo"); err != nil {
-			return 0, err
-		}
+	if err != nil || last == 0 {
+		// Also when ctx has ended between two statements: the caller might commit what was written.
+		under, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		err = errors.Join(err, b.exec(under, "append_undo"), b.exec(under, "append_end"))
+		return 0, err
 	}
 	return last, b.exec(ctx, "append_end")
 }

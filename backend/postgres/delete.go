@@ -41,13 +41,7 @@ func (b *Backend) delete(ctx context.Context, r store.DeleteRequest) error {
 	if r.Kind == store.SoftDelete {
 		return b.exec(ctx, "soft_delete", s.id)
 	}
-	if err := b.exec(ctx, "allow_delete", "on"); err != nil {
-		return err
-	}
-	if err := b.exec(ctx, "hard_delete", s.id); err != nil {
-		return err // the transaction is aborted, and the permission with it
-	}
-	return b.exec(ctx, "allow_delete", "off")
+	return b.exec(ctx, "hard_delete", s.id)
 }
 
 // exec runs a statement for its effect.

@@ -15,19 +15,20 @@ var ErrSequenceBehind = errors.New("postgres: the sequence append_seq is behind 
 
 // SQLSTATEs that this backend knows.
 const (
-	uniqueViolation    = "23505"
-	serialization      = "40001"
-	deadlock           = "40P01"
-	undefinedTable     = "42P01"
-	undefinedFunction  = "42883"
-	undefinedColumn    = "42703"
-	invalidSchema      = "3F000"
-	invalidText        = "22P02" // not JSON, in a jsonb or json column
-	invalidBytes       = "22021" // not UTF-8, in a jsonb or json column
-	invalidEscape      = "22P05" // a NUL character, in a jsonb column
-	sequenceBehind     = "ESTSQ" // raised by the function append
-	tickNotReadCommits = "ESTRC" // raised by the function tick
-	tickInTransaction  = "ESTTX"
+	uniqueViolation   = "23505"
+	serialization     = "40001"
+	deadlock          = "40P01"
+	undefinedTable    = "42P01"
+	undefinedFunction = "42883"
+	undefinedColumn   = "42703"
+	invalidSchema     = "3F000"
+	invalidText       = "22P02" // not JSON, in a jsonb or json column
+	invalidBytes      = "22021" // not UTF-8, in a jsonb or json column
+	invalidEscape     = "22P05" // a NUL character, in a jsonb column
+	invalidNumber     = "22003" // a number out of range, in a jsonb column
+	sequenceBehind    = "ESTSQ" // raised by the function append
+	notReadCommitted  = "ESTRC" // raised by the functions tick and hard_delete
+	tickInTransaction = "ESTTX" // raised by the function tick
 )
 
 // translate says what a driver's error means, and where it came from. The driver's error stays reachable.
@@ -44,7 +45,7 @@ func translate(ctx context.Context, statement string, err error) error {
 		return fmt.Errorf("postgres: %s: %w: %w", statement, store.ErrRetryTx, err)
 	case undefinedTable, undefinedFunction, undefinedColumn, invalidSchema:
 		return fmt.Errorf("postgres: %s: %w: %w", statement, &store.SchemaError{Want: latest, Advice: advice}, err)
-	case invalidText, invalidBytes, invalidEscape:
+	case invalidText, invalidBytes, invalidEscape, invalidNumber:
 		return &store.InvalidError{Field: "data or metadata", Reason: "is not what the column's data type takes: " + err.Error(), Err: err}
 	}
 	return fmt.Errorf("postgres: %s: %w", statement, err)

@@ -80,23 +80,9 @@ select s.stream_id, s.version, s.created_at, s.deleted_at, s.linked from /*schem
 -- name: soft_delete
 update /*schema.*/streams as s set deleted_at = clock_timestamp() where s.stream_id = $1::bigint;
 
--- name: allow_delete
--- For this transaction only.
-select set_config('eventstore.hard_delete', $1::text, true);
-
 -- name: hard_delete
--- Removes a locked stream, its events everywhere, and its own links. Indexes: events_version_key, links_event_key,
--- links_pkey, log_append_seq_key, streams_pkey.
-with gone as (
-  delete from /*schema.*/events as e where e.stream_id = $1::bigint returning e.append_seq, e.idx
-), gone_links as (
-  delete from /*schema.*/links as l using gone as g where l.append_seq = g.append_seq and l.idx = g.idx and l.stream_id <> $1::bigint
-), own_links as (
-  delete from /*schema.*/links as l where l.stream_id = $1::bigint
-), gone_log as (
-  delete from /*schema.*/log as l using gone as g where l.append_seq = g.append_seq and g.idx = 0
-)
-delete from /*schema.*/streams as s where s.stream_id = $1::bigint;
+-- See the function hard_delete, in the migrations.
+select /*schema.*/hard_delete($1::bigint);
 
 -- name: read_stream_forward
 -- A page of a stream's own events; nothing if it has links, is deleted or absent: find_stream tells. Index: events_version_key.
@@ -121,9 +107,9 @@ from (
    from /*schema.*/events as e where e.stream_id = $1::bigint and e.version >= $2::bigint order by e.version limit $3::int)
   union all
   (select l.version, e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.data, e.metadata
-   from (select k.version, k.append_seq, k.idx from /*schema.*/links as k
-         where k.stream_id = $1::bigint and k.version >= $2::bigint order by k.version limit $3::int) as l
-     cross join lateral (select f.* from /*schema.*/events as f where f.append_seq = l.append_seq and f.idx = l.idx offset 0) as e)
+   from /*schema.*/links as l
+     cross join lateral (select f.* from /*schema.*/events as f where f.append_seq = l.append_seq and f.idx = l.idx offset 0) as e
+   where l.stream_id = $1::bigint and l.version >= $2::bigint order by l.version limit $3::int)
 ) as r cross join lateral (select t.name from /*schema.*/streams as t where t.stream_id = r.stream_id offset 0) as s
 order by r.number limit $3::int;
 
@@ -134,9 +120,9 @@ from (
    from /*schema.*/events as e where e.stream_id = $1::bigint and e.version <= $2::bigint order by e.version desc limit $3::int)
   union all
   (select l.version, e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.data, e.metadata
-   from (select k.version, k.append_seq, k.idx from /*schema.*/links as k
-         where k.stream_id = $1::bigint and k.version <= $2::bigint order by k.version desc limit $3::int) as l
-     cross join lateral (select f.* from /*schema.*/events as f where f.append_seq = l.append_seq and f.idx = l.idx offset 0) as e)
+   from /*schema.*/links as l
+     cross join lateral (select f.* from /*schema.*/events as f where f.append_seq = l.append_seq and f.idx = l.idx offset 0) as e
+   where l.stream_id = $1::bigint and l.version <= $2::bigint order by l.version desc limit $3::int)
 ) as r cross join lateral (select t.name from /*schema.*/streams as t where t.stream_id = r.stream_id offset 0) as s
 order by r.number desc limit $3::int;
 
@@ -192,6 +178,7 @@ select h.position from /*schema.*/head as h;
 -- readers see what others placed. Indexes: events_pkey, holes_pkey.
 select h.position, current_setting('transaction_read_only') = 'off' and (
   coalesce((select max(e.append_seq) from /*schema.*/events as e), 0) > h.append_seq
+  or (select q.last_value from /*schema.*/append_seq as q) < h.append_seq -- set back: a tick sets it right
   or exists (select from /*schema.*/holes as o where o.fence < pg_snapshot_xmin(pg_current_snapshot())
     or exists (select from /*schema.*/events as e where e.append_seq between o.first_seq and o.last_seq)))
 from /*schema.*/head as h;

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 
+	"github.com/eventstore-go/eventstore/backend/internal/sqlerr"
 	"github.com/eventstore-go/eventstore/store"
 )
 
@@ -50,7 +51,12 @@ func (b *Backend) rows(ctx context.Context, name string, args ...any) (*sql.Rows
 	case err != nil:
 		return nil, err
 	case stmt != nil && b.tx != nil:
-		return b.tx.StmtContext(ctx, stmt).QueryContext(ctx, args...) //nolint:sqlclosecheck // the transaction closes it
+		rows, err := b.tx.StmtContext(ctx, stmt).QueryContext(ctx, args...) //nolint:sqlclosecheck // the transaction closes it
+		if err == nil || sqlerr.State(err) != "" || ctx.Err() != nil {
+			return rows, err
+		}
+		// The server has not refused it: tx is of another *sql.DB, which takes the text, or it has ended, and says so again.
+		return b.tx.QueryContext(ctx, b.queries.Get(name), args...)
 	case stmt != nil:
 		return stmt.QueryContext(ctx, args...)
 	case b.tx != nil:

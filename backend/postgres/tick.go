@@ -35,7 +35,7 @@ func (b *Backend) Tick(ctx context.Context) (placed int64, err error) {
 // tick runs one tick. With wait it waits for one that is running elsewhere; without, it returns -1 then.
 func (b *Backend) tick(ctx context.Context, wait bool) (placed int64, err error) {
 	_, err = b.one(ctx, "tick", []any{int64(maxPlaced), wait}, &placed)
-	if sqlerr.State(err) != tickNotReadCommits {
+	if sqlerr.State(err) != notReadCommitted {
 		return placed, err
 	}
 	// This database's default is another isolation level.

@@ -1,5 +1,6 @@
 -- For development: removes the store's tables and all events in them.
 drop function /*schema.*/tick(bigint, boolean);
+drop function /*schema.*/hard_delete(bigint);
 drop function /*schema.*/link(text, bigint, boolean, bigint[], int[]);
 drop function /*schema.*/append_in_tx(text, bigint, boolean, int, boolean, bytea, bytea, bytea, text[], bytea, bytea, int[], bigint[], bigint, bigint, bigint, int);
 drop function /*schema.*/append(text, bigint, boolean, int, boolean, bytea, bytea, bytea, text[], bytea, bytea, int[], bigint[], bigint, bigint, bigint, int);

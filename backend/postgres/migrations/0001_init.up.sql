@@ -164,6 +164,11 @@ begin
       -- The tick has passed this number: what has it would never be read.
       raise exception 'eventstore: the sequence append_seq is behind the data' using errcode = 'ESTSQ';
     end if;
+    if append_seq <= (select e.append_seq from /*schema.*/events e
+                      where e.stream_id = append.stream_id and e.version = append.version - in_total) then
+      -- It would come before the stream's last event. Index: events_version_key.
+      raise exception 'eventstore: the sequence append_seq is behind the data' using errcode = 'ESTSQ';
+    end if;
   end if;
 
   if in_total = 1 then
@@ -197,11 +202,17 @@ create function /*schema.*/append_in_tx(
   in_seq bigint, in_stream_id bigint, in_version bigint, in_first int,
   out stream_id bigint, out version bigint, out append_seq bigint
 ) language plpgsql as $body$
+declare
+  violated text;
 begin
   select a.stream_id, a.version, a.append_seq into stream_id, version, append_seq
   from /*schema.*/append(in_stream, in_expected, in_create, in_total, in_look, in_ids, in_causation, in_correlation, in_types,
     in_data, in_metadata, in_cuts, in_created, in_seq, in_stream_id, in_version, in_first) as a;
 exception when unique_violation then
+  get stacked diagnostics violated = constraint_name;
+  if violated <> 'events_event_id_key' then
+    raise;
+  end if;
   stream_id := null; version := null; append_seq := null;
 end
 $body$;
@@ -228,12 +239,43 @@ begin
       where s.deleted_at is null and (in_expected is null or s.version = in_expected)
     returning s.stream_id, s.version into target, version;
   end if;
+  if exists (
+    select from unnest(in_seqs, in_idxs) as i (append_seq, idx) cross join lateral (
+      select e.stream_id from /*schema.*/events e where e.append_seq = i.append_seq and e.idx = i.idx offset 0
+    ) as own where own.stream_id = target
+  ) then
+    raise unique_violation; -- the stream was created with the event itself since the caller looked
+  end if;
   insert into /*schema.*/links (stream_id, version, append_seq, idx)
   select target, link.version - total + i.nr, i.append_seq, i.idx
   from unnest(in_seqs, in_idxs) with ordinality as i (append_seq, idx, nr)
   where target is not null;
 exception when unique_violation then
   version := null;
+end
+$body$;
+
+-- hard_delete removes a stream whose row the transaction has locked, its events everywhere, and its own links. It is one
+-- round trip, so that nothing else in the transaction is ever permitted to delete. The lock was taken by a statement
+-- before, so this one sees every event of the stream; at an isolation level that keeps an older view it might not.
+-- Indexes: events_version_key, links_event_key, links_pkey, log_append_seq_key, streams_pkey.
+create function /*schema.*/hard_delete(in_stream_id bigint) returns void language plpgsql as $body$
+begin
+  if current_setting('transaction_isolation') <> 'read committed' then
+    raise exception 'eventstore: a hard delete needs read committed' using errcode = 'ESTRC';
+  end if;
+  perform set_config('eventstore.hard_delete', 'on', true);
+  with gone as (
+    delete from /*schema.*/events e where e.stream_id = in_stream_id returning e.append_seq, e.idx
+  ), gone_links as (
+    delete from /*schema.*/links l using gone g where l.append_seq = g.append_seq and l.idx = g.idx and l.stream_id <> in_stream_id
+  ), own_links as (
+    delete from /*schema.*/links l where l.stream_id = in_stream_id
+  ), gone_log as (
+    delete from /*schema.*/log l using gone g where l.append_seq = g.append_seq and g.idx = 0
+  )
+  delete from /*schema.*/streams s where s.stream_id = in_stream_id;
+  perform set_config('eventstore.hard_delete', 'off', true);
 end
 $body$;
 
