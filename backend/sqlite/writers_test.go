@@ -20,7 +20,7 @@ import (
 func TestWriterProcess(t *testing.T) {
 	dsn := os.Getenv("EVENTSTORE_TEST_DSN")
 	if dsn == "" {
-		t.Skip("only for TestProcesses, which starts it")
+		t.Skip("excused: TestProcesses starts it")
 	}
 	appendMany(t, dsn, os.Getenv("EVENTSTORE_TEST_WRITER"))
 }
