@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -219,9 +220,8 @@ func appendSimilarNames(f *fixture) {
 }
 
 func appendLarge(f *fixture) {
-	for _, n := range []int{2_500, 20_000} {
-		f.sub(fmt.Sprint(n), func(f *fixture) {
-			stream := fmt.Sprint("s", n)
+	for stream, n := range sorted(map[string]int{"thousands": 2_500, "many-thousands": cmp.Or(f.largest, 20_000)}) {
+		f.sub(stream, func(f *fixture) {
 			f.fill(stream, 1)
 			base := f.head()
 			list := named(n)

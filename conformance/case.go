@@ -67,7 +67,11 @@ type trial struct {
 	testCase
 	counts *tally
 	inTx   bool
-	wrap   func(face) face // breaks what a Store does, in the suite's own tests; nil for nothing
+
+	// For the suite's own tests:
+
+	wrap    func(face) face // breaks what a Store does; nil for nothing
+	largest int             // events in the largest append; 0 for 20,000
 }
 
 // title is the name of the trial's test.

@@ -73,7 +73,7 @@ func (s suite) run(t *testing.T, f fault) map[string]bool {
 	red := map[string]bool{}
 	note := func(name string, failed bool) { red[name] = failed }
 	for _, c := range s.cases {
-		r := f.breaks(trial{Harness: s.over, testCase: c})
+		r := f.breaks(trial{Harness: s.over, testCase: c, largest: 7_500})
 		record(t, c.name, note, func(rec *recorder) { r.run(rec, rec.sub) })
 	}
 	return red
