@@ -1,0 +1,102 @@
+package model
+
+import (
+	"context"
+	"flag"
+	"runtime"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/eventstore-go/eventstore/backend/memory"
+	"github.com/eventstore-go/eventstore/store"
+)
+
+func TestMemory(t *testing.T) {
+	Run(t, func(testing.TB) store.Storage { return memory.New() })
+}
+
+// broken is memory with one promise broken.
+type broken struct {
+	store.Storage
+	fault string
+}
+
+func (b broken) Append(ctx context.Context, r store.AppendRequest) (store.AppendResult, error) {
+	if n, is := r.Expected.AsVersion(); b.fault == "version ignored" && is && n > 0 {
+		r.Expected = store.Any
+	}
+	res, err := b.Storage.Append(ctx, r)
+	if b.fault == "retry not told" {
+		res.Retried = false
+	}
+	return res, err
+}
+
+func (b broken) Link(ctx context.Context, r store.LinkRequest) (store.AppendResult, error) {
+	if b.fault == "links turned" {
+		r.Events = slices.Clone(r.Events)
+		slices.Reverse(r.Events)
+	}
+	return b.Storage.Link(ctx, r)
+}
+
+func (b broken) Delete(ctx context.Context, r store.DeleteRequest) error {
+	if b.fault == "soft delete twice" && r.Kind == store.SoftDelete {
+		if info, err := b.StreamInfo(ctx, r.Stream); err == nil && info.Status() == store.Deleted {
+			return nil
+		}
+	}
+	return b.Storage.Delete(ctx, r)
+}
+
+func (b broken) ReadAll(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
+	page, err := b.Storage.ReadAll(ctx, r)
+	if b.fault == "positions reused" {
+		for i := range page {
+			page[i].Number = int64(i + 1)
+		}
+	}
+	return page, err
+}
+
+// failures is a rapid.TB that notes a failure.
+type failures struct {
+	rapid.TB
+	failed bool
+}
+
+func (f *failures) Errorf(string, ...any) { f.failed = true }
+func (f *failures) Error(...any)          { f.failed = true }
+func (f *failures) Fatalf(string, ...any) { f.FailNow() }
+func (f *failures) Fatal(...any)          { f.FailNow() }
+func (f *failures) Fail()                 { f.failed = true }
+func (f *failures) Failed() bool          { return f.failed }
+func (f *failures) Log(...any)            {}
+func (f *failures) Logf(string, ...any)   {}
+func (f *failures) FailNow() {
+	f.failed = true
+	runtime.Goexit()
+}
+
+// TestFaults checks that random histories find what is broken.
+func TestFaults(t *testing.T) {
+	was := flag.Lookup("rapid.nofailfile").Value.String()
+	require.NoError(t, flag.Set("rapid.nofailfile", "true"))
+	t.Cleanup(func() { require.NoError(t, flag.Set("rapid.nofailfile", was)) })
+	for _, fault := range []string{"version ignored", "retry not told", "links turned", "soft delete twice", "positions reused"} {
+		t.Run(fault, func(t *testing.T) {
+			f := &failures{TB: t}
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				check(f, t, func(testing.TB) store.Storage { return broken{memory.New(), fault} })
+			}()
+			<-done
+			assert.True(t, f.failed, "no history found it")
+		})
+	}
+}
