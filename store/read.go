@@ -170,7 +170,7 @@ func (r *reader) next(ctx context.Context) ([]Recorded, error) {
 		page = nil
 	}
 	r.left -= len(page)
-	r.done = len(page) < r.request.Limit || r.left == 0
+	r.done = len(page) < r.request.Limit || r.left <= 0
 	if len(page) > 0 {
 		r.advance(page[len(page)-1].Number)
 	}

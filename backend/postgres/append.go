@@ -76,6 +76,9 @@ func (b *Backend) append(ctx context.Context, r store.AppendRequest) (store.Appe
 // write sends the events. It returns the stream's new version, or 0 if the statement found the stream not as expected,
 // or an id known: then nothing was written.
 func (b *Backend) write(ctx context.Context, r store.AppendRequest) (last int64, err error) {
+	if len(r.Events) == 1 && (b.tx == nil || r.FreshIDs) {
+		return b.writeOne(ctx, r)
+	}
 	first := chunk(r.Events)
 	if first == len(r.Events) {
 		at, err := b.writeChunk(ctx, r, 0, first, nil)
@@ -94,6 +97,44 @@ func (b *Backend) write(ctx context.Context, r store.AppendRequest) (last int64,
 		return 0, err
 	}
 	return last, b.CommitTx(ctx, tx)
+}
+
+// writeOne is write for a single event.
+func (b *Backend) writeOne(ctx context.Context, r store.AppendRequest) (last int64, err error) {
+	e := &r.Events[0]
+	data := e.Data
+	if data == nil {
+		data = []byte{} // drivers send nil as null
+	}
+	var metadata, created any
+	if e.Metadata != nil {
+		metadata = e.Metadata
+	}
+	if !e.CreatedAt.IsZero() {
+		created = e.CreatedAt.UnixMicro()
+	}
+	var version sql.NullInt64
+	_, err = b.one(ctx, "append_one", []any{
+		r.Stream, expectedArg(r.Expected), r.Expected.MayCreate(), !r.FreshIDs,
+		e.ID.String(), idArg(e.CausationID), idArg(e.CorrelationID), e.Type, data, metadata, created,
+	}, &version)
+	return version.Int64, err
+}
+
+// expectedArg is the version that the stream must be at, or nil for any.
+func expectedArg(e store.Expected) any {
+	if v, ok := e.AsVersion(); ok {
+		return v
+	}
+	return nil
+}
+
+// idArg is an id, or nil for none.
+func idArg(id uuid.UUID) any {
+	if id == uuid.Nil {
+		return nil
+	}
+	return id.String()
 }
 
 // writeChunksInTx is writeChunks for a caller's transaction, which must not keep a part of the append.
@@ -146,22 +187,25 @@ func (b *Backend) writeChunk(ctx context.Context, r store.AppendRequest, from, t
 	if at != nil {
 		seq, streamID, version = at.seq, at.streamID, at.version
 	}
-	var expected any
-	if v, ok := r.Expected.AsVersion(); ok {
-		expected = v
-	}
 	statement := "append_events"
 	if b.tx != nil && !r.FreshIDs {
 		statement = "append_events_in_tx"
 	}
-	var id, last, number sql.NullInt64
+	var written string
 	_, err := b.one(ctx, statement, []any{
-		r.Stream, expected, r.Expected.MayCreate(), int64(len(r.Events)), !r.FreshIDs,
+		r.Stream, expectedArg(r.Expected), r.Expected.MayCreate(), int64(len(r.Events)), !r.FreshIDs,
 		events.ids, nullable(events.causation), nullable(events.correlation),
 		events.types, events.data, events.metadata, events.cuts, nullable(events.created),
 		seq, streamID, version, int64(from),
-	}, &id, &last, &number)
-	return place{id.Int64, last.Int64, number.Int64}, err
+	}, &written)
+	if err != nil || written == "(,,)" {
+		return place{}, err
+	}
+	var p place
+	if _, err := fmt.Sscanf(written, "(%d,%d,%d)", &p.streamID, &p.version, &p.seq); err != nil {
+		return place{}, fmt.Errorf("postgres: %s returned %q: %w", statement, written, err)
+	}
+	return p, nil
 }
 
 // judgeAppend says why nothing was written. It returns neither a result nor an error if there is no reason left: then

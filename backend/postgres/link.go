@@ -61,12 +61,8 @@ func (b *Backend) writeLinks(ctx context.Context, r store.LinkRequest, target fo
 	if err != nil {
 		return 0, err
 	}
-	var expected any
-	if v, ok := r.Expected.AsVersion(); ok {
-		expected = v
-	}
 	var version sql.NullInt64
-	_, err = b.one(ctx, "link_events", []any{r.Stream, expected, r.Expected.MayCreate(), intArray(seqs), intArray(idxs)}, &version)
+	_, err = b.one(ctx, "link_events", []any{r.Stream, expectedArg(r.Expected), r.Expected.MayCreate(), intArray(seqs), intArray(idxs)}, &version)
 	if err != nil || version.Valid || !target.Exists {
 		return version.Int64, err
 	}

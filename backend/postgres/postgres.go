@@ -50,7 +50,8 @@ type shared struct {
 	err     error // what is wrong with the options
 	names   *names
 	ticks   ticks
-	ready   atomic.Bool // the schema was checked
+	seen    atomic.Pointer[string] // the snapshot of this process's latest tick
+	ready   atomic.Bool            // the schema was checked
 
 	mu         sync.Mutex
 	statements sync.Map // name to *sql.Stmt; mu is held to add
@@ -110,7 +111,7 @@ func (o Options) replacements() []string {
 	}
 	literal := strings.NewReplacer("'", "''")
 	return []string{
-		"'/*schema.*/append_seq'", "'" + literal.Replace(schema) + ".append_seq'",
+		"'/*schema.*/", "'" + literal.Replace(schema) + ".",
 		"/*schema.*/", schema + ".",
 		"/*schema_quoted_text*/", literal.Replace(schema),
 		"/*schema_text*/", literal.Replace(o.Schema),

@@ -2,18 +2,24 @@
 
 -- name: append_events
 -- Where an append goes: the function append, in the migrations, tells what happens, and which locks and indexes it takes.
--- The row is null if nothing was written.
-select a.stream_id, a.version, a.append_seq from /*schema.*/append(
+-- Returns (stream_id,version,append_seq) as text, of nulls if nothing was written: a row to select from costs more.
+select /*schema.*/append(
   $1::text, $2::bigint, $3::boolean, $4::int, $5::boolean, $6::bytea, $7::bytea, $8::bytea, $9::text::text[],
   $10::bytea, $11::bytea, $12::text::int[], $13::text::bigint[], $14::bigint, $15::bigint, $16::bigint, $17::int
-) as a;
+)::text;
+
+-- name: append_one
+-- The same for a single event: the function append_one.
+select /*schema.*/append_one(
+  $1::text, $2::bigint, $3::boolean, $4::boolean, $5::uuid, $6::uuid, $7::uuid, $8::text, $9::bytea, $10::bytea, $11::bigint
+);
 
 -- name: append_events_in_tx
 -- The same for a caller's transaction and ids that the caller gave.
-select a.stream_id, a.version, a.append_seq from /*schema.*/append_in_tx(
+select /*schema.*/append_in_tx(
   $1::text, $2::bigint, $3::boolean, $4::int, $5::boolean, $6::bytea, $7::bytea, $8::bytea, $9::text::text[],
   $10::bytea, $11::bytea, $12::text::int[], $13::text::bigint[], $14::bigint, $15::bigint, $16::bigint, $17::int
-) as a;
+)::text;
 
 -- name: append_begin
 -- Around an append that takes several statements in a caller's transaction: one that is refused half-way is undone.
@@ -131,7 +137,7 @@ order by r.number desc limit $3::int;
 -- that a hard delete left unused. They come in one value, 20 bytes each: a row for each would cost
 -- the reader as much as the event itself. Store and timeline tell what the ids of streams belong to. Index: log_pkey.
 select string_agg(int8send(p.position) || int8send(p.append_seq) || int4send(p.n), ''::bytea),
-  (select h.store_id::text from /*schema.*/head as h),
+  (select h.store_id::text from /*schema.*/store as h),
   case when pg_is_in_recovery() then '' else left(pg_walfile_name(pg_current_wal_lsn()), 8) end -- the timeline
 from (
   (select l.position, l.append_seq, l.n from /*schema.*/log as l where l.position <= $1::bigint order by l.position desc limit 1)
@@ -144,7 +150,7 @@ from (
 -- name: read_log_backward
 -- The same, downwards. Index: log_pkey.
 select string_agg(int8send(p.position) || int8send(p.append_seq) || int4send(p.n), ''::bytea),
-  (select h.store_id::text from /*schema.*/head as h),
+  (select h.store_id::text from /*schema.*/store as h),
   case when pg_is_in_recovery() then '' else left(pg_walfile_name(pg_current_wal_lsn()), 8) end -- the timeline
 from (
   (select l.position, l.append_seq, l.n from /*schema.*/log as l where l.position <= $1::bigint and l.position > $1::bigint - $2::bigint order by l.position desc limit $2::bigint)
@@ -171,20 +177,27 @@ select s.stream_id, s.name from unnest($1::text::bigint[]) as i (stream_id)
   cross join lateral (select t.stream_id, t.name from /*schema.*/streams as t where t.stream_id = i.stream_id offset 0) as s;
 
 -- name: read_head
-select h.position from /*schema.*/head as h;
+-- The end of the log. Index: log_pkey.
+select coalesce((select l.position + l.n - 1 from /*schema.*/log as l order by l.position desc limit 1), 0);
 
 -- name: tick_pending
--- The head, and whether a tick would find something to do. A standby, or a session that only reads, can't tick: its
--- readers see what others placed. Indexes: events_pkey, holes_pkey.
-select h.position, current_setting('transaction_read_only') = 'off' and (
-  coalesce((select max(e.append_seq) from /*schema.*/events as e), 0) > h.append_seq
-  or (select q.last_value from /*schema.*/append_seq as q) < h.append_seq -- set back: a tick sets it right
-  or exists (select from /*schema.*/holes as o where o.fence < pg_snapshot_xmin(pg_current_snapshot())
-    or exists (select from /*schema.*/events as e where e.append_seq between o.first_seq and o.last_seq)))
-from /*schema.*/head as h;
+-- The head, and whether a tick would find something to do. A standby, or a session or role that only reads, can't tick:
+-- its readers see what others placed. $1 is what the function tick takes as since. Indexes: log_pkey,
+-- log_append_seq_key, events_pkey, holes_fence_idx, holes_pkey, streams_pkey.
+select coalesce((select l.position + l.n - 1 from /*schema.*/log as l order by l.position desc limit 1), 0),
+  current_setting('transaction_read_only') = 'off' and (
+    coalesce((select max(e.append_seq) from /*schema.*/events as e), 0) > h.append_seq
+    or (select q.last_value from /*schema.*/append_seq as q) < h.append_seq -- set back: a tick sets it right
+    or (select q.last_value from /*schema.*/stream_seq as q) < coalesce((select max(s.stream_id) from /*schema.*/streams as s), 0)
+    or exists (select from /*schema.*/holes as o where o.fence < pg_snapshot_xmin(pg_current_snapshot()))
+    or exists (select from /*schema.*/holes as o where o.fence >= (select /*schema.*/ended($1::text::pg_snapshot, pg_current_snapshot()))
+      and exists (select from /*schema.*/events as e where e.append_seq between o.first_seq and o.last_seq offset 0))
+    or exists (select from /*schema.*/holes as o where o.fence is null)
+  ) and has_table_privilege('/*schema.*/log', 'insert')
+from (select coalesce((select l.append_seq from /*schema.*/log as l order by l.append_seq desc limit 1), 0)) as h (append_seq);
 
 -- name: tick
-select /*schema.*/tick($1::bigint, $2::boolean);
+select t.placed, t.seen::text from /*schema.*/tick($1::bigint, $2::boolean, $3::text::pg_snapshot) as t;
 
 -- name: count_streams
 select count(*) from /*schema.*/streams as s

@@ -10,7 +10,7 @@ import (
 
 // kept are the statements worth preparing once per connection.
 var kept = map[string]bool{
-	"append_events": true, "find_stream": true, "read_stream_forward": true, "read_stream_backward": true,
+	"append_events": true, "append_one": true, "find_stream": true, "read_stream_forward": true, "read_stream_backward": true,
 	"read_log_forward": true, "read_log_backward": true, "read_events_range": true, "read_event": true,
 	"tick_pending": true, "tick": true, "read_head": true,
 }

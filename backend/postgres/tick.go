@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"sync"
 
 	"github.com/eventstore-go/eventstore/backend/internal/sqlerr"
@@ -34,20 +35,40 @@ func (b *Backend) Tick(ctx context.Context) (placed int64, err error) {
 
 // tick runs one tick. With wait it waits for one that is running elsewhere; without, it returns -1 then.
 func (b *Backend) tick(ctx context.Context, wait bool) (placed int64, err error) {
-	_, err = b.one(ctx, "tick", []any{int64(maxPlaced), wait}, &placed)
-	if sqlerr.State(err) != notReadCommitted {
-		return placed, err
+	placed, seen, err := b.runTick(ctx, wait)
+	if sqlerr.State(err) == notReadCommitted { // this database's default is another isolation level
+		placed, seen, err = b.tickReadCommitted(ctx, wait)
 	}
-	// This database's default is another isolation level.
+	if err == nil && seen.Valid {
+		b.seen.Store(&seen.String)
+	}
+	return placed, err
+}
+
+func (b *Backend) runTick(ctx context.Context, wait bool) (placed int64, seen sql.NullString, err error) {
+	_, err = b.one(ctx, "tick", []any{int64(maxPlaced), wait, b.since()}, &placed, &seen)
+	return placed, seen, err
+}
+
+func (b *Backend) tickReadCommitted(ctx context.Context, wait bool) (placed int64, seen sql.NullString, err error) {
 	tx, err := b.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
 	if err != nil {
-		return 0, err
+		return 0, seen, err
 	}
 	defer tx.Rollback() //nolint:errcheck // after a commit this does nothing; after an error that error counts
-	if _, err := (&Backend{shared: b.shared, tx: tx}).one(ctx, "tick", []any{int64(maxPlaced), wait}, &placed); err != nil {
-		return 0, err
+	placed, seen, err = (&Backend{shared: b.shared, tx: tx}).runTick(ctx, wait)
+	if err != nil {
+		return 0, seen, err
 	}
-	return placed, b.CommitTx(ctx, tx)
+	return placed, seen, b.CommitTx(ctx, tx)
+}
+
+// since is what the next tick is told of the one before.
+func (b *Backend) since() any {
+	if seen := b.seen.Load(); seen != nil {
+		return *seen
+	}
+	return nil
 }
 
 // catchUp places what was committed before the call, if anything was waiting. It returns the head as it was found, and
@@ -57,7 +78,7 @@ func (b *Backend) catchUp(ctx context.Context) (head int64, moved bool, err erro
 		_, err = b.one(ctx, "read_head", nil, &head)
 		return head, false, err
 	}
-	if _, err = b.one(ctx, "tick_pending", nil, &head, &moved); err != nil || !moved {
+	if _, err = b.one(ctx, "tick_pending", []any{b.since()}, &head, &moved); err != nil || !moved {
 		return head, false, err
 	}
 	return head, true, b.ticks.do(ctx, func() error {
@@ -103,7 +124,10 @@ func (t *ticks) do(ctx context.Context, tick func() error) error {
 			}
 		}
 		t.start(f)
-		return t.end(f, tick())
+		err := errors.New("postgres: a tick panicked")
+		defer func() { t.end(f, err) }() //nolint:errcheck // it returns its argument
+		err = tick()
+		return err
 	}
 }
 

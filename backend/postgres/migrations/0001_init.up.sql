@@ -1,8 +1,10 @@
 -- The store's tables. Whatever stands before a name as a schema comment is replaced by the store's schema, and the
 -- marked type by the data type chosen for it.
 
+create sequence /*schema.*/stream_seq as bigint;
+
 create table /*schema.*/streams (
-  stream_id  bigint generated always as identity,
+  stream_id  bigint not null default nextval('/*schema.*/stream_seq'),
   version    bigint not null,
   created_at timestamptz not null,
   deleted_at timestamptz,
@@ -42,7 +44,10 @@ create table /*schema.*/links (
   constraint links_event_key unique (append_seq, idx, stream_id) -- an event is in a stream once; also finds an event's links
 );
 
--- The global order. Each row gives an append its positions: position … position+n-1.
+-- The global order. Each row gives an append its positions: position … position+n-1. The last row is the head: the end of
+-- the stream of all events. The row with the highest append_seq says how far the tick has looked: every number up to it
+-- is in the log, in holes, or dead. Rows are added and not changed, so that the head costs the same however often it
+-- moved while an old transaction kept the database from tidying up; and a hard delete leaves these two rows alone.
 create table /*schema.*/log (
   position   bigint not null,
   append_seq bigint not null,
@@ -51,17 +56,15 @@ create table /*schema.*/log (
   constraint log_append_seq_key unique (append_seq) -- an append is numbered once
 );
 
--- The end of the log, and how far the tick has looked: every number up to append_seq is in the log, in holes, or dead.
-create table /*schema.*/head (
-  id         smallint not null default 1,
-  position   bigint not null,
-  append_seq bigint not null,
-  store_id   uuid not null default gen_random_uuid(), -- tells this store from one that stood here before
-  constraint head_pkey primary key (id),
-  constraint head_one_row check (id = 1)
-) with (fillfactor = 10);
+-- One row: the identity of this store, which tells it from one that stood here before.
+create table /*schema.*/store (
+  id       smallint not null default 1,
+  store_id uuid not null default gen_random_uuid(),
+  constraint store_pkey primary key (id),
+  constraint store_one_row check (id = 1)
+);
 
-insert into /*schema.*/head (position, append_seq) values (0, 0);
+insert into /*schema.*/store default values;
 
 -- Numbers that were drawn but not seen committed yet, in runs. When no transaction older than the fence is left, those
 -- that have no events never will have: their owners rolled back.
@@ -71,6 +74,8 @@ create table /*schema.*/holes (
   fence     xid8,
   constraint holes_pkey primary key (first_seq)
 );
+
+create index holes_fence_idx on /*schema.*/holes (fence);
 
 -- How bytes become the data type. Inlined by the planner.
 create function /*schema.*/to_data(bytes bytea) returns bytea/*data_type*/ language sql immutable as $body$
@@ -127,7 +132,7 @@ create function /*schema.*/append(
 ) language plpgsql as $body$
 declare
   now_ constant timestamptz := clock_timestamp();
-  last_placed bigint;
+  placed bigint; -- the highest number in the log before this append's own was drawn
 begin
   if in_seq is not null then
     stream_id := in_stream_id; version := in_version; append_seq := in_seq;
@@ -147,38 +152,27 @@ begin
     end if;
     update /*schema.*/streams s set version = s.version + in_total
     where s.name = in_stream and s.deleted_at is null and (in_expected is null or s.version = in_expected)
-    returning s.stream_id, s.version into stream_id, version;
+    returning s.stream_id, s.version, (select l.append_seq from /*schema.*/log l order by l.append_seq desc limit 1)
+    into stream_id, version, placed;
     if stream_id is null and in_create and not exists (select from /*schema.*/streams s where s.name = in_stream) then
       insert into /*schema.*/streams as s (name, version, created_at)
       values (in_stream, in_total, coalesce(/*schema.*/from_micros(in_created[1]), now_))
       on conflict on constraint streams_name_key do update set version = s.version + excluded.version
         where s.deleted_at is null and (in_expected is null or s.version = in_expected)
-      returning s.stream_id, s.version into stream_id, version;
+      returning s.stream_id, s.version, (select l.append_seq from /*schema.*/log l order by l.append_seq desc limit 1)
+      into stream_id, version, placed;
     end if;
     if stream_id is null then
       return;
     end if;
     append_seq := nextval('/*schema.*/append_seq');
-    select h.append_seq into strict last_placed from /*schema.*/head h;
-    if append_seq <= last_placed then
-      -- The tick has passed this number: what has it would never be read.
-      raise exception 'eventstore: the sequence append_seq is behind the data' using errcode = 'ESTSQ';
-    end if;
-    if append_seq <= (select e.append_seq from /*schema.*/events e
-                      where e.stream_id = append.stream_id and e.version = append.version - in_total) then
-      -- It would come before the stream's last event. Index: events_version_key.
+    if append_seq <= placed or append_seq <= coalesce((select e.append_seq from /*schema.*/events e
+                                                       where e.stream_id = append.stream_id and e.version = append.version - in_total), 0) then
+      -- The tick has passed this number: what has it would never be read. Or it would come before the stream's last event.
       raise exception 'eventstore: the sequence append_seq is behind the data' using errcode = 'ESTSQ';
     end if;
   end if;
 
-  if in_total = 1 then
-    insert into /*schema.*/events (append_seq, stream_id, version, created_at, idx, event_id, causation_id, correlation_id, event_type, data, metadata)
-    values (append.append_seq, append.stream_id, append.version,
-      coalesce(/*schema.*/from_micros(in_created[1]), now_), 0,
-      encode(in_ids, 'hex')::uuid, encode(in_causation, 'hex')::uuid, encode(in_correlation, 'hex')::uuid, in_types[1],
-      /*schema.*/to_data(in_data), case when in_cuts[5][1] >= 0 then /*schema.*/to_data(in_metadata) end);
-    return;
-  end if;
   insert into /*schema.*/events (append_seq, stream_id, version, created_at, idx, event_id, causation_id, correlation_id, event_type, data, metadata)
   select append.append_seq, append.stream_id, append.version - in_total + in_first + c.nr::int,
     coalesce(/*schema.*/from_micros(c.created), now_),
@@ -191,6 +185,49 @@ begin
     case when c.meta_len >= 0 then /*schema.*/to_data(substring(in_metadata from c.meta_at for c.meta_len)) end
   from unnest(in_cuts[1:1], in_cuts[2:2], in_cuts[3:3], in_cuts[4:4], in_cuts[5:5], in_created)
     with ordinality as c (type, data_at, data_len, meta_at, meta_len, created, nr);
+end
+$body$;
+
+-- append_one is append for a single event, and the short way for the most frequent of all statements. It returns the
+-- stream's new version alone: a function that returns a row costs half as much again.
+create function /*schema.*/append_one(
+  in_stream text, in_expected bigint, in_create boolean, in_look boolean, in_id uuid, in_causation uuid, in_correlation uuid,
+  in_type text, in_data bytea, in_metadata bytea, in_created bigint
+) returns bigint language plpgsql as $body$
+declare
+  created constant timestamptz := coalesce(/*schema.*/from_micros(in_created), clock_timestamp());
+  target bigint;
+  new_version bigint;
+  seq bigint;
+  placed bigint;
+begin
+  if in_look then
+    perform from /*schema.*/streams s where s.name = in_stream for no key update;
+    if exists (select from /*schema.*/events e where e.event_id = in_id) then
+      return null;
+    end if;
+  end if;
+  update /*schema.*/streams s set version = s.version + 1
+  where s.name = in_stream and s.deleted_at is null and (in_expected is null or s.version = in_expected)
+  returning s.stream_id, s.version, (select l.append_seq from /*schema.*/log l order by l.append_seq desc limit 1) into target, new_version, placed;
+  if target is null and in_create and not exists (select from /*schema.*/streams s where s.name = in_stream) then
+    insert into /*schema.*/streams as s (name, version, created_at) values (in_stream, 1, created)
+    on conflict on constraint streams_name_key do update set version = s.version + 1
+      where s.deleted_at is null and (in_expected is null or s.version = in_expected)
+    returning s.stream_id, s.version, (select l.append_seq from /*schema.*/log l order by l.append_seq desc limit 1) into target, new_version, placed;
+  end if;
+  if target is null then
+    return null;
+  end if;
+  seq := nextval('/*schema.*/append_seq');
+  insert into /*schema.*/events (append_seq, stream_id, version, created_at, idx, event_id, causation_id, correlation_id, event_type, data, metadata)
+  select seq, target, new_version, created, 0, in_id, in_causation, in_correlation, in_type, /*schema.*/to_data(in_data), /*schema.*/to_data(in_metadata)
+  where (seq <= placed) is not true
+    and seq > coalesce((select e.append_seq from /*schema.*/events e where e.stream_id = target and e.version = new_version - 1), 0);
+  if not found then -- as in append
+    raise exception 'eventstore: the sequence append_seq is behind the data' using errcode = 'ESTSQ';
+  end if;
+  return new_version;
 end
 $body$;
 
@@ -273,21 +310,53 @@ begin
     delete from /*schema.*/links l where l.stream_id = in_stream_id
   ), gone_log as (
     delete from /*schema.*/log l using gone g where l.append_seq = g.append_seq and g.idx = 0
+      -- These two say where the head is, and how far the tick has looked.
+      and l.position < (select max(m.position) from /*schema.*/log m)
+      and l.append_seq < (select max(m.append_seq) from /*schema.*/log m)
   )
   delete from /*schema.*/streams s where s.stream_id = in_stream_id;
   perform set_config('eventstore.hard_delete', 'off', true);
 end
 $body$;
 
--- tick gives committed appends their places in the log, and returns how many it placed: -1 if another tick is running
--- and wait is false. One round trip, so that a client that stops cannot stop it half-way.
+-- ended returns the oldest transaction that was running at a snapshot and has ended at a later one. Transactions that the
+-- older one says nothing of count as ended. Without an older one it is below every fence.
+create function /*schema.*/ended(since pg_snapshot, now pg_snapshot) returns xid8 language sql immutable as $body$
+  select case when since is null or pg_snapshot_xmax(since) > pg_snapshot_xmax(now) then '0'::xid8
+    else (select min(x.id) from (
+      (select pg_snapshot_xip(since) except select pg_snapshot_xip(now)) union all select pg_snapshot_xmax(since)
+    ) as x (id)) end
+$body$;
+
+-- advance lets a sequence go on behind lowest. In small steps where it is close: a number that another session draws at the
+-- same time must not be drawn again.
+create function /*schema.*/advance(seq regclass, last bigint, lowest bigint) returns void language plpgsql as $body$
+begin
+  if last >= lowest is not false then
+    return;
+  end if;
+  if lowest - last > 10000 then
+    perform setval(seq, lowest - 5000);
+  end if;
+  while nextval(seq) < lowest loop
+  end loop;
+end
+$body$;
+
+-- tick gives committed appends their places in the log. It returns how many it placed, -1 if another tick is running and
+-- wait is false, and the snapshot it saw. One round trip, so that a client that stops cannot stop it half-way.
 --
 -- Why nothing is missed or moved: a place is given only to an append that is visible, and places only grow. Why a stream
 -- stays in order: whoever sees version n+1 sees version n, and both are placed by append_seq, drawn under the stream's
 -- row lock. Why a hole may be forgotten: the owner of a number has a transaction id before it draws (it writes the
 -- stream's row first); the number was drawn before the snapshot that missed it, and the fence is a transaction id
 -- assigned after that snapshot. So once the fence is older than every running transaction, the owner has ended.
-create function /*schema.*/tick(most bigint, wait boolean) returns bigint language plpgsql as $body$
+--
+-- since is the snapshot of an earlier tick, or null. A hole that was open then can have been filled only if its owner,
+-- which is older than its fence, has ended since then. So holes whose fence is below the oldest transaction that has ended
+-- since are passed over, and one old transaction does not make each tick look at every hole.
+create function /*schema.*/tick(most bigint, wait boolean, since pg_snapshot, out placed bigint, out seen pg_snapshot)
+language plpgsql as $body$
 declare
   lock_key constant bigint := hashtextextended('eventstore tick /*schema_text*/', 0);
   head_position bigint;
@@ -298,8 +367,6 @@ declare
   dead bigint[];
   strange boolean;
   fence_now xid8;
-  placed bigint;
-  positions bigint;
 begin
   if current_setting('transaction_isolation') <> 'read committed' then
     raise exception 'eventstore: a tick needs read committed' using errcode = 'ESTRC';
@@ -311,15 +378,18 @@ begin
   if wait then
     perform pg_advisory_xact_lock(lock_key);
   elsif not pg_try_advisory_xact_lock(lock_key) then
-    return -1;
+    placed := -1;
+    return;
   end if;
   -- A place that somebody has seen must survive a crash, however lazily appends are committed.
   perform set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off';
 
-  -- From here on, every statement has a snapshot of its own, taken after the lock.
-  select h.position, h.append_seq into strict head_position, head_seq from /*schema.*/head h;
+  -- From here on, every statement has a snapshot of its own, taken after the lock. Indexes: log_pkey, log_append_seq_key.
+  select coalesce((select l.position + l.n - 1 from /*schema.*/log l order by l.position desc limit 1), 0),
+    coalesce((select l.append_seq from /*schema.*/log l order by l.append_seq desc limit 1), 0)
+  into head_position, head_seq;
 
-  -- One statement, one snapshot. Index: events_pkey for fresh and for each hole.
+  -- One statement, one snapshot. Indexes: events_pkey for fresh and for each hole, holes_fence_idx.
   with f as (
     select e.append_seq, count(*)::int as n from /*schema.*/events e
     where e.append_seq > head_seq group by e.append_seq order by e.append_seq limit most
@@ -329,6 +399,9 @@ begin
       where e.append_seq between o.first_seq and o.last_seq group by e.append_seq order by e.append_seq
       offset 0 -- each hole by itself
     ) as s
+    where o.fence >= (select /*schema.*/ended(since, pg_current_snapshot()))
+      or o.fence < pg_snapshot_xmin(pg_current_snapshot()) -- about to be forgotten
+      or o.fence is null
   )
   select
     (select array_agg(f.append_seq order by f.append_seq) from f),
@@ -338,17 +411,19 @@ begin
     (select array_agg(l.first_seq order by l.append_seq) from l),
     (select array_agg(o.first_seq) from /*schema.*/holes o where o.fence < pg_snapshot_xmin(pg_current_snapshot())),
     -- A fence of the future is another server's, from before a restore. It says nothing here.
-    exists (select from /*schema.*/holes o where o.fence is null or o.fence >= pg_snapshot_xmax(pg_current_snapshot())),
-    (select max(e.append_seq) from /*schema.*/events e)
-  into fresh, fresh_n, late, late_n, late_hole, dead, strange, newest;
+    exists (select from /*schema.*/holes o where o.fence is null)
+      or exists (select from /*schema.*/holes o where o.fence >= pg_snapshot_xmax(pg_current_snapshot())),
+    (select max(e.append_seq) from /*schema.*/events e),
+    pg_current_snapshot()
+  into fresh, fresh_n, late, late_n, late_hole, dead, strange, newest, seen;
 
-  -- A sequence behind the data (a restore by other means than pg_dump) would number new appends as if they were old.
-  if (select s.last_value from /*schema.*/append_seq s) < greatest(head_seq, newest) then
-    perform setval('/*schema.*/append_seq', greatest(head_seq, newest, nextval('/*schema.*/append_seq')));
-  end if;
+  -- Sequences behind the data (a restore by other means than pg_dump) would number new appends as if they were old.
+  perform /*schema.*/advance('/*schema.*/append_seq', (select s.last_value from /*schema.*/append_seq s), greatest(head_seq, newest));
+  perform /*schema.*/advance('/*schema.*/stream_seq', (select s.last_value from /*schema.*/stream_seq s), (select max(s.stream_id) from /*schema.*/streams s));
 
+  placed := 0;
   if fresh is null and late is null and dead is null and not strange then
-    return 0;
+    return;
   end if;
 
   fence_now := pg_current_xact_id(); -- assigned after the snapshot above
@@ -357,7 +432,6 @@ begin
   select head_position + 1 + sum(a.n) over (order by a.append_seq) - a.n, a.append_seq, a.n
   from unnest(late || fresh, late_n || fresh_n) as a (append_seq, n);
   get diagnostics placed = row_count;
-  select coalesce(sum(a.n), 0) into positions from unnest(late_n || fresh_n) as a (n);
 
   if dead is not null then
     delete from /*schema.*/holes o where o.first_seq = any (dead);
@@ -390,11 +464,8 @@ begin
         from unnest(fresh) as u (append_seq)) as f
   where f.append_seq > f.before + 1;
 
-  update /*schema.*/head set position = head_position + positions, append_seq = greatest(head_seq, fresh[cardinality(fresh)]);
-
   if placed > 0 then
     perform pg_notify('/*channel*/', '');
   end if;
-  return placed;
 end
 $body$;
