@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"sync/atomic"
@@ -63,6 +64,12 @@ func storeTwo(f *fixture) {
 type countingNotifier struct{ n atomic.Int64 }
 
 func (c *countingNotifier) Notify() { c.n.Add(1) }
+
+// Listen implements [store.Notifier].
+func (c *countingNotifier) Listen(ctx context.Context, _ func()) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
 
 func storeNotifier(f *fixture) {
 	hints := &countingNotifier{}

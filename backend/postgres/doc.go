@@ -8,7 +8,7 @@
 //
 // # How an append goes
 //
-// One statement, append_events in queries.sql: it compares and sets the row of the stream, draws a number from the
+// One statement, append_events in queries.sql (append_one for a single event): it compares and sets the row of the stream, draws a number from the
 // sequence append_seq, and adds the events. It takes no lock but that of the stream's row, so appends to other streams go
 // on beside it, also while a caller's transaction stays open.
 //
@@ -20,6 +20,10 @@
 // ended. Whoever reads all events at the end of the log ticks first, so it sees all that was committed before.
 //
 // # What it asks of the database
+//
+// A role that appends and reads needs USAGE on the schema; SELECT, INSERT, UPDATE and DELETE on its tables; and USAGE,
+// SELECT and UPDATE on its sequences. With SELECT on tables and sequences alone a role reads, and sees of all events those
+// that others have placed in the log; so do sessions on a standby.
 //
 // The tables stand in one schema and can be read with plain SQL; see migrations/0001_init.up.sql. Nothing depends on the
 // search path or on the state of a session, so a pooler in transaction mode works (see [Options].NoPrepare). Appends

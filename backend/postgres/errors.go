@@ -10,8 +10,9 @@ import (
 )
 
 // ErrSequenceBehind is returned for an append whose number was drawn already: the sequence was set back, as by a restore
-// that left it out. Nothing was written. The next read of all events, or [Backend.Tick], sets it right.
-var ErrSequenceBehind = errors.New("postgres: the sequence append_seq is behind the data")
+// that left it out. Nothing was written. The next read of all events, or [Backend.Tick], sets it right. Only appends in
+// a caller's transaction see it: others set it right themselves, and go on.
+var ErrSequenceBehind = errors.New("postgres: a sequence of the store is behind the data")
 
 // SQLSTATEs that this backend knows.
 const (

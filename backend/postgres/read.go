@@ -14,26 +14,13 @@ func (b *Backend) ReadStream(ctx context.Context, r store.ReadRequest) ([]store.
 	if err := b.Check(ctx); err != nil {
 		return nil, err
 	}
-	direction := "forward"
-	if r.Backward {
-		direction = "backward"
+	page, f, err := b.readOwn(ctx, r)
+	if err == nil && len(page) == 0 && f.holds(r) {
+		page, f, err = b.readOwn(ctx, r) // the stream was created between the two looks
 	}
-	s := newScanner(false)
-	page := make([]store.Recorded, 0, min(r.Limit, store.DefaultPageSize))
-	err := b.each(ctx, "read_stream_"+direction, func(rows *sql.Rows) error {
-		if err := s.scan(rows); err != nil {
-			return err
-		}
-		page = append(page, store.Recorded{Number: s.version, Stream: r.Stream})
-		return s.event(&page[len(page)-1])
-	}, r.Stream, r.From, int64(r.Limit))
-	if err != nil || len(page) > 0 {
-		return page, err
-	}
-	f, err := b.find(ctx, "find_stream", r.Stream)
 	switch {
-	case err != nil:
-		return nil, err
+	case err != nil || len(page) > 0:
+		return page, err
 	case !f.Exists:
 		return nil, &store.StreamError{Stream: r.Stream, Err: store.ErrStreamNotFound}
 	case f.Deleted:
@@ -41,7 +28,37 @@ func (b *Backend) ReadStream(ctx context.Context, r store.ReadRequest) ([]store.
 	case !f.linked:
 		return nil, nil
 	}
-	return b.readLinked(ctx, "read_linked_"+direction, f.id, r)
+	return b.readLinked(ctx, "read_linked_"+direction(r), f.id, r)
+}
+
+func direction(r store.ReadRequest) string {
+	if r.Backward {
+		return "backward"
+	}
+	return "forward"
+}
+
+// holds reports whether a page of the stream's own events should not be empty.
+func (f found) holds(r store.ReadRequest) bool {
+	return f.Exists && !f.Deleted && !f.linked && f.Version > 0 && (r.Backward || f.Version >= r.From)
+}
+
+// readOwn reads a page of a stream that has no links. If it comes back empty, it says what is known of the stream.
+func (b *Backend) readOwn(ctx context.Context, r store.ReadRequest) (page []store.Recorded, f found, err error) {
+	s := newScanner(false)
+	page = make([]store.Recorded, 0, min(r.Limit, store.DefaultPageSize))
+	err = b.each(ctx, "read_stream_"+direction(r), func(rows *sql.Rows) error {
+		if err := s.scan(rows); err != nil {
+			return err
+		}
+		page = append(page, store.Recorded{Number: s.version, Stream: r.Stream})
+		return s.event(&page[len(page)-1])
+	}, r.Stream, r.From, int64(r.Limit))
+	if err != nil || len(page) > 0 {
+		return page, f, err
+	}
+	f, err = b.find(ctx, "find_stream", r.Stream)
+	return nil, f, err
 }
 
 // readLinked reads a page of a stream that has links.

@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"context"
 	"syscall"
 	"testing"
 
@@ -92,40 +91,6 @@ func TestTickInATransactionWithAnID(t *testing.T) {
 		require.NoError(t, tx.Commit())
 		require.Equal(t, []string{"b@1"}, all(t, b), "a@1 is lost")
 	})
-}
-
-func TestNoTickInACallersTransaction(t *testing.T) {
-	t.Parallel()
-	b := setup(t, pgtest.URL(t))
-	appendTo(t, b, "a", 1)
-	tx := begin(t, b)
-	appendTo(t, b.WithTx(tx), "b", 1)
-	page, err := b.WithTx(tx).ReadAll(t.Context(), store.ReadRequest{From: 1, Limit: 10})
-	require.NoError(t, err)
-	require.Empty(t, page, "nobody has placed a@1 yet, and this transaction must not")
-	require.Equal(t, []string{"a@1"}, all(t, b), "it holds nothing that a tick needs")
-	require.NoError(t, tx.Commit())
-	require.Equal(t, []string{"a@1", "b@1"}, all(t, b))
-}
-
-func TestTickAtAnotherIsolationLevel(t *testing.T) {
-	t.Parallel()
-	b := setup(t, pgtest.URL(t)+"&default_transaction_isolation=serializable")
-	appendTo(t, b, "a", 2)
-	require.Equal(t, []string{"a@1", "a@2"}, all(t, b))
-}
-
-func TestReadOnlySessionsReadWhatOthersPlaced(t *testing.T) {
-	t.Parallel()
-	b := setup(t, pgtest.URL(t))
-	appendTo(t, b, "a", 1)
-	require.Len(t, all(t, b), 1)
-	appendTo(t, b, "a", 1)
-	reader := New(pgtest.Open(t, "pgx", pgtest.URL(t)+"&default_transaction_read_only=on"), &b.opts)
-	require.Equal(t, []string{"a@1"}, all(t, reader))
-	require.Len(t, all(t, b), 2)
-	require.Equal(t, []string{"a@1", "a@2"}, all(t, reader))
-	require.NoError(t, reader.Close())
 }
 
 func TestTickIsDurableHoweverAppendsAre(t *testing.T) {
@@ -358,65 +323,4 @@ func TestSequenceJump(t *testing.T) {
 	appendTo(t, b, "a", 1)
 	require.Equal(t, []string{"a@1"}, all(t, b))
 	require.LessOrEqual(t, holes(t, b), int64(1), "a run of numbers is one hole, however long")
-}
-
-func TestOneTickAtATime(t *testing.T) {
-	t.Parallel()
-	b := setup(t, pgtest.URL(t), change{beforeSnapshot, stop("one at a time") + "\n" + beforeSnapshot})
-	appendTo(t, b, "a", 1)
-	at := hold(t, b, "one at a time")
-	first := make(chan error, 1)
-	go func() {
-		_, err := b.tick(t.Context(), true)
-		first <- err
-	}()
-	at.reached()
-
-	n, err := b.tick(t.Context(), false)
-	require.NoError(t, err)
-	require.EqualValues(t, -1, n, "another tick is running")
-	ctx, cancel := context.WithCancel(t.Context())
-	waiting := make(chan error, 1)
-	go func() {
-		_, err := b.tick(ctx, true)
-		waiting <- err
-	}()
-	cancel()
-	require.ErrorIs(t, <-waiting, context.Canceled)
-
-	appendTo(t, b, "b", 1) // no append waits for a tick
-	at.release()
-	require.NoError(t, <-first)
-	require.Equal(t, []string{"a@1", "b@1"}, all(t, b))
-}
-
-func TestReadersShareTicks(t *testing.T) {
-	t.Parallel()
-	var s ticks
-	release := make(chan struct{})
-	started := make(chan int, 10)
-	n := 0
-	tick := func() error {
-		n++ // one at a time
-		started <- n
-		<-release
-		return nil
-	}
-	done := make(chan error, 3)
-	go func() { done <- s.do(t.Context(), tick) }()
-	<-started
-	for range 2 { // both come after the first tick began: one more tick serves both
-		go func() { done <- s.do(t.Context(), tick) }()
-	}
-	eventually(t, "the next tick has its runner", func() bool {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return s.next != nil
-	})
-	close(release)
-	for range 3 {
-		require.NoError(t, <-done)
-	}
-	require.LessOrEqual(t, n, 3)
-	require.GreaterOrEqual(t, n, 2)
 }

@@ -1,0 +1,14 @@
+package sqlite_test
+
+import (
+	"testing"
+
+	"github.com/eventstore-go/eventstore/backend/sqlite"
+	"github.com/eventstore-go/eventstore/conformance/model"
+	"github.com/eventstore-go/eventstore/store"
+)
+
+func TestModel(t *testing.T) {
+	t.Parallel()
+	model.Run(t, func(tb testing.TB) store.Storage { return backend(tb, handle(tb, sqlite.Memory(), 0), nil) })
+}
