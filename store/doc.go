@@ -82,7 +82,7 @@
 // # Errors
 //
 // Errors are told apart by errors.Is with the sentinels of this package, and carry more for errors.As. An argument that
-// breaks a limit is [ErrInvalid], and nothing was sent (limits/stream, limits/type). When ctx has ended, errors.Is
+// breaks a limit is [ErrInvalid], and nothing was written (limits/stream, limits/type). When ctx has ended, errors.Is
 // finds ctx.Err() (cancel/before, cancel/under-way). A read that fails yields its error once, last, and never ends as
 // if the stream did (cancel/between-pages). Errors of the database can be unwrapped.
 //

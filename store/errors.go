@@ -38,6 +38,23 @@ var (
 	// ErrPositionLost is returned when a reader says that it has already read something the store does not have: events
 	// were lost behind its back, as in a failover to a standby that lagged. See [PositionLostError].
 	ErrPositionLost = errors.New("position lost")
+	// ErrLeaseHeld is returned when another Store runs the subscription.
+	ErrLeaseHeld = errors.New("lease is held by another owner")
+	// ErrLeaseLost is returned from a subscription that another Store has taken over, or that was reset or deleted: what
+	// this one was dealing with is delivered again there.
+	ErrLeaseLost = errors.New("lease lost")
+	// ErrTooManySubscribers is returned when the subscription has as many subscribers in this process as its
+	// ConcurrencyLimit allows.
+	ErrTooManySubscribers = errors.New("too many subscribers")
+	// ErrSubscriberClosed is returned from a subscriber that was closed.
+	ErrSubscriberClosed = errors.New("subscriber is closed")
+	// ErrUnexpectedAck is returned when an event is acknowledged, or given back, that the subscriber does not have in
+	// flight: nothing has changed. See [UnexpectedAckError].
+	ErrUnexpectedAck = errors.New("unexpected acknowledgement")
+	// ErrTooSlow is returned from a watcher that did not keep up: events behind the last one it got are missing.
+	ErrTooSlow = errors.New("watcher is too slow")
+	// ErrSubscriptionNotFound is returned when there is no subscription of that name on the stream.
+	ErrSubscriptionNotFound = errors.New("subscription not found")
 	// ErrClosed is returned from every call on a closed Store.
 	ErrClosed = errors.New("store is closed")
 	// ErrUnknownType is returned by Decode when the serializer does not know the event's type.

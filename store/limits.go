@@ -14,6 +14,8 @@ const (
 	MaxMetadata   = 1 << 20  // bytes, encoded
 	MaxData       = 64 << 20 // bytes, encoded
 	MaxPageSize   = 100_000  // events or streams
+
+	MaxSubscriptionName = 255 // bytes; a name is also non-empty, valid UTF-8 and without NUL
 )
 
 // checkWrite checks what append and link share.

@@ -20,6 +20,11 @@ type counting struct{ n atomic.Int64 }
 
 func (c *counting) Notify() { c.n.Add(1) }
 
+func (c *counting) Listen(ctx context.Context, _ func()) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
 // TestNotify: the notifier hears of every commit that the store knows of, and of no other.
 func TestNotify(t *testing.T) {
 	t.Parallel()

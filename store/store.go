@@ -3,9 +3,11 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"io"
 	"log/slog"
 	"sync/atomic"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -16,6 +18,7 @@ type Store struct {
 	storage  Storage
 	codec    *codec
 	notifier Notifier
+	hub      *hub // nil if the backend keeps no subscriptions
 	log      *slog.Logger
 	hard     bool
 	tx       *sql.Tx
@@ -30,21 +33,40 @@ type Options struct {
 	Serializer Serializer
 	// MetadataSerializer does the same for metadata. Default: encoding/json.
 	MetadataSerializer Serializer
-	// Notifier is told of every commit that this process knows of. Default: none.
+	// Notifier carries hints between processes that there may be new events, so that subscribers need not wait for their
+	// next poll. Default: none. Within this Store subscribers hear of its commits at once.
 	Notifier Notifier
+	// PollInterval is how often an idle Store with subscribers looks for new events that nothing has hinted at, for links,
+	// and for streams that were deleted. While there are new events it looks more often. Default: DefaultPollInterval.
+	PollInterval time.Duration
+	// LeaseTTL is how long another process waits before it takes over the subscriptions of one that has died, or can't
+	// reach the database. Leases are renewed three times as often. Default: DefaultLeaseTTL.
+	LeaseTTL time.Duration
 	// HardDelete enables [HardDelete].
 	HardDelete bool
 	// Logger gets what has no caller to return to. Default: nothing is logged.
 	Logger *slog.Logger
 }
 
-// Notifier carries the hint that there may be new events. Hints may be late, repeated or lost: readers go by position.
+// Defaults of [Options].
+const (
+	DefaultPollInterval = time.Second
+	DefaultLeaseTTL     = 15 * time.Second
+)
+
+// Notifier carries the hint that there may be new events, from process to process. Hints may be late, repeated or lost:
+// readers go by position.
 type Notifier interface {
-	// Notify is called after a commit. It must not block and may be called concurrently.
+	// Notify is called after a commit that this process knows of. It must not block and may be called concurrently.
 	Notify()
+	// Listen calls wake whenever there may be new events, or a lease may be free, until ctx ends, and returns ctx's error.
+	// It connects again by itself, and calls wake after it has, since hints were lost meanwhile. wake does not block
+	// and may be called concurrently.
+	Listen(ctx context.Context, wake func()) error
 }
 
-// New returns a Store on storage. It starts no goroutine and does not touch the database.
+// New returns a Store on storage. It does not touch the database, and starts no goroutine before there is a subscriber,
+// or, with a Notifier, a commit.
 func New(storage Storage, opts *Options) *Store {
 	if opts == nil {
 		opts = &Options{}
@@ -63,29 +85,29 @@ func New(storage Storage, opts *Options) *Store {
 	if s.codec.metadata == nil {
 		s.codec.metadata = plainJSON{}
 	}
-	if s.notifier == nil {
-		s.notifier = silent{}
-	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	s.hub = newHub(s, opts)
 	return s
 }
 
-type silent struct{}
-
-func (silent) Notify() {}
-
-// Close makes every later call fail with [ErrClosed] and frees what the backend keeps, such as prepared statements. It
-// does not close the *sql.DB, which is the caller's. Closing again does nothing. On a view made by WithTx it does nothing.
+// Close makes every later call fail with [ErrClosed]. It ends all subscriptions in good order: their checkpoints are
+// written and their leases given up, for which it waits. Then it frees what the backend keeps, such as prepared
+// statements. It does not close the *sql.DB, which is the caller's and must still be open. The error says what could not
+// be written. Closing again does nothing. On a view made by WithTx it does nothing.
 func (s *Store) Close() error {
 	if s.tx != nil || s.closed.Swap(true) {
 		return nil
 	}
-	if c, ok := s.storage.(io.Closer); ok {
-		return c.Close()
+	var err error
+	if s.hub != nil {
+		err = s.hub.close()
 	}
-	return nil
+	if c, ok := s.storage.(io.Closer); ok {
+		err = errors.Join(err, c.Close())
+	}
+	return err
 }
 
 // usable returns why the Store can't be used, or nil.
@@ -102,7 +124,17 @@ func (s *Store) usable(ctx context.Context) error {
 // committed tells the notifier of a commit, unless the commit is still the caller's to make.
 func (s *Store) committed() {
 	if s.tx == nil {
+		s.notify()
+	}
+}
+
+// notify lets subscribers look for new events, here and elsewhere.
+func (s *Store) notify() {
+	if s.notifier != nil {
 		s.notifier.Notify()
+	}
+	if s.hub != nil {
+		s.hub.committed()
 	}
 }
 

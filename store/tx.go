@@ -35,8 +35,11 @@ func (s *Store) InTx(ctx context.Context, f func(tx *sql.Tx) error) error {
 	if err := s.usable(ctx); err != nil {
 		return err
 	}
+	if s.tx != nil {
+		return fmt.Errorf("store: InTx of a Store that WithTx made: %w inside a transaction", ErrNoTransactions)
+	}
 	t, ok := s.storage.(Transactional)
-	if !ok || s.tx != nil {
+	if !ok {
 		return fmt.Errorf("store: begin a transaction: %w", ErrNoTransactions)
 	}
 	tx, err := t.BeginTx(ctx, nil)
@@ -50,10 +53,10 @@ func (s *Store) InTx(ctx context.Context, f func(tx *sql.Tx) error) error {
 	if err := t.CommitTx(ctx, tx); err != nil {
 		return err
 	}
-	s.notifier.Notify()
+	s.notify()
 	return nil
 }
 
 // Committed says that a transaction given to [Store.WithTx] was committed, so that subscribers look for new events now
 // instead of at their next poll. Calling it too often or too early does no harm.
-func (s *Store) Committed() { s.notifier.Notify() }
+func (s *Store) Committed() { s.notify() }

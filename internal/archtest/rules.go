@@ -29,7 +29,7 @@ var (
 	// linkable is all that a program may link through store and a backend, beside the standard library.
 	linkable = []string{
 		"./store", "./serializer", "./backend",
-		"github.com/google/uuid", "golang.org/x/sync",
+		"github.com/google/uuid", "github.com/cenkalti/backoff", "golang.org/x/sync",
 	}
 	unlinkable = []string{"testing", "flag"}
 )
@@ -73,10 +73,10 @@ type rule struct {
 
 var rules = []rule{
 	{
-		says: "store imports the standard library and a uuid library only",
+		says: "store imports the standard library, a uuid library and a back-off library only",
 		of:   []string{"./store"},
 		forbids: func(_, to string) bool {
-			return !standard(to) && !within(to, []string{"./store", "github.com/google/uuid"})
+			return !standard(to) && !within(to, []string{"./store", "github.com/google/uuid", "github.com/cenkalti/backoff"})
 		},
 	},
 	{

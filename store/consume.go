@@ -1,0 +1,198 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+)
+
+// Handler handles an event. While it returns an error, the event is handled again.
+type Handler func(ctx context.Context, e Recorded) error
+
+// Decision is what is to be done about an event that its handler failed on.
+type Decision int
+
+const (
+	// Retry handles the event again, after a while.
+	Retry Decision = iota
+	// Skip acknowledges the event and goes on.
+	Skip
+	// Stop ends Consume with the handler's error. The event is not acknowledged.
+	Stop
+)
+
+// ConsumeOptions of [Store.Consume]. The zero value of each field is its default.
+type ConsumeOptions struct {
+	SubscribeOptions
+	// Handlers is how many events are handled at a time. Each is a subscriber of its own, so events are in order only
+	// within a partition key. Default: 1. ConcurrencyLimit is at least this.
+	Handlers int
+	// OnError decides about an event whose handler failed, for the attempt-th time in a row from 1, or whose callback did.
+	// Default: Retry, for ever.
+	OnError func(e Recorded, err error, attempt int) Decision
+	// MinBackoff and MaxBackoff bound the wait before an event is handled again. It grows from one to the other, with
+	// some chance in it. Default: 100 ms and 30 s.
+	MinBackoff, MaxBackoff time.Duration
+}
+
+// Consume subscribes, and calls handler for each event in order until ctx ends, the subscription ends, or OnError decides
+// to stop. It acknowledges an event when the handler has returned nil; an event can come again after a crash or a
+// takeover, so the handler must be idempotent. The context it gets ends when ctx does, and when another process has
+// taken the subscription over; what the handler does then is done a second time there.
+//
+// Before Consume returns it has closed its subscribers, so that others go on at once; also if the handler panics. The
+// error is ctx's if ctx has ended, otherwise why it has stopped.
+func (s *Store) Consume(ctx context.Context, stream, name string, handler Handler, opts *ConsumeOptions) error {
+	var o ConsumeOptions
+	if opts != nil {
+		o = *opts
+	}
+	switch {
+	case handler == nil:
+		return &InvalidError{Field: "handler", Reason: "is nil"}
+	case o.Handlers < 0:
+		return &InvalidError{Field: "Handlers", Reason: "is negative"}
+	case o.MinBackoff < 0 || o.MaxBackoff < 0:
+		return &InvalidError{Field: "MinBackoff, MaxBackoff", Reason: "must not be negative"}
+	}
+	o.Handlers = max(o.Handlers, 1)
+	o.ConcurrencyLimit = max(o.ConcurrencyLimit, o.Handlers)
+	if o.MinBackoff == 0 {
+		o.MinBackoff = 100 * time.Millisecond
+	}
+	if o.MaxBackoff == 0 {
+		o.MaxBackoff = max(30*time.Second, o.MinBackoff)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	subscribers := make([]*Subscriber, 0, o.Handlers)
+	defer func() {
+		for _, r := range subscribers {
+			r.Close() //nolint:errcheck // the error is logged; Consume's own counts
+		}
+	}()
+	for range o.Handlers {
+		r, err := s.Subscribe(ctx, stream, name, &o.SubscribeOptions)
+		if err != nil {
+			return err
+		}
+		subscribers = append(subscribers, r)
+	}
+	results := make(chan result, o.Handlers)
+	for _, r := range subscribers {
+		go func() {
+			var res result
+			defer func() {
+				if res.err == nil {
+					res.panicked = recover()
+				}
+				results <- res
+			}()
+			res.err = (&consumer{r, handler, &o}).run(ctx)
+		}()
+	}
+	var first result
+	for range subscribers {
+		res := <-results
+		if first == (result{}) {
+			first = res
+			cancel(res.err)
+		}
+	}
+	if first.panicked != nil {
+		panic(first.panicked) // on the caller's goroutine, where it can be recovered
+	}
+	return first.err
+}
+
+// result is how a consumer ended.
+type result struct {
+	err      error
+	panicked any
+}
+
+// consumer handles the events of a subscriber.
+type consumer struct {
+	subscriber *Subscriber
+	handler    Handler
+	opts       *ConsumeOptions
+}
+
+// run handles events until there is a reason not to, which it returns.
+func (c *consumer) run(ctx context.Context) error {
+	for {
+		events, err := c.subscriber.Next(ctx)
+		var failed *CallbackError
+		switch {
+		case errors.As(err, &failed):
+			err = c.handle(ctx, failed.Event, failed)
+		case err == nil:
+			for n := 0; n < len(events) && err == nil; n++ {
+				err = c.handle(ctx, events[n], nil)
+			}
+		}
+		if errors.Is(err, ErrLeaseLost) && !c.subscriber.hasEnded() {
+			continue // what is void comes again
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// handle handles one event until it is acknowledged, or given back to have its callback tried again.
+func (c *consumer) handle(ctx context.Context, e Recorded, failed *CallbackError) error {
+	wait := &backoff.ExponentialBackOff{
+		InitialInterval: c.opts.MinBackoff, MaxInterval: c.opts.MaxBackoff,
+		Multiplier: backoff.DefaultMultiplier, RandomizationFactor: backoff.DefaultRandomizationFactor,
+	}
+	for attempt := 1; ; attempt++ {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		err := error(failed)
+		if failed == nil {
+			err = c.call(ctx, e)
+		}
+		if err == nil {
+			c.subscriber.subscription.solved()
+			return c.subscriber.Ack(context.WithoutCancel(ctx), e)
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		c.subscriber.subscription.trouble(err)
+		decision := Retry
+		if c.opts.OnError != nil {
+			decision = c.opts.OnError(e, err, attempt)
+		}
+		switch decision {
+		case Skip:
+			return c.subscriber.Ack(context.WithoutCancel(ctx), e)
+		case Stop:
+			return err
+		case Retry:
+		}
+		select {
+		case <-time.After(wait.NextBackOff()):
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-c.subscriber.lease().Done():
+			return ErrLeaseLost
+		}
+		if failed != nil {
+			return c.subscriber.Nack(ctx, e)
+		}
+	}
+}
+
+// call calls the handler with a context that ends when the lease is lost.
+func (c *consumer) call(ctx context.Context, e Recorded) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	lease := c.subscriber.lease()
+	defer context.AfterFunc(lease, func() { cancel(context.Cause(lease)) })()
+	return c.handler(ctx, e)
+}

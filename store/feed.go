@@ -1,0 +1,247 @@
+package store
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// pollLeast is how soon a feed that has just found events looks again without a hint.
+const pollLeast = 10 * time.Millisecond
+
+// feed reads new events once for all live subscriptions of a Store, however many there are. It never waits for them:
+// one whose inbox is full reads what it misses from storage.
+//
+// It looks when it is hinted at new events, and else at growing intervals up to the poll interval. At that interval it
+// also looks, in one statement, at the streams that its members are on: links and new incarnations of a stream are not
+// among new events.
+type feed struct {
+	hub   *hub
+	hints chan struct{} // holds one
+
+	mu       sync.Mutex
+	running  bool
+	position int64 // of the last event it has read
+	all      map[*subscription]bool
+	streams  map[string]map[*subscription]bool
+}
+
+func newFeed(h *hub) *feed {
+	return &feed{hub: h, hints: make(chan struct{}, 1), all: map[*subscription]bool{}, streams: map[string]map[*subscription]bool{}}
+}
+
+// poke hints at new events. It reports whether anybody reads them.
+func (f *feed) poke() bool {
+	f.mu.Lock()
+	running := f.running
+	f.mu.Unlock()
+	if running {
+		select {
+		case f.hints <- struct{}{}:
+		default:
+		}
+	}
+	return running
+}
+
+// join makes s a member: from now on it is offered every event behind the feed's position. So what s reads from storage
+// afterwards, up to the end, leaves nothing out.
+func (f *feed) join(ctx context.Context, s *subscription) error {
+	f.mu.Lock()
+	idle := !f.running
+	f.mu.Unlock()
+	var head int64
+	if idle {
+		ctx, cancel := context.WithTimeout(ctx, s.opts.Timeout)
+		defer cancel()
+		var err error
+		if head, err = f.hub.storage.Head(ctx); err != nil {
+			return err
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.running {
+		if !idle {
+			return f.joinAgain(ctx, s)
+		}
+		f.position = head
+		if !f.hub.start(f.run) {
+			return ErrClosed
+		}
+		f.running = true
+	}
+	if s.id.Stream == All {
+		f.all[s] = true
+		return nil
+	}
+	members := f.streams[s.id.Stream]
+	if members == nil {
+		members = map[*subscription]bool{}
+		f.streams[s.id.Stream] = members
+	}
+	members[s] = true
+	return nil
+}
+
+// joinAgain joins after the feed has stopped between two looks. f.mu is held, before and after.
+func (f *feed) joinAgain(ctx context.Context, s *subscription) error {
+	f.mu.Unlock()
+	defer f.mu.Lock()
+	return f.join(ctx, s)
+}
+
+// leave ends the membership of s, if it is a member.
+func (f *feed) leave(s *subscription) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.all, s)
+	if members := f.streams[s.id.Stream]; members != nil {
+		delete(members, s)
+		if len(members) == 0 {
+			delete(f.streams, s.id.Stream)
+		}
+	}
+	if len(f.all)+len(f.streams) == 0 {
+		select {
+		case f.hints <- struct{}{}: // so that it ends
+		default:
+		}
+	}
+}
+
+// run reads until nobody is a member any more.
+func (f *feed) run(ctx context.Context) {
+	interval := pollLeast
+	looked := time.Now()
+	for {
+		timer := time.NewTimer(interval)
+		select {
+		case <-f.hints:
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+		if f.idle() || ctx.Err() != nil {
+			return
+		}
+		n, err := f.read(ctx)
+		if err == nil && time.Since(looked) >= f.hub.pollEvery {
+			looked = time.Now()
+			err = f.look(ctx)
+		}
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			f.hub.log.Warn("eventstore: new events can't be read; trying again", "error", err)
+			interval = f.hub.pollEvery
+		case n > 0:
+			interval = min(pollLeast, f.hub.pollEvery)
+		default:
+			interval = min(2*interval, f.hub.pollEvery)
+		}
+	}
+}
+
+// idle reports whether nobody is a member, and notes then that the feed has stopped.
+func (f *feed) idle() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.all)+len(f.streams) > 0 {
+		return false
+	}
+	f.running = false
+	return true
+}
+
+// read reads to the end and offers what it finds. It returns how many events those were.
+func (f *feed) read(ctx context.Context) (n int, err error) {
+	for {
+		f.mu.Lock()
+		from := f.position + 1
+		f.mu.Unlock()
+		under, cancel := context.WithTimeout(ctx, DefaultTimeout)
+		page, err := f.hub.storage.ReadAll(under, ReadRequest{Stream: All, From: from, Limit: readSize})
+		cancel()
+		if err != nil {
+			return n, err
+		}
+		n += len(page)
+		f.offer(page)
+		if len(page) < readSize {
+			return n, nil
+		}
+	}
+}
+
+// offer offers a page to the members.
+func (f *feed) offer(page []Recorded) {
+	if len(page) == 0 {
+		return
+	}
+	for i := range page {
+		page[i].codec = f.hub.codec
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.position = page[len(page)-1].Number
+	for s := range f.all {
+		s.offer(page)
+	}
+	if len(f.streams) == 0 {
+		return
+	}
+	parts := map[string][]Recorded{} // of the streams that somebody is on
+	for _, e := range page {
+		if f.streams[e.Stream] != nil {
+			e.Number = e.Version
+			parts[e.Stream] = append(parts[e.Stream], e)
+		}
+	}
+	for stream, part := range parts {
+		for s := range f.streams[stream] {
+			s.offer(part)
+		}
+	}
+}
+
+// look finds out what new events do not tell: whether the store has lost events, and which streams have links that
+// are new, are new themselves, or were deleted.
+func (f *feed) look(ctx context.Context) error {
+	f.mu.Lock()
+	position := f.position
+	names := make([]string, 0, len(f.streams))
+	for name := range f.streams {
+		names = append(names, name)
+	}
+	f.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, DefaultTimeout)
+	defer cancel()
+	head, err := f.hub.storage.Head(ctx)
+	if err != nil {
+		return err
+	}
+	var infos map[string]StreamInfo
+	if len(names) > 0 {
+		if infos, err = f.hub.storage.StreamVersions(ctx, names); err != nil {
+			return err
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if head < position {
+		for s := range f.all {
+			s.fail(&PositionLostError{Stream: All, After: position, Head: head})
+		}
+		f.position = head
+	}
+	for name, info := range infos {
+		for s := range f.streams[name] {
+			if s.differs(info) {
+				s.lookAgain()
+			}
+		}
+	}
+	return nil
+}

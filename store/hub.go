@@ -1,0 +1,247 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// hub is what the subscriptions of a Store have in common: one feed of new events, one keeper of leases, and the names
+// of those that run.
+type hub struct {
+	storage interface {
+		Storage
+		SubscriptionStorage
+	}
+	ticker    ticker // nil if the storage gives positions at once
+	codec     *codec
+	log       *slog.Logger
+	notifier  Notifier
+	owner     string // of leases
+	leaseTTL  time.Duration
+	pollEvery time.Duration
+	feed      *feed
+	leases    *leases
+
+	ctx    context.Context // of all goroutines
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+
+	mu        sync.Mutex
+	closed    bool
+	listening bool
+	named     map[subscriptionKey]*subscription
+	unnamed   map[*subscription]bool // watchers
+	ticking   chan struct{}          // holds one; nil until somebody ticks
+}
+
+// subscriptionKey tells apart what runs in a Store: a transient subscription is another than the persistent one of the
+// same name.
+type subscriptionKey struct {
+	SubscriptionID
+	transient bool
+}
+
+// ticker is a [Storage] that gives events their positions after the commit, for readers in other processes to be told.
+type ticker interface {
+	Tick(ctx context.Context) (placed int64, err error)
+}
+
+// newHub returns the hub of a Store, or nil if its storage keeps no subscriptions.
+func newHub(s *Store, opts *Options) *hub {
+	storage, ok := s.storage.(interface {
+		Storage
+		SubscriptionStorage
+	})
+	if !ok {
+		return nil
+	}
+	h := &hub{
+		storage: storage, codec: s.codec, log: s.log, notifier: opts.Notifier, owner: uuid.NewString(),
+		leaseTTL: opts.LeaseTTL, pollEvery: opts.PollInterval,
+		named: map[subscriptionKey]*subscription{}, unnamed: map[*subscription]bool{},
+	}
+	h.ticker, _ = s.storage.(ticker)
+	if h.leaseTTL <= 0 {
+		h.leaseTTL = DefaultLeaseTTL
+	}
+	if h.pollEvery <= 0 {
+		h.pollEvery = DefaultPollInterval
+	}
+	h.ctx, h.cancel = context.WithCancel(context.Background())
+	h.feed = newFeed(h)
+	h.leases = newLeases(h)
+	return h
+}
+
+// run starts a goroutine of the hub's. h.mu is held, and h.closed is false.
+func (h *hub) run(f func(ctx context.Context)) {
+	h.wg.Go(func() { f(h.ctx) })
+}
+
+// start runs f in a goroutine unless the hub is closed, which it reports.
+func (h *hub) start(f func(ctx context.Context)) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return false
+	}
+	h.run(f)
+	return true
+}
+
+// subscribe adds a subscriber to the subscription, which it starts if it is the first. An unnamed one is a watcher.
+func (h *hub) subscribe(ctx context.Context, id SubscriptionID, opts SubscribeOptions) (*Subscriber, error) {
+	for {
+		r, before, err := h.attach(id, opts)
+		if err != nil {
+			return nil, err
+		}
+		if before == nil {
+			return r, nil
+		}
+		select { // the subscription is about to stop
+		case <-before.done:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// attach returns a new subscriber, or the subscription that has to stop before.
+func (h *hub) attach(id SubscriptionID, opts SubscribeOptions) (r *Subscriber, before *subscription, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return nil, nil, ErrClosed
+	}
+	h.listen()
+	key := subscriptionKey{id, opts.Transient}
+	if s := h.named[key]; s != nil && id.Name != "" {
+		r, err := s.attach(opts.BufferSize)
+		if r == nil && err == nil {
+			return nil, s, nil
+		}
+		return r, nil, err
+	}
+	s := newSubscription(h, id, opts)
+	if r, err = s.attach(opts.BufferSize); err != nil {
+		return nil, nil, err
+	}
+	if id.Name == "" {
+		h.unnamed[s] = true
+	} else {
+		h.named[key] = s
+	}
+	h.run(s.run)
+	return r, nil, nil
+}
+
+// forget removes a subscription that has ended.
+func (h *hub) forget(s *subscription) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.unnamed, s)
+	key := subscriptionKey{s.id, s.opts.Transient}
+	if h.named[key] == s {
+		delete(h.named, key)
+	}
+}
+
+// running returns the subscriptions of that id that run here.
+func (h *hub) running(id SubscriptionID) (list []*subscription) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, transient := range []bool{false, true} {
+		if s := h.named[subscriptionKey{id, transient}]; s != nil {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// listen starts the notifier, once. h.mu is held.
+func (h *hub) listen() {
+	if h.notifier == nil || h.listening {
+		return
+	}
+	h.listening = true
+	h.run(func(ctx context.Context) {
+		err := h.notifier.Listen(ctx, h.hint)
+		if err != nil && ctx.Err() == nil {
+			h.log.Error("eventstore: the notifier has ended; new events are found by polling", "error", err)
+		}
+	})
+}
+
+// hint says that there may be new events, or free leases.
+func (h *hub) hint() {
+	h.feed.poke()
+	h.leases.poke()
+}
+
+// committed says that this process has committed something. Where other processes are to be told, and nobody reads here,
+// a tick tells them.
+func (h *hub) committed() {
+	if h.feed.poke() || h.notifier == nil || h.ticker == nil {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return
+	}
+	if h.ticking == nil {
+		h.ticking = make(chan struct{}, 1)
+		h.run(h.tick)
+	}
+	select {
+	case h.ticking <- struct{}{}:
+	default: // the next tick covers this commit, too
+	}
+}
+
+// tick ticks after each commit it is told of.
+func (h *hub) tick(ctx context.Context) {
+	for {
+		select {
+		case <-h.ticking:
+		case <-ctx.Done():
+			return
+		}
+		if _, err := h.ticker.Tick(ctx); err != nil && ctx.Err() == nil {
+			h.log.Warn("eventstore: a tick failed; the next one covers it", "error", err)
+		}
+	}
+}
+
+// close ends all subscriptions, in good order, and all goroutines.
+func (h *hub) close() error {
+	h.mu.Lock()
+	h.closed = true
+	list := make([]*subscription, 0, len(h.named)+len(h.unnamed))
+	for _, s := range h.named {
+		list = append(list, s)
+	}
+	for s := range h.unnamed {
+		list = append(list, s)
+	}
+	h.mu.Unlock()
+	var err error
+	for _, s := range list {
+		s.close(ErrClosed)
+	}
+	for _, s := range list {
+		<-s.done
+		if e := s.flushed(); e != nil && err == nil {
+			err = fmt.Errorf("store: close: %w", e)
+		}
+	}
+	h.cancel()
+	h.wg.Wait()
+	return err
+}

@@ -1,0 +1,183 @@
+package store
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// leases keeps the leases of a Store: one statement renews all that it holds, and one looks for those it waits for,
+// however many there are.
+type leases struct {
+	hub   *hub
+	hints chan struct{} // holds one
+
+	mu      sync.Mutex
+	running bool
+	held    map[*subscription]bool
+	waiting map[*subscription]bool
+}
+
+func newLeases(h *hub) *leases {
+	return &leases{hub: h, hints: make(chan struct{}, 1), held: map[*subscription]bool{}, waiting: map[*subscription]bool{}}
+}
+
+// poke hints that a lease may be free.
+func (l *leases) poke() {
+	select {
+	case l.hints <- struct{}{}:
+	default:
+	}
+}
+
+// hold keeps the lease of s from now on.
+func (l *leases) hold(s *subscription) { l.add(l.held, s) }
+
+// wait pokes s when its lease is free.
+func (l *leases) wait(s *subscription) { l.add(l.waiting, s) }
+
+func (l *leases) add(list map[*subscription]bool, s *subscription) {
+	l.mu.Lock()
+	list[s] = true
+	start := !l.running
+	l.running = true
+	l.mu.Unlock()
+	if start {
+		l.hub.start(l.run)
+	} else {
+		l.poke()
+	}
+}
+
+func (l *leases) stopWaiting(s *subscription) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.waiting, s)
+}
+
+// leave forgets s.
+func (l *leases) leave(s *subscription) {
+	l.mu.Lock()
+	delete(l.held, s)
+	delete(l.waiting, s)
+	l.mu.Unlock()
+	l.poke()
+}
+
+// run keeps leases until there are none, held or waited for.
+func (l *leases) run(ctx context.Context) {
+	renewed := time.Now()
+	for {
+		held, waiting, interval := l.jobs()
+		if len(held)+len(waiting) == 0 && l.idle() {
+			return
+		}
+		wait := time.Duration(-1)
+		if len(held) > 0 {
+			wait = max(0, l.hub.leaseTTL/3-time.Since(renewed))
+		}
+		if len(waiting) > 0 && (wait < 0 || interval < wait) {
+			wait = interval
+		}
+		timer := time.NewTimer(wait)
+		if wait < 0 {
+			timer.Stop()
+		}
+		select {
+		case <-l.hints:
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		}
+		timer.Stop()
+		if time.Since(renewed) >= l.hub.leaseTTL/3 {
+			renewed = time.Now()
+			l.renew(ctx)
+		}
+		l.look(ctx)
+	}
+}
+
+// jobs returns what there is to do, and how often to look for free leases.
+func (l *leases) jobs() (held, waiting []*subscription, interval time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for s := range l.held {
+		held = append(held, s)
+	}
+	for s := range l.waiting {
+		waiting = append(waiting, s)
+		if interval == 0 || s.opts.RetryInterval < interval {
+			interval = s.opts.RetryInterval
+		}
+	}
+	return held, waiting, interval
+}
+
+// idle reports whether there is nothing to do, and notes then that the goroutine has stopped.
+func (l *leases) idle() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.running = len(l.held)+len(l.waiting) > 0
+	return !l.running
+}
+
+// renew renews all leases and tells those that are lost.
+func (l *leases) renew(ctx context.Context) {
+	held, _, _ := l.jobs()
+	if len(held) == 0 {
+		return
+	}
+	epochs := make([]int64, len(held)) // as they are before the call
+	for i, s := range held {
+		epochs[i] = s.epoch()
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.hub.leaseTTL/3)
+	defer cancel()
+	until := time.Now().Add(l.hub.leaseTTL)
+	list, err := l.hub.storage.RenewLeases(ctx, l.hub.owner, l.hub.leaseTTL)
+	if err != nil {
+		if ctx.Err() == nil {
+			l.hub.log.Warn("eventstore: leases were not renewed; trying again", "error", err)
+		}
+		return
+	}
+	current := make(map[SubscriptionID]int64, len(list))
+	for _, lease := range list {
+		current[lease.ID] = lease.Epoch
+	}
+	for i, s := range held {
+		if current[s.id] == epochs[i] {
+			s.extend(until)
+		} else {
+			s.loseLease(epochs[i])
+		}
+	}
+}
+
+// look pokes those whose lease is free.
+func (l *leases) look(ctx context.Context) {
+	_, waiting, _ := l.jobs()
+	if len(waiting) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.hub.leaseTTL/3)
+	defer cancel()
+	list, err := l.hub.storage.FreeLeases(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			l.hub.log.Warn("eventstore: free leases can't be read; trying again", "error", err)
+		}
+		return
+	}
+	free := make(map[SubscriptionID]bool, len(list))
+	for _, id := range list {
+		free[id] = true
+	}
+	for _, s := range waiting {
+		if free[s.id] {
+			s.poke()
+		}
+	}
+}

@@ -1,0 +1,157 @@
+package store
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Start says where a new subscription begins. The zero value is [StartOrigin]. A persistent subscription that is there
+// already goes on from its checkpoint.
+type Start struct {
+	current bool
+	after   int64
+}
+
+var (
+	// StartOrigin begins with the first event.
+	StartOrigin = Start{}
+	// StartCurrent begins behind the last event there is when the subscription is created.
+	StartCurrent = Start{current: true}
+)
+
+// StartAfter begins behind the event with the given number, which the stream must have reached.
+func StartAfter(number int64) Start { return Start{after: number} }
+
+// Defaults of [SubscribeOptions].
+const (
+	DefaultBufferSize          = 100
+	DefaultCheckpointThreshold = 1000
+	DefaultCheckpointAfter     = time.Second
+	DefaultRetryInterval       = time.Second
+	DefaultTimeout             = 30 * time.Second
+)
+
+// SubscribeOptions of a subscription. The zero value of each field is its default. Those of the first subscriber in a
+// process count; a later one adds only its BufferSize.
+type SubscribeOptions struct {
+	// Start is where the subscription begins if it is new. Default: StartOrigin.
+	Start Start
+	// BufferSize is how many events a subscriber has in flight at most: sent to it, and not acknowledged. Default:
+	// DefaultBufferSize, since a subscriber that handles one event after the other is served one round trip to the queue
+	// for each with 1.
+	BufferSize int
+	// MaxSize is how many events are queued at most for all subscribers together, read but not sent. Default: ten
+	// times BufferSize, at least 1,000.
+	MaxSize int
+	// CheckpointThreshold is how many numbers the subscription comes forward before its checkpoint is written; after a
+	// crash as many events can come again. Default: DefaultCheckpointThreshold.
+	CheckpointThreshold int
+	// CheckpointAfter is how long an acknowledged event waits at most for its checkpoint when the threshold is not
+	// reached. Negative: for ever. Default: DefaultCheckpointAfter.
+	CheckpointAfter time.Duration
+	// ConcurrencyLimit is how many subscribers there may be at a time, in this process. Default: 1.
+	ConcurrencyLimit int
+	// PartitionBy gives an event its partition key. The events of a key are sent in order, to one subscriber at a time:
+	// another gets the next only when all before are acknowledged. Events with an empty key go to anybody. Default: all
+	// events have an empty key. Like all callbacks it runs on the subscription's own goroutine, for one event at a time.
+	PartitionBy func(Recorded) string
+	// Filter chooses events in the database; what it leaves out is not fetched. Default: all.
+	Filter EventFilter
+	// Selector chooses events; what it leaves out counts as acknowledged. Default: all.
+	Selector func(Recorded) bool
+	// Mapper changes an event as it is sent, on the subscriber's goroutine. It keeps the event's Number. Default: nothing.
+	Mapper func(Recorded) (Recorded, error)
+	// Transient keeps the subscription out of the database: it has no lease and no checkpoint, runs in every process
+	// that asks for it, and begins at Start each time.
+	Transient bool
+	// WaitForLease makes Subscribe wait until this process runs the subscription. Default: it returns at once, and events
+	// come when whoever runs the subscription has given it up.
+	WaitForLease bool
+	// RetryInterval is how long the subscription waits after an error of the database before it tries again. Default:
+	// DefaultRetryInterval.
+	RetryInterval time.Duration
+	// Timeout is how long one call of the database may take. Default: DefaultTimeout.
+	Timeout time.Duration
+	// OnState is called when the subscription's state has changed, on its own goroutine. It must not block.
+	OnState func(SubscriptionState)
+
+	endWhenBehind bool // for Watch
+}
+
+// checked returns the options with their defaults, or what is wrong with them.
+func (o *SubscribeOptions) checked() (SubscribeOptions, error) {
+	var c SubscribeOptions
+	if o != nil {
+		c = *o
+	}
+	for _, f := range []struct {
+		name  string
+		value *int
+		least int
+		most  int
+		other int
+	}{
+		{"BufferSize", &c.BufferSize, 1, MaxPageSize, DefaultBufferSize},
+		{"MaxSize", &c.MaxSize, 1, math.MaxInt32, max(1000, 10*c.BufferSize)},
+		{"CheckpointThreshold", &c.CheckpointThreshold, 1, math.MaxInt32, DefaultCheckpointThreshold},
+		{"ConcurrencyLimit", &c.ConcurrencyLimit, 1, math.MaxInt32, 1},
+	} {
+		switch {
+		case *f.value == 0:
+			*f.value = f.other
+		case *f.value < f.least || *f.value > f.most:
+			return c, &InvalidError{Field: f.name, Reason: fmt.Sprintf("is %d, must be from %d to %d", *f.value, f.least, f.most)}
+		}
+	}
+	for _, f := range []struct {
+		name  string
+		value *time.Duration
+		other time.Duration
+	}{
+		{"RetryInterval", &c.RetryInterval, DefaultRetryInterval},
+		{"Timeout", &c.Timeout, DefaultTimeout},
+	} {
+		switch {
+		case *f.value == 0:
+			*f.value = f.other
+		case *f.value < 0:
+			return c, &InvalidError{Field: f.name, Reason: fmt.Sprintf("is %v, must not be negative", *f.value)}
+		}
+	}
+	if c.CheckpointAfter == 0 {
+		c.CheckpointAfter = DefaultCheckpointAfter
+	}
+	if c.Start.after < 0 {
+		return c, &InvalidError{Field: "Start", Reason: fmt.Sprintf("is after %d: numbers begin with 1", c.Start.after)}
+	}
+	c.Filter.Types = slices.Clone(c.Filter.Types)
+	for _, t := range c.Filter.Types {
+		if err := checkType(t); err != nil {
+			return c, err
+		}
+	}
+	if c.Filter.StreamPrefix != "" {
+		if err := checkText("Filter.StreamPrefix", c.Filter.StreamPrefix, MaxStreamName); err != nil {
+			return c, err
+		}
+	}
+	return c, nil
+}
+
+// matches reports whether f chooses e.
+func (f EventFilter) matches(e *Recorded) bool {
+	return (len(f.Types) == 0 || slices.Contains(f.Types, e.Type)) && strings.HasPrefix(e.Stream, f.StreamPrefix)
+}
+
+// checkSubscription checks what identifies a subscription.
+func checkSubscription(id SubscriptionID) error {
+	if id.Stream != All {
+		if err := checkStream(id.Stream); err != nil {
+			return err
+		}
+	}
+	return checkText("name", id.Name, MaxSubscriptionName)
+}

@@ -1,0 +1,450 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"slices"
+)
+
+// Subscriber receives the events of a subscription. [Store.Subscribe] makes one. Its methods may be called concurrently,
+// but events sent to two goroutines are in no order.
+type Subscriber struct {
+	subscription *subscription
+	size         int           // BufferSize
+	work         chan struct{} // holds one: there may be something for Next
+
+	// All guarded by the subscription's mu.
+	held    holder
+	waiting bool
+	notice  error          // to be returned from Next once
+	voided  map[int64]bool // what was in flight when the lease was lost
+	ended   error          // why it gets no more events
+}
+
+// attach adds a subscriber, or returns nil if the subscription is about to stop.
+func (s *subscription) attach(size int) (*Subscriber, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.gone:
+		return nil, nil
+	case len(s.subscribers) >= s.opts.ConcurrencyLimit:
+		return nil, &SubscriptionError{s.id, ErrTooManySubscribers}
+	}
+	r := &Subscriber{subscription: s, size: size, work: make(chan struct{}, 1)}
+	s.subscribers = append(s.subscribers, r)
+	return r, nil
+}
+
+// poke lets Next look again.
+func (r *Subscriber) poke() {
+	select {
+	case r.work <- struct{}{}:
+	default:
+	}
+}
+
+// end says that there are no more events, and why. The subscription's mu is held.
+func (r *Subscriber) end(err error) {
+	if r.ended == nil {
+		r.ended = err
+		r.poke()
+	}
+}
+
+// Next waits for events and returns them in order: at least one, and at most as many as BufferSize leaves room for beside
+// what the subscriber has in flight already. They stay in flight until they are acknowledged; while the buffer is full,
+// Next waits.
+//
+// The error is ctx's; a [CallbackError], after which Next goes on; a [SubscriptionError], which is ErrLeaseLost when
+// another process has taken the subscription over: what was in flight is void, and Next goes on when this process
+// has the lease again, with what is not acknowledged in the database; or, for good, a SubscriptionError with the
+// reason why the subscription has ended, [ErrSubscriberClosed] or [ErrClosed].
+func (r *Subscriber) Next(ctx context.Context) ([]Recorded, error) {
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		events, err := r.take()
+		if err != nil || len(events) > 0 {
+			return events, err
+		}
+		select {
+		case <-r.work:
+		case <-ctx.Done():
+			r.setWaiting(false)
+			return nil, ctx.Err()
+		}
+	}
+}
+
+func (r *Subscriber) setWaiting(waiting bool) {
+	r.subscription.mu.Lock()
+	defer r.subscription.mu.Unlock()
+	r.waiting = waiting
+}
+
+// take takes what there is for the subscriber, and nothing if it has to wait.
+func (r *Subscriber) take() ([]Recorded, error) {
+	s := r.subscription
+	for {
+		items, err := r.send()
+		if err != nil || len(items) == 0 {
+			return nil, err
+		}
+		events, again, err := r.prepare(items)
+		if err != nil || len(events) > 0 {
+			return events, err
+		}
+		if !again {
+			return nil, nil
+		}
+		s.poke()
+	}
+}
+
+// send takes items from the queue.
+func (r *Subscriber) send() ([]*item, error) {
+	s := r.subscription
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r.waiting = false
+	switch {
+	case r.ended != nil:
+		return nil, r.ended
+	case r.notice != nil:
+		err := r.notice
+		r.notice = nil
+		return nil, err
+	}
+	most := min(r.size-len(r.held.items), r.share())
+	var items []*item
+	if most > 0 && s.queue.queued > 0 && s.valid() {
+		items = make([]*item, 0, min(most, s.queue.queued))
+		for len(items) < most {
+			i := s.queue.next(&r.held)
+			if i == nil || i.failure != nil && len(items) > 0 {
+				break
+			}
+			s.queue.send(&r.held, i)
+			items = append(items, i)
+			if i.failure != nil {
+				break
+			}
+		}
+	}
+	if len(items) == 0 {
+		r.waiting = true
+		return nil, nil
+	}
+	if (s.missed || len(s.inbox) > 0) && s.opts.MaxSize-s.queue.queued >= min(readSize, (s.opts.MaxSize+1)/2) {
+		s.poke()
+	}
+	if s.queue.queued > 0 {
+		s.wake() // there is more for others
+	}
+	return items, nil
+}
+
+// share is how many events one subscriber takes at a time when others wait for some, too. The subscription's mu is held.
+func (r *Subscriber) share() int {
+	s := r.subscription
+	takers := 1
+	for _, other := range s.subscribers {
+		if other != r && other.waiting && len(other.held.items) < other.size {
+			takers++
+		}
+	}
+	return (s.queue.queued + takers - 1) / takers
+}
+
+// prepare makes events of items, outside of the lock. Items that a callback fails on, and those behind them, go back. It
+// reports whether nothing is left since all were left out, so that there may be more.
+func (r *Subscriber) prepare(items []*item) (events []Recorded, again bool, err error) {
+	s := r.subscription
+	if f := items[0].failure; f != nil {
+		if items[0].sent == 1 {
+			return nil, false, f
+		}
+		selected, _, failure := s.opts.ask(items[0].event) // once more, since it was given back
+		if failure != nil {
+			return nil, false, failure
+		}
+		if !selected {
+			r.settle(items[:1])
+			return nil, true, nil
+		}
+	}
+	events = make([]Recorded, len(items))
+	for n, i := range items {
+		events[n] = i.event
+		if s.opts.Mapper == nil {
+			continue
+		}
+		failure := called("Mapper", i.event, func() (err error) {
+			events[n], err = s.opts.Mapper(i.event)
+			events[n].Number = i.event.Number
+			return err
+		})
+		if failure != nil && n == 0 {
+			r.giveBack(items[1:])
+			return nil, false, failure
+		}
+		if failure != nil {
+			r.giveBack(items[n:])
+			return events[:n], false, nil
+		}
+	}
+	return events, false, nil
+}
+
+// settle acknowledges items that turned out to be left out.
+func (r *Subscriber) settle(items []*item) {
+	s := r.subscription
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, i := range items {
+		if place := slices.Index(r.held.items, i); place >= 0 {
+			s.queue.drop(i)
+			s.queue.land(i)
+			r.held.items = slices.Delete(r.held.items, place, place+1)
+		}
+	}
+	s.noteProgress()
+	s.wake()
+}
+
+// giveBack puts items back into the queue.
+func (r *Subscriber) giveBack(items []*item) {
+	s := r.subscription
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var places []int
+	for place, i := range r.held.items {
+		if slices.Contains(items, i) {
+			places = append(places, place)
+		}
+	}
+	s.queue.giveBack(&r.held, places...)
+	r.poke()
+}
+
+// Ack acknowledges events: the one among them that was sent last, and everything that was sent to this subscriber
+// before it. If one of them is not in flight here, the error is an [UnexpectedAckError], and nothing has changed; if it
+// was when the lease was lost, it is [ErrLeaseLost], and the event comes again.
+//
+// It returns at once: the checkpoint is written by the subscription, see CheckpointThreshold, and at the latest
+// when the subscription ends in good order.
+func (r *Subscriber) Ack(ctx context.Context, events ...Recorded) error {
+	numbers := make([]int64, len(events))
+	for i, e := range events {
+		numbers[i] = e.Number
+	}
+	return r.AckNumber(ctx, numbers...)
+}
+
+// AckNumber is Ack for the numbers of events.
+func (r *Subscriber) AckNumber(ctx context.Context, numbers ...int64) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s := r.subscription
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	last := -1
+	for _, number := range numbers {
+		place, err := r.place(number)
+		if err != nil {
+			return err
+		}
+		last = max(last, place)
+	}
+	if last < 0 {
+		return &InvalidError{Field: "events", Reason: "are empty: there is nothing to acknowledge"}
+	}
+	full := len(r.held.items) >= r.size
+	s.queue.ack(&r.held, last+1)
+	s.acked = true
+	s.noteProgress()
+	if s.ending != nil && s.queue.first == nil {
+		s.poke()
+	}
+	if s.opts.PartitionBy != nil {
+		s.wake() // a lane may be free
+	} else if full && s.queue.queued > 0 {
+		r.poke()
+	}
+	return nil
+}
+
+// place returns the place of a number among what is in flight. The subscription's mu is held.
+func (r *Subscriber) place(number int64) (int, error) {
+	s := r.subscription
+	if place, ok := r.held.find(number); ok {
+		if !s.valid() {
+			return 0, &SubscriptionError{s.id, ErrLeaseLost}
+		}
+		return place, nil
+	}
+	if r.voided[number] {
+		return 0, &SubscriptionError{s.id, ErrLeaseLost}
+	}
+	if r.ended != nil {
+		return 0, r.ended
+	}
+	return 0, &UnexpectedAckError{SubscriptionID: s.id, Number: number}
+}
+
+// Nack gives events back: they are sent again, before all with higher numbers, to whoever asks first. Errors are those
+// of Ack.
+func (r *Subscriber) Nack(ctx context.Context, events ...Recorded) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s := r.subscription
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(events) == 0 {
+		return &InvalidError{Field: "events", Reason: "are empty: there is nothing to give back"}
+	}
+	places := make([]int, len(events))
+	for i, e := range events {
+		place, err := r.place(e.Number)
+		if err != nil {
+			return err
+		}
+		places[i] = place
+	}
+	slices.Sort(places)
+	s.queue.giveBack(&r.held, slices.Compact(places)...)
+	s.wake()
+	return nil
+}
+
+// Events yields events one by one, and acknowledges each when the loop asks for the next. An event that the loop
+// ends with, by break or return or panic, is not acknowledged: it is given back. The sequence ends with an error, which
+// comes last: ctx's, a [CallbackError], or a [SubscriptionError]. It goes on by itself when a lost lease comes back.
+func (r *Subscriber) Events(ctx context.Context) iter.Seq2[Recorded, error] {
+	return func(yield func(Recorded, error) bool) {
+		var rest []Recorded
+		defer func() {
+			if len(rest) > 0 {
+				r.Nack(context.WithoutCancel(ctx), rest...) //nolint:errcheck // they may be void
+			}
+		}()
+		for {
+			events, err := r.Next(ctx)
+			if errors.Is(err, ErrLeaseLost) && !r.hasEnded() {
+				continue
+			}
+			if err != nil {
+				yield(Recorded{}, err)
+				return
+			}
+			for rest = events; len(rest) > 0; rest = rest[1:] {
+				if err := ctx.Err(); err != nil {
+					yield(Recorded{}, err)
+					return
+				}
+				if !yield(rest[0], nil) {
+					return
+				}
+				err := r.Ack(context.WithoutCancel(ctx), rest[0])
+				if errors.Is(err, ErrLeaseLost) && !r.hasEnded() {
+					rest = nil // void
+					break
+				}
+				if err != nil {
+					rest = nil
+					yield(Recorded{}, err)
+					return
+				}
+			}
+		}
+	}
+}
+
+func (r *Subscriber) hasEnded() bool {
+	r.subscription.mu.Lock()
+	defer r.subscription.mu.Unlock()
+	return r.ended != nil
+}
+
+// lease returns a context that ends when the lease is lost, or the subscription has ended.
+func (r *Subscriber) lease() context.Context {
+	r.subscription.mu.Lock()
+	defer r.subscription.mu.Unlock()
+	return r.subscription.leaseCtx
+}
+
+// State returns what the subscription is doing.
+func (r *Subscriber) State() SubscriptionState {
+	r.subscription.mu.Lock()
+	defer r.subscription.mu.Unlock()
+	return r.subscription.state
+}
+
+// Close ends the subscriber. What it has in flight goes to the others, before all else. The last one to leave ends the
+// subscription in this process: its checkpoint is written and its lease given up before Close returns, and the error
+// says if that has failed; what was acknowledged may then come again. Closing again does nothing.
+func (r *Subscriber) Close() error {
+	s := r.subscription
+	s.mu.Lock()
+	if r.ended != nil {
+		s.mu.Unlock()
+		return nil
+	}
+	s.leaveOne(r)
+	r.end(ErrSubscriberClosed)
+	last := len(s.subscribers) == 0
+	s.mu.Unlock()
+	if !last {
+		return nil
+	}
+	s.poke()
+	<-s.done
+	return s.flushed()
+}
+
+// leaveOne takes back what a subscriber has in flight. s.mu is held.
+func (s *subscription) leaveOne(r *Subscriber) {
+	places := make([]int, len(r.held.items))
+	for i := range places {
+		places[i] = i
+	}
+	s.queue.giveBack(&r.held, places...)
+	s.subscribers = slices.DeleteFunc(s.subscribers, func(other *Subscriber) bool { return other == r })
+	s.wake()
+}
+
+// close closes all subscribers.
+func (s *subscription) close(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing == nil {
+		s.closing = err
+	}
+	s.poke()
+}
+
+// flushed returns what kept the last checkpoint from being written when the subscription had ended in good order.
+func (s *subscription) flushed() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.unwritten
+}
+
+// epoch returns the epoch of the lease.
+func (s *subscription) epoch() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lease.Epoch
+}
+
+// differs reports whether there is more in the stream than the subscription has read, or another stream.
+func (s *subscription) differs(info StreamInfo) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.missed && (info.Version != s.queue.received || info.ID != s.streamID || info.Status() == Deleted)
+}

@@ -1,0 +1,108 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// SubscriptionStorage is implemented by a [Storage] that keeps persistent subscriptions: for each a row with its
+// checkpoint, and a lease that says which Store runs it.
+//
+// A lease is held by an owner until a time on the database's clock; nobody's own clock counts. Whoever takes a lease
+// gets the next epoch of the subscription. Every write names the epoch that it was made in, and one of an earlier epoch
+// writes nothing and returns [ErrLeaseLost], so that an owner who was paused, or cut off, cannot do harm.
+//
+// Each method is atomic. Methods may be called concurrently, also for the same subscription. On a Storage that WithTx
+// returned they run in that transaction.
+type SubscriptionStorage interface {
+	// AcquireLease takes the lease of a subscription for r.Owner and r.TTL from now, and creates the subscription if
+	// there is none and r.Create is set. It returns ErrLeaseHeld while somebody else holds the lease, and
+	// ErrSubscriptionNotFound. Epochs count up from 1.
+	AcquireLease(ctx context.Context, r LeaseRequest) (Lease, error)
+	// RenewLeases makes all leases of owner last for ttl from now, also those that have expired but that nobody took.
+	// It returns them.
+	RenewLeases(ctx context.Context, owner string, ttl time.Duration) ([]Lease, error)
+	// FreeLeases returns the subscriptions whose lease nobody holds now.
+	FreeLeases(ctx context.Context) ([]SubscriptionID, error)
+	// SaveCheckpoint notes how far a subscription has come. A checkpoint never goes back, unless StreamID says that
+	// the stream is another one than before. It returns ErrLeaseLost if r.Epoch is not the current epoch, or the
+	// subscription is not there any more.
+	SaveCheckpoint(ctx context.Context, r CheckpointRequest) error
+	// SaveError notes the last error of a subscription; "" that there is none. It returns ErrLeaseLost like SaveCheckpoint.
+	SaveError(ctx context.Context, id SubscriptionID, epoch int64, text string) error
+	// ReleaseLease is SaveCheckpoint, and gives the lease up at once.
+	ReleaseLease(ctx context.Context, r CheckpointRequest) error
+	// ResetSubscription sets the checkpoint, back or forward, begins a new epoch that nobody holds the lease of, and
+	// forgets the last error. It returns ErrSubscriptionNotFound.
+	ResetSubscription(ctx context.Context, id SubscriptionID, checkpoint, streamID int64) error
+	// DeleteSubscription removes a subscription, whoever runs it. It returns ErrSubscriptionNotFound.
+	DeleteSubscription(ctx context.Context, id SubscriptionID) error
+	// ListSubscriptions returns all subscriptions, by stream and name. Head is not set.
+	ListSubscriptions(ctx context.Context) ([]SubscriptionInfo, error)
+
+	// StreamVersions returns what StreamInfo would return of each of the streams that exist, in one look.
+	StreamVersions(ctx context.Context, streams []string) (map[string]StreamInfo, error)
+	// ReadFiltered is ReadAll, or ReadStream if r.Stream is not All, forward, of those events that f chooses. next is
+	// the first number that it has not looked at: r.From if there is nothing at or behind it yet. It looks at a bounded
+	// range of numbers, so a page may have fewer events than r.Limit, or none, anywhere.
+	ReadFiltered(ctx context.Context, r ReadRequest, f EventFilter) (page []Recorded, next int64, err error)
+}
+
+// SubscriptionID identifies a persistent subscription: its name, and the stream, or [All], that it is on.
+type SubscriptionID struct{ Stream, Name string }
+
+// EventFilter chooses events in the database. The zero value chooses all.
+type EventFilter struct {
+	// Types are the types wanted. Default: all.
+	Types []string
+	// StreamPrefix is what the names of the streams begin with that events were appended to, byte by byte. Default: "".
+	StreamPrefix string
+}
+
+// IsZero reports whether f chooses all events.
+func (f EventFilter) IsZero() bool { return len(f.Types) == 0 && f.StreamPrefix == "" }
+
+// LeaseRequest asks for the lease of a subscription.
+type LeaseRequest struct {
+	ID    SubscriptionID
+	Owner string // who asks; no two Stores have the same
+	TTL   time.Duration
+	// Create says that the subscription may be created. Checkpoint and StreamID are what it begins with then.
+	Create               bool
+	Checkpoint, StreamID int64
+}
+
+// Lease is a lease that was taken.
+type Lease struct {
+	ID         SubscriptionID
+	Epoch      int64
+	Checkpoint int64 // number of the last event dealt with
+	StreamID   int64 // StreamInfo.ID of the stream that Checkpoint counts in; 0 for All, or if it did not exist
+}
+
+// CheckpointRequest asks to note a checkpoint.
+type CheckpointRequest struct {
+	ID                   SubscriptionID
+	Epoch                int64
+	Checkpoint, StreamID int64
+}
+
+// SubscriptionInfo is what is known of a persistent subscription.
+type SubscriptionInfo struct {
+	SubscriptionID
+	Checkpoint int64
+	StreamID   int64  // see Lease
+	Owner      string // who holds the lease, or held it last
+	Epoch      int64
+	Held       bool      // whether the lease is held now
+	LeaseUntil time.Time // UTC; zero if it was given up
+	LastError  string
+	CreatedAt  time.Time
+	UpdatedAt  time.Time // of Checkpoint
+	// Head is the last number of the stream: the subscription's lag is what it is above Checkpoint, in numbers. Numbers
+	// that were filtered out or hard deleted are among them.
+	Head int64
+}
+
+// Lag returns how many numbers of the stream the subscription has not dealt with.
+func (i SubscriptionInfo) Lag() int64 { return max(0, i.Head-i.Checkpoint) }
