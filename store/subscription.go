@@ -164,7 +164,7 @@ func (s *subscription) acquire(ctx context.Context, create bool) (lease Lease, v
 func (s *subscription) release(ctx context.Context, l Lease) {
 	ctx, cancel := context.WithTimeout(ctx, s.opts.Timeout)
 	defer cancel()
-	err := s.hub.storage.ReleaseLease(ctx, CheckpointRequest{ID: l.ID, Epoch: l.Epoch, Checkpoint: l.Checkpoint, StreamID: l.StreamID})
+	err := s.hub.storage.ReleaseLease(ctx, CheckpointRequest(l))
 	if err != nil {
 		s.hub.log.Warn("eventstore: a lease was not given up; it will expire", "stream", s.id.Stream, "subscription", s.id.Name, "error", err)
 	}

@@ -61,7 +61,7 @@ func TestRulesCanFail(t *testing.T) {
 	for _, bad := range []struct{ from, to, want string }{
 		{"./store", "testing", "only packages for tests import test libraries"},
 		{"./store", "testing", indirect},
-		{"./store", "golang.org/x/sync/errgroup", "store imports the standard library and a uuid library only"},
+		{"./store", "golang.org/x/sync/errgroup", "store imports the standard library, a uuid library and a back-off library only"},
 		{"./store", "./serializer", "store imports the standard library"},
 		{"./store", "./backend/memory", "store imports the standard library"},
 		{"./store", "github.com/jackc/pgx/v5/pgconn", "only programs, tests and opt-in leaves import drivers"},
