@@ -283,9 +283,12 @@ func (s *subscription) step(ctx context.Context) (more bool, err error) {
 	s.mu.Lock()
 	room := s.opts.MaxSize - s.queue.queued
 	enough := room >= min(readSize, (s.opts.MaxSize+1)/2)
+	inbox := len(s.inbox) > 0
+	if s.unknown() && inbox {
+		s.missed = true // the stream is there now: find out which one it is, and read it
+	}
 	ending, drained, missed := s.ending, s.queue.first == nil, s.missed
 	look := s.id.Stream != All && !s.looked
-	inbox := len(s.inbox) > 0
 	s.mu.Unlock()
 	switch {
 	case ending != nil && drained:
@@ -314,6 +317,9 @@ func (s *subscription) resting() bool {
 	defer s.mu.Unlock()
 	return s.retryAt.After(time.Now())
 }
+
+// unknown reports whether the stream that numbers count in is not known, since it was not there yet. s.mu is held.
+func (s *subscription) unknown() bool { return s.id.Stream != All && s.streamID == 0 }
 
 // look finds out whether the stream is still the one that the subscription's numbers count in.
 func (s *subscription) look(ctx context.Context) error {
@@ -351,21 +357,40 @@ func (s *subscription) look(ctx context.Context) error {
 // read adds a page from storage to the queue.
 func (s *subscription) read(ctx context.Context, limit int) error {
 	s.mu.Lock()
-	from := s.queue.received + 1
 	// What comes to the inbox from now on follows the page, if the page is the last one.
 	s.missed, s.inbox, s.inboxSize = false, nil, 0
+	unknown := s.unknown()
 	s.mu.Unlock()
+	if unknown {
+		// Before anything of it is read: another stream of the name may come after this one.
+		if err := s.look(ctx); err != nil {
+			s.miss()
+			return err
+		}
+	}
+	s.mu.Lock()
+	unknown = s.unknown()
+	from := s.queue.received + 1
+	s.mu.Unlock()
+	if unknown {
+		return nil
+	}
 	page, next, err := s.page(ctx, from, limit)
 	if err != nil || next > from {
-		s.mu.Lock()
-		s.missed, s.inbox, s.inboxSize = true, nil, 0
-		s.mu.Unlock()
+		s.miss()
 	}
 	if err != nil {
 		return err
 	}
 	s.take(page, false, next-1)
 	return nil
+}
+
+// miss says that there is more in storage than in the inbox.
+func (s *subscription) miss() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.missed, s.inbox, s.inboxSize = true, nil, 0
 }
 
 // page reads from storage. next is the number to go on from: from at the end of the stream.
