@@ -26,7 +26,7 @@ type queue struct {
 
 // item is an event that is not acknowledged.
 type item struct {
-	event    Recorded
+	event    *Recorded      // part of the page that it was read with
 	failure  *CallbackError // what a callback said instead of choosing or placing it
 	sent     int            // how often it was sent
 	lane     *lane          // nil without a key
@@ -64,8 +64,8 @@ func (q *queue) checkpoint() int64 {
 // skip notes that everything up to number was read and is left out, or is not there.
 func (q *queue) skip(number int64) { q.received = max(q.received, number) }
 
-// add queues an event with a number above all before.
-func (q *queue) add(e Recorded, key string, failure *CallbackError) {
+// add queues an event with a number above all before. It is not changed.
+func (q *queue) add(e *Recorded, key string, failure *CallbackError) {
 	i := &item{event: e, failure: failure, previous: q.last}
 	if q.last == nil {
 		q.first = i

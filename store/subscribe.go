@@ -263,9 +263,6 @@ func (s *Store) manage(ctx context.Context, stream, name string, change func(*hu
 		return err
 	}
 	if err := change(h, id); err != nil {
-		if errors.Is(err, ErrSubscriptionNotFound) {
-			return &SubscriptionError{id, err}
-		}
 		return err
 	}
 	for _, running := range h.running(id) {

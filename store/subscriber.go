@@ -167,7 +167,7 @@ func (r *Subscriber) prepare(items []*item) (events []Recorded, again bool, err 
 		if items[0].sent == 1 {
 			return nil, false, f
 		}
-		selected, _, failure := s.opts.ask(items[0].event) // once more, since it was given back
+		selected, _, failure := s.opts.ask(*items[0].event) // once more, since it was given back
 		if failure != nil {
 			return nil, false, failure
 		}
@@ -178,12 +178,12 @@ func (r *Subscriber) prepare(items []*item) (events []Recorded, again bool, err 
 	}
 	events = make([]Recorded, len(items))
 	for n, i := range items {
-		events[n] = i.event
+		events[n] = *i.event
 		if s.opts.Mapper == nil {
 			continue
 		}
-		failure := called("Mapper", i.event, func() (err error) {
-			events[n], err = s.opts.Mapper(i.event)
+		failure := called("Mapper", *i.event, func() (err error) {
+			events[n], err = s.opts.Mapper(*i.event)
 			events[n].Number = i.event.Number
 			return err
 		})

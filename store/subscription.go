@@ -1,10 +1,12 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -38,8 +40,11 @@ type subscription struct {
 	saved       int64     // the checkpoint in the database
 	dirty       time.Time // since when the checkpoint is ahead of saved, or zero
 	acked       bool      // an event was acknowledged since the checkpoint was saved
-	problem     *string   // the last error, to be saved, or nil
-	troubled    bool      // the last error is not over
+	saving      bool      // a checkpoint is being written
+	saveErr     error     // why the last one was not, or nil
+	saves       sync.WaitGroup
+	problem     *string // the last error, to be saved, or nil
+	troubled    bool    // the last error is not over
 	inbox       [][]Recorded
 	inboxSize   int
 	missed      bool // the inbox is not all there is: read from storage
@@ -68,6 +73,7 @@ func (s *subscription) poke() {
 func (s *subscription) run(ctx context.Context) {
 	defer close(s.done)
 	err := s.runUntil(ctx)
+	s.saves.Wait()
 	s.hub.feed.leave(s)
 	s.hub.leases.leave(s)
 	s.hub.forget(s)
@@ -101,7 +107,7 @@ func (s *subscription) begin(ctx context.Context, create bool) error {
 			s.queue = newQueue(lease.Checkpoint)
 			s.lease, s.validUntil, s.streamID, s.saved = lease, valid, lease.StreamID, lease.Checkpoint
 			s.lost, s.looked, s.missed, s.inbox, s.inboxSize = false, false, true, nil, 0
-			s.dirty, s.acked = time.Time{}, false
+			s.dirty, s.acked, s.saveErr = time.Time{}, false, nil
 			s.leaseCtx, s.leaseEnd = context.WithCancelCause(context.Background())
 			s.mu.Unlock()
 			if !s.opts.Transient {
@@ -449,14 +455,15 @@ func (s *subscription) take(page []Recorded, fed bool, last int64) {
 	received, number := s.queue.received, int64(0)
 	s.mu.Unlock()
 	type chosen struct {
-		event   Recorded
+		event   *Recorded
 		key     string
 		failure *CallbackError
 	}
 	list := make([]chosen, 0, len(page))
+	asks := s.opts.Selector != nil || s.opts.PartitionBy != nil
 	gap := false
 	for i := range page {
-		e := page[i]
+		e := &page[i]
 		if e.Number <= received {
 			continue
 		}
@@ -465,19 +472,25 @@ func (s *subscription) take(page []Recorded, fed bool, last int64) {
 			break
 		}
 		received, number = e.Number, e.Number
-		if fed && !s.opts.Filter.matches(&e) {
+		if fed && !s.opts.Filter.matches(e) {
 			continue
 		}
 		c := chosen{event: e}
-		var selected bool
-		selected, c.key, c.failure = s.opts.ask(e)
+		selected := true
+		if asks {
+			selected, c.key, c.failure = s.opts.ask(*e)
+		}
 		if selected {
 			list = append(list, c)
 		}
 	}
+	sparse := len(list) < len(page)/4 // then they must not keep the whole page
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, c := range list {
+		if sparse {
+			c.event = c.event.clone()
+		}
 		s.queue.add(c.event, c.key, c.failure)
 	}
 	s.queue.skip(max(number, last))
@@ -486,6 +499,14 @@ func (s *subscription) take(page []Recorded, fed bool, last int64) {
 	}
 	s.noteProgress()
 	s.wake()
+}
+
+// clone returns a copy that shares no memory with the page that r was read with.
+func (r *Recorded) clone() *Recorded {
+	c := *r
+	c.Data, c.Metadata = bytes.Clone(r.Data), bytes.Clone(r.Metadata)
+	c.Type, c.Stream = strings.Clone(r.Type), strings.Clone(r.Stream)
+	return &c
 }
 
 // ask runs the callbacks of an event that is to be queued.
@@ -546,7 +567,8 @@ func (s *subscription) due(ahead int64) bool {
 	return ahead >= threshold
 }
 
-// save writes the checkpoint, and the last error, if that is due.
+// save has the checkpoint written if that is due, and writes the last error. The checkpoint is written beside the
+// goroutine, which reads on meanwhile, one at a time; an error is returned from the next call.
 func (s *subscription) save(ctx context.Context) error {
 	if s.opts.Transient {
 		return nil
@@ -556,29 +578,43 @@ func (s *subscription) save(ctx context.Context) error {
 	ahead := checkpoint - s.saved
 	due := ahead > 0 && (s.due(ahead) || s.opts.CheckpointAfter >= 0 && time.Since(s.dirty) >= s.opts.CheckpointAfter)
 	r := CheckpointRequest{ID: s.id, Epoch: s.lease.Epoch, Checkpoint: checkpoint, StreamID: s.streamID}
-	problem := s.problem
+	problem, err := s.problem, s.saveErr
+	s.saveErr = nil
+	if due && !s.saving && err == nil {
+		s.saving, s.acked = true, false
+		s.saves.Go(func() { s.write(context.WithoutCancel(ctx), r) })
+	}
 	s.mu.Unlock()
-	if problem != nil {
-		if err := s.hub.storage.SaveError(ctx, s.id, r.Epoch, *problem); err != nil {
-			return err
-		}
-		s.mu.Lock()
-		if s.problem == problem {
-			s.problem = nil
-		}
-		s.mu.Unlock()
+	if err != nil || problem == nil {
+		return err
 	}
-	if !due {
-		return nil
-	}
-	if err := s.hub.storage.SaveCheckpoint(ctx, r); err != nil {
+	if err := s.hub.storage.SaveError(ctx, s.id, r.Epoch, *problem); err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.saved, s.dirty, s.acked = checkpoint, time.Time{}, false
-	s.noteProgress()
+	if s.problem == problem {
+		s.problem = nil
+	}
 	return nil
+}
+
+// write writes a checkpoint.
+func (s *subscription) write(ctx context.Context, r CheckpointRequest) {
+	ctx, cancel := context.WithTimeout(ctx, s.opts.Timeout)
+	defer cancel()
+	err := s.hub.storage.SaveCheckpoint(ctx, r)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.saving = false
+	switch {
+	case err != nil:
+		s.saveErr, s.acked = err, true
+	case r.StreamID == s.streamID:
+		s.saved, s.dirty = r.Checkpoint, time.Time{}
+		s.noteProgress()
+	}
+	s.poke()
 }
 
 // rest waits until there is something to do.
@@ -634,6 +670,7 @@ func (s *subscription) left() error {
 
 // leave writes the checkpoint and gives the lease up. It returns why.
 func (s *subscription) leave(ctx context.Context, why error) error {
+	s.saves.Wait()
 	if s.opts.Transient {
 		return why
 	}
@@ -684,6 +721,7 @@ func (s *subscription) isLost() bool {
 
 // lose voids what is in flight and queued, and tells the subscribers.
 func (s *subscription) lose(err error) {
+	s.saves.Wait()
 	s.hub.leases.leave(s)
 	s.hub.feed.leave(s)
 	s.mu.Lock()
@@ -692,7 +730,7 @@ func (s *subscription) lose(err error) {
 	s.void()
 	s.queue = newQueue(s.queue.received)
 	for _, r := range s.subscribers {
-		r.notice = &SubscriptionError{s.id, err}
+		r.notice = s.failed(err)
 		r.poke()
 	}
 	s.mu.Unlock()
@@ -740,7 +778,7 @@ func (s *subscription) valid() bool {
 // setState sets the state and tells OnState if it has changed. It is called on the subscription's goroutine.
 func (s *subscription) setState(p Phase, err error) {
 	if err != nil {
-		err = &SubscriptionError{s.id, err}
+		err = s.failed(err)
 	}
 	s.mu.Lock()
 	same := s.begun && s.state.Phase == p && (err == nil) == (s.state.Err == nil) && (err == nil || err.Error() == s.state.Err.Error())
@@ -757,6 +795,15 @@ func (s *subscription) setState(p Phase, err error) {
 	}
 }
 
+// failed says which subscription an error is of.
+func (s *subscription) failed(err error) error {
+	var known *SubscriptionError
+	if errors.As(err, &known) {
+		return err
+	}
+	return &SubscriptionError{s.id, err}
+}
+
 // stop ends the subscription for its subscribers.
 func (s *subscription) stop(err error) {
 	s.mu.Lock()
@@ -764,7 +811,7 @@ func (s *subscription) stop(err error) {
 		s.leaseEnd(err)
 	}
 	for _, r := range s.subscribers {
-		r.end(&SubscriptionError{s.id, err})
+		r.end(s.failed(err))
 	}
 	s.subscribers = nil
 	s.mu.Unlock()
