@@ -22,6 +22,9 @@ type Backend struct {
 	lastID  int64
 	events  map[uuid.UUID]*event
 	all     []*event // by position-1; nil where an event was hard deleted
+
+	subscriptions map[store.SubscriptionID]*subscription
+	lastEpoch     int64
 }
 
 type stream struct {
@@ -51,7 +54,9 @@ type appended struct {
 
 // New returns an empty backend.
 func New() *Backend {
-	return &Backend{streams: map[string]*stream{}, events: map[uuid.UUID]*event{}}
+	return &Backend{
+		streams: map[string]*stream{}, events: map[uuid.UUID]*event{}, subscriptions: map[store.SubscriptionID]*subscription{},
+	}
 }
 
 // state is what writes are judged against. The caller holds b.mu.

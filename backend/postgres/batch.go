@@ -74,7 +74,7 @@ func newBatch(events []store.NewEvent) batch {
 		b.data = append(b.data, e.Data...)
 		b.metadata = append(b.metadata, e.Metadata...)
 	}
-	b.types = types.array()
+	b.types = textArray(types.names)
 	b.cuts = "{" + string(bytes.Join(cuts[:], []byte("},"))) + "}}"
 	if hasCreated {
 		b.created = createdArray(events)
@@ -131,14 +131,18 @@ func (t *typeIndex) of(name string) int {
 
 var arrayEscapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 
-func (t *typeIndex) array() string {
+// textArray is an array literal of texts.
+func textArray(texts []string) string {
+	if len(texts) == 0 {
+		return "{}"
+	}
 	var out strings.Builder
 	out.WriteString(`{"`)
-	for i, name := range t.names {
+	for i, text := range texts {
 		if i > 0 {
 			out.WriteString(`","`)
 		}
-		arrayEscapes.WriteString(&out, name) //nolint:errcheck // a Builder does not fail
+		arrayEscapes.WriteString(&out, text) //nolint:errcheck // a Builder does not fail
 	}
 	return out.String() + `"}`
 }

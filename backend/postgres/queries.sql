@@ -199,6 +199,150 @@ from (select coalesce((select l.append_seq from /*schema.*/log as l order by l.a
 -- name: tick
 select t.placed, t.seen::text from /*schema.*/tick($1::bigint, $2::boolean, $3::text::pg_snapshot) as t;
 
+-- name: stream_versions
+-- Index: streams_name_key.
+select s.name, s.stream_id, s.version, s.created_at, s.deleted_at from unnest($1::text::text[]) as i (name)
+  cross join lateral (
+    select t.name, t.stream_id, t.version, t.created_at, t.deleted_at from /*schema.*/streams as t where t.name = i.name offset 0
+  ) as s;
+
+-- name: read_events_filtered
+-- read_events_range of the events with the types $6, unless null, and of streams whose names begin with $7, unless null.
+-- Behind an "or" neither look can become a join: the types are a hash table made once, and the name is looked up for
+-- each event that has the type. The inner limit is one that the planner does not know, so that it takes the events in
+-- the order of the index, however few it thinks will match. Indexes: events_pkey, streams_pkey.
+select e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.data, e.metadata
+from (
+  select f.append_seq, f.idx, f.stream_id, f.version, f.created_at, f.event_id, f.causation_id, f.correlation_id, f.event_type, f.data, f.metadata
+  from /*schema.*/events as f
+  where (f.append_seq, f.idx) >= ($1::bigint, $2::int) and (f.append_seq, f.idx) <= ($3::bigint, $4::int)
+  order by f.append_seq, f.idx limit (select 9223372036854775807)
+) as e
+where ($6::text is null or e.event_type in (select unnest($6::text::text[])))
+  and ($7::text is null or starts_with((select s.name from /*schema.*/streams as s where s.stream_id = e.stream_id), $7::text))
+order by e.append_seq, e.idx limit $5::int;
+
+-- name: read_stream_filtered
+-- At most $3 events of the versions $2 to $4 of a stream, its own and linked ones, with the filter, and the inner limits,
+-- of read_events_filtered. Indexes: events_version_key, links_pkey, events_pkey, streams_pkey.
+select r.number, r.append_seq, r.idx, r.stream_id, r.version, r.created_at, r.event_id, r.causation_id, r.correlation_id, r.event_type, r.data, r.metadata, s.name
+from (
+  (select e.version as number, e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.data, e.metadata
+   from (
+     select f.append_seq, f.idx, f.stream_id, f.version, f.created_at, f.event_id, f.causation_id, f.correlation_id, f.event_type, f.data, f.metadata
+     from /*schema.*/events as f where f.stream_id = $1::bigint and f.version >= $2::bigint and f.version <= $4::bigint
+     order by f.version limit (select 9223372036854775807)
+   ) as e
+   where ($5::text is null or e.event_type in (select unnest($5::text::text[])))
+     and ($6::text is null or starts_with((select t.name from /*schema.*/streams as t where t.stream_id = e.stream_id), $6::text))
+   order by e.version limit $3::int)
+  union all
+  (select l.version, e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.data, e.metadata
+   from (
+     select k.version, k.append_seq, k.idx
+     from /*schema.*/links as k where k.stream_id = $1::bigint and k.version >= $2::bigint and k.version <= $4::bigint
+     order by k.version limit (select 9223372036854775807)
+   ) as l
+     cross join lateral (select f.* from /*schema.*/events as f where f.append_seq = l.append_seq and f.idx = l.idx offset 0) as e
+   where ($5::text is null or e.event_type in (select unnest($5::text::text[])))
+     and ($6::text is null or starts_with((select t.name from /*schema.*/streams as t where t.stream_id = e.stream_id), $6::text))
+   order by l.version limit $3::int)
+) as r cross join lateral (select t.name from /*schema.*/streams as t where t.stream_id = r.stream_id offset 0) as s
+order by r.number limit $3::int;
+
+-- name: create_lease
+-- Takes the lease $1, $2 for the owner $3 and $4 microseconds, creating the subscription with the checkpoint $5 in the
+-- stream $6 if need be. Nothing comes back if somebody else holds it. Locks the row: of two who ask at the same time the
+-- second looks at what the first did, and at the clock, when the first has committed. Index: subscriptions_pkey.
+insert into /*schema.*/subscriptions as s (stream, name, checkpoint, stream_id, owner, epoch, lease_until, created_at, updated_at)
+values ($1::text, $2::text, $5::bigint, $6::bigint, $3::text, nextval('/*schema.*/epoch_seq'),
+  clock_timestamp() + $4::bigint * interval '1 microsecond', clock_timestamp(), clock_timestamp())
+on conflict on constraint subscriptions_pkey do update
+set owner = excluded.owner, epoch = greatest(s.epoch + 1, nextval('/*schema.*/epoch_seq')),
+  lease_until = clock_timestamp() + $4::bigint * interval '1 microsecond'
+where s.owner = excluded.owner or s.lease_until is null or s.lease_until <= clock_timestamp()
+returning s.epoch, s.checkpoint, s.stream_id;
+
+-- name: acquire_lease
+-- The same for a subscription that must be there. Index: subscriptions_pkey.
+update /*schema.*/subscriptions as s
+set owner = $3::text, epoch = greatest(s.epoch + 1, nextval('/*schema.*/epoch_seq')),
+  lease_until = clock_timestamp() + $4::bigint * interval '1 microsecond'
+where s.stream = $1::text and s.name = $2::text
+  and (s.owner = $3::text or s.lease_until is null or s.lease_until <= clock_timestamp())
+returning s.epoch, s.checkpoint, s.stream_id;
+
+-- name: find_subscription
+-- Index: subscriptions_pkey.
+select 1 from /*schema.*/subscriptions as s where s.stream = $1::text and s.name = $2::text;
+
+-- name: renew_leases
+-- Reads the whole table, which is small, and locks the rows of the owner. They are locked in one order, so that two
+-- statements of an owner do not wait for each other.
+update /*schema.*/subscriptions as s set lease_until = clock_timestamp() + $2::bigint * interval '1 microsecond'
+from (
+  select t.stream, t.name from /*schema.*/subscriptions as t where t.owner = $1::text and t.lease_until is not null
+  order by t.stream, t.name for no key update
+) as mine
+where s.stream = mine.stream and s.name = mine.name
+returning s.stream, s.name, s.epoch, s.checkpoint, s.stream_id;
+
+-- name: free_leases
+-- Reads the whole table, which is small.
+select s.stream, s.name from /*schema.*/subscriptions as s where s.lease_until is null or s.lease_until <= clock_timestamp();
+
+-- name: save_checkpoint
+-- Nothing comes back if the epoch is over. Within a stream the checkpoint never goes back. Locks the row. Index:
+-- subscriptions_pkey.
+update /*schema.*/subscriptions as s
+set checkpoint = case when s.stream_id = $5::bigint then greatest(s.checkpoint, $4::bigint) else $4::bigint end,
+  stream_id = $5::bigint,
+  updated_at = case when s.stream_id = $5::bigint and s.checkpoint >= $4::bigint then s.updated_at else clock_timestamp() end
+where s.stream = $1::text and s.name = $2::text and s.epoch = $3::bigint
+returning ''::text;
+
+-- name: release_lease
+-- save_checkpoint that also gives the lease up, and lets other processes know at commit.
+with released as (
+  update /*schema.*/subscriptions as s
+  set checkpoint = case when s.stream_id = $5::bigint then greatest(s.checkpoint, $4::bigint) else $4::bigint end,
+    stream_id = $5::bigint,
+    updated_at = case when s.stream_id = $5::bigint and s.checkpoint >= $4::bigint then s.updated_at else clock_timestamp() end,
+    lease_until = null
+  where s.stream = $1::text and s.name = $2::text and s.epoch = $3::bigint
+  returning s.epoch
+)
+select pg_notify('/*channel*/', 'lease')::text from released as r;
+
+-- name: save_error
+-- Nothing comes back if the epoch is over. Index: subscriptions_pkey.
+update /*schema.*/subscriptions as s set last_error = $4::text
+where s.stream = $1::text and s.name = $2::text and s.epoch = $3::bigint
+returning ''::text;
+
+-- name: reset_subscription
+-- Ends the epoch, and lets other processes know at commit. Index: subscriptions_pkey.
+with changed as (
+  update /*schema.*/subscriptions as s
+  set checkpoint = $3::bigint, stream_id = $4::bigint, epoch = greatest(s.epoch + 1, nextval('/*schema.*/epoch_seq')),
+    lease_until = null, last_error = '', updated_at = clock_timestamp()
+  where s.stream = $1::text and s.name = $2::text
+  returning s.epoch
+)
+select pg_notify('/*channel*/', 'lease')::text from changed as c;
+
+-- name: delete_subscription
+-- Lets other processes know at commit. Index: subscriptions_pkey.
+with deleted as (
+  delete from /*schema.*/subscriptions as s where s.stream = $1::text and s.name = $2::text returning s.epoch
+)
+select pg_notify('/*channel*/', 'lease')::text from deleted as d;
+
+-- name: list_subscriptions
+select s.stream, s.name, s.checkpoint, s.stream_id, s.owner, s.epoch, s.lease_until,
+  coalesce(s.lease_until > clock_timestamp(), false), s.last_error, s.created_at, s.updated_at
+from /*schema.*/subscriptions as s order by s.stream, s.name;
+
 -- name: count_streams
 select count(*) from /*schema.*/streams as s
 where ($1::text = '' or position($1::text in s.name) > 0) and ($2::text = '' or ($2::text = 'deleted') = (s.deleted_at is not null));

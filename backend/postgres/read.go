@@ -28,7 +28,7 @@ func (b *Backend) ReadStream(ctx context.Context, r store.ReadRequest) ([]store.
 	case !f.linked:
 		return nil, nil
 	}
-	return b.readLinked(ctx, "read_linked_"+direction(r), f.id, r)
+	return b.readLinked(ctx, "read_linked_"+direction(r), f.id, r.From, int64(r.Limit))
 }
 
 func direction(r store.ReadRequest) string {
@@ -61,8 +61,8 @@ func (b *Backend) readOwn(ctx context.Context, r store.ReadRequest) (page []stor
 	return nil, f, err
 }
 
-// readLinked reads a page of a stream that has links.
-func (b *Backend) readLinked(ctx context.Context, statement string, streamID int64, r store.ReadRequest) ([]store.Recorded, error) {
+// readLinked reads a page of a stream that may have links.
+func (b *Backend) readLinked(ctx context.Context, statement string, args ...any) ([]store.Recorded, error) {
 	s := newScanner(true)
 	var page []store.Recorded
 	err := b.each(ctx, statement, func(rows *sql.Rows) error {
@@ -71,7 +71,7 @@ func (b *Backend) readLinked(ctx context.Context, statement string, streamID int
 		}
 		page = append(page, store.Recorded{Number: s.number, Stream: s.stream})
 		return s.event(&page[len(page)-1])
-	}, streamID, r.From, int64(r.Limit))
+	}, args...)
 	return page, err
 }
 

@@ -186,33 +186,61 @@ const slack = 256
 // placing puts the events of wants into a page.
 type placing struct {
 	scanner   *scanner
+	statement string // read_events_range, or another of its kind
+	args      []any  // of the statement, behind those of read_events_range
 	wants     []want
-	starts    []int // where the events of a want begin in page
+	starts    []int // where the events of a want begin in page; nil if they are added as they come
 	page      []store.Recorded
 	streamIDs []int64
 }
 
 // readPlaced reads the events of wants and returns them in the order of wants. Hard-deleted ones are missing.
 func (b *Backend) readPlaced(ctx context.Context, wanted wanted) ([]store.Recorded, error) {
-	wants := wanted.list
-	p := placing{scanner: newScanner(false), wants: wants, starts: make([]int, len(wants))}
-	order := make([]int, len(wants)) // the wants in the order of their numbers
+	p := placing{scanner: newScanner(false), statement: "read_events_range", wants: wanted.list, starts: make([]int, len(wanted.list))}
 	total := 0
-	for i, w := range wants {
-		p.starts[i], order[i] = total, i
+	for i, w := range wanted.list {
+		p.starts[i] = total
 		total += w.count()
 	}
 	p.page, p.streamIDs = make([]store.Recorded, total), make([]int64, total)
+	return b.readWants(ctx, &p, wanted.era)
+}
+
+// readWants reads the events of p's wants and returns its page.
+func (b *Backend) readWants(ctx context.Context, p *placing, now era) ([]store.Recorded, error) {
+	wants := p.wants
+	order := make([]int, len(wants)) // the wants in the order of their numbers
+	for i := range wants {
+		order[i] = i
+	}
 	slices.SortFunc(order, func(x, y int) int { return cmp.Compare(wants[x].seq, wants[y].seq) })
 	for len(order) > 0 {
 		n, rows := stretch(wants, order)
-		done, err := b.readRange(ctx, &p, order[:n], rows+slack)
+		done, err := b.readRange(ctx, p, order[:n], rows+slack)
 		if err != nil {
 			return nil, err
 		}
 		order = order[done:]
 	}
-	return b.named(ctx, wanted.era, p.page, p.streamIDs)
+	return b.named(ctx, now, p.page, p.streamIDs)
+}
+
+// slot returns the place in the page of an event of a want, idx in its append.
+func (p *placing) slot(want, idx int) int {
+	if p.starts != nil {
+		return p.starts[want] + idx - p.wants[want].lo
+	}
+	p.page, p.streamIDs = append(p.page, store.Recorded{}), append(p.streamIDs, 0)
+	return len(p.page) - 1
+}
+
+// again forgets what was read last of a want that is going to be read again.
+func (p *placing) again(w want) {
+	n := len(p.page)
+	for p.starts == nil && n > 0 && p.page[n-1].Number >= w.position && p.page[n-1].Number < w.position+int64(w.count()) {
+		n--
+	}
+	p.page, p.streamIDs = p.page[:n], p.streamIDs[:n]
 }
 
 // stretch returns how many of the wants in order, which are in the order of their numbers, are read in one range, and how
@@ -230,7 +258,7 @@ func stretch(wants []want, order []int) (n, events int) {
 func (b *Backend) readRange(ctx context.Context, p *placing, order []int, limit int) (done int, err error) {
 	s, first, last := p.scanner, p.wants[order[0]], p.wants[order[len(order)-1]]
 	at, read := 0, 0
-	err = b.each(ctx, "read_events_range", func(rows *sql.Rows) error {
+	err = b.each(ctx, p.statement, func(rows *sql.Rows) error {
 		read++
 		if err := s.scan(rows); err != nil {
 			return err
@@ -245,11 +273,11 @@ func (b *Backend) readRange(ctx context.Context, p *placing, order []int, limit 
 		if w.seq != s.seq || s.idx < w.lo || s.idx > w.hi {
 			return nil // it has its place elsewhere, or none yet
 		}
-		slot := p.starts[order[at]] + s.idx - w.lo
+		slot := p.slot(order[at], s.idx)
 		p.streamIDs[slot] = s.streamID
 		p.page[slot].Number = w.position + int64(s.idx-w.lo)
 		return s.event(&p.page[slot])
-	}, first.seq, int64(first.lo), last.seq, int64(last.hi), int64(limit))
+	}, append([]any{first.seq, int64(first.lo), last.seq, int64(last.hi), int64(limit)}, p.args...)...)
 	if err != nil || read < limit {
 		return len(order), err
 	}

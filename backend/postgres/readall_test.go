@@ -77,7 +77,7 @@ func TestNamesOfTablesMadeAnew(t *testing.T) {
 		require.NoError(t, migrate.Up(t.Context(), b))
 		appendTo(t, b, stream, 1)
 		require.Equal(t, []string{stream + "@1"}, all(t, b))
-		require.NoError(t, migrate.Down(t.Context(), b, 1))
+		require.NoError(t, migrate.Down(t.Context(), b, latest))
 	}
 	require.NoError(t, b.Close())
 }

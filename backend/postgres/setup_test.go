@@ -37,7 +37,9 @@ func install(t *testing.T, b *Backend, changes ...change) {
 		require.Equal(t, 1, strings.Count(text, c.old), "the migration has %q once", c.old)
 		text = strings.Replace(text, c.old, c.new, 1)
 	}
-	for _, statement := range []string{b.MigrationQuery("migrate_prepare"), text} {
+	second, err := fs.ReadFile(b.Migrations(), "0002_subscriptions.up.sql")
+	require.NoError(t, err)
+	for _, statement := range []string{b.MigrationQuery("migrate_prepare"), text, string(second)} {
 		_, err = b.db.ExecContext(t.Context(), statement)
 		require.NoError(t, err)
 	}

@@ -100,6 +100,11 @@ func TestPlans(t *testing.T) {
 		"read_all":                {"SEARCH e USING INTEGER PRIMARY KEY (rowid>?)", "SEARCH s USING INTEGER PRIMARY KEY (rowid=?)"},
 		"read_all_backward":       {"SEARCH e USING INTEGER PRIMARY KEY (rowid<?)", "SEARCH s USING INTEGER PRIMARY KEY (rowid=?)"},
 		"read_event":              {"SEARCH e USING INDEX sqlite_autoindex_events_2 (event_id=?)"},
+		"stream_versions":         {"SEARCH s USING INDEX sqlite_autoindex_streams_1 (name=?)"},
+		"read_all_filtered":       {"SEARCH e USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)", "SEARCH s USING INTEGER PRIMARY KEY (rowid=?)"},
+		"read_stream_filtered":    {"MERGE (UNION ALL)", "SEARCH e USING INDEX sqlite_autoindex_events_1 (stream_id=? AND version>? AND version<?)", "SEARCH l USING PRIMARY KEY (stream_id=? AND version>? AND version<?)"},
+		"save_checkpoint":         {"SEARCH subscriptions USING PRIMARY KEY (stream=? AND name=?)"},
+		"list_subscriptions":      {"SCAN subscriptions"},
 		"list_by_id":              {"SEARCH streams USING INTEGER PRIMARY KEY (rowid>?)"},
 		"list_by_id_descending":   {"SEARCH streams USING INTEGER PRIMARY KEY (rowid<?)"},
 		"list_by_name":            {"SEARCH streams USING INDEX sqlite_autoindex_streams_1 (name>?)"},
@@ -168,7 +173,7 @@ func TestErrorCodes(t *testing.T) {
 func TestDown(t *testing.T) {
 	t.Parallel()
 	b, db := schema(t)
-	require.NoError(t, migrate.Down(t.Context(), b, 1))
+	require.NoError(t, migrate.Down(t.Context(), b, latest))
 	rows, err := db.QueryContext(t.Context(), "select name from sqlite_master where name not like 'sqlite_%'")
 	require.NoError(t, err)
 	defer rows.Close() //nolint:errcheck // it was only read

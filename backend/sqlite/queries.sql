@@ -163,6 +163,95 @@ where e.event_id = ?1 and s.stream_id = e.stream_id;
 -- name: head
 select position from /*prefix*/head;
 
+-- name: stream_versions
+-- The streams whose names are in ?1 (JSON). Index: streams_name_key.
+select s.name, s.stream_id, s.version, s.created_at, s.deleted_at
+from json_each(?1) j cross join /*prefix*/streams s
+where s.name = j.value;
+
+-- Read filtered: those with a type in the list (JSON), and a stream whose name begins with the bytes, if not null. The
+-- list is made an index once for each statement.
+
+-- name: read_all_filtered
+-- Positions ?1 to ?2. The plan is that of read_all: only what has the type has its stream looked up.
+select e.position, s.name, e.version, e.event_id, e.event_type, e.causation_id, e.correlation_id, e.data, e.metadata,
+  e.created_at
+from /*prefix*/events e cross join /*prefix*/streams s
+where e.position >= ?1 and e.position <= ?2 and s.stream_id = e.stream_id
+  and (?3 is null or e.event_type in (select value from json_each(?3)))
+  and (?4 is null or substr(cast(s.name as blob), 1, length(?4)) = ?4)
+order by e.position limit ?5;
+
+-- name: read_stream_filtered
+-- Versions ?2 to ?3 of the stream with the id ?1, its own events merged with its links, as in read_stream.
+select e.version as number, s.name, e.version, e.event_id, e.event_type, e.causation_id, e.correlation_id, e.data,
+  e.metadata, e.created_at
+from /*prefix*/events e cross join /*prefix*/streams s
+where e.stream_id = ?1 and e.version >= ?2 and e.version <= ?3 and s.stream_id = e.stream_id
+  and (?4 is null or e.event_type in (select value from json_each(?4)))
+  and (?5 is null or substr(cast(s.name as blob), 1, length(?5)) = ?5)
+union all
+select l.version, s.name, e.version, e.event_id, e.event_type, e.causation_id, e.correlation_id, e.data,
+  e.metadata, e.created_at
+from /*prefix*/links l cross join /*prefix*/events e cross join /*prefix*/streams s
+where l.stream_id = ?1 and l.version >= ?2 and l.version <= ?3 and e.position = l.position and s.stream_id = e.stream_id
+  and (?4 is null or e.event_type in (select value from json_each(?4)))
+  and (?5 is null or substr(cast(s.name as blob), 1, length(?5)) = ?5)
+order by number limit ?6;
+
+-- Subscriptions. The table is small, and found by its key; other looks at it read all of it.
+
+-- name: find_lease
+select owner, lease_until from /*prefix*/subscriptions where stream = ?1 and name = ?2;
+
+-- name: next_epoch
+update /*prefix*/epochs set epoch = epoch + 1 returning epoch;
+
+-- name: acquire_lease
+-- Comes after find_lease. Checkpoint and stream_id count only for a subscription that is new.
+insert into /*prefix*/subscriptions (
+  stream, name, checkpoint, stream_id, owner, epoch, lease_until, created_at, updated_at
+) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)
+on conflict (stream, name) do update set owner = excluded.owner, epoch = excluded.epoch, lease_until = excluded.lease_until
+returning checkpoint, stream_id;
+
+-- name: renew_leases
+update /*prefix*/subscriptions set lease_until = ?2
+where owner = ?1 and lease_until is not null
+returning stream, name, epoch, checkpoint, stream_id;
+
+-- name: free_leases
+select stream, name from /*prefix*/subscriptions where lease_until is null or lease_until <= ?1;
+
+-- name: save_checkpoint
+-- Returns nothing if the epoch ?3 is over. The right sides are the values of before.
+update /*prefix*/subscriptions set
+  checkpoint = iif(stream_id = ?5, max(checkpoint, ?4), ?4),
+  stream_id = ?5,
+  updated_at = iif(stream_id = ?5 and checkpoint >= ?4, updated_at, ?7),
+  lease_until = iif(?6, null, lease_until)
+where stream = ?1 and name = ?2 and epoch = ?3
+returning 1;
+
+-- name: save_error
+update /*prefix*/subscriptions set last_error = ?4 where stream = ?1 and name = ?2 and epoch = ?3 returning 1;
+
+-- name: reset_subscription
+update /*prefix*/subscriptions
+set checkpoint = ?3, stream_id = ?4, epoch = ?5, lease_until = null, last_error = '', updated_at = ?6
+where stream = ?1 and name = ?2
+returning 1;
+
+-- name: delete_subscription
+delete from /*prefix*/subscriptions where stream = ?1 and name = ?2 returning 1;
+
+-- name: list_subscriptions
+-- In the order of the table itself.
+select stream, name, checkpoint, stream_id, owner, epoch, lease_until, ifnull(lease_until > ?1, false), last_error,
+  created_at, updated_at
+from /*prefix*/subscriptions
+order by stream, name;
+
 -- List streams: those with ?1 in their name and the status ?2, if not empty, behind the stream with key ?3 and id ?4
 
 -- name: list_by_id

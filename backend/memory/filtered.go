@@ -1,0 +1,87 @@
+package memory
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/eventstore-go/eventstore/store"
+)
+
+// StreamVersions implements [store.SubscriptionStorage].
+func (b *Backend) StreamVersions(ctx context.Context, streams []string) (map[string]store.StreamInfo, error) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	found := make(map[string]store.StreamInfo, len(streams))
+	for _, name := range streams {
+		if s, ok := b.streams[name]; ok {
+			found[name] = s.info
+		}
+	}
+	return found, nil
+}
+
+// ReadFiltered implements [store.SubscriptionStorage].
+func (b *Backend) ReadFiltered(ctx context.Context, r store.ReadRequest, f store.EventFilter) (page []store.Recorded, next int64, err error) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	if err := ctx.Err(); err != nil {
+		return nil, r.From, err
+	}
+	if r.Stream == store.All {
+		page, next = b.filteredAll(r, f)
+		return page, next, nil
+	}
+	s, ok := b.streams[r.Stream]
+	switch {
+	case !ok:
+		return nil, r.From, &store.StreamError{Stream: r.Stream, Err: store.ErrStreamNotFound}
+	case s.info.Status() == store.Deleted:
+		return nil, r.From, &store.StreamError{Stream: r.Stream, Err: store.ErrStreamDeleted}
+	}
+	page, next = s.filtered(r, f)
+	return page, next, nil
+}
+
+// window is how many numbers a page looks at.
+func window(r store.ReadRequest) int64 { return max(10*int64(r.Limit), 10_000) }
+
+// filteredAll reads a page of all events. The caller holds b.mu.
+func (b *Backend) filteredAll(r store.ReadRequest, f store.EventFilter) (page []store.Recorded, next int64) {
+	end := min(int64(len(b.all)), r.From-1+window(r))
+	for at := r.From - 1; at < end; at++ {
+		if e := b.all[at]; e != nil && matches(f, e) {
+			page = append(page, e.recorded)
+			if len(page) == r.Limit {
+				return page, e.recorded.Number + 1
+			}
+		}
+	}
+	return page, max(r.From, end+1)
+}
+
+// filtered reads a page of a stream. The caller holds b.mu.
+func (s *stream) filtered(r store.ReadRequest, f store.EventFilter) (page []store.Recorded, next int64) {
+	end := min(s.info.Version, r.From-1+window(r)) // the last number to look at
+	at, _ := slices.BinarySearchFunc(s.entries, r.From, func(e entry, from int64) int { return cmp.Compare(e.version, from) })
+	for ; at < len(s.entries) && s.entries[at].version <= end; at++ {
+		if !matches(f, s.entries[at].event) {
+			continue
+		}
+		e := s.entries[at].event.recorded
+		e.Number = s.entries[at].version
+		page = append(page, e)
+		if len(page) == r.Limit {
+			return page, e.Number + 1
+		}
+	}
+	return page, max(r.From, end+1)
+}
+
+func matches(f store.EventFilter, e *event) bool {
+	return (len(f.Types) == 0 || slices.Contains(f.Types, e.recorded.Type)) && strings.HasPrefix(e.recorded.Stream, f.StreamPrefix)
+}

@@ -1,0 +1,136 @@
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"math"
+	"slices"
+
+	"github.com/eventstore-go/eventstore/store"
+)
+
+// StreamVersions implements [store.SubscriptionStorage].
+func (b *Backend) StreamVersions(ctx context.Context, streams []string) (map[string]store.StreamInfo, error) {
+	if err := b.Check(ctx); err != nil {
+		return nil, err
+	}
+	versions := make(map[string]store.StreamInfo, len(streams))
+	err := b.each(ctx, "stream_versions", func(rows *sql.Rows) error {
+		var f found
+		var name string
+		err := rows.Scan(&name, &f.id, &f.Version, &f.created, &f.deleted)
+		versions[name] = f.info(name)
+		return err
+	}, textArray(streams))
+	if err != nil {
+		return nil, err
+	}
+	return versions, nil
+}
+
+// ReadFiltered implements [store.SubscriptionStorage].
+func (b *Backend) ReadFiltered(ctx context.Context, r store.ReadRequest, f store.EventFilter) (page []store.Recorded, next int64, err error) {
+	if err := b.Check(ctx); err != nil {
+		return nil, r.From, err
+	}
+	if r.Stream == store.All {
+		page, next, err = b.readAllFiltered(ctx, r, f)
+	} else {
+		page, next, err = b.readStreamFiltered(ctx, r, f)
+	}
+	if err != nil {
+		return nil, r.From, err
+	}
+	return page, next, nil
+}
+
+// window is how many numbers a page looks at, at most.
+func window(r store.ReadRequest) int64 {
+	return min(max(10*int64(r.Limit), 10_000), math.MaxInt64-r.From)
+}
+
+// readAllFiltered looks at growing parts of the log until it has found a good part of a page: no more positions at a
+// time than a page has events, unless what it has seen says that fewer of them match.
+func (b *Backend) readAllFiltered(ctx context.Context, r store.ReadRequest, f store.EventFilter) (page []store.Recorded, next int64, err error) {
+	next = r.From
+	end := r.From + window(r)
+	part := int64(r.Limit)
+	for caughtUp := false; 2*len(page) < r.Limit && next < end; {
+		wants, to, err := b.readLog(ctx, next, int(min(part, end-next)))
+		if err != nil {
+			return nil, r.From, err
+		}
+		if len(wants.list) == 0 && to == next { // the log ended here when it was read
+			if caughtUp || next > r.From {
+				break
+			}
+			head, moved, err := b.catchUp(ctx)
+			if err != nil || !moved && head < r.From {
+				return nil, r.From, err
+			}
+			caughtUp = true // and read again: this reader or another has placed events since
+			continue
+		}
+		events, err := b.readMatching(ctx, wants, f)
+		if err != nil {
+			return nil, r.From, err
+		}
+		page = appendPage(page, events)
+		next = to
+		part = nextPart(part, next-r.From, len(page), r.Limit)
+	}
+	if len(page) > r.Limit {
+		page = page[:r.Limit]
+		next = page[r.Limit-1].Number + 1
+	}
+	return page, next, nil
+}
+
+// nextPart is how many positions to look at after a part: so many that they fill the page if as many match as did among
+// those that were looked at, but no more than ten times as many as before.
+func nextPart(part, looked int64, matched, limit int) int64 {
+	missing := int64(max(limit-matched, 1))
+	return min(10*part, missing*looked/int64(max(matched, 1)))
+}
+
+// readMatching reads those events of wanted that f chooses, in the order of positions.
+func (b *Backend) readMatching(ctx context.Context, wanted wanted, f store.EventFilter) ([]store.Recorded, error) {
+	p := placing{scanner: newScanner(false), statement: "read_events_filtered", args: filterArgs(f), wants: wanted.list}
+	page, err := b.readWants(ctx, &p, wanted.era)
+	slices.SortFunc(page, func(x, y store.Recorded) int { return cmp.Compare(x.Number, y.Number) })
+	return page, err
+}
+
+// filterArgs are the types and the prefix, null for all.
+func filterArgs(f store.EventFilter) []any {
+	var types, prefix any
+	if len(f.Types) > 0 {
+		types = textArray(f.Types)
+	}
+	if f.StreamPrefix != "" {
+		prefix = f.StreamPrefix
+	}
+	return []any{types, prefix}
+}
+
+// readStreamFiltered looks up where the stream ends first: up to there, all is to be seen by the next statement.
+func (b *Backend) readStreamFiltered(ctx context.Context, r store.ReadRequest, f store.EventFilter) (page []store.Recorded, next int64, err error) {
+	stream, err := b.find(ctx, "find_stream", r.Stream)
+	switch {
+	case err != nil:
+		return nil, r.From, err
+	case !stream.Exists:
+		return nil, r.From, &store.StreamError{Stream: r.Stream, Err: store.ErrStreamNotFound}
+	case stream.Deleted:
+		return nil, r.From, &store.StreamError{Stream: r.Stream, Err: store.ErrStreamDeleted}
+	case stream.Version < r.From:
+		return nil, r.From, nil
+	}
+	last := min(stream.Version, r.From+window(r)-1)
+	page, err = b.readLinked(ctx, "read_stream_filtered", append([]any{stream.id, r.From, int64(r.Limit), last}, filterArgs(f)...)...)
+	if len(page) == r.Limit {
+		last = page[r.Limit-1].Number
+	}
+	return page, last + 1, err
+}

@@ -1,0 +1,32 @@
+-- Persistent subscriptions: how far each has come, and who runs it until when. Times are as in the other tables.
+
+create table /*prefix*/subscriptions (
+  stream      text not null, -- a stream's name, or $all; compared byte by byte
+  name        text not null,
+  checkpoint  integer not null,
+  stream_id   integer not null, -- that checkpoint counts in; 0 for $all, or if the stream did not exist
+  owner       text not null,
+  epoch       integer not null,
+  lease_until integer, -- null: given up
+  last_error  text not null default '',
+  created_at  integer not null,
+  updated_at  integer not null, -- of checkpoint
+  constraint subscriptions_pkey primary key (stream, name)
+) strict, without rowid;
+
+-- One row: the last epoch that a subscription was given. All draw from it, so that one that was deleted and created
+-- again does not take an owner of before for its own.
+create table /*prefix*/epochs (
+  only  integer not null default 1,
+  epoch integer not null,
+  constraint epochs_pkey primary key (only),
+  constraint epochs_only_one check (only = 1)
+) strict;
+
+insert into /*prefix*/epochs (epoch) values (0);
+
+create trigger /*prefix*/epochs_no_decrease before update on /*prefix*/epochs
+when new.epoch < old.epoch
+begin
+  select raise(abort, 'eventstore: epochs are never used again');
+end;
