@@ -17,15 +17,16 @@ type hub struct {
 		Storage
 		SubscriptionStorage
 	}
-	ticker    ticker // nil if the storage gives positions at once
-	codec     *codec
-	log       *slog.Logger
-	notifier  Notifier
-	owner     string // of leases
-	leaseTTL  time.Duration
-	pollEvery time.Duration
-	feed      *feed
-	leases    *leases
+	ticker      ticker // nil if the storage gives positions at once
+	codec       *codec
+	log         *slog.Logger
+	notifier    Notifier
+	owner       string // of leases
+	leaseTTL    time.Duration
+	pollEvery   time.Duration
+	feed        *feed
+	leases      *leases
+	checkpoints *checkpoints
 
 	ctx    context.Context // of all goroutines
 	cancel context.CancelFunc
@@ -75,6 +76,7 @@ func newHub(s *Store, opts *Options) *hub {
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	h.feed = newFeed(h)
 	h.leases = newLeases(h)
+	h.checkpoints = newCheckpoints(h)
 	return h
 }
 
@@ -164,6 +166,20 @@ func (h *hub) running(id SubscriptionID) (list []*subscription) {
 	return list
 }
 
+// all returns all subscriptions that run here.
+func (h *hub) all() []*subscription {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	list := make([]*subscription, 0, len(h.named)+len(h.unnamed))
+	for _, s := range h.named {
+		list = append(list, s)
+	}
+	for s := range h.unnamed {
+		list = append(list, s)
+	}
+	return list
+}
+
 // listen starts the notifier, once. h.mu is held.
 func (h *hub) listen() {
 	if h.notifier == nil || h.listening {
@@ -223,14 +239,8 @@ func (h *hub) tick(ctx context.Context) {
 func (h *hub) close() error {
 	h.mu.Lock()
 	h.closed = true
-	list := make([]*subscription, 0, len(h.named)+len(h.unnamed))
-	for _, s := range h.named {
-		list = append(list, s)
-	}
-	for s := range h.unnamed {
-		list = append(list, s)
-	}
 	h.mu.Unlock()
+	list := h.all()
 	var err error
 	for _, s := range list {
 		s.close(ErrClosed)

@@ -29,22 +29,23 @@ type subscription struct {
 	lease       Lease
 	leaseCtx    context.Context // ends when the lease is lost
 	leaseEnd    context.CancelCauseFunc
-	validUntil  time.Time // when the lease ends for all this process knows; zero for one without
-	lost        bool      // somebody else has, or had, the lease
-	gone        bool      // it is about to stop, and takes no more subscribers
-	unwritten   error     // what kept the last checkpoint from being written
-	closing     error     // why all subscribers were closed, or nil
-	ending      error     // why it ends when what is queued has been dealt with, or nil
-	streamID    int64     // of the stream that numbers count in
-	looked      bool      // the stream has been looked at since it was last asked to
-	saved       int64     // the checkpoint in the database
-	dirty       time.Time // since when the checkpoint is ahead of saved, or zero
-	acked       bool      // an event was acknowledged since the checkpoint was saved
-	saving      bool      // a checkpoint is being written
-	saveErr     error     // why the last one was not, or nil
-	saves       sync.WaitGroup
-	problem     *string // the last error, to be saved, or nil
-	troubled    bool    // the last error is not over
+	validUntil  time.Time  // when the lease ends for all this process knows; zero for one without
+	lost        bool       // somebody else has, or had, the lease
+	gone        bool       // it is about to stop, and takes no more subscribers
+	unwritten   error      // what kept the last checkpoint from being written
+	closing     error      // why all subscribers were closed, or nil
+	ending      error      // why it ends when what is queued has been dealt with, or nil
+	streamID    int64      // of the stream that numbers count in
+	looked      bool       // the stream has been looked at since it was last asked to
+	saved       int64      // the checkpoint in the database
+	dirty       time.Time  // since when the checkpoint is ahead of saved, or zero
+	acked       bool       // an event was acknowledged since the checkpoint was saved
+	saving      bool       // a checkpoint is being written
+	saveErr     error      // why the last one was not, or nil
+	wasAcked    bool       // what acked was when the writing began
+	settled     *sync.Cond // told when saving has ended
+	problem     *string    // the last error, to be saved, or nil
+	troubled    bool       // the last error is not over
 	inbox       [][]Recorded
 	inboxSize   int
 	missed      bool // the inbox is not all there is: read from storage
@@ -55,10 +56,12 @@ type subscription struct {
 const readSize = 1000
 
 func newSubscription(h *hub, id SubscriptionID, opts SubscribeOptions) *subscription {
-	return &subscription{
+	s := &subscription{
 		hub: h, id: id, opts: opts, queue: newQueue(0),
 		work: make(chan struct{}, 1), done: make(chan struct{}), changed: make(chan struct{}),
 	}
+	s.settled = sync.NewCond(&s.mu)
+	return s
 }
 
 // poke tells the goroutine that there may be something to do.
@@ -73,7 +76,7 @@ func (s *subscription) poke() {
 func (s *subscription) run(ctx context.Context) {
 	defer close(s.done)
 	err := s.runUntil(ctx)
-	s.saves.Wait()
+	s.settle()
 	s.hub.feed.leave(s)
 	s.hub.leases.leave(s)
 	s.hub.forget(s)
@@ -568,27 +571,27 @@ func (s *subscription) due(ahead int64) bool {
 }
 
 // save has the checkpoint written if that is due, and writes the last error. The checkpoint is written beside the
-// goroutine, which reads on meanwhile, one at a time; an error is returned from the next call.
+// goroutine, which reads on meanwhile, one at a time; its error is returned from the next call.
 func (s *subscription) save(ctx context.Context) error {
 	if s.opts.Transient {
 		return nil
 	}
 	s.mu.Lock()
-	checkpoint := s.queue.checkpoint()
-	ahead := checkpoint - s.saved
-	due := ahead > 0 && (s.due(ahead) || s.opts.CheckpointAfter >= 0 && time.Since(s.dirty) >= s.opts.CheckpointAfter)
-	r := CheckpointRequest{ID: s.id, Epoch: s.lease.Epoch, Checkpoint: checkpoint, StreamID: s.streamID}
-	problem, err := s.problem, s.saveErr
+	ahead := s.queue.checkpoint() - s.saved
+	due := ahead > 0 && !s.saving && (s.due(ahead) || s.opts.CheckpointAfter >= 0 && time.Since(s.dirty) >= s.opts.CheckpointAfter)
+	problem, epoch, err := s.problem, s.lease.Epoch, s.saveErr
 	s.saveErr = nil
-	if due && !s.saving && err == nil {
-		s.saving, s.acked = true, false
-		s.saves.Go(func() { s.write(context.WithoutCancel(ctx), r) })
-	}
 	s.mu.Unlock()
-	if err != nil || problem == nil {
+	if err != nil {
 		return err
 	}
-	if err := s.hub.storage.SaveError(ctx, s.id, r.Epoch, *problem); err != nil {
+	if due {
+		s.hub.checkpoints.poke()
+	}
+	if problem == nil {
+		return nil
+	}
+	if err := s.hub.storage.SaveError(ctx, s.id, epoch, *problem); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -597,24 +600,6 @@ func (s *subscription) save(ctx context.Context) error {
 		s.problem = nil
 	}
 	return nil
-}
-
-// write writes a checkpoint.
-func (s *subscription) write(ctx context.Context, r CheckpointRequest) {
-	ctx, cancel := context.WithTimeout(ctx, s.opts.Timeout)
-	defer cancel()
-	err := s.hub.storage.SaveCheckpoint(ctx, r)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.saving = false
-	switch {
-	case err != nil:
-		s.saveErr, s.acked = err, true
-	case r.StreamID == s.streamID:
-		s.saved, s.dirty = r.Checkpoint, time.Time{}
-		s.noteProgress()
-	}
-	s.poke()
 }
 
 // rest waits until there is something to do.
@@ -629,7 +614,7 @@ func (s *subscription) rest(ctx context.Context) {
 	}
 	if s.retryAt.After(now) {
 		until(s.retryAt)
-	} else if !s.dirty.IsZero() && s.opts.CheckpointAfter >= 0 && !s.opts.Transient {
+	} else if !s.dirty.IsZero() && !s.saving && s.opts.CheckpointAfter >= 0 && !s.opts.Transient {
 		until(s.dirty.Add(s.opts.CheckpointAfter))
 	}
 	expired := !s.validUntil.IsZero() && !s.validUntil.After(now)
@@ -670,7 +655,7 @@ func (s *subscription) left() error {
 
 // leave writes the checkpoint and gives the lease up. It returns why.
 func (s *subscription) leave(ctx context.Context, why error) error {
-	s.saves.Wait()
+	s.settle()
 	if s.opts.Transient {
 		return why
 	}
@@ -721,7 +706,7 @@ func (s *subscription) isLost() bool {
 
 // lose voids what is in flight and queued, and tells the subscribers.
 func (s *subscription) lose(err error) {
-	s.saves.Wait()
+	s.settle()
 	s.hub.leases.leave(s)
 	s.hub.feed.leave(s)
 	s.mu.Lock()

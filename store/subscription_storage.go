@@ -48,6 +48,14 @@ type SubscriptionStorage interface {
 	ReadFiltered(ctx context.Context, r ReadRequest, f EventFilter) (page []Recorded, next int64, err error)
 }
 
+// CheckpointBatcher is implemented by a [SubscriptionStorage] that saves the checkpoints of several subscriptions at the
+// price of one.
+type CheckpointBatcher interface {
+	// SaveCheckpoints is SaveCheckpoint for each of list, which has no subscription twice. It returns those whose epoch
+	// was over, or that are not there any more; the others are saved.
+	SaveCheckpoints(ctx context.Context, list []CheckpointRequest) (lost []SubscriptionID, err error)
+}
+
 // SubscriptionID identifies a persistent subscription: its name, and the stream, or [All], that it is on.
 type SubscriptionID struct{ Stream, Name string }
 

@@ -301,6 +301,23 @@ set checkpoint = case when s.stream_id = $5::bigint then greatest(s.checkpoint, 
 where s.stream = $1::text and s.name = $2::text and s.epoch = $3::bigint
 returning ''::text;
 
+-- name: save_checkpoints
+-- save_checkpoint for several subscriptions, which come back unless their epoch is over. Locks the rows, in one order, so
+-- that two such statements do not wait for each other. Index: subscriptions_pkey.
+update /*schema.*/subscriptions as s
+set checkpoint = case when s.stream_id = i.stream_id then greatest(s.checkpoint, i.checkpoint) else i.checkpoint end,
+  stream_id = i.stream_id,
+  updated_at = case when s.stream_id = i.stream_id and s.checkpoint >= i.checkpoint then s.updated_at else clock_timestamp() end
+from (
+  select t.stream, t.name, i.epoch, i.checkpoint, i.stream_id
+  from unnest($1::text::text[], $2::text::text[], $3::text::bigint[], $4::text::bigint[], $5::text::bigint[])
+      as i (stream, name, epoch, checkpoint, stream_id)
+    join /*schema.*/subscriptions as t on t.stream = i.stream and t.name = i.name
+  order by t.stream, t.name for no key update of t
+) as i
+where s.stream = i.stream and s.name = i.name and s.epoch = i.epoch
+returning s.stream, s.name;
+
 -- name: release_lease
 -- save_checkpoint that also gives the lease up, and lets other processes know at commit.
 with released as (

@@ -1,0 +1,152 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// checkpoints writes the checkpoints of a Store's subscriptions: where the storage can, those of all that are due, or
+// nearly so, in one statement, so that the database has no more to do for many subscriptions than for one.
+type checkpoints struct {
+	hub   *hub
+	hints chan struct{} // holds one
+
+	mu      sync.Mutex
+	running bool
+}
+
+func newCheckpoints(h *hub) *checkpoints {
+	return &checkpoints{hub: h, hints: make(chan struct{}, 1)}
+}
+
+// poke hints that a checkpoint is due.
+func (c *checkpoints) poke() {
+	c.mu.Lock()
+	start := !c.running
+	c.running = true
+	c.mu.Unlock()
+	if start {
+		c.hub.start(c.run)
+	}
+	select {
+	case c.hints <- struct{}{}:
+	default:
+	}
+}
+
+// run writes what is due whenever there is a hint.
+func (c *checkpoints) run(ctx context.Context) {
+	for {
+		select {
+		case <-c.hints:
+		case <-ctx.Done():
+			return
+		}
+		for c.write(ctx) {
+		}
+	}
+}
+
+// maxCheckpoints is how many checkpoints are written in one statement at most.
+const maxCheckpoints = 1000
+
+// write writes what is due, and reports whether there was anything.
+func (c *checkpoints) write(ctx context.Context) bool {
+	var subs []*subscription
+	var list []CheckpointRequest
+	timeout := time.Duration(0)
+	due := false
+	for _, s := range c.hub.all() {
+		if r, is, ok := s.checkpointRequest(); ok && len(list) < maxCheckpoints {
+			subs, list = append(subs, s), append(list, r)
+			timeout = max(timeout, s.opts.Timeout)
+			due = due || is
+		}
+	}
+	if !due {
+		for _, s := range subs {
+			s.notSaved()
+		}
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	batcher, ok := c.hub.storage.(CheckpointBatcher)
+	if !ok {
+		for i, s := range subs {
+			s.savedCheckpoint(list[i], c.hub.storage.SaveCheckpoint(ctx, list[i]))
+		}
+		return true
+	}
+	lost, err := batcher.SaveCheckpoints(ctx, list)
+	gone := make(map[SubscriptionID]bool, len(lost))
+	for _, id := range lost {
+		gone[id] = true
+	}
+	for i, s := range subs {
+		e := err
+		if e == nil && gone[s.id] {
+			e = ErrLeaseLost
+		}
+		s.savedCheckpoint(list[i], e)
+	}
+	return true
+}
+
+// checkpointRequest returns the checkpoint to be written, if there is one that is due or will be soon. Until the result
+// is told there is no other.
+func (s *subscription) checkpointRequest() (r CheckpointRequest, due, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	checkpoint := s.queue.checkpoint()
+	ahead := checkpoint - s.saved
+	if s.opts.Transient || s.saving || s.gone || s.lost || s.lease.Epoch == 0 || s.saveErr != nil || s.retryAt.After(time.Now()) || ahead <= 0 {
+		return r, false, false
+	}
+	age := time.Since(s.dirty)
+	due = s.due(ahead) || s.opts.CheckpointAfter >= 0 && age >= s.opts.CheckpointAfter
+	if !due && (s.opts.CheckpointAfter < 0 || age < s.opts.CheckpointAfter/2) {
+		return r, false, false
+	}
+	s.saving, s.wasAcked, s.acked = true, s.acked, false
+	return CheckpointRequest{ID: s.id, Epoch: s.lease.Epoch, Checkpoint: checkpoint, StreamID: s.streamID}, due, true
+}
+
+// notSaved tells that the checkpoint was not written after all.
+func (s *subscription) notSaved() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.saving, s.acked = false, s.acked || s.wasAcked
+	s.settled.Broadcast()
+}
+
+// savedCheckpoint tells the result of writing a checkpoint.
+func (s *subscription) savedCheckpoint(r CheckpointRequest, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.saving = false
+	s.settled.Broadcast()
+	switch {
+	case err != nil:
+		s.acked = s.acked || s.wasAcked
+		s.saveErr = err
+		if errors.Is(err, ErrLeaseLost) && r.Epoch == s.lease.Epoch {
+			s.lost = true
+		}
+	case r.StreamID == s.streamID && r.Epoch == s.lease.Epoch:
+		s.saved, s.dirty = r.Checkpoint, time.Time{}
+		s.noteProgress()
+	}
+	s.poke()
+}
+
+// settle waits until no checkpoint is being written.
+func (s *subscription) settle() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.saving {
+		s.settled.Wait()
+	}
+}
