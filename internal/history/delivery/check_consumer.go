@@ -1,0 +1,253 @@
+package delivery
+
+import (
+	"slices"
+
+	"github.com/eventstore-go/eventstore/internal/history"
+)
+
+// tenure is an epoch of one process on its way through its journal.
+type tenure struct {
+	*epoch
+	sent        map[int64]int // by position: the subscriber that was sent it
+	acked       map[int64]bool
+	clear       int64 // everything up to here was acknowledged
+	subscribers map[int]*subscriber
+	versions    map[string]int64 // of each stream, the last one that was sent
+	holders     map[string]*hold // of each stream, who has unacknowledged events of it
+}
+
+// subscriber is one subscriber in a tenure.
+type subscriber struct {
+	last     int64 // position
+	inFlight []history.Seen
+}
+
+// hold says that a subscriber has so many unacknowledged events of a stream.
+type hold struct{ subscriber, events int }
+
+// journal is the check of what one process tells of one subscription.
+type journal struct {
+	*checker
+	Consumer
+	Subscription
+
+	taken   []int64 // epochs, in order
+	epochOf []int64 // of each line that is Sent or Ack; 0 if there is none
+	tenures map[int64]*tenure
+}
+
+// checkConsumer checks what a process was sent, acknowledged and saved of a subscription.
+func (c *checker) checkConsumer(consumer Consumer, s Subscription) {
+	j := &journal{checker: c, Consumer: consumer, Subscription: s, tenures: map[int64]*tenure{}}
+	for number, e := range c.epochs[s.Name] {
+		if e.process == consumer.Process {
+			j.taken = append(j.taken, number)
+		}
+	}
+	slices.Sort(j.taken)
+	j.assign()
+	for i, line := range j.Lines {
+		if line.Subscription != s.Name {
+			continue
+		}
+		switch line.Kind {
+		case Sent:
+			if t := j.tenure(j.epochOf[i]); t != nil {
+				for _, e := range line.Events {
+					j.deliver(t, line.Subscriber, e)
+				}
+			}
+		case Ack:
+			if t := j.tenure(j.epochOf[i]); t != nil {
+				t.acknowledge(line.Subscriber, line.Number)
+			}
+		case Save:
+			j.save(line)
+		case Saved:
+			j.saved(line)
+		}
+	}
+}
+
+// tenure returns what is known of an epoch so far; nil of none.
+func (j *journal) tenure(number int64) *tenure {
+	e := j.epochs[j.Name][number]
+	if e == nil {
+		return nil
+	}
+	t := j.tenures[number]
+	if t == nil {
+		t = &tenure{
+			epoch: e, clear: e.start, sent: map[int64]int{}, acked: map[int64]bool{}, subscribers: map[int]*subscriber{},
+			versions: map[string]int64{}, holders: map[string]*hold{},
+		}
+		for _, s := range j.h.Stored {
+			if s.Position > e.start {
+				break
+			}
+			t.versions[s.Stream] = s.Version
+		}
+		j.tenures[number] = t
+	}
+	return t
+}
+
+// assign finds the epoch of each delivery. What a subscriber is sent between two times it is told that the lease is lost
+// belongs to one epoch, which is later than the one before.
+func (j *journal) assign() {
+	j.epochOf = make([]int64, len(j.Lines))
+	type session struct {
+		lines    []int
+		from, to int64
+	}
+	open := map[int]*session{}
+	before := map[int]int64{} // the epoch of a subscriber's last session
+	end := func(who int) {
+		s := open[who]
+		if s == nil {
+			return
+		}
+		delete(open, who)
+		number := j.choose(max(s.from, before[who]+1), s.to, j.Lines[s.lines[0]].Events)
+		if number == 0 {
+			j.violated(Leased, "%s sent %s to subscriber %d of %q without a lease", j.Process, j.Lines[s.lines[0]].Events[0], who, j.Name)
+		}
+		before[who] = max(before[who], number)
+		for _, i := range s.lines {
+			j.epochOf[i] = number
+		}
+	}
+	for i, line := range j.Lines {
+		if line.Subscription != j.Name {
+			continue
+		}
+		switch who := line.Subscriber; line.Kind {
+		case Lost:
+			end(who)
+		case Sent:
+			if open[who] == nil {
+				open[who] = &session{from: line.From, to: line.To}
+			}
+			s := open[who]
+			s.lines, s.from, s.to = append(s.lines, i), max(s.from, line.From), min(s.to, line.To)
+		case Ack:
+			if s := open[who]; s != nil {
+				s.lines = append(s.lines, i)
+			}
+		}
+	}
+	for who := range open {
+		end(who)
+	}
+}
+
+// choose returns the first epoch of the process from … to that may begin with the events, else the last one, 0 if there
+// is none.
+func (j *journal) choose(from, to int64, events []history.Seen) (number int64) {
+	for _, n := range j.taken {
+		if n < from || n > to {
+			continue
+		}
+		number = n
+		if place, ok := j.places[events[0].Position]; ok && (j.Lanes && events[0].Position > j.epochs[j.Name][n].start || place == j.place(j.epochs[j.Name][n].start+1)) {
+			return n
+		}
+	}
+	return number
+}
+
+// place returns where in h.Stored the first event at or behind a position is.
+func (c *checker) place(position int64) int {
+	place, _ := slices.BinarySearchFunc(c.h.Stored, position, func(s history.Seen, p int64) int { return int(s.Position - p) })
+	return place
+}
+
+// deliver checks one event that a subscriber was sent.
+func (j *journal) deliver(t *tenure, who int, e history.Seen) {
+	r := t.subscribers[who]
+	if r == nil {
+		r = &subscriber{last: t.start}
+		t.subscribers[who] = r
+	}
+	place, ok := j.places[e.Position]
+	if !ok || j.h.Stored[place] != e {
+		j.violated(Authentic, "%s was sent %s, which is not what the store holds", j.Process, e)
+		return
+	}
+	j.checker.sent[j.Name][e.Position] = true
+	_, twice := t.sent[e.Position]
+	switch {
+	case e.Position <= t.start:
+		j.violated(Once, "%s was sent %s in epoch %d of %q, which began behind %d", j.Process, e, t.number, j.Name, t.start)
+	case twice:
+		j.violated(Once, "%s was sent %s twice in epoch %d of %q", j.Process, e, t.number, j.Name)
+	case !j.Lanes && e.Position < r.last:
+		j.violated(Ordered, "%s was sent %s behind %d in epoch %d of %q", j.Process, e, r.last, t.number, j.Name)
+	case !j.Lanes && place != j.place(r.last+1):
+		j.violated(Gapless, "%s was sent %s behind %d in epoch %d of %q, and not %s", j.Process, e, r.last, t.number, j.Name, j.h.Stored[j.place(r.last+1)])
+	}
+	switch version := t.versions[e.Stream]; {
+	case twice || e.Version == version+1:
+	case e.Version <= version:
+		j.violated(Ordered, "%s was sent %s behind version %d in epoch %d of %q", j.Process, e, version, t.number, j.Name)
+	default:
+		j.violated(Gapless, "%s was sent %s behind version %d in epoch %d of %q", j.Process, e, version, t.number, j.Name)
+	}
+	if h := t.holders[e.Stream]; j.Lanes && h != nil && h.events > 0 && h.subscriber != who {
+		j.violated(Apart, "%s was sent %s while subscriber %d had events of the stream, in epoch %d of %q", j.Process, e, h.subscriber, t.number, j.Name)
+	} else {
+		if h == nil {
+			h = &hold{}
+			t.holders[e.Stream] = h
+		}
+		h.subscriber = who
+		h.events++
+	}
+	t.sent[e.Position] = who
+	t.versions[e.Stream] = max(t.versions[e.Stream], e.Version)
+	r.last = max(r.last, e.Position)
+	r.inFlight = append(r.inFlight, e)
+}
+
+// acknowledge notes that a subscriber is done with an event, and with what it was sent before.
+func (t *tenure) acknowledge(who int, number int64) {
+	r := t.subscribers[who]
+	if r == nil {
+		return
+	}
+	n := slices.IndexFunc(r.inFlight, func(e history.Seen) bool { return e.Position == number }) + 1
+	for _, e := range r.inFlight[:n] {
+		t.acked[e.Position] = true
+		if h := t.holders[e.Stream]; h != nil && h.subscriber == who {
+			h.events--
+		}
+	}
+	r.inFlight = r.inFlight[n:]
+}
+
+// save checks that a checkpoint passes nothing that was not acknowledged.
+func (j *journal) save(line Line) {
+	t := j.tenure(line.Epoch)
+	if t == nil || t.process != j.Process {
+		j.violated(Leased, "%s saved checkpoint %d of %q in epoch %d, which it never took", j.Process, line.Number, j.Name, line.Epoch)
+		return
+	}
+	for _, e := range j.h.Stored[j.place(t.clear+1):] {
+		if e.Position > line.Number {
+			break
+		}
+		if !t.acked[e.Position] {
+			j.violated(Earned, "%s saved checkpoint %d of %q in epoch %d, but had not acknowledged %s", j.Process, line.Number, j.Name, line.Epoch, e)
+			break
+		}
+		t.clear = e.Position
+	}
+}
+
+// saved checks that a checkpoint that is said to be written is.
+func (j *journal) saved(line Line) {
+	if e := j.epochs[j.Name][line.Epoch]; line.Err == "" && e != nil && e.checkpoint < line.Number {
+		j.violated(Durable, "%s was told that checkpoint %d of %q is written in epoch %d, which it is not", j.Process, line.Number, j.Name, line.Epoch)
+	}
+}
