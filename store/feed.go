@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,6 +19,7 @@ const pollLeast = 10 * time.Millisecond
 type feed struct {
 	hub   *hub
 	hints chan struct{} // holds one
+	own   atomic.Bool   // a hint is of a commit of this process
 
 	mu       sync.Mutex
 	running  bool
@@ -155,37 +157,55 @@ func (f *feed) idle() bool {
 	return true
 }
 
-// read reads to the end and offers what it finds. It returns how many events those were.
+// read reads to the end and offers what it finds, as soon as it finds it. It returns how many events those were.
 func (f *feed) read(ctx context.Context) (n int, err error) {
+	if f.own.Swap(false) && f.hub.ticker != nil {
+		// There is something that has no position yet: no need to look for it first.
+		if err := f.tick(ctx); err != nil {
+			return 0, err
+		}
+	}
 	for {
 		f.mu.Lock()
 		from := f.position + 1
 		f.mu.Unlock()
-		under, cancel := context.WithTimeout(ctx, DefaultTimeout)
-		page, err := f.hub.storage.ReadAll(under, ReadRequest{Stream: All, From: from, Limit: readSize})
-		cancel()
+		page, next, err := f.page(ctx, from)
 		if err != nil {
 			return n, err
 		}
 		n += len(page)
-		f.offer(page)
-		if len(page) < readSize {
+		f.offer(page, next-1)
+		if next == from {
 			return n, nil
 		}
 	}
 }
 
-// offer offers a page to the members.
-func (f *feed) offer(page []Recorded) {
-	if len(page) == 0 {
-		return
-	}
+func (f *feed) tick(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, DefaultTimeout)
+	defer cancel()
+	_, err := f.hub.ticker.Tick(ctx)
+	return err
+}
+
+// page reads a page, and the position to go on from: from at the end.
+func (f *feed) page(ctx context.Context, from int64) (page []Recorded, next int64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, DefaultTimeout)
+	defer cancel()
+	return f.hub.storage.ReadFiltered(ctx, ReadRequest{Stream: All, From: from, Limit: readSize}, EventFilter{})
+}
+
+// offer offers a page, which ends at last, to the members.
+func (f *feed) offer(page []Recorded, last int64) {
 	for i := range page {
 		page[i].codec = f.hub.codec
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.position = page[len(page)-1].Number
+	f.position = last
+	if len(page) == 0 {
+		return
+	}
 	for s := range f.all {
 		s.offer(page)
 	}

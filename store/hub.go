@@ -203,6 +203,7 @@ func (h *hub) hint() {
 // committed says that this process has committed something. Where other processes are to be told, and nobody reads here,
 // a tick tells them.
 func (h *hub) committed() {
+	h.feed.own.Store(true)
 	if h.feed.poke() || h.notifier == nil || h.ticker == nil {
 		return
 	}
