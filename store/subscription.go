@@ -48,7 +48,8 @@ type subscription struct {
 	troubled    bool       // the last error is not over
 	inbox       [][]Recorded
 	inboxSize   int
-	missed      bool // the inbox is not all there is: read from storage
+	fed         int64 // the last number that the feed has offered
+	missed      bool  // the inbox is not all there is: read from storage
 	retryAt     time.Time
 }
 
@@ -817,6 +818,13 @@ func (s *subscription) fail(err error) {
 func (s *subscription) offer(page []Recorded) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.id.Stream != All {
+		if first := page[0].Number; s.queue.received > 0 && first <= max(s.fed, 1) {
+			s.looked = false // numbers begin anew: it may be another stream of the name
+			s.poke()
+		}
+		s.fed = page[len(page)-1].Number
+	}
 	if s.missed || s.ending != nil {
 		return
 	}
