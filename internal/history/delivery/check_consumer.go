@@ -239,7 +239,6 @@ func (j *journal) save(line Line) {
 		}
 		if !t.acked[e.Position] {
 			j.violated(Earned, "%s saved checkpoint %d of %q in epoch %d, but had not acknowledged %s", j.Process, line.Number, j.Name, line.Epoch, e)
-			break
 		}
 		t.clear = e.Position
 	}

@@ -146,7 +146,7 @@ func TestBadHistoriesAreRefused(t *testing.T) {
 		}, `ordered: Q was sent a2 (a@2) at 3 behind 4 in epoch 2 of "one"`},
 		{"versions out of order", func(h *delivery.History) {
 			h.Consumers[r].Lines[0].Events = []history.Seen{h.Stored[2], h.Stored[0]}
-		}, `ordered: R was sent a1 (a@1) at 1 behind 3 in epoch 7 of "lanes"`},
+		}, `ordered: R was sent a1 (a@1) at 1 behind version 2 in epoch 7 of "lanes"`},
 		{"versions out of order between subscribers", func(h *delivery.History) {
 			l := h.Consumers[r].Lines
 			l[0], l[2], l[3] = l[3], lane(2, delivery.Line{Kind: delivery.Ack, Number: 4}), l[0]
