@@ -127,6 +127,10 @@ func (o Options) replacements() []string {
 // channel is the notification channel on which a tick says that it placed something.
 func (o Options) channel() string { return "eventstore." + o.Schema }
 
+// Channel returns the notification channel on which a tick says that it placed something, and a subscription that its
+// lease is free, for a notifier to listen on.
+func (b *Backend) Channel() string { return b.opts.channel() }
+
 // quote quotes an identifier.
 func quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
 

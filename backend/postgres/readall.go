@@ -286,5 +286,8 @@ func (b *Backend) readRange(ctx context.Context, p *placing, order []int, limit 
 	for at < len(order) && (p.wants[order[at]].seq < s.seq || p.wants[order[at]].seq == s.seq && s.idx >= p.wants[order[at]].hi) {
 		at++
 	}
+	if at < len(order) {
+		p.again(p.wants[order[at]])
+	}
 	return at, nil
 }

@@ -2,6 +2,8 @@ package postgres
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -30,13 +32,19 @@ func TestOutliersAreLookedUpAlone(t *testing.T) {
 // than a range has room for.
 func TestLateAndForeignNumbers(t *testing.T) {
 	t.Parallel()
+	t.Run("more than there is room for", func(t *testing.T) { lateAndForeign(t, 3*slack, 1) })
+	t.Run("cut off inside an append", func(t *testing.T) { lateAndForeign(t, slack+1, 5) })
+}
+
+func lateAndForeign(t *testing.T, foreign, wanted int) {
+	t.Parallel()
 	b := setup(t, pgtest.URL(t))
 	late, big := begin(t, b), begin(t, b)
 	appendTo(t, b, "a", 1)
 	appendTo(t, b.WithTx(late), "late", 1)
 	appendTo(t, b, "b", 1)
-	appendTo(t, b.WithTx(big), "big", 3*slack) // more rows than a range may bring that it does not want
-	appendTo(t, b, "c", 1)
+	appendTo(t, b.WithTx(big), "big", foreign)
+	appendTo(t, b, "c", wanted)
 	_, err := b.Tick(t.Context())
 	require.NoError(t, err)
 	require.NoError(t, big.Commit())
@@ -45,8 +53,11 @@ func TestLateAndForeignNumbers(t *testing.T) {
 	require.NoError(t, late.Commit())
 	appendTo(t, b, "d", 1)
 
-	want := []string{"a@1", "b@1", "c@1"}
-	for i := range 3 * slack {
+	want := []string{"a@1", "b@1"}
+	for i := range wanted {
+		want = append(want, fmt.Sprint("c@", i+1))
+	}
+	for i := range foreign {
 		want = append(want, fmt.Sprint("big@", i+1))
 	}
 	want = append(want, "late@1", "d@1")
@@ -65,6 +76,26 @@ func TestLateAndForeignNumbers(t *testing.T) {
 				got = append(got, e.Stream)
 			}
 			require.Len(t, got, len(want))
+		}
+		for _, filter := range []store.EventFilter{{}, {Types: []string{"happened"}}, {StreamPrefix: "b"}} {
+			var got []string
+			from := int64(1)
+			for {
+				page, next, err := b.ReadFiltered(t.Context(), store.ReadRequest{Stream: store.All, From: from, Limit: size}, filter)
+				require.NoError(t, err)
+				for _, e := range page {
+					require.GreaterOrEqual(t, e.Number, from)
+					require.Less(t, e.Number, next)
+					require.Equal(t, want[e.Number-1], fmt.Sprint(e.Stream, "@", e.Version))
+					got = append(got, want[e.Number-1])
+				}
+				if next == from {
+					break
+				}
+				from = next
+			}
+			matching := slices.DeleteFunc(slices.Clone(want), func(s string) bool { return !strings.HasPrefix(s, filter.StreamPrefix) })
+			require.Equal(t, matching, got, "pages of %d, %+v", size, filter)
 		}
 	}
 }

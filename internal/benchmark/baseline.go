@@ -48,24 +48,43 @@ type row struct {
 	micros          int64
 }
 
+// poller is a baseline that a program polls for all events.
+type poller interface {
+	// poll reads all events in pages, and calls done with the size of each and the last position in it.
+	poll(ctx context.Context, done func(n int, last int64) error) error
+}
+
 // pages reads pages behind after until one is short. The query takes after and a limit, perhaps behind other arguments.
 func pages(ctx context.Context, db *sql.DB, d dialect, after int64, query string, args ...any) (n int, last int64, err error) {
+	last = after
+	err = eachPage(ctx, db, d, after, func(count int, upto int64) error {
+		n += count
+		last = upto
+		return nil
+	}, query, args...)
+	return n, last, err
+}
+
+// eachPage is pages with a call for each page that is not empty.
+func eachPage(ctx context.Context, db *sql.DB, d dialect, after int64, done func(n int, last int64) error, query string, args ...any) error {
 	stmt, err := db.PrepareContext(ctx, query)
 	if err != nil {
-		return 0, 0, err
+		return err
 	}
 	defer stmt.Close() //nolint:errcheck // it was only read from
-	for last = after; ; {
-		page, err := onePage(ctx, stmt, d, append(args[:len(args):len(args)], last, pageSize))
+	for {
+		page, err := onePage(ctx, stmt, d, append(args[:len(args):len(args)], after, pageSize))
 		if err != nil {
-			return n, last, err
+			return err
 		}
-		n += len(page)
 		if len(page) > 0 {
-			last = page[len(page)-1].number
+			after = page[len(page)-1].number
+			if err := done(len(page), after); err != nil {
+				return err
+			}
 		}
 		if len(page) < pageSize {
-			return n, last, nil
+			return nil
 		}
 	}
 }

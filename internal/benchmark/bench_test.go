@@ -27,14 +27,18 @@ var shapes = []string{"eventstore", "raw", "counter"}
 // target is a kind of database that subjects are measured on. Each subject has an empty one.
 type target struct {
 	db, driver string
-	// open opens a database for a subject, and says how it is spoken to.
-	open func(b *testing.B) (*sql.DB, dialect)
+	dialect    dialect
+	// create creates a database and returns its URL.
+	create func(b *testing.B) (url string)
+	// connect opens it.
+	connect func(b *testing.B, url string) *sql.DB
 	// backend is the store's backend on it.
 	backend func(db *sql.DB) backend
 }
 
 type backend interface {
 	store.Storage
+	store.SubscriptionStorage
 	migrate.Backend
 }
 
@@ -51,8 +55,8 @@ func targets(b *testing.B) []target {
 	list := make([]target, 0, 3)
 	for _, driver := range pgtest.Drivers() {
 		list = append(list, target{
-			db: "postgres", driver: driver,
-			open: func(b *testing.B) (*sql.DB, dialect) {
+			db: "postgres", driver: driver, dialect: postgresDialect,
+			create: func(b *testing.B) string {
 				n++
 				name := fmt.Sprint("bench", n)
 				admin := pgtest.Open(b, "pgx", server().URL())
@@ -62,26 +66,38 @@ func targets(b *testing.B) []target {
 					_, err := admin.ExecContext(context.WithoutCancel(b.Context()), "drop database "+name+" with (force)")
 					require.NoError(b, err)
 				})
-				db := pgtest.Open(b, driver, server().DatabaseURL(name))
-				db.SetMaxOpenConns(connections)
-				db.SetMaxIdleConns(connections)
-				return db, postgresDialect
+				return server().DatabaseURL(name)
 			},
+			connect: func(b *testing.B, url string) *sql.DB { return pgtest.Open(b, driver, url) },
 			backend: func(db *sql.DB) backend { return postgres.New(db, nil) },
 		})
 	}
 	return append(list, target{
-		db: "sqlite", driver: "modernc",
-		open: func(b *testing.B) (*sql.DB, dialect) {
-			db, err := sql.Open("sqlite", sqlite.DSN(filepath.Join(b.TempDir(), "bench.db")))
+		db: "sqlite", driver: "modernc", dialect: sqliteDialect,
+		create: func(b *testing.B) string { return sqlite.DSN(filepath.Join(b.TempDir(), "bench.db")) },
+		connect: func(b *testing.B, url string) *sql.DB {
+			db, err := sql.Open("sqlite", url)
 			require.NoError(b, err)
 			b.Cleanup(func() { require.NoError(b, db.Close()) })
-			db.SetMaxOpenConns(connections)
-			db.SetMaxIdleConns(connections)
-			return db, sqliteDialect
+			return db
 		},
 		backend: func(db *sql.DB) backend { return sqlite.New(db, nil) },
 	})
+}
+
+// open creates a database and opens it.
+func (t target) open(b *testing.B) *sql.DB {
+	b.Helper()
+	return t.pool(b, t.create(b))
+}
+
+// pool opens a database.
+func (t target) pool(b *testing.B, url string) *sql.DB {
+	b.Helper()
+	db := t.connect(b, url)
+	db.SetMaxOpenConns(connections)
+	db.SetMaxIdleConns(connections)
+	return db
 }
 
 // warmUp keeps a fresh server busy for a while: the first to be measured would pay for what all find done.
@@ -108,14 +124,14 @@ func each(b *testing.B, name string, run func(b *testing.B, s subject)) {
 
 func newSubject(b *testing.B, t target, shape string) subject {
 	b.Helper()
-	db, dialect := t.open(b)
+	db := t.open(b)
 	var s subject
 	var err error
 	switch shape {
 	case "raw":
-		s, err = newRaw(b.Context(), db, dialect)
+		s, err = newRaw(b.Context(), db, t.dialect)
 	case "counter":
-		s, err = newCounter(b.Context(), db, dialect)
+		s, err = newCounter(b.Context(), db, t.dialect)
 	default:
 		backend := t.backend(db)
 		err = migrate.Up(b.Context(), backend)

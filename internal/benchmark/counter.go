@@ -92,8 +92,14 @@ func (c *counter) readStream(ctx context.Context, stream string) (int, error) {
 }
 
 func (c *counter) readAll(ctx context.Context, after int64) (int, int64, error) {
-	return pages(ctx, c.db, c.dialect, after, counterSelect+` where se.stream_id = 0 and se.stream_version > $1 order by se.stream_version limit $2`)
+	return pages(ctx, c.db, c.dialect, after, counterAll)
 }
+
+func (c *counter) poll(ctx context.Context, done func(n int, last int64) error) error {
+	return eachPage(ctx, c.db, c.dialect, 0, done, counterAll)
+}
+
+const counterAll = counterSelect + ` where se.stream_id = 0 and se.stream_version > $1 order by se.stream_version limit $2`
 
 const counterSelect = `select se.stream_version, s.name, se.original_stream_version, e.event_id, e.event_type, e.causation_id, e.correlation_id, e.data, e.metadata, e.created_at
 from counter_stream_events se join counter_streams s on s.stream_id = se.original_stream_id join counter_events e on e.event_id = se.event_id`

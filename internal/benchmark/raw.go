@@ -53,8 +53,14 @@ func (r *raw) readStream(ctx context.Context, stream string) (int, error) {
 	return n, err
 }
 
+const rawAll = `select position, ` + rawColumns + ` from raw_events where position > $1 order by position limit $2`
+
 func (r *raw) readAll(ctx context.Context, after int64) (int, int64, error) {
-	return pages(ctx, r.db, r.dialect, after, fmt.Sprintf(`select position, %s from raw_events where position > $1 order by position limit $2`, rawColumns))
+	return pages(ctx, r.db, r.dialect, after, rawAll)
+}
+
+func (r *raw) poll(ctx context.Context, done func(n int, last int64) error) error {
+	return eachPage(ctx, r.db, r.dialect, 0, done, rawAll)
 }
 
 // prepared keeps one statement per size of append.

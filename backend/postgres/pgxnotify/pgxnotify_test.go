@@ -1,0 +1,34 @@
+package pgxnotify_test
+
+import (
+	"log/slog"
+	"os"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/eventstore-go/eventstore/backend/postgres/pgxnotify"
+	"github.com/eventstore-go/eventstore/internal/notifytest"
+	"github.com/eventstore-go/eventstore/internal/pgtest"
+	"github.com/eventstore-go/eventstore/store"
+)
+
+func TestMain(m *testing.M) {
+	code := pgtest.Main(m)
+	if code == 0 {
+		if err := goleak.Find(); err != nil {
+			println(err.Error())
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+func TestNotifier(t *testing.T) {
+	notifytest.Run(t, func(connString, channel string, log *slog.Logger, keepAlive time.Duration) (store.Notifier, error) {
+		return pgxnotify.New(connString, channel, &pgxnotify.Options{
+			Logger: log, KeepAlive: keepAlive, MinBackoff: 10 * time.Millisecond, MaxBackoff: 100 * time.Millisecond,
+		})
+	})
+}
