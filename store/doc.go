@@ -45,7 +45,12 @@
 // open-tx/readers-go-on, open-tx/not-seen). SQLite has one writer at a time: there an open transaction that wrote keeps
 // every other writer waiting, while readers go on.
 //
-// P7 and P8 are about subscriptions, which this version does not have yet.
+// P7, at least once. A persistent subscription delivers every event at least once and in order, across crashes, restarts
+// and takeover by another process (sub/catch-up-all, sub/many, sub/crash, sub/takeover-crash, sub/close-flushes). One
+// process runs it at a time: whoever has lost the lease writes nothing any more, and its subscribers are told
+// (sub/one-runs, sub/late-write, sub/lease-lost, lease/stale, lease/concurrent, checkpoint/forward-only).
+//
+// P8 is about projections, which this version does not have yet.
 //
 // P9, other servers. All of this still holds in a copy of the database, made by dump and restore or by replication.
 // Where a copy lacks events that a reader has dealt with already, as after a failover to a standby that lagged, the
@@ -79,6 +84,19 @@
 // No rows are open while the caller's code runs, so that a loop over [Store.Stream] may use the same transaction, or a
 // pool of one connection (tx/calls-while-reading, read/calls-while-reading).
 //
+// # Subscriptions
+//
+// [Store.Subscribe] returns a [Subscriber] to a named, durable subscription: [Subscriber.Next], then [Subscriber.Ack].
+// [Store.Consume] is a loop around it that calls a handler. [Store.Watch] shows new events and remembers nothing. A
+// subscription reads pages until it has caught up; from then on one reader per Store hands new events to all its
+// subscriptions. What is in flight and what is queued is bounded (sub/buffer-size, sub/max-size), and a slow subscriber
+// holds up no other subscription (sub/slow-one). Several subscribers share one subscription (sub/round-robin), by
+// partition key if need be: then a key's events are never unacknowledged at two of them (sub/partition,
+// sub/partition-closes).
+//
+// New events are found by hints: of this Store's own commits, and of other processes' where [Options].Notifier carries
+// them. A hint may be lost: a Store with subscribers also looks by itself (sub/hint-lost, sub/hint-late).
+//
 // # Errors
 //
 // Errors are told apart by errors.Is with the sentinels of this package, and carry more for errors.As. An argument that
@@ -89,5 +107,6 @@
 // # Concurrency
 //
 // A [Store] may be used by any number of goroutines, and any number of Stores, in any number of processes, may share a
-// database. What WithTx returns is as good as the transaction: one goroutine at a time. A Store starts no goroutine.
+// database. What WithTx returns is as good as the transaction: one goroutine at a time. A Store starts goroutines for
+// subscribers, and with a Notifier; [Store.Close] ends them.
 package store
