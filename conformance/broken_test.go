@@ -13,6 +13,7 @@ import (
 // broken is a storage with some of its calls replaced. A nil field leaves the call as it is.
 type broken struct {
 	store.Storage
+	brokenKeeper
 	append     func(ctx context.Context, r store.AppendRequest) (store.AppendResult, error)
 	link       func(ctx context.Context, r store.LinkRequest) (store.AppendResult, error)
 	delete     func(ctx context.Context, r store.DeleteRequest) error
@@ -145,7 +146,7 @@ func (b *brokenTx) CommitTx(ctx context.Context, tx *sql.Tx) error {
 }
 
 func (b *brokenTx) WithTx(tx *sql.Tx) store.Storage {
-	bound := &broken{Storage: b.real.WithTx(tx)}
+	bound := newBroken(b.real.WithTx(tx))
 	if b.bind != nil {
 		b.bind(tx, bound)
 	}

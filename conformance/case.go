@@ -55,6 +55,7 @@ func cases() []testCase {
 	return slices.Concat(
 		appendCases, retryCases, eventCases, readCases, allCases, linkCases, deleteCases, matrixCases, streamsCases,
 		limitCases, cancelCases, concurrentCases, storeCases, txCases, openTxCases,
+		leaseCases, checkpointCases, filterCases,
 	)
 }
 
@@ -72,6 +73,8 @@ type trial struct {
 
 	wrap    func(face) face // breaks what a Store does; nil for nothing
 	largest int             // events in the largest append; 0 for 20,000
+
+	impatient time.Duration // how long to wait for what has to come; 0 for patience
 }
 
 // title is the name of the trial's test.

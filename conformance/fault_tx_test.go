@@ -166,6 +166,13 @@ var txFaults = []fault{
 			return err
 		}
 	}},
+	{name: "checkpoint-commits-early", what: "a checkpoint ends the caller's transaction", tx: binding(func(tx *sql.Tx, bound *broken) {
+		bound.checkpoint = func(ctx context.Context, r store.CheckpointRequest) error {
+			err := bound.SubscriptionStorage.SaveCheckpoint(ctx, r)
+			_ = tx.Commit()
+			return err
+		}
+	})},
 	{name: "nested", what: "InTx in a transaction says that all is well", store: swallowing(store.ErrNoTransactions)},
 }
 

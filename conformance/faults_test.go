@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -30,7 +31,8 @@ type fault struct {
 
 // faults returns all faults on top of memory.
 func faults() []fault {
-	return slices.Concat(expectedFaults, retryFaults, eventFaults, readFaults, orderFaults, linkFaults, deleteFaults, streamsFaults, storeFaults)
+	return slices.Concat(expectedFaults, retryFaults, eventFaults, readFaults, orderFaults, linkFaults, deleteFaults, streamsFaults, storeFaults,
+		leaseFaults, filterFaults)
 }
 
 // breaks returns the trial with the fault built in.
@@ -40,11 +42,11 @@ func (f fault) breaks(r trial) trial {
 		s := sound(tb)
 		switch {
 		case f.tx != nil:
-			b := &brokenTx{broken: &broken{Storage: s}, real: s.(store.Transactional)}
+			b := &brokenTx{broken: newBroken(s), real: s.(store.Transactional)}
 			f.tx(b)
 			return b
 		case f.storage != nil:
-			b := &broken{Storage: s}
+			b := newBroken(s)
 			f.storage(b)
 			return b
 		}
@@ -73,7 +75,7 @@ func (s suite) run(t *testing.T, f fault) map[string]bool {
 	red := map[string]bool{}
 	note := func(name string, failed bool) { red[name] = failed }
 	for _, c := range s.cases {
-		r := f.breaks(trial{Harness: s.over, testCase: c, largest: 7_500})
+		r := f.breaks(trial{Harness: s.over, testCase: c, largest: 7_500, impatient: 3 * time.Second})
 		record(t, c.name, note, func(rec *recorder) { r.run(rec, rec.sub) })
 	}
 	return red

@@ -27,13 +27,16 @@ type inTx struct {
 	tx *sql.Tx // the one transaction, or nil
 }
 
-func newInTx(tb testing.TB, r trial, s store.Storage) *inTx {
+func newInTx(tb testing.TB, r trial, s store.Storage) store.Storage {
 	in := &inTx{Storage: s, tb: tb, begin: r.beginTx, each: r.tx == manyTx}
 	tb.Cleanup(func() {
 		if err := in.commit(); !tb.Failed() {
 			assert.NoError(tb, err, "commit at the end of the case")
 		}
 	})
+	if _, ok := s.(store.SubscriptionStorage); ok {
+		return inTxKeeper{in}
+	}
 	return in
 }
 

@@ -74,6 +74,7 @@ func (c *countingNotifier) Listen(ctx context.Context, _ func()) error {
 func storeNotifier(f *fixture) {
 	hints := &countingNotifier{}
 	es := f.open(&store.Options{Notifier: hints, HardDelete: true})
+	f.Cleanup(func() { _ = es.Close() })
 	source := f.fill("source", 1)
 	for name, write := range sorted(map[string]func() error{
 		"append": func() error { _, err := es.Append(f.ctx, "s", store.Any, events(2)...); return err },

@@ -282,10 +282,17 @@ func txClosed(f *fixture) {
 	require.NoError(f, tx.Commit(), "the transaction is still the caller's")
 }
 
+// hinting opens another Store on the same storage, with a notifier.
+func (f *fixture) hinting(n store.Notifier) *store.Store {
+	es := store.New(f.storage, &store.Options{Notifier: n})
+	f.Cleanup(func() { _ = es.Close() })
+	return es
+}
+
 func txNotifier(f *fixture) {
 	hints := &countingNotifier{}
 	source := f.fill("source", 1)
-	es := store.New(f.storage, &store.Options{Notifier: hints})
+	es := f.hinting(hints)
 	tx := f.begin()
 	in := f.face(es.WithTx(tx))
 	_, err := in.Append(f.ctx, "s", store.Any, events(1)...)
@@ -301,7 +308,7 @@ func txNotifier(f *fixture) {
 
 func inTxCommits(f *fixture) {
 	hints := &countingNotifier{}
-	es := store.New(f.storage, &store.Options{Notifier: hints})
+	es := f.hinting(hints)
 	err := f.face(es).InTx(f.ctx, func(tx *sql.Tx) error {
 		in := f.in(tx)
 		in.append("a", store.NoStream, events(1)...)
@@ -316,7 +323,7 @@ func inTxCommits(f *fixture) {
 
 func inTxRollsBack(f *fixture) {
 	hints := &countingNotifier{}
-	es := store.New(f.storage, &store.Options{Notifier: hints})
+	es := f.hinting(hints)
 	failure := errors.New("the caller's own")
 	err := f.face(es).InTx(f.ctx, func(tx *sql.Tx) error {
 		f.in(tx).append("a", store.NoStream, events(1)...)

@@ -1,0 +1,126 @@
+package conformance
+
+import (
+	"strings"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/eventstore-go/eventstore/store"
+)
+
+var checkpointCases = []testCase{
+	{name: "checkpoint/save", run: checkpointSave, why: "P7: what was dealt with is not delivered again to whoever goes on"},
+	{name: "checkpoint/forward-only", run: checkpointForward, why: "writes that overtake each other do not set a subscription back"},
+	{name: "checkpoint/another-stream", run: checkpointStream, why: "a stream that was deleted and created again counts from 1, and so does its checkpoint"},
+	{name: "checkpoint/release", run: checkpointRelease, why: "the last checkpoint before a lease is given up is one as any other"},
+	{name: "checkpoint/error", run: checkpointError, why: "what went wrong last is to be seen from anywhere, and is not in the way"},
+	{name: "checkpoint/list", run: checkpointList, why: "a list in one order, the same everywhere"},
+}
+
+func checkpointSave(f *fixture) {
+	s := f.keeper()
+	l := f.acquire(s, onAll("a"), "a")
+	f.acquire(s, onAll("b"), "a")
+	other := f.subscription(s, onAll("b"))
+	for _, number := range []int64{1, 2, 50, 1 << 60} {
+		before := f.subscription(s, l.ID)
+		f.later(before.UpdatedAt)
+		require.NoError(f, s.SaveCheckpoint(f.ctx, checkpoint(l, number, 0)))
+		got := f.subscription(s, l.ID)
+		assert.True(f, got.UpdatedAt.After(before.UpdatedAt), "the time of the checkpoint")
+		before.Checkpoint, before.UpdatedAt = number, got.UpdatedAt
+		assert.Equal(f, before, got, "nothing else has changed")
+	}
+	assert.Equal(f, other, f.subscription(s, onAll("b")), "other subscriptions stay as they are")
+	assert.Equal(f, int64(1<<60), f.acquire(s, l.ID, "a").Checkpoint)
+}
+
+// later waits until a microsecond that is not at's has begun.
+func (f *fixture) later(at time.Time) {
+	f.Helper()
+	f.until("time goes on", func() bool { return time.Since(at) > time.Microsecond })
+}
+
+func checkpointForward(f *fixture) {
+	s := f.keeper()
+	l := f.acquire(s, store.SubscriptionID{Stream: "s", Name: "a"}, "a")
+	require.NoError(f, s.SaveCheckpoint(f.ctx, checkpoint(l, 10, 3)))
+	before := f.subscription(s, l.ID)
+	for _, number := range []int64{9, 0, 10} {
+		require.NoError(f, s.SaveCheckpoint(f.ctx, checkpoint(l, number, 3)), "it is no error")
+		assert.Equal(f, before, f.subscription(s, l.ID))
+	}
+	require.NoError(f, s.SaveCheckpoint(f.ctx, checkpoint(l, 11, 3)))
+	assert.Equal(f, int64(11), f.subscription(s, l.ID).Checkpoint)
+}
+
+func checkpointStream(f *fixture) {
+	s := f.keeper()
+	l := f.acquire(s, store.SubscriptionID{Stream: "s", Name: "a"}, "a")
+	for _, step := range []struct{ number, streamID, want int64 }{
+		{10, 3, 10}, {4, 7, 4}, {3, 7, 4}, {5, 7, 5}, {0, 9, 0}, {1, 9, 1},
+	} {
+		require.NoError(f, s.SaveCheckpoint(f.ctx, checkpoint(l, step.number, step.streamID)))
+		got := f.subscription(s, l.ID)
+		assert.Equal(f, []int64{step.want, step.streamID}, []int64{got.Checkpoint, got.StreamID}, "%v", step)
+	}
+	assert.Equal(f, int64(9), f.acquire(s, l.ID, "a").StreamID)
+}
+
+func checkpointRelease(f *fixture) {
+	s := f.keeper()
+	id := store.SubscriptionID{Stream: "s", Name: "a"}
+	for _, step := range []struct{ number, streamID, want int64 }{
+		{10, 3, 10}, {4, 3, 10}, {10, 3, 10}, {11, 3, 11}, {2, 5, 2},
+	} {
+		l := f.acquire(s, id, "a")
+		before := f.subscription(s, id)
+		require.NoError(f, s.ReleaseLease(f.ctx, checkpoint(l, step.number, step.streamID)))
+		got := f.subscription(s, id)
+		assert.Equal(f, []int64{step.want, step.streamID}, []int64{got.Checkpoint, got.StreamID}, "%v", step)
+		if got.Checkpoint == before.Checkpoint {
+			assert.Equal(f, before.UpdatedAt, got.UpdatedAt, "the time of the checkpoint")
+		}
+	}
+}
+
+func checkpointError(f *fixture) {
+	s := f.keeper()
+	l := f.acquire(s, onAll("a"), "a")
+	require.NoError(f, s.SaveCheckpoint(f.ctx, checkpoint(l, 3, 0)))
+	before := f.subscription(s, l.ID)
+	for _, text := range []string{"trouble", "more, with 'quotes', 日本 and \\", strings.Repeat("long ", 10_000), "", "again"} {
+		require.NoError(f, s.SaveError(f.ctx, l.ID, l.Epoch, text))
+		before.LastError = text
+		assert.Equal(f, before, f.subscription(s, l.ID), "nothing else has changed")
+	}
+	require.NoError(f, s.SaveCheckpoint(f.ctx, checkpoint(l, 4, 0)))
+	assert.Equal(f, "again", f.subscription(s, l.ID).LastError, "until it is said to be over")
+	require.NoError(f, s.SaveError(f.ctx, l.ID, l.Epoch, "bytes\xff and\x00 so on"), "errors are made by anybody")
+	got := f.subscription(s, l.ID).LastError
+	assert.True(f, strings.HasPrefix(got, "bytes") && strings.HasSuffix(got, " so on"), "%q", got)
+	f.acquire(s, l.ID, "a")
+	assert.Equal(f, got, f.subscription(s, l.ID).LastError, "a lease that is taken does not make up for it")
+}
+
+func checkpointList(f *fixture) {
+	s := f.keeper()
+	var want []store.SubscriptionID
+	for _, stream := range []string{"$all", "A", "B", "a", "a b", "aa", "b", "ä", "日本"} {
+		for _, name := range []string{"1", "10", "2", "Z", "_", "z", "é"} {
+			want = append(want, store.SubscriptionID{Stream: stream, Name: name})
+		}
+	}
+	for i := range want {
+		f.acquire(s, want[(i*29)%len(want)], "a") // 29 and 63 have no divisor in common
+	}
+	list, err := s.ListSubscriptions(f.ctx)
+	require.NoError(f, err)
+	got := make([]store.SubscriptionID, len(list))
+	for i := range list {
+		got[i] = list[i].SubscriptionID
+	}
+	same(f, want, got, "subscriptions")
+}
