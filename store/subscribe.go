@@ -46,7 +46,8 @@ func (s *Store) subscribe(ctx context.Context, id SubscriptionID, opts Subscribe
 		return !opts.WaitForLease || state.Phase != Waiting
 	})
 	if err != nil {
-		return nil, errors.Join(err, r.Close())
+		r.leave() // without waiting for a database that may hang, as ctx says
+		return nil, err
 	}
 	return r, nil
 }

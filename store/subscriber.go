@@ -389,22 +389,28 @@ func (r *Subscriber) State() SubscriptionState {
 // subscription in this process: its checkpoint is written and its lease given up before Close returns, and the error
 // says if that has failed; what was acknowledged may then come again. Closing again does nothing.
 func (r *Subscriber) Close() error {
+	if !r.leave() {
+		return nil
+	}
+	<-r.subscription.done
+	return r.subscription.flushed()
+}
+
+// leave is Close, but does not wait. It reports whether r was the last one, so that the subscription ends.
+func (r *Subscriber) leave() bool {
 	s := r.subscription
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if r.ended != nil {
-		s.mu.Unlock()
-		return nil
+		return false
 	}
 	s.leaveOne(r)
 	r.end(ErrSubscriberClosed)
-	last := len(s.subscribers) == 0
-	s.mu.Unlock()
-	if !last {
-		return nil
+	if len(s.subscribers) > 0 {
+		return false
 	}
 	s.poke()
-	<-s.done
-	return s.flushed()
+	return true
 }
 
 // leaveOne takes back what a subscriber has in flight. s.mu is held.
