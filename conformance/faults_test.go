@@ -137,9 +137,9 @@ func section(golden, name string) string {
 	return ""
 }
 
-// casesFor returns the cases with a use of transactions that wanted takes.
+// casesFor returns the cases with a use of transactions that wanted takes. Those of subscriptions have their own test.
 func casesFor(wanted func(u txUse) bool) []testCase {
-	return slices.DeleteFunc(cases(), func(c testCase) bool { return !wanted(c.tx) })
+	return slices.DeleteFunc(cases(), func(c testCase) bool { return !wanted(c.tx) || isSub(c.name) })
 }
 
 // TestFaults tests all cases that need no transactions.

@@ -24,6 +24,9 @@ type Harness struct {
 	Begin func(ctx context.Context, s store.Storage) (*sql.Tx, error)
 	// PageSize is used for every read that doesn't choose its own. Default: the store's.
 	PageSize int
+	// Notifier returns the notifier of a Store with subscribers over a storage that New returned. Default: none, so that
+	// subscribers hear of other Stores' events by polling.
+	Notifier func(tb testing.TB, s store.Storage) store.Notifier
 	// Excused gives, by the name of a case or subcase, the reason why this backend need not pass it. A name that
 	// starts with in-tx/ excuses only the run inside a caller's transaction.
 	Excused map[string]string
