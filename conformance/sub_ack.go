@@ -130,11 +130,11 @@ func subNack(f *fixture) {
 	assert.EqualValues(f, 2, back[0].Number, "whoever asks first")
 	f.ack(other, back...)
 	f.ack(r, again[2])
-	for f.row("s", subscription).Checkpoint < 6 {
-		for _, s := range []subscriber{r, other} {
-			f.ackAll(s)
-		}
-	}
+	f.eventually("all are acknowledged", func() bool {
+		f.ackAll(r)
+		f.ackAll(other)
+		return f.row("s", subscription).Checkpoint == 6
+	})
 }
 
 // ackAll acknowledges what there is for a subscriber.
@@ -158,8 +158,7 @@ func subCloseFlushes(f *fixture) {
 	assert.EqualValues(f, 4, row.Checkpoint, "written before Close returns")
 	assert.False(f, row.Held, "given up before Close returns")
 	require.NoError(f, r.Close(), "closing again")
-	_, err := r.Next(f.ctx)
-	assert.ErrorIs(f, err, store.ErrSubscriberClosed)
+	assert.ErrorIs(f, f.fails(r), store.ErrSubscriberClosed)
 	assert.ErrorIs(f, r.AckNumber(f.ctx, 5), store.ErrSubscriberClosed)
 	again := other.subscribe("s", subscription, opts)
 	f.takes(again, 5, 6)
@@ -239,7 +238,9 @@ func subEvents(f *fixture) {
 	p := f.party()
 	r := p.subscribe("s", subscription, &store.SubscribeOptions{CheckpointThreshold: 1})
 	var got []int64
-	for e, err := range r.Events(f.ctx) {
+	ctx, cancel := f.soon()
+	defer cancel()
+	for e, err := range r.Events(ctx) {
 		require.NoError(f, err)
 		got = append(got, e.Number)
 		if e.Number == 2 {
@@ -248,7 +249,7 @@ func subEvents(f *fixture) {
 	}
 	f.saved("s", subscription, 1)
 	assert.Panics(f, func() {
-		for e, err := range r.Events(f.ctx) {
+		for e, err := range r.Events(ctx) {
 			require.NoError(f, err)
 			got = append(got, e.Number)
 			if e.Number == 3 {
@@ -256,8 +257,6 @@ func subEvents(f *fixture) {
 			}
 		}
 	})
-	ctx, cancel := f.soon()
-	defer cancel()
 	errs := 0
 	for e, err := range r.Events(ctx) {
 		if err != nil {
@@ -276,7 +275,9 @@ func subEvents(f *fixture) {
 	assert.Equal(f, []int64{1, 2, 2, 3, 3, 4, 5}, got)
 	f.saved("s", subscription, 5)
 	require.NoError(f, r.Close())
-	for _, err := range r.Events(f.ctx) {
+	ctx, cancel = f.soon()
+	defer cancel()
+	for _, err := range r.Events(ctx) {
 		assert.ErrorIs(f, err, store.ErrSubscriberClosed)
 		errs++
 	}

@@ -147,7 +147,9 @@ func subConsumeSkips(f *fixture) {
 func subConsumeStops(f *fixture) {
 	f.fill("s", 4)
 	p := f.party()
-	err := p.Consume(f.ctx, "s", subscription, func(_ context.Context, e store.Recorded) error {
+	ctx, cancel := f.soon()
+	defer cancel()
+	err := p.Consume(ctx, "s", subscription, func(_ context.Context, e store.Recorded) error {
 		if e.Number == 3 {
 			return errStop
 		}
@@ -164,8 +166,10 @@ func subConsumePanics(f *fixture) {
 	f.fill("s", 4)
 	p, other := f.party(), f.party()
 	waits := make(chan subscriber, 1)
+	ctx, cancel := f.soon()
+	defer cancel()
 	assert.PanicsWithValue(f, "the handler", func() {
-		_ = p.Consume(f.ctx, "s", subscription, func(_ context.Context, e store.Recorded) error {
+		_ = p.Consume(ctx, "s", subscription, func(_ context.Context, e store.Recorded) error {
 			if e.Number == 3 {
 				waits <- other.subscribe("s", subscription, &store.SubscribeOptions{RetryInterval: 5 * time.Millisecond})
 				panic("the handler")
