@@ -2,6 +2,10 @@ package memory_test
 
 import (
 	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
 
 	"github.com/eventstore-go/eventstore/backend/memory"
 	"github.com/eventstore-go/eventstore/conformance"
@@ -23,4 +27,22 @@ func TestConformance(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Leases go by the time that testing/synctest makes up.
+func TestLeaseInFakeTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := memory.New()
+		id := store.SubscriptionID{Stream: store.All, Name: "a"}
+		acquire := func(owner string) error {
+			_, err := b.AcquireLease(t.Context(), store.LeaseRequest{ID: id, Owner: owner, TTL: time.Hour, Create: true})
+			return err
+		}
+		require.NoError(t, acquire("a"))
+		time.Sleep(time.Hour - 1)
+		require.ErrorIs(t, acquire("b"), store.ErrLeaseHeld)
+		time.Sleep(1)
+		require.NoError(t, acquire("b"))
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -51,6 +52,40 @@ func TestDeferredOutrun(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, b.CommitTx(ctx, tx))
 	require.NoError(t, <-other)
+}
+
+// The same for leases: what is read is judged under the write lock.
+func TestDeferredLease(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	db := handle(t, deferred(t), 0)
+	b := backend(t, db, nil)
+	r := store.LeaseRequest{ID: store.SubscriptionID{Stream: store.All, Name: "a"}, Owner: "me", TTL: time.Hour, Create: true}
+	outrun, err := db.BeginTx(ctx, nil)
+	require.NoError(t, err)
+	list, err := b.WithTx(outrun).(store.SubscriptionStorage).ListSubscriptions(ctx)
+	require.NoError(t, err)
+	require.Empty(t, list)
+	l, err := b.AcquireLease(ctx, r)
+	require.NoError(t, err)
+	_, err = b.WithTx(outrun).(store.SubscriptionStorage).AcquireLease(ctx, r)
+	require.ErrorIs(t, err, store.ErrRetryTx)
+	require.ErrorIs(t, b.WithTx(outrun).(store.SubscriptionStorage).SaveCheckpoint(ctx, store.CheckpointRequest{ID: l.ID, Epoch: l.Epoch}), store.ErrRetryTx)
+	require.NoError(t, outrun.Rollback())
+
+	first, err := db.BeginTx(ctx, nil)
+	require.NoError(t, err)
+	in := b.WithTx(first).(store.SubscriptionStorage)
+	require.NoError(t, in.ReleaseLease(ctx, store.CheckpointRequest{ID: l.ID, Epoch: l.Epoch}))
+	waits := make(chan error, 1)
+	go func() {
+		r := r
+		r.Owner = "you"
+		_, err := b.AcquireLease(ctx, r)
+		waits <- err
+	}()
+	require.NoError(t, first.Commit())
+	require.NoError(t, <-waits)
 }
 
 // A deferred transaction that begins with an append waits for the writer before it.
