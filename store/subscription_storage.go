@@ -17,7 +17,8 @@ import (
 type SubscriptionStorage interface {
 	// AcquireLease takes the lease of a subscription for r.Owner and r.TTL from now, and creates the subscription if
 	// there is none and r.Create is set. It returns ErrLeaseHeld while somebody else holds the lease, and
-	// ErrSubscriptionNotFound. Epochs count up from 1.
+	// ErrSubscriptionNotFound. The epochs of a subscription go up, and one that is deleted and created again uses none a
+	// second time.
 	AcquireLease(ctx context.Context, r LeaseRequest) (Lease, error)
 	// RenewLeases makes all leases of owner last for ttl from now, also those that have expired but that nobody took.
 	// It returns them.
