@@ -16,7 +16,7 @@ import (
 func requireFiltered(t *testing.T, b *Backend, want []string) {
 	t.Helper()
 	for _, f := range []store.EventFilter{
-		{Types: []string{"happened"}}, {Types: []string{"other"}}, {StreamPrefix: "b"}, {StreamPrefix: "late"}, {StreamPrefix: "c"},
+		{}, {Types: []string{"happened"}}, {Types: []string{"other"}}, {StreamPrefix: "b"}, {StreamPrefix: "late"}, {StreamPrefix: "c"},
 		{Types: []string{"happened", "other"}, StreamPrefix: "big"},
 	} {
 		var chosen []string

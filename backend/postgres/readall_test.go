@@ -2,8 +2,6 @@ package postgres
 
 import (
 	"fmt"
-	"slices"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -77,27 +75,8 @@ func lateAndForeign(t *testing.T, foreign, wanted int) {
 			}
 			require.Len(t, got, len(want))
 		}
-		for _, filter := range []store.EventFilter{{}, {Types: []string{"happened"}}, {StreamPrefix: "b"}} {
-			var got []string
-			from := int64(1)
-			for {
-				page, next, err := b.ReadFiltered(t.Context(), store.ReadRequest{Stream: store.All, From: from, Limit: size}, filter)
-				require.NoError(t, err)
-				for _, e := range page {
-					require.GreaterOrEqual(t, e.Number, from)
-					require.Less(t, e.Number, next)
-					require.Equal(t, want[e.Number-1], fmt.Sprint(e.Stream, "@", e.Version))
-					got = append(got, want[e.Number-1])
-				}
-				if next == from {
-					break
-				}
-				from = next
-			}
-			matching := slices.DeleteFunc(slices.Clone(want), func(s string) bool { return !strings.HasPrefix(s, filter.StreamPrefix) })
-			require.Equal(t, matching, got, "pages of %d, %+v", size, filter)
-		}
 	}
+	requireFiltered(t, b, want)
 }
 
 // TestNamesOfTablesMadeAnew: ids of streams start again with the tables, and a name that was cached must not.
