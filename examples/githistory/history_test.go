@@ -40,7 +40,7 @@ func opened(t *testing.T, target string) *history {
 func program(t *testing.T, r *testRepo, target string) string {
 	t.Helper()
 	var out strings.Builder
-	require.NoError(t, run(t.Context(), &out, r.path, target))
+	require.NoError(t, run(t.Context(), &out, r.path, target, false))
 	return out.String()
 }
 
@@ -83,7 +83,7 @@ func checkTable(t *testing.T, h *history) []store.Recorded {
 		events = append(events, e)
 		fold[keyOf(e.Stream, e.CreatedAt)]++
 	}
-	table, err := readTable(t.Context(), h.db)
+	table, err := readTable(t.Context(), h.db, readSQL)
 	require.NoError(t, err)
 	require.Equal(t, fold, table)
 	return events

@@ -4,6 +4,9 @@
 //
 //	go run ./examples/githistory -repo ~/src/project
 //	go run ./examples/githistory -repo ~/src/project -db postgres://localhost/test
+//
+// With -follow it imports nothing. It keeps a second table of the same kind by a persistent subscription, while other
+// runs import, until it is interrupted.
 package main
 
 import (
@@ -23,16 +26,17 @@ import (
 func main() {
 	repo := flag.String("repo", ".", "the `folder` of the git repository")
 	db := flag.String("db", "", "`URL` of a PostgreSQL database, or the path of a SQLite file (default: a file of the repository's own in the user's cache folder)")
+	follow := flag.Bool("follow", false, "keep a table up to date while other runs import, until interrupted")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, os.Stdout, repository(*repo), *db); err != nil {
+	if err := run(ctx, os.Stdout, repository(*repo), *db, *follow); err != nil {
 		fmt.Fprintln(os.Stderr, "githistory:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, out io.Writer, repo repository, target string) error {
+func run(ctx context.Context, out io.Writer, repo repository, target string, follow bool) error {
 	var text strings.Builder
 	if target == "" {
 		path, err := defaultFile(repo)
@@ -47,6 +51,12 @@ func run(ctx context.Context, out io.Writer, repo repository, target string) err
 		return err
 	}
 	defer h.close()
+	if follow {
+		if _, err := fmt.Fprint(out, text.String(), "Following; interrupt to stop.\n"); err != nil {
+			return err
+		}
+		return h.follow(ctx, out)
+	}
 
 	hashes, err := h.missing(ctx, repo)
 	if err != nil {

@@ -24,8 +24,12 @@ type history struct {
 	db *sql.DB
 	es *store.Store
 
-	batchSize int // commits in one transaction
+	batchSize int               // commits in one transaction
+	followed  func(step string) // for tests: called between the steps of a follower
 }
+
+// leaseTTL is how long a follower waits for one that was killed. Tests are less patient.
+var leaseTTL = store.DefaultLeaseTTL
 
 // backend is what both backends are.
 type backend interface {
@@ -39,7 +43,7 @@ func open(ctx context.Context, target string) (*history, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &history{db: db, es: store.New(b, &store.Options{Serializer: serializer.JSON(types)}), batchSize: 500}
+	h := &history{db: db, es: store.New(b, &store.Options{Serializer: serializer.JSON(types), LeaseTTL: leaseTTL}), batchSize: 500, followed: func(string) {}}
 	err = migrate.Up(ctx, b)
 	if err == nil {
 		err = createTable(ctx, db)

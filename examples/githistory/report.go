@@ -31,7 +31,7 @@ func (h *history) report(ctx context.Context, w *strings.Builder) error {
 
 // printTable prints the table, which was kept in the transactions of the events, and how many events there are.
 func (h *history) printTable(ctx context.Context, w *strings.Builder) error {
-	counts, err := readTable(ctx, h.db)
+	counts, err := readTable(ctx, h.db, readSQL)
 	if err != nil {
 		return err
 	}

@@ -25,19 +25,23 @@ func createTable(ctx context.Context, db *sql.DB) error {
 
 // addCounts adds the counts to the table's rows, in one order, so that two programs don't lock each other out.
 func addCounts(ctx context.Context, tx *sql.Tx, counts map[key]int64) error {
+	return changeCounts(ctx, tx, addSQL, counts)
+}
+
+func changeCounts(ctx context.Context, tx *sql.Tx, query string, counts map[key]int64) error {
 	keys := slices.SortedFunc(maps.Keys(counts), func(a, b key) int {
 		return cmp.Or(cmp.Compare(a.author, b.author), cmp.Compare(a.month, b.month))
 	})
 	for _, k := range keys {
-		if _, err := tx.ExecContext(ctx, addSQL, k.author, k.month, counts[k]); err != nil {
+		if _, err := tx.ExecContext(ctx, query, k.author, k.month, counts[k]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func readTable(ctx context.Context, db *sql.DB) (map[key]int64, error) {
-	rows, err := db.QueryContext(ctx, readSQL)
+func readTable(ctx context.Context, db *sql.DB, query string) (map[key]int64, error) {
+	rows, err := db.QueryContext(ctx, query)
 	if err != nil {
 		return nil, err
 	}
