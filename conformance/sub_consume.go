@@ -100,6 +100,8 @@ func subConsumeRetries(f *fixture) {
 	end := p.consume(func(_ context.Context, e store.Recorded) error {
 		seen.note(e)
 		if n := len(seen.numbers()); e.Number == 2 && n < 6 {
+			mu.Lock()
+			defer mu.Unlock()
 			at = append(at, time.Now())
 			return errCallback
 		}
@@ -114,6 +116,8 @@ func subConsumeRetries(f *fixture) {
 	}})
 	f.eventually("all are handled", func() bool { return slices.Contains(seen.numbers(), 3) })
 	require.ErrorIs(f, end(), context.Canceled)
+	mu.Lock()
+	defer mu.Unlock()
 	assert.Equal(f, []int64{1, 2, 2, 2, 2, 2, 3}, seen.numbers())
 	assert.Equal(f, []int{1, 2, 3, 4}, attempts)
 	require.Len(f, at, 4)
@@ -232,7 +236,10 @@ func subConsumeLeaseLost(f *fixture) {
 	end := p.consume(func(ctx context.Context, e store.Recorded) error {
 		seen.note(e)
 		if e.Number == 2 {
-			<-ctx.Done()
+			select {
+			case <-ctx.Done():
+			case <-f.ctx.Done():
+			}
 			told <- context.Cause(ctx)
 		}
 		return nil

@@ -181,7 +181,7 @@ func subReadsFail(f *fixture) {
 
 // subFewRetries counts how often a database is asked that can't be reached.
 func subFewRetries(f *fixture) {
-	const interval, rounds = 30 * time.Millisecond, 5
+	const interval, rounds = 100 * time.Millisecond, 4
 	f.fill("s", 3)
 	p := f.party()
 	p.tap.cut("AcquireLease")

@@ -83,13 +83,15 @@ func TestSubFaults(t *testing.T) {
 			}
 			wg.Go(func() {
 				red := false
-				run(f.breaks(trial{Harness: over, testCase: c, impatient: time.Second}), parent, func(sub string, failed bool) {
-					if failed && (sub == name || strings.HasPrefix(sub, name+"/")) {
-						mu.Lock()
-						defer mu.Unlock()
-						red, seen[sub] = true, true
-					}
-				})
+				for attempt := 0; attempt < 3 && !red; attempt++ { // a busy machine hides what is a matter of time
+					run(f.breaks(trial{Harness: over, testCase: c, impatient: time.Second}), parent, func(sub string, failed bool) {
+						if failed && (sub == name || strings.HasPrefix(sub, name+"/")) {
+							mu.Lock()
+							defer mu.Unlock()
+							red, seen[sub] = true, true
+						}
+					})
+				}
 				assert.True(t, red, "%s (%s) does not turn %s red", f.name, f.what, name)
 			})
 		}

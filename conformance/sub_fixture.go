@@ -56,7 +56,8 @@ func (f *fixture) party(change ...func(o *store.Options)) *party {
 	}
 	f.Cleanup(func() {
 		close(t.over)
-		_ = p.store.Close() // its storage may have been cut off
+		_ = p.Close() // its storage may have been cut off
+		_ = p.store.Close()
 	})
 	return p
 }

@@ -53,6 +53,9 @@ func subWaitForLease(f *fixture) {
 		ctx, cancel := f.soon()
 		defer cancel()
 		late, err := other.Subscribe(ctx, "s", subscription, opts)
+		if err == nil && late.State().Phase == store.Waiting {
+			err = late.State().Err
+		}
 		if err == nil {
 			_, err = late.Next(ctx)
 		}

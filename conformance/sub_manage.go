@@ -88,8 +88,8 @@ func subDeleteElsewhere(f *fixture) {
 		require.NoError(f, other.DeleteSubscription(f.ctx, "s", name))
 	}
 	_ = busy.Ack(f.ctx, got...) // it may not know yet
-	f.gone(busy)
-	f.gone(idle)
+	assert.Error(f, f.gone(busy))
+	assert.Error(f, f.gone(idle))
 	assert.Zero(f, f.row("s", "busy"))
 	assert.Zero(f, f.row("s", "idle"))
 	f.takes(other.subscribe("s", "busy", nil), 1, 2, 3)
@@ -117,7 +117,7 @@ func subReset(f *fixture) {
 
 	require.NoError(f, p.ResetSubscription(f.ctx, "s", subscription, 0))
 	f.lost(r)
-	got = f.hold(r, 6)
+	f.hold(r, 6)
 	require.NoError(f, p.ResetSubscription(f.ctx, "s", subscription, 5))
 	f.lost(r)
 	f.takes(r, 6)

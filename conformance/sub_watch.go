@@ -120,7 +120,7 @@ func subWatchSelectorPanics(f *fixture) {
 	other := p.watch("s", nil)
 	p.fill("s", 3)
 	assert.Equal(f, []int64{1}, numbers(f.hold(w, 1)))
-	f.callbackFails(w, "Selector", 2)
+	assert.NotNil(f, f.callbackFails(w, "Selector", 2))
 	assert.Equal(f, []int64{3}, numbers(f.hold(w, 1)))
 	assert.Equal(f, span(1, 3), numbers(f.hold(other, 3)))
 }

@@ -175,7 +175,7 @@ func (j *journal) deliver(t *tenure, who int, e history.Seen) {
 		j.violated(Authentic, "%s was sent %s, which is not what the store holds", j.Process, e)
 		return
 	}
-	j.checker.sent[j.Name][e.Position] = true
+	j.sent[j.Name][e.Position] = true
 	_, twice := t.sent[e.Position]
 	switch {
 	case e.Position <= t.start:
