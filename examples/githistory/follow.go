@@ -41,6 +41,14 @@ var errAnotherFollower = errors.New("another follower has moved on")
 // the table right: events come at least once, and what it has counted already is known by the position, which is
 // changed in one transaction with the counts.
 func (h *history) follow(ctx context.Context, out io.Writer) error {
+	err := h.countAll(ctx, out)
+	if ctx.Err() != nil {
+		return nil // interrupted, wherever it was
+	}
+	return err
+}
+
+func (h *history) countAll(ctx context.Context, out io.Writer) error {
 	if err := createFollowed(ctx, h.db); err != nil {
 		return err
 	}
@@ -55,8 +63,6 @@ func (h *history) follow(ctx context.Context, out io.Writer) error {
 	for {
 		events, err := sub.Next(ctx)
 		switch {
-		case ctx.Err() != nil:
-			return nil // interrupted
 		case errors.Is(err, store.ErrLeaseLost):
 			continue // another follower has taken over; this one waits
 		case err != nil:
