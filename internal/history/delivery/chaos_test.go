@@ -44,7 +44,8 @@ func TestChaos(t *testing.T) {
 	}
 	seconds = number(t, envSeconds, seconds)
 	t.Logf("%s=%d makes the same choices again", envSeed, seed)
-	server := pgtest.StartServer(t)
+	// A server that stops in good order waits for those who are at the door, also behind a link that is stalled.
+	server := pgtest.StartServer(t, "authentication_timeout=5s")
 	c := &chaos{
 		stage: newStage(t, server.URL(), "delivery", seed), server: server,
 		rng: rand.New(rand.NewPCG(uint64(seed), 0)), steps: map[string]int{},
