@@ -166,24 +166,29 @@ func (r *reader) next(ctx context.Context) ([]Recorded, error) {
 	for i := range page {
 		page[i].codec = r.store.codec
 	}
-	if len(page) == 0 {
-		page = nil
-	}
 	r.left -= len(page)
 	r.done = len(page) < r.request.Limit || r.left <= 0
-	if len(page) > 0 {
-		r.advance(page[len(page)-1].Number)
+	if len(page) == 0 {
+		return nil, nil
 	}
-	return page, nil
+	return page, r.advance(page[len(page)-1].Number)
 }
 
-func (r *reader) advance(last int64) {
+// advance goes on behind the last event read. A storage that goes back would be read for ever.
+func (r *reader) advance(last int64) error {
 	if r.request.Backward {
+		if last > r.request.From {
+			return fmt.Errorf("eventstore: the storage returned number %d reading backward from %d", last, r.request.From)
+		}
 		r.request.From = last - 1
 		r.done = r.done || last == 1
-		return
+		return nil
+	}
+	if last < r.request.From {
+		return fmt.Errorf("eventstore: the storage returned number %d reading from %d", last, r.request.From)
 	}
 	r.request.From = last + 1
+	return nil
 }
 
 // checkCheckpoint fails if the reader claims to have read what the store does not have.

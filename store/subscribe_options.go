@@ -73,7 +73,8 @@ type SubscribeOptions struct {
 	// RetryInterval is how long the subscription waits after an error of the database before it tries again. Default:
 	// DefaultRetryInterval.
 	RetryInterval time.Duration
-	// Timeout is how long one call of the database may take. Default: DefaultTimeout.
+	// Timeout is how long one step may take that asks the database, with all it asks; then it is tried again after
+	// RetryInterval. Default: DefaultTimeout.
 	Timeout time.Duration
 	// OnState is called when the subscription's state has changed, on its own goroutine. It must not block.
 	OnState func(SubscriptionState)
