@@ -1,6 +1,8 @@
 package conformance
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -14,6 +16,7 @@ var checkpointCases = []testCase{
 	{name: "checkpoint/save", run: checkpointSave, why: "P7: what was dealt with is not delivered again to whoever goes on"},
 	{name: "checkpoint/forward-only", run: checkpointForward, why: "writes that overtake each other do not set a subscription back"},
 	{name: "checkpoint/another-stream", run: checkpointStream, why: "a stream that was deleted and created again counts from 1, and so does its checkpoint"},
+	{name: "checkpoint/batch", run: checkpointBatch, why: "many subscriptions cost the database little more than one, and each is fenced alone"},
 	{name: "checkpoint/release", run: checkpointRelease, why: "the last checkpoint before a lease is given up is one as any other"},
 	{name: "checkpoint/error", run: checkpointError, why: "what went wrong last is to be seen from anywhere, and is not in the way"},
 	{name: "checkpoint/list", run: checkpointList, why: "a list in one order, the same everywhere"},
@@ -67,6 +70,53 @@ func checkpointStream(f *fixture) {
 		assert.Equal(f, []int64{step.want, step.streamID}, []int64{got.Checkpoint, got.StreamID}, "%v", step)
 	}
 	assert.Equal(f, int64(9), f.acquire(s, l.ID, "a").StreamID)
+}
+
+func checkpointBatch(f *fixture) {
+	s := f.keeper()
+	lease := func(name string, number, streamID int64) store.Lease {
+		l := f.acquire(s, store.SubscriptionID{Stream: "s", Name: name}, "a")
+		require.NoError(f, s.SaveCheckpoint(f.ctx, checkpoint(l, number, streamID)))
+		return l
+	}
+	forward, back, other := lease("forward", 10, 3), lease("back", 10, 3), lease("other", 10, 3)
+	reset, deleted, left := lease("reset", 10, 3), lease("deleted", 10, 3), lease("left out", 10, 3)
+	require.NoError(f, s.ResetSubscription(f.ctx, reset.ID, 5, 3))
+	require.NoError(f, s.DeleteSubscription(f.ctx, deleted.ID))
+	again := f.acquire(s, reset.ID, "b")
+
+	lost, err := saveAll(f.ctx, s, []store.CheckpointRequest{
+		checkpoint(deleted, 20, 3), checkpoint(forward, 20, 3), checkpoint(reset, 20, 3), checkpoint(other, 4, 7), checkpoint(back, 9, 3),
+	})
+	require.NoError(f, err, "those that are lost are told, and keep nobody else from being saved")
+	assert.ElementsMatch(f, []store.SubscriptionID{deleted.ID, reset.ID}, lost)
+	for id, want := range map[store.SubscriptionID]int64{forward.ID: 20, back.ID: 10, other.ID: 4, reset.ID: 5, left.ID: 10} {
+		assert.Equal(f, want, f.subscription(s, id).Checkpoint, id.Name)
+	}
+	assert.Equal(f, int64(7), f.subscription(s, other.ID).StreamID)
+	lost, err = saveAll(f.ctx, s, []store.CheckpointRequest{checkpoint(again, 6, 3)})
+	require.NoError(f, err)
+	assert.Empty(f, lost)
+	assert.Equal(f, int64(6), f.subscription(s, reset.ID).Checkpoint)
+	lost, err = saveAll(f.ctx, s, nil)
+	require.NoError(f, err)
+	assert.Empty(f, lost)
+}
+
+// saveAll saves checkpoints in one call where the storage can.
+func saveAll(ctx context.Context, s store.SubscriptionStorage, list []store.CheckpointRequest) (lost []store.SubscriptionID, err error) {
+	if b, ok := s.(store.CheckpointBatcher); ok {
+		return b.SaveCheckpoints(ctx, list)
+	}
+	for _, r := range list {
+		switch err := s.SaveCheckpoint(ctx, r); {
+		case errors.Is(err, store.ErrLeaseLost):
+			lost = append(lost, r.ID)
+		case err != nil:
+			return lost, err
+		}
+	}
+	return lost, nil
 }
 
 func checkpointRelease(f *fixture) {

@@ -8,7 +8,10 @@ import (
 	"github.com/eventstore-go/eventstore/store"
 )
 
-var _ store.SubscriptionStorage = (*Backend)(nil)
+var (
+	_ store.SubscriptionStorage = (*Backend)(nil)
+	_ store.CheckpointBatcher   = (*Backend)(nil)
+)
 
 // The clock of leases is this machine's, read under the write lock: whoever has the file open is on the same machine.
 
@@ -83,6 +86,26 @@ func (b *Backend) SaveCheckpoint(ctx context.Context, r store.CheckpointRequest)
 	return b.saveCheckpoint(ctx, r, false)
 }
 
+// SaveCheckpoints implements [store.CheckpointBatcher] in one write.
+func (b *Backend) SaveCheckpoints(ctx context.Context, list []store.CheckpointRequest) (lost []store.SubscriptionID, err error) {
+	err = b.write(ctx, func(tx *Backend) error {
+		lost = nil
+		for _, r := range list {
+			switch found, err := tx.saved(ctx, r, false); {
+			case err != nil:
+				return err
+			case !found:
+				lost = append(lost, r.ID)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return lost, nil
+}
+
 // ReleaseLease implements [store.SubscriptionStorage].
 func (b *Backend) ReleaseLease(ctx context.Context, r store.CheckpointRequest) error {
 	return b.saveCheckpoint(ctx, r, true)
@@ -90,10 +113,15 @@ func (b *Backend) ReleaseLease(ctx context.Context, r store.CheckpointRequest) e
 
 func (b *Backend) saveCheckpoint(ctx context.Context, r store.CheckpointRequest, release bool) error {
 	return b.writeRow(ctx, r.ID, store.ErrLeaseLost, func(tx *Backend) (found bool, err error) {
-		return tx.one(ctx, "save_checkpoint", []any{
-			r.ID.Stream, r.ID.Name, r.Epoch, r.Checkpoint, r.StreamID, release, now().UnixMicro(),
-		}, new(int))
+		return tx.saved(ctx, r, release)
 	})
+}
+
+// saved writes a checkpoint, and reports whether its epoch is that of the subscription. It runs in a write.
+func (b *Backend) saved(ctx context.Context, r store.CheckpointRequest, release bool) (found bool, err error) {
+	return b.one(ctx, "save_checkpoint", []any{
+		r.ID.Stream, r.ID.Name, r.Epoch, r.Checkpoint, r.StreamID, release, now().UnixMicro(),
+	}, new(int))
 }
 
 // SaveError implements [store.SubscriptionStorage].
