@@ -109,12 +109,24 @@ func (r trial) run(tb testing.TB, sub runner) {
 		storage = newInTx(tb, r, storage)
 	}
 	f := &fixture{TB: tb, ctx: ctx, trial: r, storage: storage, runSub: sub, subs: new(int)}
-	f.store = store.New(storage, &store.Options{HardDelete: true})
+	f.store = r.newStore(tb, storage)
 	f.es = f.face(f.store)
 	r.testCase.run(f)
 	if *f.subs == 0 {
 		r.counts.add(1, 0)
 	}
+}
+
+// newStore returns a Store to append with, which tells the harness's notifier what it commits.
+func (r trial) newStore(tb testing.TB, storage store.Storage) *store.Store {
+	opts := &store.Options{HardDelete: true}
+	if r.Notifier == nil {
+		return store.New(storage, opts)
+	}
+	opts.Notifier = r.Notifier(tb, storage)
+	es := store.New(storage, opts)
+	tb.Cleanup(func() { _ = es.Close() }) // it only ends what listens
+	return es
 }
 
 // excused skips the test if the harness excuses it from the case or subcase.

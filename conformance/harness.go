@@ -24,9 +24,11 @@ type Harness struct {
 	Begin func(ctx context.Context, s store.Storage) (*sql.Tx, error)
 	// PageSize is used for every read that doesn't choose its own. Default: the store's.
 	PageSize int
-	// Notifier returns the notifier of a Store with subscribers over a storage that New returned. Default: none, so that
-	// subscribers hear of other Stores' events by polling.
+	// Notifier returns the notifier of a Store with subscribers over a storage that New returned; such a Store then polls
+	// seldom. Default: none, so that subscribers hear of other Stores' events by polling.
 	Notifier func(tb testing.TB, s store.Storage) store.Notifier
+	// Only is what the names of the cases begin with that are run: "sub/". Default: all cases.
+	Only string
 	// Excused gives, by the name of a case or subcase, the reason why this backend need not pass it. A name that
 	// starts with in-tx/ excuses only the run inside a caller's transaction.
 	Excused map[string]string
@@ -44,6 +46,9 @@ func Run(t *testing.T, h Harness) {
 	checkExcuses(t, h)
 
 	for _, c := range cases() {
+		if !strings.HasPrefix(c.name, h.Only) {
+			continue
+		}
 		if !c.tx.runs(transactional) {
 			counts.needTransactions(c.tx)
 			continue

@@ -107,7 +107,7 @@ func subMapperFails(f *fixture) {
 		f.sub(name, func(f *fixture) {
 			g := *f
 			g.storage = f.New(f.TB)
-			g.store = store.New(g.storage, &store.Options{HardDelete: true})
+			g.store = f.newStore(f.TB, g.storage)
 			g.es = g.face(g.store)
 			g.retriesAndSkips(g.party(), "Mapper", func(call func(store.Recorded) error) *store.SubscribeOptions {
 				return &store.SubscribeOptions{CheckpointThreshold: 1, Mapper: func(e store.Recorded) (store.Recorded, error) {

@@ -31,7 +31,7 @@ type party struct {
 	store *store.Store // to append with, so that subscribers here hear of it at once
 }
 
-// party opens a Store that polls often. change changes its options.
+// party opens a Store that polls often, or that has the harness's notifier. change changes its options.
 func (f *fixture) party(change ...func(o *store.Options)) *party {
 	f.Helper()
 	if _, ok := f.storage.(store.SubscriptionStorage); !ok {
@@ -44,7 +44,7 @@ func (f *fixture) party(change ...func(o *store.Options)) *party {
 	}
 	o := &store.Options{PollInterval: 20 * time.Millisecond, HardDelete: true}
 	if f.Notifier != nil {
-		o.Notifier = f.Notifier(f.TB, f.storage)
+		o.Notifier, o.PollInterval = f.Notifier(f.TB, f.storage), 2*time.Second
 	}
 	for _, c := range change {
 		c(o)

@@ -6,6 +6,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/eventstore-go/eventstore/backend/postgres"
+	"github.com/eventstore-go/eventstore/backend/postgres/pgxnotify"
+	"github.com/eventstore-go/eventstore/backend/postgres/pqnotify"
 	"github.com/eventstore-go/eventstore/conformance"
 	"github.com/eventstore-go/eventstore/internal/pgtest"
 	"github.com/eventstore-go/eventstore/migrate"
@@ -22,11 +24,14 @@ func TestConformance(t *testing.T) {
 			opts     postgres.Options
 			conns    int
 			pageSize int
+			only     string
+			notifier func(tb testing.TB, s store.Storage) store.Notifier
 			excused  map[string]string
 		}{
 			{name: "", conns: 8},
 			{name: "/pool=1/page=3", conns: 1, pageSize: 3, excused: one},
 			{name: "/jsonb/noprepare", conns: 8, opts: postgres.Options{DataType: "jsonb", NoPrepare: true}, excused: jsonOnly},
+			{name: "/listen", conns: 8, only: "sub/", notifier: listeners[driver]},
 		} {
 			if driver != "pgx" && run.opts.NoPrepare {
 				continue // what it changes is on the server
@@ -36,6 +41,8 @@ func TestConformance(t *testing.T) {
 				conformance.Run(t, conformance.Harness{
 					Name:     "postgres/" + driver + run.name,
 					PageSize: run.pageSize,
+					Only:     run.only,
+					Notifier: run.notifier,
 					Excused:  run.excused,
 					New: func(tb testing.TB) store.Storage {
 						db := pgtest.Open(tb, driver, pgtest.URL(tb))
@@ -51,4 +58,18 @@ func TestConformance(t *testing.T) {
 			})
 		}
 	}
+}
+
+// listeners make notifiers by driver.
+var listeners = map[string]func(tb testing.TB, s store.Storage) store.Notifier{
+	"pgx": func(tb testing.TB, s store.Storage) store.Notifier {
+		n, err := pgxnotify.New(pgtest.URL(tb), s.(*postgres.Backend).Channel(), nil)
+		require.NoError(tb, err)
+		return n
+	},
+	"postgres": func(tb testing.TB, s store.Storage) store.Notifier {
+		n, err := pqnotify.New(pgtest.URL(tb), s.(*postgres.Backend).Channel(), nil)
+		require.NoError(tb, err)
+		return n
+	},
 }
