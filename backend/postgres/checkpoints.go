@@ -11,7 +11,7 @@ var _ store.CheckpointBatcher = (*Backend)(nil)
 
 // SaveCheckpoints implements [store.CheckpointBatcher] in one statement.
 func (b *Backend) SaveCheckpoints(ctx context.Context, list []store.CheckpointRequest) (lost []store.SubscriptionID, err error) {
-	if err := b.Check(ctx); err != nil {
+	if err := b.Check(ctx); err != nil || len(list) == 0 {
 		return nil, err
 	}
 	streams, names := make([]string, len(list)), make([]string, len(list))
