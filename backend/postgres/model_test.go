@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -14,10 +15,17 @@ import (
 
 func TestModel(t *testing.T) {
 	t.Parallel()
-	model.Run(t, func(tb testing.TB) store.Storage {
-		b := postgres.New(pgtest.Open(tb, "pgx", pgtest.URL(tb)), &postgres.Options{Schema: pgtest.Schema(tb)})
-		require.NoError(tb, migrate.Up(tb.Context(), b))
-		tb.Cleanup(func() { require.NoError(tb, b.Close()) })
-		return b
-	})
+	model.Run(t, newStorage)
+}
+
+func TestModelOfSubscriptions(t *testing.T) {
+	t.Parallel()
+	model.RunSubscriptions(t, 5*time.Second, newStorage)
+}
+
+func newStorage(tb testing.TB) store.Storage {
+	b := postgres.New(pgtest.Open(tb, "pgx", pgtest.URL(tb)), &postgres.Options{Schema: pgtest.Schema(tb)})
+	require.NoError(tb, migrate.Up(tb.Context(), b))
+	tb.Cleanup(func() { require.NoError(tb, b.Close()) })
+	return b
 }

@@ -2,6 +2,7 @@ package sqlite_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/eventstore-go/eventstore/backend/sqlite"
 	"github.com/eventstore-go/eventstore/conformance/model"
@@ -11,4 +12,9 @@ import (
 func TestModel(t *testing.T) {
 	t.Parallel()
 	model.Run(t, func(tb testing.TB) store.Storage { return backend(tb, handle(tb, sqlite.Memory(), 0), nil) })
+}
+
+func TestModelOfSubscriptions(t *testing.T) {
+	t.Parallel()
+	model.RunSubscriptions(t, 5*time.Second, func(tb testing.TB) store.Storage { return backend(tb, handle(tb, sqlite.Memory(), 0), nil) })
 }

@@ -82,11 +82,18 @@ func (f *failures) FailNow() {
 	runtime.Goexit()
 }
 
+// expectFailures keeps rapid from making the best of a failure: no file, and no search for a shorter history.
+func expectFailures(t *testing.T) {
+	for name, value := range map[string]string{"rapid.nofailfile": "true", "rapid.shrinktime": "0s"} {
+		was := flag.Lookup(name).Value.String()
+		require.NoError(t, flag.Set(name, value))
+		t.Cleanup(func() { require.NoError(t, flag.Set(name, was)) })
+	}
+}
+
 // TestFaults checks that random histories find what is broken.
 func TestFaults(t *testing.T) {
-	was := flag.Lookup("rapid.nofailfile").Value.String()
-	require.NoError(t, flag.Set("rapid.nofailfile", "true"))
-	t.Cleanup(func() { require.NoError(t, flag.Set("rapid.nofailfile", was)) })
+	expectFailures(t)
 	for _, fault := range []string{"version ignored", "retry not told", "links turned", "soft delete twice", "positions reused"} {
 		t.Run(fault, func(t *testing.T) {
 			f := &failures{TB: t}
