@@ -220,7 +220,7 @@ func appendSimilarNames(f *fixture) {
 }
 
 func appendLarge(f *fixture) {
-	for stream, n := range sorted(map[string]int{"thousands": 2_500, "many-thousands": cmp.Or(f.largest, 20_000)}) {
+	for stream, n := range sorted(map[string]int{"thousands": 2_500, "many-thousands": cmp.Or(f.largest, 12_000)}) {
 		f.sub(stream, func(f *fixture) {
 			f.fill(stream, 1)
 			base := f.head()
