@@ -24,6 +24,10 @@ type broken struct {
 	info       func(ctx context.Context, stream string) (store.StreamInfo, error)
 	list       func(ctx context.Context, r store.ListRequest) ([]store.StreamInfo, error)
 	count      func(ctx context.Context, f store.StreamFilter) (int64, error)
+
+	readSnapshot   func(ctx context.Context, sourceID string) (store.RecordedSnapshot, error)
+	recordSnapshot func(ctx context.Context, r store.SnapshotRequest) error
+	deleteSnapshot func(ctx context.Context, sourceID string) error
 }
 
 // or calls the replacement if there is one.
@@ -78,6 +82,24 @@ func (b *broken) ListStreams(ctx context.Context, r store.ListRequest) ([]store.
 
 func (b *broken) CountStreams(ctx context.Context, f store.StreamFilter) (int64, error) {
 	return or(b.count, b.Storage.CountStreams, ctx, f)
+}
+
+func (b *broken) ReadSnapshot(ctx context.Context, sourceID string) (store.RecordedSnapshot, error) {
+	return or(b.readSnapshot, b.Storage.ReadSnapshot, ctx, sourceID)
+}
+
+func (b *broken) RecordSnapshot(ctx context.Context, r store.SnapshotRequest) error {
+	if b.recordSnapshot != nil {
+		return b.recordSnapshot(ctx, r)
+	}
+	return b.Storage.RecordSnapshot(ctx, r)
+}
+
+func (b *broken) DeleteSnapshot(ctx context.Context, sourceID string) error {
+	if b.deleteSnapshot != nil {
+		return b.deleteSnapshot(ctx, sourceID)
+	}
+	return b.Storage.DeleteSnapshot(ctx, sourceID)
 }
 
 // changed makes every read of events change what it found.
@@ -168,6 +190,15 @@ type careless struct {
 	inTx    func(ctx context.Context, f func(tx *sql.Tx) error) error
 	hint    func()
 	close   func() error
+
+	recordSnapshot func(ctx context.Context, snapshot store.Snapshot) error
+}
+
+func (c *careless) RecordSnapshot(ctx context.Context, snapshot store.Snapshot) error {
+	if c.recordSnapshot != nil {
+		return c.recordSnapshot(ctx, snapshot)
+	}
+	return c.face.RecordSnapshot(ctx, snapshot)
 }
 
 func (c *careless) Append(ctx context.Context, stream string, e store.Expected, events ...store.Event) (store.AppendResult, error) {

@@ -1,7 +1,9 @@
 package conformance
 
 import (
+	"cmp"
 	"encoding/json"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +18,7 @@ var eventCases = []testCase{
 	{name: "event/data", why: "what was stored comes back, whatever JSON it is", run: eventData},
 	{name: "event/metadata", why: "metadata comes back, and absent metadata stays absent", run: eventMetadata},
 	{name: "event/bytes", why: "encrypted or compressed data are any bytes, and come back as they were", run: eventBytes},
+	{name: "event/content-type", why: "a stream may mix encodings: each event says how to decode it", run: eventContentType},
 	{name: "event/cause", why: "causation and correlation are what a conversation is traced by", run: eventCause},
 	{name: "event/default-id", why: "ids that the store draws are distinct and rise with time, so that indexes stay small", run: eventDefaultID},
 	{name: "event/type", why: "types are names in any script, up to their limit", run: eventType},
@@ -73,10 +76,90 @@ func eventMetadata(f *fixture) {
 // rawBytes is a serializer that stores bytes as they are.
 type rawBytes struct{}
 
-func (rawBytes) Encode(_ string, value any) ([]byte, error) { return value.([]byte), nil }
-func (rawBytes) Decode(_ string, data []byte, into any) error {
+func (rawBytes) Encode(_ string, value any) ([]byte, string, error) {
+	return value.([]byte), store.JSON, nil
+}
+func (rawBytes) Decode(_, _ string, data []byte, into any) error {
 	*into.(*[]byte) = append([]byte(nil), data...)
 	return nil
+}
+
+// labelled is JSON under the content type that the value says.
+type labelled struct{}
+
+type label string
+
+func (labelled) Encode(_ string, value any) ([]byte, string, error) {
+	data, err := json.Marshal(value)
+	if l, ok := value.(label); ok && l != "" {
+		return data, string(l), err
+	}
+	return data, store.JSON, err
+}
+
+func (labelled) Decode(_, contentType string, _ []byte, into any) error {
+	*into.(*string) = contentType
+	return nil
+}
+
+func eventContentType(f *fixture) {
+	for name, labels := range sorted(map[string][]label{
+		"json": {"", "json;v=2", "json;v=10", "json;v=2"}, "others": {"msgpack", "", "json+zstd", "protobuf;v=3+zstd+aes", `quo"te; no: \ 日本`},
+	}) {
+		f.sub(name, func(f *fixture) {
+			es := f.open(&store.Options{Serializer: labelled{}, MetadataSerializer: labelled{}})
+			var list []store.Event
+			var want [][2]string
+			for _, data := range labels {
+				for _, metadata := range []any{nil, 1, labels[len(labels)-2]} {
+					list = append(list, store.Event{Type: "t", Data: data, Metadata: metadata})
+					l, _ := metadata.(label)
+					want = append(want, [2]string{string(cmp.Or(data, store.JSON)), string(cmp.Or(l, store.JSON))})
+				}
+			}
+			for _, e := range list {
+				_, err := es.Append(f.ctx, name+"-one", store.Any, e)
+				require.NoError(f, err, "%+v", e)
+			}
+			_, err := es.Append(f.ctx, name+"-many", store.NoStream, list...)
+			require.NoError(f, err)
+			many := f.read(name+"-many", nil)
+			f.link(name+"-links", store.NoStream, many...)
+			for _, stream := range []string{name + "-one", name + "-many", name + "-links"} {
+				events, err := collect(f, es.Stream(f.ctx, stream, nil))
+				require.NoError(f, err)
+				f.sameLabels(want, events, stream)
+			}
+			all := f.all()
+			f.sameLabels(slices.Concat(want, want), all[len(all)-2*len(want):], "$all")
+			for i, e := range many {
+				got, err := es.Event(f.ctx, e.ID)
+				require.NoError(f, err)
+				f.sameLabels(want[i:i+1], []store.Recorded{got}, "by id")
+			}
+			back := f.read(name+"-many", &store.ReadOptions{Backward: true})
+			slices.Reverse(back)
+			f.sameLabels(want, back, "backward")
+			if k, ok := f.storage.(store.SubscriptionStorage); ok {
+				page, _, err := k.ReadFiltered(f.ctx, store.ReadRequest{Stream: name + "-many", From: 1, Limit: len(want)}, store.EventFilter{Types: []string{"t"}})
+				require.NoError(f, err)
+				f.sameLabels(want, page, "filtered")
+			}
+		})
+	}
+}
+
+// sameLabels checks the content types of events' data and metadata.
+func (f *fixture) sameLabels(want [][2]string, events []store.Recorded, what string) {
+	f.Helper()
+	require.Len(f, events, len(want), what)
+	for i, e := range events {
+		data, metadata, both := strings.Cut(e.ContentType, ",")
+		if !both {
+			metadata = store.JSON
+		}
+		assert.Equal(f, want[i], [2]string{cmp.Or(data, store.JSON), metadata}, "%s: event %d", what, i)
+	}
 }
 
 func eventBytes(f *fixture) {

@@ -52,6 +52,13 @@ var eventFaults = []fault{
 	{name: "metadata-cut", what: "metadata are cut to 100,000 bytes", storage: stored(func(n *store.NewEvent) {
 		n.Metadata = n.Metadata[:min(len(n.Metadata), 100_000)]
 	})},
+	{name: "content-type-lost", what: "content types are not kept", storage: stored(func(n *store.NewEvent) { n.ContentType = "" })},
+	{name: "content-type-of-data", what: "metadata have no content type of their own", storage: stored(func(n *store.NewEvent) {
+		n.ContentType, _, _ = strings.Cut(n.ContentType, ",")
+	})},
+	{name: "content-type-cut", what: "content types have no versions", storage: stored(func(n *store.NewEvent) {
+		n.ContentType, _, _ = strings.Cut(n.ContentType, ";")
+	})},
 	{name: "cause-swapped", what: "causation and correlation are exchanged", storage: stored(func(n *store.NewEvent) {
 		n.CausationID, n.CorrelationID = n.CorrelationID, n.CausationID
 	})},

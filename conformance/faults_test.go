@@ -31,7 +31,7 @@ type fault struct {
 
 // faults returns all faults on top of memory.
 func faults() []fault {
-	return slices.Concat(expectedFaults, retryFaults, eventFaults, readFaults, orderFaults, linkFaults, deleteFaults, streamsFaults, storeFaults,
+	return slices.Concat(expectedFaults, retryFaults, eventFaults, readFaults, orderFaults, linkFaults, deleteFaults, streamsFaults, snapshotFaults, storeFaults,
 		leaseFaults, filterFaults)
 }
 

@@ -30,6 +30,9 @@ type face interface {
 	Head(ctx context.Context) (int64, error)
 	StreamInfo(ctx context.Context, stream string) (store.StreamInfo, error)
 	Streams(ctx context.Context, opts *store.ListOptions) (store.StreamPage, error)
+	ReadSnapshot(ctx context.Context, sourceID string) (store.RecordedSnapshot, error)
+	RecordSnapshot(ctx context.Context, snapshot store.Snapshot) error
+	DeleteSnapshot(ctx context.Context, sourceID string) error
 	InTx(ctx context.Context, f func(tx *sql.Tx) error) error
 	Committed()
 	Close() error

@@ -173,3 +173,15 @@ func (s *inTx) Close() error {
 	}
 	return nil
 }
+
+func (s *inTx) ReadSnapshot(ctx context.Context, sourceID string) (store.RecordedSnapshot, error) {
+	return call(ctx, s, func(b store.Storage) (store.RecordedSnapshot, error) { return b.ReadSnapshot(ctx, sourceID) })
+}
+
+func (s *inTx) RecordSnapshot(ctx context.Context, r store.SnapshotRequest) error {
+	return s.do(ctx, func(b store.Storage) error { return b.RecordSnapshot(ctx, r) })
+}
+
+func (s *inTx) DeleteSnapshot(ctx context.Context, sourceID string) error {
+	return s.do(ctx, func(b store.Storage) error { return b.DeleteSnapshot(ctx, sourceID) })
+}

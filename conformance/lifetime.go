@@ -113,11 +113,11 @@ type picky struct{ rawBytes }
 
 var errPicky = errors.New("this type does not decode")
 
-func (p picky) Decode(eventType string, data []byte, into any) error {
+func (p picky) Decode(eventType, contentType string, data []byte, into any) error {
 	if eventType == "bad" {
 		return errPicky
 	}
-	return p.rawBytes.Decode(eventType, data, into)
+	return p.rawBytes.Decode(eventType, contentType, data, into)
 }
 
 func storeCodec(f *fixture) {

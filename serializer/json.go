@@ -1,76 +1,64 @@
 package serializer
 
 import (
+	"bytes"
 	"encoding/json"
-	"fmt"
+	"errors"
+	"io"
 
 	"github.com/eventstore-go/eventstore/store"
 )
 
-var (
-	_ store.Serializer = jsonSerializer{}
-	_ store.TypeNamer  = jsonSerializer{}
-)
+// JSON returns a serializer that uses encoding/json as it comes. types may be nil. It is New with a zero [JSONFormat].
+func JSON(types *Types) *Serializer { return New(JSONFormat{}, &Options{Types: types}) }
 
-// JSON returns a serializer that uses encoding/json. types may be nil.
+// JSONFormat is JSON. The zero value is encoding/json as it comes: fields that a type has no place for are ignored, and a
+// number decoded into an any is a float64.
 //
-// Any value that encoding/json takes can be encoded: registered types, but also maps and json.RawMessage, which must be
-// valid JSON (it is stored without its insignificant white space). An event of a registered type may leave out its
-// Type; giving it another type's name is a [WrongTypeError]. Values of types that are not registered go under any name.
-//
-// Decoding into a *any makes a value (not a pointer) of the type registered under the event's type; if there is none,
-// it is an [UnknownTypeError], so that reading an event of an unknown type is no error, decoding it is. Decoding into
-// any other pointer does not look at the event's type: it is json.Unmarshal, which ignores fields it finds no place
-// for. A failed decode into a *any leaves it as it was.
-func JSON(types *Types) store.Serializer { return jsonSerializer{types} }
+// Any value that encoding/json takes can be encoded, also json.RawMessage, which must be valid JSON (it is stored without
+// its insignificant white space).
+type JSONFormat struct {
+	// Strict refuses fields that the type decoded into has no place for.
+	Strict bool
+	// Numbers decodes a number into an any as a json.Number, which keeps all its digits.
+	Numbers bool
+	// MarshalFunc and UnmarshalFunc replace encoding/json, for instance by encoding/json/v2 with options of your own. Both
+	// or neither must be set; Strict and Numbers do nothing then.
+	MarshalFunc   func(value any) ([]byte, error)
+	UnmarshalFunc func(data []byte, into any) error
+}
 
-type jsonSerializer struct{ types *Types }
+// Name implements [Format].
+func (JSONFormat) Name() string { return store.JSON }
 
-// TypeName implements [store.TypeNamer].
-func (s jsonSerializer) TypeName(value any) (string, bool) { return s.types.name(value) }
-
-// Encode implements [store.Serializer].
-func (s jsonSerializer) Encode(eventType string, value any) ([]byte, error) {
-	if name, ok := s.types.name(value); ok && name != eventType {
-		return nil, &WrongTypeError{Type: eventType, Registered: name, Value: fmt.Sprintf("%T", value)}
+// Marshal implements [Format].
+func (f JSONFormat) Marshal(value any) ([]byte, error) {
+	if f.MarshalFunc != nil {
+		return f.MarshalFunc(value)
 	}
 	return json.Marshal(value)
 }
 
-// Decode implements [store.Serializer].
-func (s jsonSerializer) Decode(eventType string, data []byte, into any) error {
-	target, ok := into.(*any)
-	if !ok || target == nil {
+// Unmarshal implements [Format].
+func (f JSONFormat) Unmarshal(data []byte, into any) error {
+	switch {
+	case f.UnmarshalFunc != nil:
+		return f.UnmarshalFunc(data, into)
+	case !f.Strict && !f.Numbers:
 		return json.Unmarshal(data, into)
 	}
-	value, ok := s.types.fresh(eventType)
-	if !ok {
-		return &UnknownTypeError{Type: eventType}
+	d := json.NewDecoder(bytes.NewReader(data))
+	if f.Strict {
+		d.DisallowUnknownFields()
 	}
-	if err := json.Unmarshal(data, value.Interface()); err != nil {
+	if f.Numbers {
+		d.UseNumber()
+	}
+	if err := d.Decode(into); err != nil {
 		return err
 	}
-	*target = value.Elem().Interface()
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("there is more behind the value")
+	}
 	return nil
-}
-
-// UnknownTypeError is [store.ErrUnknownType]: no Go type is registered under the name.
-type UnknownTypeError struct{ Type string }
-
-func (e *UnknownTypeError) Error() string {
-	return fmt.Sprintf("serializer: no type is registered as %q: register it, or decode into a type of your choice", e.Type)
-}
-
-// Is matches [store.ErrUnknownType].
-func (e *UnknownTypeError) Is(target error) bool { return target == store.ErrUnknownType }
-
-// WrongTypeError says that a value of a registered type was to be appended under another type's name.
-type WrongTypeError struct {
-	Type       string // the event's
-	Registered string // what the value's type is registered as
-	Value      string // the value's Go type
-}
-
-func (e *WrongTypeError) Error() string {
-	return fmt.Sprintf("serializer: a %s is registered as %q, but the event's type is %q", e.Value, e.Registered, e.Type)
 }

@@ -31,14 +31,15 @@ func TestRegisteredTypes(t *testing.T) {
 	s := serializer.JSON(registered())
 	want := placed{"c-1", 7}
 	for _, value := range []any{want, &want} {
-		name, ok := s.(store.TypeNamer).TypeName(value)
+		name, ok := s.TypeName(value)
 		require.True(t, ok)
 		require.Equal(t, "order.placed", name)
-		data, err := s.Encode(name, value)
+		data, contentType, err := s.Encode(name, value)
 		require.NoError(t, err)
+		require.Equal(t, store.JSON, contentType)
 		require.JSONEq(t, `{"customer":"c-1","total":7}`, string(data))
 		var got any
-		require.NoError(t, s.Decode(name, data, &got))
+		require.NoError(t, s.Decode(name, store.JSON, data, &got))
 		require.Equal(t, want, got)
 	}
 }
@@ -48,18 +49,19 @@ func TestUnregisteredValues(t *testing.T) {
 	for _, types := range []*serializer.Types{nil, registered()} {
 		s := serializer.JSON(types)
 		for _, value := range []any{json.RawMessage(`{"a":1}`), map[string]int{"a": 1}, struct{ A int }{1}, nil, 17} {
-			data, err := s.Encode("anything", value)
+			data, contentType, err := s.Encode("anything", value)
 			require.NoError(t, err)
 			require.True(t, json.Valid(data))
+			require.Equal(t, store.JSON, contentType)
 			var unknown *serializer.UnknownTypeError
-			err = s.Decode("anything", data, new(any))
+			err = s.Decode("anything", store.JSON, data, new(any))
 			require.ErrorIs(t, err, store.ErrUnknownType)
 			require.ErrorAs(t, err, &unknown)
 			require.Equal(t, "anything", unknown.Type)
 		}
-		_, ok := s.(store.TypeNamer).TypeName(map[string]int{})
+		_, ok := s.TypeName(map[string]int{})
 		require.False(t, ok)
-		_, err := s.Encode("anything", json.RawMessage(`{"a":`))
+		_, _, err := s.Encode("anything", json.RawMessage(`{"a":`))
 		require.Error(t, err, "raw JSON must be JSON")
 	}
 }
@@ -67,9 +69,9 @@ func TestUnregisteredValues(t *testing.T) {
 func TestWrongType(t *testing.T) {
 	t.Parallel()
 	var wrong *serializer.WrongTypeError
-	_, err := serializer.JSON(registered()).Encode("order.cancelled", placed{})
+	_, _, err := serializer.JSON(registered()).Encode("order.cancelled", placed{})
 	require.ErrorAs(t, err, &wrong)
-	require.Equal(t, serializer.WrongTypeError{Type: "order.cancelled", Registered: "order.placed", Value: "serializer_test.placed"}, *wrong)
+	require.Equal(t, serializer.WrongTypeError{Type: "order.cancelled", Registered: "order.placed", Version: 1, Newest: 1, Value: "serializer_test.placed"}, *wrong)
 }
 
 func TestBytesThatDoNotDecode(t *testing.T) {
@@ -77,15 +79,15 @@ func TestBytesThatDoNotDecode(t *testing.T) {
 	s := serializer.JSON(registered())
 	for _, data := range []string{"", "{", `{"total":"seven"}`, `{} {}`, "\xff", strings.Repeat("[", 1_000_000)} {
 		var value any = "as it was"
-		require.Error(t, s.Decode("order.placed", []byte(data), &value))
+		require.Error(t, s.Decode("order.placed", store.JSON, []byte(data), &value))
 		require.Equal(t, "as it was", value)
-		require.Error(t, s.Decode("order.placed", []byte(data), new(placed)))
+		require.Error(t, s.Decode("order.placed", store.JSON, []byte(data), new(placed)))
 	}
 	for _, into := range []any{nil, placed{}, (*placed)(nil), (*any)(nil)} {
-		require.Error(t, s.Decode("order.placed", []byte(`{}`), into), "%T is no place to decode into", into)
+		require.Error(t, s.Decode("order.placed", store.JSON, []byte(`{}`), into), "%T is no place to decode into", into)
 	}
 	var value any
-	require.NoError(t, s.Decode("order.placed", []byte(`{"customer":"c-1","since":"later"}`), &value), "fields may be added")
+	require.NoError(t, s.Decode("order.placed", store.JSON, []byte(`{"customer":"c-1","since":"later"}`), &value), "fields may be added")
 	require.Equal(t, placed{Customer: "c-1"}, value)
 }
 
@@ -95,10 +97,10 @@ func TestRegisterWhileInUse(t *testing.T) {
 	s := serializer.JSON(types)
 	var wg sync.WaitGroup
 	wg.Go(func() { serializer.Register[cancelled](types, "order.cancelled") })
-	wg.Go(func() { _, _ = s.Encode("order.placed", placed{}) })
-	wg.Go(func() { _ = s.Decode("order.placed", []byte(`{}`), new(any)) })
+	wg.Go(func() { _, _, _ = s.Encode("order.placed", placed{}) })
+	wg.Go(func() { _ = s.Decode("order.placed", store.JSON, []byte(`{}`), new(any)) })
 	wg.Wait()
-	require.NoError(t, s.Decode("order.cancelled", []byte(`{}`), new(any)))
+	require.NoError(t, s.Decode("order.cancelled", store.JSON, []byte(`{}`), new(any)))
 }
 
 func TestRegistrationMistakesPanic(t *testing.T) {
@@ -107,7 +109,8 @@ func TestRegistrationMistakesPanic(t *testing.T) {
 	require.Panics(t, func() { serializer.Register[cancelled](types, "order.placed") }, "name twice")
 	require.Panics(t, func() { serializer.Register[placed](types, "order.placed2") }, "type twice")
 	require.Panics(t, func() { serializer.Register[cancelled](types, "") }, "no name")
-	require.Panics(t, func() { serializer.Register[*cancelled](types, "order.cancelled") }, "pointer")
+	require.Panics(t, func() { serializer.RegisterVersion[cancelled](types, "order.cancelled", 0) }, "no version")
+	require.Panics(t, func() { serializer.Upcast(types, func(cancelled) (placed, error) { return placed{}, nil }) }, "not registered")
 }
 
 func TestThroughAStore(t *testing.T) {
@@ -145,13 +148,13 @@ func FuzzDecode(f *testing.F) {
 	s := serializer.JSON(registered())
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var value any
-		if s.Decode("order.placed", data, &value) != nil {
+		if s.Decode("order.placed", store.JSON, data, &value) != nil {
 			return
 		}
-		again, err := s.Encode("order.placed", value)
+		again, _, err := s.Encode("order.placed", value)
 		require.NoError(t, err)
 		var same any
-		require.NoError(t, s.Decode("order.placed", again, &same))
+		require.NoError(t, s.Decode("order.placed", store.JSON, again, &same))
 		require.Equal(t, value, same)
 	})
 }

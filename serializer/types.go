@@ -6,67 +6,109 @@ import (
 	"sync"
 )
 
-// Types maps names of event types to Go types and back. It is safe for concurrent use.
+// Types gives event types their names and versions, and knows how old versions become new ones. It is safe for
+// concurrent use; fill it when the program starts.
 type Types struct {
 	mu sync.RWMutex
 
-	byName map[string]reflect.Type
-	byType map[reflect.Type]string
+	names map[string]*versions
+	types map[reflect.Type]typeVersion
+	steps map[reflect.Type]step                        // how a value becomes newer ones
+	raw   map[typeVersion]func([]byte) ([]byte, error) // how bytes become those of the next version
+}
+
+// typeVersion is a version of an event type.
+type typeVersion struct {
+	name    string
+	version int
+}
+
+// versions are the Go types of an event type, by version.
+type versions struct {
+	types  map[int]reflect.Type
+	newest int
 }
 
 // NewTypes returns an empty registry.
 func NewTypes() *Types {
-	return &Types{byName: map[string]reflect.Type{}, byType: map[reflect.Type]string{}}
+	return &Types{
+		names: map[string]*versions{}, types: map[reflect.Type]typeVersion{},
+		steps: map[reflect.Type]step{}, raw: map[typeVersion]func([]byte) ([]byte, error){},
+	}
 }
 
-// Register says that events called name hold a T. It panics if the name is empty, or if the name or T is registered
-// already: that is a mistake in the program. T is the struct, not a pointer to it; values and pointers both encode.
-func Register[T any](types *Types, name string) {
-	types.register(reflect.TypeFor[T](), name)
+// Register says that events called name hold a T, in version 1. It panics if the name is empty, or if the name or T is
+// registered already: that is a mistake in the program. If T is a struct, values and pointers both encode, and decode as
+// values; if T is a pointer, as those of protobuf messages are, they decode as pointers.
+func Register[T any](types *Types, name string) { RegisterVersion[T](types, name, 1) }
+
+// RegisterVersion is [Register] for a later version of the events called name. The newest is the one that is appended;
+// for each that events were written in there must be a way to the newest: see [Upcast].
+func RegisterVersion[T any](types *Types, name string, version int) {
+	types.register(reflect.TypeFor[T](), typeVersion{name, version})
 }
 
-func (t *Types) register(typ reflect.Type, name string) {
+func (t *Types) register(typ reflect.Type, v typeVersion) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	switch before, twice := t.byName[name]; {
-	case name == "":
+	switch {
+	case v.name == "":
 		panic(fmt.Sprintf("serializer: %s is registered under an empty name", typ))
-	case typ.Kind() == reflect.Pointer:
-		panic(fmt.Sprintf("serializer: %s is registered as a pointer: register %s", typ, typ.Elem()))
-	case twice:
-		panic(fmt.Sprintf("serializer: %q is registered for %s already", name, before))
+	case v.version < 1:
+		panic(fmt.Sprintf("serializer: %s is registered as version %d of %q: versions begin with 1", typ, v.version, v.name))
 	}
-	if before, twice := t.byType[typ]; twice {
-		panic(fmt.Sprintf("serializer: %s is registered as %q already", typ, before))
+	if before, twice := t.types[typ]; twice {
+		panic(fmt.Sprintf("serializer: %s is registered already, as version %d of %q", typ, before.version, before.name))
 	}
-	t.byName[name], t.byType[typ] = typ, name
+	known := t.names[v.name]
+	if known == nil {
+		known = &versions{types: map[int]reflect.Type{}}
+		t.names[v.name] = known
+	}
+	if before, twice := known.types[v.version]; twice {
+		panic(fmt.Sprintf("serializer: version %d of %q is registered already, for %s", v.version, v.name, before))
+	}
+	known.types[v.version] = typ
+	known.newest = max(known.newest, v.version)
+	t.types[typ] = v
 }
 
-// name returns the name that value's type, or what it points to, is registered under.
-func (t *Types) name(value any) (string, bool) {
+// of returns what value's type, or what it points to, is registered as, and the newest version of that.
+func (t *Types) of(value any) (v typeVersion, newest int, ok bool) {
 	typ := reflect.TypeOf(value)
 	if t == nil || typ == nil {
-		return "", false
-	}
-	if typ.Kind() == reflect.Pointer {
-		typ = typ.Elem()
+		return v, 0, false
 	}
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	name, ok := t.byType[typ]
-	return name, ok
+	v, ok = t.types[typ]
+	if !ok && typ.Kind() == reflect.Pointer {
+		v, ok = t.types[typ.Elem()]
+	}
+	if !ok {
+		return v, 0, false
+	}
+	return v, t.names[v.name].newest, true
 }
 
-// fresh returns a pointer to a new value of the type registered under name.
-func (t *Types) fresh(name string) (reflect.Value, bool) {
+// goType returns the Go type of a version, and the newest version, 0 if there is none.
+func (t *Types) goType(v typeVersion) (typ reflect.Type, newest int) {
 	if t == nil {
-		return reflect.Value{}, false
+		return nil, 0
 	}
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	typ, ok := t.byName[name]
-	if !ok {
-		return reflect.Value{}, false
+	known := t.names[v.name]
+	if known == nil {
+		return nil, 0
 	}
-	return reflect.New(typ), true
+	return known.types[v.version], known.newest
+}
+
+// version returns what a Go type is registered as.
+func (t *Types) version(typ reflect.Type) (v typeVersion, ok bool) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	v, ok = t.types[typ]
+	return v, ok
 }

@@ -22,7 +22,7 @@ func (s *Store) Append(ctx context.Context, stream string, expected Expected, ev
 	if err := s.usable(ctx); err != nil {
 		return AppendResult{}, err
 	}
-	r, err := s.appendRequest(stream, expected, events)
+	r, err := s.appendRequest(ctx, stream, expected, events)
 	if err != nil {
 		return AppendResult{}, err
 	}
@@ -34,11 +34,12 @@ func (s *Store) Append(ctx context.Context, stream string, expected Expected, ev
 	return res, nil
 }
 
-func (s *Store) appendRequest(stream string, expected Expected, events []Event) (AppendRequest, error) {
+func (s *Store) appendRequest(ctx context.Context, stream string, expected Expected, events []Event) (AppendRequest, error) {
 	r := AppendRequest{Stream: stream, Expected: expected, FreshIDs: true}
 	if err := checkWrite(stream, expected, len(events)); err != nil {
 		return r, err
 	}
+	why, caused := ctx.Value(causeKey{}).(cause)
 	r.Events = make([]NewEvent, len(events))
 	for i := range events {
 		if events[i].ID != uuid.Nil {
@@ -46,6 +47,9 @@ func (s *Store) appendRequest(stream string, expected Expected, events []Event) 
 		}
 		if err := s.newEvent(&events[i], &r.Events[i]); err != nil {
 			return r, inEvent(err, i)
+		}
+		if caused {
+			r.Events[i].inherit(why)
 		}
 	}
 	if r.FreshIDs {
@@ -78,8 +82,12 @@ func (s *Store) newEvent(e *Event, n *NewEvent) error {
 		return err
 	}
 	var err error
-	if n.Data, err = s.codec.data.Encode(n.Type, e.Data); err != nil {
+	var contentType, metadataType string
+	if n.Data, contentType, err = s.codec.data.Encode(n.Type, e.Data); err != nil {
 		return &InvalidError{Field: "data", Reason: "can't be encoded: " + err.Error(), Err: err}
+	}
+	if err := checkContentType("data", contentType); err != nil {
+		return err
 	}
 	if n.Data == nil {
 		n.Data = []byte{}
@@ -88,13 +96,17 @@ func (s *Store) newEvent(e *Event, n *NewEvent) error {
 		return &InvalidError{Field: "data", Reason: fmt.Sprintf("is %d bytes long when encoded, at most %d are allowed", len(n.Data), MaxData)}
 	}
 	if e.Metadata != nil {
-		if n.Metadata, err = s.codec.metadata.Encode(n.Type, e.Metadata); err != nil {
+		if n.Metadata, metadataType, err = s.codec.metadata.Encode(n.Type, e.Metadata); err != nil {
 			return &InvalidError{Field: "metadata", Reason: "can't be encoded: " + err.Error(), Err: err}
+		}
+		if err := checkContentType("metadata", metadataType); err != nil {
+			return err
 		}
 		if len(n.Metadata) > MaxMetadata {
 			return &InvalidError{Field: "metadata", Reason: fmt.Sprintf("is %d bytes long when encoded, at most %d are allowed", len(n.Metadata), MaxMetadata)}
 		}
 	}
+	n.ContentType = joinContentTypes(contentType, metadataType)
 	if !e.CreatedAt.IsZero() {
 		n.CreatedAt = e.CreatedAt.UTC().Truncate(time.Microsecond)
 		if y := n.CreatedAt.Year(); y < 1 || y > 9999 {

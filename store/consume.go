@@ -40,7 +40,8 @@ type ConsumeOptions struct {
 // Consume subscribes, and calls handler for each event in order until ctx ends, the subscription ends, or OnError decides
 // to stop. It acknowledges an event when the handler has returned nil; an event can come again after a crash or a
 // takeover, so the handler must be idempotent. The context it gets ends when ctx does, and when another process has
-// taken the subscription over; what the handler does then is done a second time there.
+// taken the subscription over; what the handler does then is done a second time there. It also carries e as the cause of
+// what the handler appends, see [WithCause].
 //
 // Before Consume returns it has closed its subscribers, so that others go on at once; also if the handler panics. The
 // error is ctx's if ctx has ended, otherwise why it has stopped.
@@ -194,5 +195,5 @@ func (c *consumer) call(ctx context.Context, e Recorded) error {
 	defer cancel(nil)
 	lease := c.subscriber.lease()
 	defer context.AfterFunc(lease, func() { cancel(context.Cause(lease)) })()
-	return c.handler(ctx, e)
+	return c.handler(WithCause(ctx, e), e)
 }

@@ -55,10 +55,20 @@ var (
 	ErrTooSlow = errors.New("watcher is too slow")
 	// ErrSubscriptionNotFound is returned when there is no subscription of that name on the stream.
 	ErrSubscriptionNotFound = errors.New("subscription not found")
+	// ErrSnapshotNotFound is returned for a source without a snapshot.
+	ErrSnapshotNotFound = errors.New("snapshot not found")
+	// ErrSnapshotConflict is returned when a newer snapshot is there than the one to be recorded. See [SnapshotConflictError].
+	ErrSnapshotConflict = errors.New("newer snapshot exists")
 	// ErrClosed is returned from every call on a closed Store.
 	ErrClosed = errors.New("store is closed")
 	// ErrUnknownType is returned by Decode when the serializer does not know the event's type.
 	ErrUnknownType = errors.New("unknown event type")
+	// ErrContentType is returned by Decode when the serializer does not know how the event is encoded. See [ContentTypeError].
+	ErrContentType = errors.New("unknown content type")
+	// ErrSplit is returned by Decode when the event stands for another number of values than one: see [Recorded.Values].
+	ErrSplit = errors.New("event is not one value")
+	// ErrForgotten is returned by Decode when the key that the data was encrypted with was deleted.
+	ErrForgotten = errors.New("event is forgotten")
 	// ErrDecode is returned when stored bytes do not decode. See [DecodeError].
 	ErrDecode = errors.New("event does not decode")
 )
@@ -154,6 +164,38 @@ func (e *PositionLostError) Error() string {
 
 // Is matches [ErrPositionLost].
 func (e *PositionLostError) Is(target error) bool { return target == ErrPositionLost }
+
+// SnapshotNotFoundError says which source has no snapshot. It is [ErrSnapshotNotFound].
+type SnapshotNotFoundError struct{ SourceID string }
+
+func (e *SnapshotNotFoundError) Error() string { return fmt.Sprintf("%q has no snapshot", e.SourceID) }
+
+// Is matches [ErrSnapshotNotFound].
+func (e *SnapshotNotFoundError) Is(target error) bool { return target == ErrSnapshotNotFound }
+
+// SnapshotConflictError says which snapshot was not recorded, and what is there. It is [ErrSnapshotConflict].
+type SnapshotConflictError struct {
+	SourceID string
+	Version  int64 // of the snapshot that was to be recorded
+	Recorded int64 // of the one that is there
+}
+
+func (e *SnapshotConflictError) Error() string {
+	return fmt.Sprintf("snapshot of %q: version %d is recorded already, and %d is older: nothing was written", e.SourceID, e.Recorded, e.Version)
+}
+
+// Is matches [ErrSnapshotConflict].
+func (e *SnapshotConflictError) Is(target error) bool { return target == ErrSnapshotConflict }
+
+// ContentTypeError says that a serializer can't decode what another one has encoded. It is [ErrContentType].
+type ContentTypeError struct{ ContentType string }
+
+func (e *ContentTypeError) Error() string {
+	return fmt.Sprintf("content type %q is not known: give the Store a serializer that decodes it", e.ContentType)
+}
+
+// Is matches [ErrContentType].
+func (e *ContentTypeError) Is(target error) bool { return target == ErrContentType }
 
 // DecodeError says which event did not decode. It is [ErrDecode] and wraps the serializer's error, which is
 // [ErrUnknownType] where the type is not registered.

@@ -20,7 +20,8 @@ type Event struct {
 	Data any
 	// Metadata is encoded by the store's metadata serializer; nil stays absent.
 	Metadata any
-	// CausationID is the id of the event or command that caused this one; the zero UUID means none.
+	// CausationID is the id of the event or command that caused this one; the zero UUID means none. Default, as for
+	// CorrelationID: what the context says, see [WithCause].
 	CausationID uuid.UUID
 	// CorrelationID is shared by all events of one conversation; the zero UUID means none.
 	CorrelationID uuid.UUID
@@ -41,6 +42,7 @@ type Recorded struct {
 	Type          string
 	CausationID   uuid.UUID // zero if none
 	CorrelationID uuid.UUID // zero if none
+	ContentType   string    // how Data is encoded, and after a comma Metadata; "" stands for JSON
 	Data          []byte    // as encoded; Decode makes a value of it
 	Metadata      []byte    // as encoded; nil if none
 	CreatedAt     time.Time // UTC
@@ -52,7 +54,8 @@ type Recorded struct {
 // makes a value of the type registered for the event's type. Nothing is decoded before this is called: an
 // undecodable event spoils nothing but its own Decode. The error is a [DecodeError].
 func (r Recorded) Decode(into any) error {
-	return r.decode("data", r.codec.dataOrJSON(), r.Data, into)
+	data, _ := contentTypes(r.ContentType)
+	return r.decode("data", r.codec.dataOrJSON(), data, r.Data, into)
 }
 
 // DecodeMetadata is [Recorded.Decode] for the metadata. Absent metadata leaves into as it was.
@@ -60,14 +63,19 @@ func (r Recorded) DecodeMetadata(into any) error {
 	if r.Metadata == nil {
 		return nil
 	}
-	return r.decode("metadata", r.codec.metadataOrJSON(), r.Metadata, into)
+	_, metadata := contentTypes(r.ContentType)
+	return r.decode("metadata", r.codec.metadataOrJSON(), metadata, r.Metadata, into)
 }
 
-func (r Recorded) decode(field string, s Serializer, data []byte, into any) error {
-	if err := s.Decode(r.Type, data, into); err != nil {
-		return &DecodeError{ID: r.ID, Stream: r.Stream, Version: r.Version, Type: r.Type, Field: field, Err: err}
+func (r Recorded) decode(field string, s Serializer, contentType string, data []byte, into any) error {
+	if err := s.Decode(r.Type, contentType, data, into); err != nil {
+		return r.decodeError(field, err)
 	}
 	return nil
+}
+
+func (r Recorded) decodeError(field string, err error) error {
+	return &DecodeError{ID: r.ID, Stream: r.Stream, Version: r.Version, Type: r.Type, Field: field, Err: err}
 }
 
 // Decode returns the event's data as a T.
@@ -75,6 +83,25 @@ func Decode[T any](r Recorded) (T, error) {
 	var v T
 	err := r.Decode(&v)
 	return v, err
+}
+
+// Values returns what the event stands for today: one value in most cases, of the type registered for it; but upcasters may
+// have made several of it, or none. The error is a [DecodeError].
+func (r Recorded) Values() ([]any, error) {
+	u, ok := r.codec.dataOrJSON().(Upcaster)
+	if !ok {
+		var v any
+		if err := r.Decode(&v); err != nil {
+			return nil, err
+		}
+		return []any{v}, nil
+	}
+	contentType, _ := contentTypes(r.ContentType)
+	values, err := u.DecodeAll(r.Type, contentType, r.Data)
+	if err != nil {
+		return nil, r.decodeError("data", err)
+	}
+	return values, nil
 }
 
 // IDs returns the ids of events, for [Store.Link].

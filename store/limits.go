@@ -15,6 +15,7 @@ const (
 	MaxData       = 64 << 20 // bytes, encoded
 	MaxPageSize   = 100_000  // events or streams
 
+	MaxContentType      = 100 // bytes, of data and of metadata each; valid UTF-8 without NUL and comma
 	MaxSubscriptionName = 255 // bytes; a name is also non-empty, valid UTF-8 and without NUL
 )
 

@@ -1,14 +1,66 @@
 package store
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+)
 
 // Serializer turns values into bytes and back. It is called outside the database, and may be called concurrently.
 type Serializer interface {
-	// Encode returns value encoded for an event of the given type. The caller does not change the result.
-	Encode(eventType string, value any) ([]byte, error)
-	// Decode decodes data into the value that into points to. When into is a *any, it makes a value of the type that
-	// is registered under eventType, or returns an error that is ErrUnknownType. It must not keep data.
-	Decode(eventType string, data []byte, into any) error
+	// Encode returns value encoded for an event of the given type, and its content type, which says how: [JSON], or
+	// another name of at most MaxContentType bytes without a comma. The caller does not change the result.
+	Encode(eventType string, value any) (data []byte, contentType string, err error)
+	// Decode decodes data into the value that into points to. contentType is what Encode returned when the event was
+	// appended, by whatever serializer the store had then; one that is not known is a [ContentTypeError]. When into is a
+	// *any, it makes a value of the type that is registered under eventType, or returns an error that is
+	// ErrUnknownType. It must not keep data.
+	Decode(eventType, contentType string, data []byte, into any) error
+}
+
+// JSON is the content type of JSON. A serializer may add parameters, behind a semicolon.
+const JSON = "json"
+
+// IsJSON reports whether a [Recorded] with this content type holds JSON, in its data and its metadata, as a column of
+// type jsonb can.
+func IsJSON(contentType string) bool {
+	for part := range strings.SplitSeq(contentType, ",") {
+		format, rest, _ := strings.Cut(part, ";")
+		if format != JSON && part != "" || strings.Contains(rest, "+") {
+			return false
+		}
+	}
+	return true
+}
+
+// ContentTyper is implemented by a [Serializer] that knows what content type it will return, so that a Store whose
+// backend takes [JSON] only can refuse it from the start.
+type ContentTyper interface {
+	ContentType() string
+}
+
+// JSONOnly is implemented by a [Storage] that may take JSON only. It refuses other events with an [InvalidError].
+type JSONOnly interface {
+	JSONOnly() bool
+}
+
+// checkCodec returns why a Store with these serializers can't be used on storage.
+func checkCodec(storage Storage, c *codec) error {
+	only, ok := storage.(JSONOnly)
+	if !ok || !only.JSONOnly() {
+		return nil
+	}
+	for field, s := range map[string]Serializer{"Serializer": c.data, "MetadataSerializer": c.metadata} {
+		if t, ok := s.(ContentTyper); ok && !IsJSON(t.ContentType()) {
+			return &InvalidError{Field: field, Reason: NotJSON(t.ContentType())}
+		}
+	}
+	return nil
+}
+
+// NotJSON is the reason why a [Storage] that takes JSON only refuses a content type. For backends.
+func NotJSON(contentType string) string {
+	return fmt.Sprintf("encodes as %q, but the columns of this schema take JSON only: use a JSON serializer without compression and encryption, or a schema with columns of bytes", contentType)
 }
 
 // TypeNamer is implemented by a [Serializer] that knows the names of registered types: an [Event] may then leave out
@@ -17,16 +69,64 @@ type TypeNamer interface {
 	TypeName(value any) (name string, ok bool)
 }
 
+// Upcaster is implemented by a [Serializer] for which an event may stand for any number of values.
+type Upcaster interface {
+	// DecodeAll returns the values that an event stands for today. Errors are those of Decode into a *any, but for ErrSplit.
+	DecodeAll(eventType, contentType string, data []byte) ([]any, error)
+}
+
 // plainJSON is the serializer of a Store that was given none: encoding/json, without a registry.
 type plainJSON struct{}
 
-func (plainJSON) Encode(_ string, value any) ([]byte, error) { return json.Marshal(value) }
+func (plainJSON) Encode(_ string, value any) ([]byte, string, error) {
+	data, err := json.Marshal(value)
+	return data, JSON, err
+}
 
-func (plainJSON) Decode(_ string, data []byte, into any) error {
+func (plainJSON) Decode(_, contentType string, data []byte, into any) error {
+	if contentType != JSON {
+		return &ContentTypeError{ContentType: contentType}
+	}
 	if _, ok := into.(*any); ok {
 		return ErrUnknownType
 	}
 	return json.Unmarshal(data, into)
+}
+
+// joinContentTypes returns what is stored for the content types of data and metadata: nothing if both are JSON.
+func joinContentTypes(data, metadata string) string {
+	switch {
+	case metadata != JSON && metadata != "":
+		return data + "," + metadata
+	case data == JSON:
+		return ""
+	}
+	return data
+}
+
+// contentTypes is the reverse.
+func contentTypes(joined string) (data, metadata string) {
+	if joined == "" {
+		return JSON, JSON
+	}
+	data, metadata, both := strings.Cut(joined, ",")
+	if !both {
+		metadata = JSON
+	}
+	return data, metadata
+}
+
+func checkContentType(field, contentType string) error {
+	if contentType == JSON {
+		return nil
+	}
+	if err := checkText(field+" content type", contentType, MaxContentType); err != nil {
+		return err
+	}
+	if strings.Contains(contentType, ",") {
+		return &InvalidError{Field: field + " content type", Reason: fmt.Sprintf("%q contains a comma", contentType)}
+	}
+	return nil
 }
 
 // codec is the pair of serializers of a Store, shared by all the events it returns.

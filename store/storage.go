@@ -42,6 +42,14 @@ type Storage interface {
 	ListStreams(ctx context.Context, r ListRequest) ([]StreamInfo, error)
 	// CountStreams counts the streams that ListStreams would list with the same filter.
 	CountStreams(ctx context.Context, f StreamFilter) (int64, error)
+
+	// ReadSnapshot returns the snapshot of a source, or ErrSnapshotNotFound.
+	ReadSnapshot(ctx context.Context, sourceID string) (RecordedSnapshot, error)
+	// RecordSnapshot records a snapshot in place of the one before, if its version is not below that one's or r.Force is
+	// set; otherwise it returns a SnapshotConflictError.
+	RecordSnapshot(ctx context.Context, r SnapshotRequest) error
+	// DeleteSnapshot deletes the snapshot of a source, if there is one.
+	DeleteSnapshot(ctx context.Context, sourceID string) error
 }
 
 // Transactional is implemented by a [Storage] that keeps its events in a database/sql database.
@@ -61,6 +69,7 @@ type NewEvent struct {
 	Type          string
 	CausationID   uuid.UUID // zero if none
 	CorrelationID uuid.UUID // zero if none
+	ContentType   string    // see Recorded; empty if none
 	Data          []byte
 	Metadata      []byte    // nil if none
 	CreatedAt     time.Time // UTC, whole microseconds; zero: the database's clock

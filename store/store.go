@@ -66,7 +66,7 @@ type Notifier interface {
 }
 
 // New returns a Store on storage. It does not touch the database, and starts no goroutine before there is a subscriber,
-// or, with a Notifier, a commit.
+// or, with a Notifier, a commit. If the options don't fit the storage, every call on the Store returns an [InvalidError].
 func New(storage Storage, opts *Options) *Store {
 	if opts == nil {
 		opts = &Options{}
@@ -88,6 +88,7 @@ func New(storage Storage, opts *Options) *Store {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	s.err = checkCodec(storage, s.codec)
 	s.hub = newHub(s, opts)
 	return s
 }

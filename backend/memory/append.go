@@ -62,7 +62,7 @@ func (b *Backend) write(r store.AppendRequest) store.AppendResult {
 	for _, n := range r.Events {
 		e := &event{origin: s, append: a, recorded: store.Recorded{
 			Number: int64(len(b.all)) + 1, Stream: r.Stream, Version: s.info.Version + 1,
-			ID: n.ID, Type: n.Type, CausationID: n.CausationID, CorrelationID: n.CorrelationID,
+			ID: n.ID, Type: n.Type, ContentType: n.ContentType, CausationID: n.CausationID, CorrelationID: n.CorrelationID,
 			Data: bytes.Clone(n.Data), Metadata: bytes.Clone(n.Metadata), CreatedAt: n.CreatedAt,
 		}}
 		if n.CreatedAt.IsZero() {

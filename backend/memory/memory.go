@@ -24,6 +24,7 @@ type Backend struct {
 	all     []*event // by position-1; nil where an event was hard deleted
 
 	subscriptions map[store.SubscriptionID]*subscription
+	snapshots     map[string]store.RecordedSnapshot // by source
 	lastEpoch     int64
 }
 
@@ -56,6 +57,7 @@ type appended struct {
 func New() *Backend {
 	return &Backend{
 		streams: map[string]*stream{}, events: map[uuid.UUID]*event{}, subscriptions: map[store.SubscriptionID]*subscription{},
+		snapshots: map[string]store.RecordedSnapshot{},
 	}
 }
 

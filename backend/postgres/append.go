@@ -18,6 +18,9 @@ func (b *Backend) Append(ctx context.Context, r store.AppendRequest) (res store.
 	if err := b.Check(ctx); err != nil {
 		return res, err
 	}
+	if err := b.checkJSON(r.Events); err != nil {
+		return res, err
+	}
 	attempt := 0
 	err = b.retried(ctx, func() error {
 		if attempt++; attempt == 1 {
@@ -116,7 +119,7 @@ func (b *Backend) writeOne(ctx context.Context, r store.AppendRequest) (last int
 	var version sql.NullInt64
 	_, err = b.one(ctx, "append_one", []any{
 		r.Stream, expectedArg(r.Expected), r.Expected.MayCreate(), !r.FreshIDs,
-		e.ID.String(), idArg(e.CausationID), idArg(e.CorrelationID), e.Type, data, metadata, created,
+		e.ID.String(), idArg(e.CausationID), idArg(e.CorrelationID), e.Type, nullable(e.ContentType), data, metadata, created,
 	}, &version)
 	return version.Int64, err
 }

@@ -32,7 +32,7 @@ func chunk(events []store.NewEvent) int {
 // has, and is as fast as a driver's own arrays.
 type batch struct {
 	ids, causation, correlation []byte
-	types                       string // text array of the distinct types
+	types                       string // text array of two rows: the distinct pairs of type and content type
 	data, metadata              []byte
 	cuts                        string // int array of five rows: see append_events
 	created                     string // bigint array
@@ -68,13 +68,13 @@ func newBatch(events []store.NewEvent) batch {
 		if e.Metadata == nil {
 			metaLen = -1
 		}
-		for row, n := range [5]int{types.of(e.Type), len(b.data) + 1, len(e.Data), len(b.metadata) + 1, metaLen} {
+		for row, n := range [5]int{types.of(typePair{e.Type, e.ContentType}), len(b.data) + 1, len(e.Data), len(b.metadata) + 1, metaLen} {
 			cuts[row] = appendInt(cuts[row], int64(n))
 		}
 		b.data = append(b.data, e.Data...)
 		b.metadata = append(b.metadata, e.Metadata...)
 	}
-	b.types = textArray(types.names)
+	b.types = types.array()
 	b.cuts = "{" + string(bytes.Join(cuts[:], []byte("},"))) + "}}"
 	if hasCreated {
 		b.created = createdArray(events)
@@ -108,43 +108,68 @@ func createdArray(events []store.NewEvent) string {
 	return string(append(out, '}'))
 }
 
-// typeIndex numbers the distinct types of a batch from 1: most batches have few.
+// typePair is a type, and a content type.
+type typePair struct{ event, content string }
+
+// typeIndex numbers the distinct pairs of types of a batch from 1: most batches have few.
 type typeIndex struct {
-	names []string
-	index map[string]int
+	pairs []typePair
+	index map[typePair]int
 }
 
-func (t *typeIndex) of(name string) int {
-	if n := len(t.names); n > 0 && t.names[n-1] == name {
+func (t *typeIndex) of(pair typePair) int {
+	if n := len(t.pairs); n > 0 && t.pairs[n-1] == pair {
 		return n
 	}
-	if i, ok := t.index[name]; ok {
+	if i, ok := t.index[pair]; ok {
 		return i
 	}
 	if t.index == nil {
-		t.index = map[string]int{}
+		t.index = map[typePair]int{}
 	}
-	t.names = append(t.names, name)
-	t.index[name] = len(t.names)
-	return len(t.names)
+	t.pairs = append(t.pairs, pair)
+	t.index[pair] = len(t.pairs)
+	return len(t.pairs)
+}
+
+// array is the literal of an array with a row of types and a row of content types, null where there is none.
+func (t *typeIndex) array() string {
+	var events, contents strings.Builder
+	for i, pair := range t.pairs {
+		if i > 0 {
+			events.WriteByte(',')
+			contents.WriteByte(',')
+		}
+		writeText(&events, pair.event)
+		if pair.content == "" {
+			contents.WriteString("null")
+		} else {
+			writeText(&contents, pair.content)
+		}
+	}
+	return "{{" + events.String() + "},{" + contents.String() + "}}"
 }
 
 var arrayEscapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 
+// writeText writes an element of an array literal.
+func writeText(out *strings.Builder, text string) {
+	out.WriteByte('"')
+	arrayEscapes.WriteString(out, text) //nolint:errcheck // a Builder does not fail
+	out.WriteByte('"')
+}
+
 // textArray is an array literal of texts.
 func textArray(texts []string) string {
-	if len(texts) == 0 {
-		return "{}"
-	}
 	var out strings.Builder
-	out.WriteString(`{"`)
+	out.WriteByte('{')
 	for i, text := range texts {
 		if i > 0 {
-			out.WriteString(`","`)
+			out.WriteByte(',')
 		}
-		arrayEscapes.WriteString(&out, text) //nolint:errcheck // a Builder does not fail
+		writeText(&out, text)
 	}
-	return out.String() + `"}`
+	return out.String() + "}"
 }
 
 // intArray is an array literal of numbers.

@@ -30,6 +30,8 @@ const (
 	sequenceBehind    = "ESTSQ" // raised by the function append
 	notReadCommitted  = "ESTRC" // raised by the functions tick and hard_delete
 	tickInTransaction = "ESTTX" // raised by the function tick
+	notJSON           = "ESTNJ" // raised by convert_data
+	invalidUnicode    = "22P05"
 )
 
 // translate says what a driver's error means, and where it came from. The driver's error stays reachable.

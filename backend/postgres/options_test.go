@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -100,10 +101,47 @@ func TestDataTypes(t *testing.T) {
 	}
 }
 
+// TestJSONColumnsRefuseOtherEncodings: by the options when the Store is opened, and by what is there at the first append.
+func TestJSONColumnsRefuseOtherEncodings(t *testing.T) {
+	t.Parallel()
+	for _, dataType := range []string{"jsonb", "json"} {
+		schema := pgtest.Schema(t)
+		b, plain := open(t, postgres.Options{Schema: schema, DataType: dataType})
+		for _, opts := range []*store.Options{{Serializer: sealed{}}, {MetadataSerializer: sealed{}}} {
+			var invalid *store.InvalidError
+			_, err := store.New(b, opts).Head(t.Context())
+			require.ErrorAs(t, err, &invalid)
+			require.Contains(t, err.Error(), "json+sealed")
+			// A program that does not know what the schema was created with.
+			es := store.New(postgres.New(b.DB(), &postgres.Options{Schema: schema}), opts)
+			for n := range 3 {
+				events := slices.Repeat([]store.Event{{Type: "t", Data: 1, Metadata: 2}}, n+1)
+				_, err = es.Append(t.Context(), "s", store.Any, events...)
+				require.ErrorAs(t, err, &invalid)
+				require.Equal(t, "events[0].data", invalid.Field)
+			}
+		}
+		head, err := plain.Head(t.Context())
+		require.NoError(t, err)
+		require.Zero(t, head, "nothing was written")
+	}
+	b, _ := open(t, postgres.Options{Schema: pgtest.Schema(t)})
+	_, err := store.New(b, &store.Options{Serializer: sealed{}}).Append(t.Context(), "s", store.Any, store.Event{Type: "t"})
+	require.NoError(t, err, "bytes take anything")
+}
+
+// sealed is an encoding that is not JSON.
+type sealed struct{ bytesAsTheyAre }
+
+func (sealed) ContentType() string                        { return "json+sealed" }
+func (sealed) Encode(string, any) ([]byte, string, error) { return []byte("{}"), "json+sealed", nil }
+
 type bytesAsTheyAre struct{}
 
-func (bytesAsTheyAre) Encode(_ string, v any) ([]byte, error) { return v.([]byte), nil }
-func (bytesAsTheyAre) Decode(_ string, data []byte, into any) error {
+func (bytesAsTheyAre) Encode(_ string, v any) ([]byte, string, error) {
+	return v.([]byte), store.JSON, nil
+}
+func (bytesAsTheyAre) Decode(_, _ string, data []byte, into any) error {
 	return json.Unmarshal(data, into)
 }
 

@@ -25,7 +25,8 @@ type Options struct {
 	// *sql.DB. At most 52 bytes. Default: "public".
 	Schema string
 	// DataType is the type of the columns for data and metadata: "bytea", "jsonb" or "json". It counts when the schema is
-	// created. jsonb and json take JSON only; jsonb keeps the value, not the text. Default: "bytea".
+	// created. jsonb and json take JSON only, and a Store with a serializer for anything else is refused; jsonb keeps the
+	// value, not the text. Default: "bytea".
 	DataType string
 	// VersionTable is the name of the table, in Schema, in which migrations note their version. Default:
 	// "eventstore_migrations".
@@ -52,6 +53,8 @@ type shared struct {
 	ticks   ticks
 	seen    atomic.Pointer[string] // the snapshot of this process's latest tick
 	ready   atomic.Bool            // the schema was checked
+	// jsonOnly says that the columns for data take JSON only. It is set before ready.
+	jsonOnly atomic.Bool
 
 	mu         sync.Mutex
 	statements sync.Map // name to *sql.Stmt; mu is held to add

@@ -11,7 +11,7 @@ select /*schema.*/append(
 -- name: append_one
 -- The same for a single event: the function append_one.
 select /*schema.*/append_one(
-  $1::text, $2::bigint, $3::boolean, $4::boolean, $5::uuid, $6::uuid, $7::uuid, $8::text, $9::bytea, $10::bytea, $11::bigint
+  $1::text, $2::bigint, $3::boolean, $4::boolean, $5::uuid, $6::uuid, $7::uuid, $8::text, $9::text, $10::bytea, $11::bytea, $12::bigint
 );
 
 -- name: append_events_in_tx
@@ -92,14 +92,14 @@ select /*schema.*/hard_delete($1::bigint);
 
 -- name: read_stream_forward
 -- A page of a stream's own events; nothing if it has links, is deleted or absent: find_stream tells. Index: events_version_key.
-select e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.data, e.metadata
+select e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.content_type, e.data, e.metadata
 from /*schema.*/events as e
 where e.stream_id = (select s.stream_id from /*schema.*/streams as s where s.name = $1::text and s.deleted_at is null and not s.linked)
   and e.version >= $2::bigint
 order by e.version limit $3::int;
 
 -- name: read_stream_backward
-select e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.data, e.metadata
+select e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.content_type, e.data, e.metadata
 from /*schema.*/events as e
 where e.stream_id = (select s.stream_id from /*schema.*/streams as s where s.name = $1::text and s.deleted_at is null and not s.linked)
   and e.version <= $2::bigint
@@ -107,12 +107,12 @@ order by e.version desc limit $3::int;
 
 -- name: read_linked_forward
 -- A page of a stream that has links. Each branch stops at the page's size. Indexes: events_version_key, links_pkey, events_pkey.
-select r.number, r.append_seq, r.idx, r.stream_id, r.version, r.created_at, r.event_id, r.causation_id, r.correlation_id, r.event_type, r.data, r.metadata, s.name
+select r.number, r.append_seq, r.idx, r.stream_id, r.version, r.created_at, r.event_id, r.causation_id, r.correlation_id, r.event_type, r.content_type, r.data, r.metadata, s.name
 from (
-  (select e.version as number, e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.data, e.metadata
+  (select e.version as number, e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.content_type, e.data, e.metadata
    from /*schema.*/events as e where e.stream_id = $1::bigint and e.version >= $2::bigint order by e.version limit $3::int)
   union all
-  (select l.version, e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.data, e.metadata
+  (select l.version, e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.content_type, e.data, e.metadata
    from /*schema.*/links as l
      cross join lateral (select f.* from /*schema.*/events as f where f.append_seq = l.append_seq and f.idx = l.idx offset 0) as e
    where l.stream_id = $1::bigint and l.version >= $2::bigint order by l.version limit $3::int)
@@ -120,12 +120,12 @@ from (
 order by r.number limit $3::int;
 
 -- name: read_linked_backward
-select r.number, r.append_seq, r.idx, r.stream_id, r.version, r.created_at, r.event_id, r.causation_id, r.correlation_id, r.event_type, r.data, r.metadata, s.name
+select r.number, r.append_seq, r.idx, r.stream_id, r.version, r.created_at, r.event_id, r.causation_id, r.correlation_id, r.event_type, r.content_type, r.data, r.metadata, s.name
 from (
-  (select e.version as number, e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.data, e.metadata
+  (select e.version as number, e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.content_type, e.data, e.metadata
    from /*schema.*/events as e where e.stream_id = $1::bigint and e.version <= $2::bigint order by e.version desc limit $3::int)
   union all
-  (select l.version, e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.data, e.metadata
+  (select l.version, e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.content_type, e.data, e.metadata
    from /*schema.*/links as l
      cross join lateral (select f.* from /*schema.*/events as f where f.append_seq = l.append_seq and f.idx = l.idx offset 0) as e
    where l.stream_id = $1::bigint and l.version <= $2::bigint order by l.version desc limit $3::int)
@@ -160,14 +160,14 @@ from (
 
 -- name: read_events_range
 -- Events in the order of their numbers, both ends inclusive: a plain range of events_pkey.
-select e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.data, e.metadata
+select e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.content_type, e.data, e.metadata
 from /*schema.*/events as e
 where (e.append_seq, e.idx) >= ($1::bigint, $2::int) and (e.append_seq, e.idx) <= ($3::bigint, $4::int)
 order by e.append_seq, e.idx limit $5::int;
 
 -- name: read_event
 -- Index: events_event_id_key, streams_pkey.
-select e.version, e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.data, e.metadata, s.name
+select e.version, e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.content_type, e.data, e.metadata, s.name
 from /*schema.*/events as e join /*schema.*/streams as s on s.stream_id = e.stream_id
 where e.event_id = $1::uuid;
 
@@ -211,9 +211,9 @@ select s.name, s.stream_id, s.version, s.created_at, s.deleted_at from unnest($1
 -- Behind an "or" neither look can become a join: the types are a hash table made once, and the name is looked up for
 -- each event that has the type. The inner limit is one that the planner does not know, so that it takes the events in
 -- the order of the index, however few it thinks will match. Indexes: events_pkey, streams_pkey.
-select e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.data, e.metadata
+select e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.content_type, e.data, e.metadata
 from (
-  select f.append_seq, f.idx, f.stream_id, f.version, f.created_at, f.event_id, f.causation_id, f.correlation_id, f.event_type, f.data, f.metadata
+  select f.append_seq, f.idx, f.stream_id, f.version, f.created_at, f.event_id, f.causation_id, f.correlation_id, f.event_type, f.content_type, f.data, f.metadata
   from /*schema.*/events as f
   where (f.append_seq, f.idx) >= ($1::bigint, $2::int) and (f.append_seq, f.idx) <= ($3::bigint, $4::int)
   order by f.append_seq, f.idx limit (select 9223372036854775807)
@@ -225,11 +225,11 @@ order by e.append_seq, e.idx limit $5::int;
 -- name: read_stream_filtered
 -- At most $3 events of the versions $2 to $4 of a stream, its own and linked ones, with the filter, and the inner limits,
 -- of read_events_filtered. Indexes: events_version_key, links_pkey, events_pkey, streams_pkey.
-select r.number, r.append_seq, r.idx, r.stream_id, r.version, r.created_at, r.event_id, r.causation_id, r.correlation_id, r.event_type, r.data, r.metadata, s.name
+select r.number, r.append_seq, r.idx, r.stream_id, r.version, r.created_at, r.event_id, r.causation_id, r.correlation_id, r.event_type, r.content_type, r.data, r.metadata, s.name
 from (
-  (select e.version as number, e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.data, e.metadata
+  (select e.version as number, e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.content_type, e.data, e.metadata
    from (
-     select f.append_seq, f.idx, f.stream_id, f.version, f.created_at, f.event_id, f.causation_id, f.correlation_id, f.event_type, f.data, f.metadata
+     select f.append_seq, f.idx, f.stream_id, f.version, f.created_at, f.event_id, f.causation_id, f.correlation_id, f.event_type, f.content_type, f.data, f.metadata
      from /*schema.*/events as f where f.stream_id = $1::bigint and f.version >= $2::bigint and f.version <= $4::bigint
      order by f.version limit (select 9223372036854775807)
    ) as e
@@ -237,7 +237,7 @@ from (
      and ($6::text is null or starts_with((select t.name from /*schema.*/streams as t where t.stream_id = e.stream_id), $6::text))
    order by e.version limit $3::int)
   union all
-  (select l.version, e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.data, e.metadata
+  (select l.version, e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.content_type, e.data, e.metadata
    from (
      select k.version, k.append_seq, k.idx
      from /*schema.*/links as k where k.stream_id = $1::bigint and k.version >= $2::bigint and k.version <= $4::bigint
@@ -416,9 +416,69 @@ select k.stream_id, k.name, k.version, k.created_at, k.deleted_at from (
 where not $5::boolean or (k.key, k.stream_id) < ($6::bigint, $7::bigint)
 order by k.key desc, k.stream_id desc limit $3::bigint offset $4::bigint;
 
+-- name: read_snapshot
+-- Index: snapshots_pkey.
+select s.version, s.created_at, s.source_type, s.content_type, s.data, s.metadata from /*schema.*/snapshots as s where s.source_id = $1::text;
+
+-- name: record_snapshot
+-- Nothing comes back if the one that is there is newer. Locks the row. Index: snapshots_pkey.
+insert into /*schema.*/snapshots as s (source_id, version, created_at, source_type, content_type, data, metadata)
+values ($1::text, $2::bigint, clock_timestamp(), $3::text, $4::text, /*schema.*/to_data($5::bytea), /*schema.*/to_data($6::bytea))
+on conflict on constraint snapshots_pkey do update
+set version = excluded.version, created_at = excluded.created_at, source_type = excluded.source_type,
+  content_type = excluded.content_type, data = excluded.data, metadata = excluded.metadata
+where $7::boolean or s.version <= excluded.version
+returning s.version;
+
+-- name: delete_snapshot
+delete from /*schema.*/snapshots as s where s.source_id = $1::text;
+
 -- name: migrate_present
 -- One row if the version table is there. Fails in no case, so that it can be asked in a caller's transaction.
 select 1 where to_regclass('/*version_table_text*/') is not null;
+
+-- name: data_type
+-- The type of the columns for data and metadata.
+select format_type(a.atttypid, null) from pg_attribute as a
+where a.attrelid = to_regclass('/*schema_quoted_text*/.events') and a.attname = 'data';
+
+-- name: convert_data
+-- Makes data and metadata be of the type that this backend was opened with. Locks out everybody, and writes both tables
+-- anew. The columns pass through text, and so must hold JSON: what else they hold is refused before, or by the cast.
+do $body$
+declare
+  wanted constant text := 'bytea/*data_type*/';
+  present text;
+  stranger record;
+  col record;
+begin
+  lock table /*schema.*/events, /*schema.*/snapshots in access exclusive mode;
+  select format_type(a.atttypid, null) into present from pg_attribute a
+  where a.attrelid = to_regclass('/*schema_quoted_text*/.events') and a.attname = 'data';
+  if present = wanted then
+    return;
+  end if;
+  select e.event_id, e.content_type into stranger from /*schema.*/events e
+  where e.content_type is not null and e.content_type !~ '^(json(;[^+,]*)?)(,json(;[^+,]*)?)?$' limit 1;
+  if not found then
+    select s.source_id as event_id, s.content_type into stranger from /*schema.*/snapshots s
+    where s.content_type is not null and s.content_type !~ '^(json(;[^+,]*)?)(,json(;[^+,]*)?)?$' limit 1;
+  end if;
+  if found and wanted <> 'bytea' then
+    raise exception 'eventstore: % is encoded as %, which is not JSON', stranger.event_id, stranger.content_type using errcode = 'ESTNJ';
+  end if;
+  for col in select t.name as tab, c.name from (values ('events'), ('snapshots')) as t (name), (values ('data'), ('metadata')) as c (name) loop
+    execute format('alter table %s.%I alter column %I type %s using %s', '/*schema_quoted_text*/', col.tab, col.name, wanted,
+      case when wanted = 'bytea' then format('convert_to(%I::text, ''UTF8'')', col.name)
+        when present = 'bytea' then format('convert_from(%I, ''UTF8'')::%s', col.name, wanted)
+        else format('%I::text::%s', col.name, wanted) end);
+  end loop;
+  drop function /*schema.*/to_data(bytea);
+  create function /*schema.*/to_data(bytes bytea) returns bytea/*data_type*/ language sql immutable as $convert$
+    select /*decode_data*/bytes
+  $convert$;
+end
+$body$;
 
 -- name: migrate_lock
 -- Waits for other migrators of this schema. All migrations run in one transaction, each in a savepoint: a lock of the

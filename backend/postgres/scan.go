@@ -15,11 +15,11 @@ type scanner struct {
 	types map[string]string
 	into  []any // pointers to the fields below, in the order of the columns
 
-	number, seq, streamID, version                        int64
-	idx                                                   int
-	created                                               time.Time
-	id, causation, correlation, eventType, data, metadata sql.RawBytes
-	stream                                                string
+	number, seq, streamID, version                                     int64
+	idx                                                                int
+	created                                                            time.Time
+	id, causation, correlation, eventType, contentType, data, metadata sql.RawBytes
+	stream                                                             string
 }
 
 // newScanner is for queries that return the columns of an event, or those between its number and its stream's name.
@@ -29,7 +29,7 @@ func newScanner(numbered bool) *scanner {
 		s.into = append(s.into, &s.number)
 	}
 	s.into = append(s.into, &s.seq, &s.idx, &s.streamID, &s.version, &s.created,
-		&s.id, &s.causation, &s.correlation, &s.eventType, &s.data, &s.metadata)
+		&s.id, &s.causation, &s.correlation, &s.eventType, &s.contentType, &s.data, &s.metadata)
 	if numbered {
 		s.into = append(s.into, &s.stream)
 	}
@@ -44,6 +44,9 @@ func (s *scanner) event(e *store.Recorded) (err error) {
 	e.Version = s.version
 	e.CreatedAt = s.created.UTC()
 	e.Type = s.intern(s.eventType)
+	if len(s.contentType) > 0 {
+		e.ContentType = s.intern(s.contentType)
+	}
 	e.Data = s.keep(s.data)
 	if s.metadata != nil {
 		e.Metadata = s.keep(s.metadata)

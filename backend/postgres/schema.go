@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"embed"
+	"fmt"
 	"io/fs"
 	"strings"
 
@@ -14,7 +15,7 @@ import (
 var migrations embed.FS
 
 // latest is the version of the newest migration.
-const latest = 2
+const latest = 3
 
 const advice = "run migrate.Up(ctx, backend) once before the program starts"
 
@@ -49,6 +50,32 @@ func (b *Backend) Check(ctx context.Context) error {
 	if version < latest {
 		return &store.SchemaError{Have: version, Want: latest, Advice: advice}
 	}
+	var dataType string
+	if _, err := b.one(ctx, "data_type", nil, &dataType); err != nil {
+		return err
+	}
+	b.jsonOnly.Store(dataType != "bytea")
 	b.ready.Store(true)
+	return nil
+}
+
+// JSONOnly implements [store.JSONOnly]: by the options until the schema was checked, then by what its columns are.
+func (b *Backend) JSONOnly() bool {
+	if b.ready.Load() {
+		return b.jsonOnly.Load()
+	}
+	return b.opts.DataType != "bytea"
+}
+
+// checkJSON refuses what columns for JSON don't take. The schema was checked.
+func (b *Backend) checkJSON(events []store.NewEvent) error {
+	if !b.jsonOnly.Load() {
+		return nil
+	}
+	for i := range events {
+		if !store.IsJSON(events[i].ContentType) {
+			return &store.InvalidError{Field: fmt.Sprintf("events[%d].data", i), Reason: store.NotJSON(events[i].ContentType)}
+		}
+	}
 	return nil
 }

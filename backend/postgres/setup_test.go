@@ -37,9 +37,15 @@ func install(t *testing.T, b *Backend, changes ...change) {
 		require.Equal(t, 1, strings.Count(text, c.old), "the migration has %q once", c.old)
 		text = strings.Replace(text, c.old, c.new, 1)
 	}
-	second, err := fs.ReadFile(b.Migrations(), "0002_subscriptions.up.sql")
+	statements := []string{b.MigrationQuery("migrate_prepare"), text}
+	later, err := fs.Glob(b.Migrations(), "*.up.sql")
 	require.NoError(t, err)
-	for _, statement := range []string{b.MigrationQuery("migrate_prepare"), text, string(second)} {
+	for _, name := range later[1:] {
+		text, err := fs.ReadFile(b.Migrations(), name)
+		require.NoError(t, err)
+		statements = append(statements, string(text))
+	}
+	for _, statement := range statements {
 		_, err = b.db.ExecContext(t.Context(), statement)
 		require.NoError(t, err)
 	}

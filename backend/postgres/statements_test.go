@@ -99,8 +99,8 @@ func TestPlans(t *testing.T) {
 			fill(exec, size+1, step.events)
 			size = step.events
 		}
-		for _, call := range []string{`select /*schema.*/tick(100, true, null)`, `select /*schema.*/append('s-7', null, true, 1, true, '\x00000000000000000000000000009999', null, null, '{t}', 'd', '', '{{1},{1},{1},{1},{-1}}', null, null, null, null, 0)`,
-			`select /*schema.*/append_one('s-8', null, true, true, '00000000-0000-0000-0000-000000009998', null, null, 't', 'd', null, null)`} {
+		for _, call := range []string{`select /*schema.*/tick(100, true, null)`, `select /*schema.*/append('s-7', null, true, 1, true, '\x00000000000000000000000000009999', null, null, '{{t},{null}}', 'd', '', '{{1},{1},{1},{1},{-1}}', null, null, null, null, 0)`,
+			`select /*schema.*/append_one('s-8', null, true, true, '00000000-0000-0000-0000-000000009998', null, null, 't', null, 'd', null, null)`} {
 			for _, plan := range nestedPlans(t, b, call) {
 				require.NotContains(t, plan, "Seq Scan on events", "%s on %d events", call, step.events)
 				require.NotContains(t, plan, "Seq Scan on log", "%s on %d events", call, step.events)

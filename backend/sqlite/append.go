@@ -81,12 +81,15 @@ func (b *Backend) insert(ctx context.Context, r store.AppendRequest, s stream) (
 		if !e.CreatedAt.IsZero() {
 			created = e.CreatedAt
 		}
-		var metadata any
+		var contentType, metadata any
+		if e.ContentType != "" {
+			contentType = e.ContentType
+		}
 		if e.Metadata != nil {
 			metadata = e.Metadata
 		}
 		err := b.exec(ctx, "append_event", head-n+1+int64(i), i, s.info.ID, first+int64(i), created.UnixMicro(), e.ID[:],
-			nullID(e.CausationID), nullID(e.CorrelationID), e.Type, e.Data, metadata)
+			nullID(e.CausationID), nullID(e.CorrelationID), e.Type, contentType, e.Data, metadata)
 		if err != nil {
 			return store.AppendResult{}, err
 		}

@@ -41,8 +41,9 @@ update /*prefix*/head set position = position + ?1 returning position;
 
 -- name: append_event
 insert into /*prefix*/events (
-  position, idx, stream_id, version, created_at, event_id, causation_id, correlation_id, event_type, data, metadata
-) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11);
+  position, idx, stream_id, version, created_at, event_id, causation_id, correlation_id, event_type, content_type,
+  data, metadata
+) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12);
 
 -- name: append_retry
 -- Returns where the first event is, if the ids in ?2 (JSON, hex), ?3 in number, are exactly those of one earlier append:
@@ -113,12 +114,12 @@ update /*prefix*/head set deleting = null;
 -- name: read_stream
 -- The stream's own events, by events_version_key, merged with its links, by the key of links: both come in order, so
 -- that nothing is sorted and a page costs the same wherever it is. No rows: absent, deleted, or the end.
-select e.version as number, ?1 as name, e.version, e.event_id, e.event_type, e.causation_id, e.correlation_id, e.data,
+select e.version as number, ?1 as name, e.version, e.event_id, e.event_type, e.causation_id, e.correlation_id, e.content_type, e.data,
   e.metadata, e.created_at
 from /*prefix*/events e
 where e.stream_id = (select stream_id from /*prefix*/streams where name = ?1 and deleted_at is null) and e.version >= ?2
 union all
-select l.version, s.name, e.version, e.event_id, e.event_type, e.causation_id, e.correlation_id, e.data,
+select l.version, s.name, e.version, e.event_id, e.event_type, e.causation_id, e.correlation_id, e.content_type, e.data,
   e.metadata, e.created_at
 from /*prefix*/links l cross join /*prefix*/events e cross join /*prefix*/streams s
 where l.stream_id = (select stream_id from /*prefix*/streams where name = ?1 and deleted_at is null) and l.version >= ?2
@@ -126,12 +127,12 @@ where l.stream_id = (select stream_id from /*prefix*/streams where name = ?1 and
 order by number limit ?3;
 
 -- name: read_stream_backward
-select e.version as number, ?1 as name, e.version, e.event_id, e.event_type, e.causation_id, e.correlation_id, e.data,
+select e.version as number, ?1 as name, e.version, e.event_id, e.event_type, e.causation_id, e.correlation_id, e.content_type, e.data,
   e.metadata, e.created_at
 from /*prefix*/events e
 where e.stream_id = (select stream_id from /*prefix*/streams where name = ?1 and deleted_at is null) and e.version <= ?2
 union all
-select l.version, s.name, e.version, e.event_id, e.event_type, e.causation_id, e.correlation_id, e.data,
+select l.version, s.name, e.version, e.event_id, e.event_type, e.causation_id, e.correlation_id, e.content_type, e.data,
   e.metadata, e.created_at
 from /*prefix*/links l cross join /*prefix*/events e cross join /*prefix*/streams s
 where l.stream_id = (select stream_id from /*prefix*/streams where name = ?1 and deleted_at is null) and l.version <= ?2
@@ -140,14 +141,14 @@ order by number desc limit ?3;
 
 -- name: read_all
 -- The order of the join is fixed: events by their primary key, each with its stream by its own.
-select e.position, s.name, e.version, e.event_id, e.event_type, e.causation_id, e.correlation_id, e.data, e.metadata,
+select e.position, s.name, e.version, e.event_id, e.event_type, e.causation_id, e.correlation_id, e.content_type, e.data, e.metadata,
   e.created_at
 from /*prefix*/events e cross join /*prefix*/streams s
 where e.position >= ?1 and s.stream_id = e.stream_id
 order by e.position limit ?2;
 
 -- name: read_all_backward
-select e.position, s.name, e.version, e.event_id, e.event_type, e.causation_id, e.correlation_id, e.data, e.metadata,
+select e.position, s.name, e.version, e.event_id, e.event_type, e.causation_id, e.correlation_id, e.content_type, e.data, e.metadata,
   e.created_at
 from /*prefix*/events e cross join /*prefix*/streams s
 where e.position <= ?1 and s.stream_id = e.stream_id
@@ -155,7 +156,7 @@ order by e.position desc limit ?2;
 
 -- name: read_event
 -- Index: events_event_id_key.
-select e.version, s.name, e.version, e.event_id, e.event_type, e.causation_id, e.correlation_id, e.data, e.metadata,
+select e.version, s.name, e.version, e.event_id, e.event_type, e.causation_id, e.correlation_id, e.content_type, e.data, e.metadata,
   e.created_at
 from /*prefix*/events e cross join /*prefix*/streams s
 where e.event_id = ?1 and s.stream_id = e.stream_id;
@@ -174,7 +175,7 @@ where s.name = j.value;
 
 -- name: read_all_filtered
 -- Positions ?1 to ?2. The plan is that of read_all: only what has the type has its stream looked up.
-select e.position, s.name, e.version, e.event_id, e.event_type, e.causation_id, e.correlation_id, e.data, e.metadata,
+select e.position, s.name, e.version, e.event_id, e.event_type, e.causation_id, e.correlation_id, e.content_type, e.data, e.metadata,
   e.created_at
 from /*prefix*/events e cross join /*prefix*/streams s
 where e.position >= ?1 and e.position <= ?2 and s.stream_id = e.stream_id
@@ -184,14 +185,14 @@ order by e.position limit ?5;
 
 -- name: read_stream_filtered
 -- Versions ?2 to ?3 of the stream with the id ?1, its own events merged with its links, as in read_stream.
-select e.version as number, s.name, e.version, e.event_id, e.event_type, e.causation_id, e.correlation_id, e.data,
+select e.version as number, s.name, e.version, e.event_id, e.event_type, e.causation_id, e.correlation_id, e.content_type, e.data,
   e.metadata, e.created_at
 from /*prefix*/events e cross join /*prefix*/streams s
 where e.stream_id = ?1 and e.version >= ?2 and e.version <= ?3 and s.stream_id = e.stream_id
   and (?4 is null or e.event_type in (select value from json_each(?4)))
   and (?5 is null or substr(cast(s.name as blob), 1, length(?5)) = ?5)
 union all
-select l.version, s.name, e.version, e.event_id, e.event_type, e.causation_id, e.correlation_id, e.data,
+select l.version, s.name, e.version, e.event_id, e.event_type, e.causation_id, e.correlation_id, e.content_type, e.data,
   e.metadata, e.created_at
 from /*prefix*/links l cross join /*prefix*/events e cross join /*prefix*/streams s
 where l.stream_id = ?1 and l.version >= ?2 and l.version <= ?3 and e.position = l.position and s.stream_id = e.stream_id
@@ -310,6 +311,25 @@ where (?1 = '' or instr(name, ?1) > 0) and (?2 = '' or ?2 = iif(deleted_at is nu
 
 -- name: busy_timeout
 pragma busy_timeout;
+
+-- Snapshots
+
+-- name: read_snapshot
+select s.version, s.created_at, s.source_type, s.content_type, s.data, s.metadata from /*prefix*/snapshots s where s.source_id = ?1;
+
+-- name: record_snapshot
+-- Nothing comes back if the one that is there is newer.
+insert into /*prefix*/snapshots (source_id, version, created_at, source_type, content_type, data, metadata)
+values (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+on conflict (source_id) do update
+set version = excluded.version, created_at = excluded.created_at, source_type = excluded.source_type,
+  content_type = excluded.content_type, data = excluded.data, metadata = excluded.metadata
+where ?8 or version <= excluded.version
+returning version;
+
+-- name: delete_snapshot
+delete from /*prefix*/snapshots where source_id = ?1;
+
 
 -- name: migrate_present
 -- One row if the version table is there: a statement on a table that is missing would fail.

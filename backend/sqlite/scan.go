@@ -18,9 +18,9 @@ type scanner struct {
 	strings map[string]string
 	into    []any // pointers to the fields below, in the order of the columns
 
-	number, version, created                            int64
-	stream, id, eventType, causation, correlation, data sql.RawBytes
-	metadata                                            optional
+	number, version, created                                         int64
+	stream, id, eventType, contentType, causation, correlation, data sql.RawBytes
+	metadata                                                         optional
 }
 
 // optional tells empty bytes from null, which for [sql.RawBytes] depends on the driver.
@@ -41,7 +41,7 @@ func (o *optional) Scan(value any) error {
 
 func newScanner() *scanner {
 	s := &scanner{strings: map[string]string{}}
-	s.into = []any{&s.number, &s.stream, &s.version, &s.id, &s.eventType, &s.causation, &s.correlation, &s.data,
+	s.into = []any{&s.number, &s.stream, &s.version, &s.id, &s.eventType, &s.causation, &s.correlation, &s.contentType, &s.data,
 		&s.metadata, &s.created}
 	return s
 }
@@ -54,6 +54,9 @@ func (s *scanner) scan(rows *sql.Rows) error {
 	e := store.Recorded{
 		Number: s.number, Stream: s.intern(s.stream), Version: s.version, Type: s.intern(s.eventType),
 		Data: s.keep(s.data), CreatedAt: fromMicros(s.created),
+	}
+	if len(s.contentType) > 0 {
+		e.ContentType = s.intern(s.contentType)
 	}
 	if s.metadata.there {
 		e.Metadata = s.keep(s.metadata.bytes)

@@ -14,7 +14,7 @@ import (
 var migrations embed.FS
 
 // latest is the version of the newest migration.
-const latest = 2
+const latest = 3
 
 const advice = "run migrate.Up(ctx, backend) once before the program starts"
 

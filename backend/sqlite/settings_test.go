@@ -100,7 +100,7 @@ func TestPrefixes(t *testing.T) {
 	}
 	var version int
 	require.NoError(t, db.QueryRowContext(ctx, "select version from one_versions").Scan(&version))
-	require.Equal(t, 2, version, "of the newest migration")
+	require.Equal(t, 3, version, "of the newest migration")
 }
 
 func TestOptionsRefused(t *testing.T) {

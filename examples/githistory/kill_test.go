@@ -66,16 +66,16 @@ func (k *killer) TypeName(value any) (string, bool) {
 	return k.Serializer.(store.TypeNamer).TypeName(value)
 }
 
-func (k *killer) Encode(eventType string, value any) ([]byte, error) {
+func (k *killer) Encode(eventType string, value any) ([]byte, string, error) {
 	if k.at--; k.at > 0 {
 		return k.Serializer.Encode(eventType, value)
 	}
 	self, err := os.FindProcess(os.Getpid())
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if err := self.Kill(); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	select {} // until it is dead
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -19,7 +20,7 @@ import (
 func TestModule(t *testing.T) {
 	t.Parallel()
 	g := load(t)
-	for _, path := range append([]string{"./store", "./conformance", "./migrate"}, backends...) {
+	for _, path := range slices.Concat([]string{"./store", "./serializer", "./conformance", "./migrate"}, backends, slices.Collect(maps.Keys(codecs))) {
 		assert.NotNil(t, g[path], "%s: the rules name a package that doesn't exist", path)
 	}
 	assert.Empty(t, strings.Join(violations(g), "\n"))
@@ -29,6 +30,9 @@ func TestModule(t *testing.T) {
 var good = graph{
 	"./store":                               {"context", "database/sql", "github.com/google/uuid"},
 	"./serializer":                          {"encoding/json", "./store"},
+	"./serializer/msgpack":                  {"bytes", "./serializer", "github.com/vmihailenco/msgpack/v5"},
+	"./serializer/protobuf":                 {"./serializer", "google.golang.org/protobuf/proto"},
+	"./serializer/zstd":                     {"./serializer", "./store", "github.com/klauspost/compress/zstd"},
 	"./backend/internal/sqlerr":             {"errors", "./store"},
 	"./backend/memory":                      {"sync", "./store"},
 	"./backend/postgres":                    {"./store", "./backend/internal/sqlerr", "embed"},
@@ -86,6 +90,14 @@ func TestRulesCanFail(t *testing.T) {
 		{"./conformance", "./backend/memory", "conformance imports the standard library, store"},
 		{"./conformance", "pgregory.net/rapid", "conformance imports the standard library, store"},
 		{"./conformance/model", "./backend/postgres", "conformance imports the standard library, store"},
+		{"./serializer", "./serializer/zstd", "only programs and tests import a serializer that has a library"},
+		{"./serializer", "./serializer/zstd", "./serializer imports github.com/klauspost/compress/zstd: " + indirect},
+		{"./serializer", "./serializer/msgpack", "./serializer imports ./serializer/msgpack: " + indirect},
+		{"./serializer/zstd", "./serializer/msgpack", "only programs and tests import a serializer that has a library"},
+		{"./store", "google.golang.org/protobuf/proto", "only the serializer for it imports a library that encodes or compresses"},
+		{"./migrate", "github.com/klauspost/compress/gzip", "only the serializer for it imports a library that encodes or compresses"},
+		{"./serializer/zstd", "github.com/vmihailenco/msgpack/v5", "only the serializer for it imports a library that encodes or compresses"},
+		{"./serializer/zstd", "example.com/deeper", "a serializer with a library imports that, store and serializer only"},
 		{"./backend/memory", "flag", indirect},
 		{"./backend/postgres", "github.com/spf13/cobra", indirect},
 		{"./backend/postgres", "example.com/seemingly/harmless", "./backend/postgres imports github.com/lib/pq: " + indirect},
@@ -104,7 +116,8 @@ func TestEveryRuleWasSeenToFail(t *testing.T) {
 	bad := graph{
 		"./store":            {"github.com/lib/pq", "testing"},
 		"./backend/memory":   {"./backend/sqlite", "./migrate", "./conformance"},
-		"./serializer":       {"./migrate"},
+		"./serializer":       {"./migrate", "./serializer/zstd"},
+		"./serializer/zstd":  {"google.golang.org/protobuf/proto"},
 		"./migrate":          {"./store", "./cmd/eventstore"},
 		"./conformance":      {"github.com/lib/pq"},
 		"./backend/postgres": {"flag"},

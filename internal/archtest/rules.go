@@ -26,6 +26,12 @@ var (
 	// driverLeaves are opt-in packages that can't do without a driver.
 	driverLeaves = []string{"./backend/postgres/pgxnotify", "./backend/postgres/pqnotify"}
 	backends     = []string{"./backend/memory", "./backend/postgres", "./backend/sqlite"}
+	// codecs are opt-in serializers, each with the one library that only it imports.
+	codecs = map[string]string{
+		"./serializer/msgpack":  "github.com/vmihailenco/msgpack",
+		"./serializer/protobuf": "google.golang.org/protobuf",
+		"./serializer/zstd":     "github.com/klauspost/compress",
+	}
 	// linkable is all that a program may link through store and a backend, beside the standard library.
 	linkable = []string{
 		"./store", "./serializer", "./backend",
@@ -54,7 +60,8 @@ func violations(g graph) []string {
 	}
 	for _, root := range append([]string{"./store", "./serializer"}, backends...) {
 		for _, to := range closure(g, root) {
-			if within(to, unlinkable) || !standard(to) && !within(to, linkable) {
+			_, leaf := codecs[to]
+			if leaf || within(to, unlinkable) || !standard(to) && !within(to, linkable) {
 				report(root, to, "a program that imports it would link that, if indirectly")
 			}
 		}
@@ -117,6 +124,33 @@ var rules = []rule{
 		says:    "a serializer imports of ours only store",
 		of:      []string{"./serializer"},
 		forbids: func(_, to string) bool { return own(to) && !within(to, []string{"./store", "./serializer"}) },
+	},
+	{
+		says:   "only programs and tests import a serializer that has a library",
+		except: slices.Concat(programs, forTests),
+		forbids: func(_, to string) bool {
+			_, leaf := codecs[to]
+			return leaf
+		},
+	},
+	{
+		says:   "only the serializer for it imports a library that encodes or compresses",
+		except: slices.Concat(programs, forTests),
+		forbids: func(from, to string) bool {
+			for leaf, library := range codecs {
+				if from != leaf && within(to, []string{library}) {
+					return true
+				}
+			}
+			return false
+		},
+	},
+	{
+		says: "a serializer with a library imports that, store and serializer only",
+		of:   slices.Collect(maps.Keys(codecs)),
+		forbids: func(from, to string) bool {
+			return !standard(to) && !within(to, []string{"./store", codecs[from]}) && to != "./serializer"
+		},
 	},
 	{
 		says:    "migrate imports nothing of ours",

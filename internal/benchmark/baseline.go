@@ -165,9 +165,9 @@ type rawJSON []byte
 // asIs is the serializer of rawJSON.
 type asIs struct{}
 
-func (asIs) Encode(_ string, v any) ([]byte, error) { return v.(rawJSON), nil }
+func (asIs) Encode(_ string, v any) ([]byte, string, error) { return v.(rawJSON), store.JSON, nil }
 
-func (asIs) Decode(_ string, data []byte, into any) error {
+func (asIs) Decode(_, _ string, data []byte, into any) error {
 	*into.(*[]byte) = data
 	return nil
 }

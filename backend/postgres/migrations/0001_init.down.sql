@@ -5,7 +5,7 @@ drop function /*schema.*/ended(pg_snapshot, pg_snapshot);
 drop function /*schema.*/hard_delete(bigint);
 drop function /*schema.*/link(text, bigint, boolean, bigint[], int[]);
 drop function /*schema.*/append_in_tx(text, bigint, boolean, int, boolean, bytea, bytea, bytea, text[], bytea, bytea, int[], bigint[], bigint, bigint, bigint, int);
-drop function /*schema.*/append_one(text, bigint, boolean, boolean, uuid, uuid, uuid, text, bytea, bytea, bigint);
+drop function /*schema.*/append_one(text, bigint, boolean, boolean, uuid, uuid, uuid, text, text, bytea, bytea, bigint);
 drop function /*schema.*/append(text, bigint, boolean, int, boolean, bytea, bytea, bytea, text[], bytea, bytea, int[], bigint[], bigint, bigint, bigint, int);
 drop table /*schema.*/streams, /*schema.*/events, /*schema.*/links, /*schema.*/log, /*schema.*/store, /*schema.*/holes;
 drop function /*schema.*/guard();

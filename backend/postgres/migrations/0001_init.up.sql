@@ -28,6 +28,7 @@ create table /*schema.*/events (
   causation_id   uuid,
   correlation_id uuid,
   event_type     text collate "C" not null,
+  content_type   text collate "C", -- how data is encoded, and after a comma metadata; null: as JSON
   data           bytea/*data_type*/ not null,
   metadata       bytea/*data_type*/,
   constraint events_pkey primary key (append_seq, idx),
@@ -119,10 +120,10 @@ create function /*schema.*/append(
   in_ids bytea,          -- ids, 16 bytes each; in the first chunk, if they are looked for, of the whole append
   in_causation bytea,    -- causation ids likewise, zero for none; null if there are none
   in_correlation bytea,
-  in_types text[],       -- the distinct types
+  in_types text[],       -- two rows: the distinct pairs of type and content type
   in_data bytea,         -- data of all events
   in_metadata bytea,     -- metadata of all events
-  in_cuts int[],         -- five rows: per event its type, start and length of data, start and length (-1: none) of metadata
+  in_cuts int[],         -- five rows: per event its pair of types, start and length of data, start and length (-1: none) of metadata
   in_created bigint[],   -- creation times in microseconds since 1970, or null for now
   in_seq bigint,         -- for a later chunk: the append's number,
   in_stream_id bigint,   --   the stream's id,
@@ -173,14 +174,15 @@ begin
     end if;
   end if;
 
-  insert into /*schema.*/events (append_seq, stream_id, version, created_at, idx, event_id, causation_id, correlation_id, event_type, data, metadata)
+  insert into /*schema.*/events (append_seq, stream_id, version, created_at, idx, event_id, causation_id, correlation_id, event_type, content_type, data, metadata)
   select append.append_seq, append.stream_id, append.version - in_total + in_first + c.nr::int,
     coalesce(/*schema.*/from_micros(c.created), now_),
     in_first + c.nr::int - 1,
     encode(substring(in_ids from 16 * c.nr::int - 15 for 16), 'hex')::uuid,
     nullif(encode(substring(in_causation from 16 * c.nr::int - 15 for 16), 'hex')::uuid, '00000000-0000-0000-0000-000000000000'),
     nullif(encode(substring(in_correlation from 16 * c.nr::int - 15 for 16), 'hex')::uuid, '00000000-0000-0000-0000-000000000000'),
-    in_types[c.type],
+    in_types[1][c.type],
+    in_types[2][c.type],
     /*schema.*/to_data(substring(in_data from c.data_at for c.data_len)),
     case when c.meta_len >= 0 then /*schema.*/to_data(substring(in_metadata from c.meta_at for c.meta_len)) end
   from unnest(in_cuts[1:1], in_cuts[2:2], in_cuts[3:3], in_cuts[4:4], in_cuts[5:5], in_created)
@@ -192,7 +194,7 @@ $body$;
 -- stream's new version alone: a function that returns a row costs half as much again.
 create function /*schema.*/append_one(
   in_stream text, in_expected bigint, in_create boolean, in_look boolean, in_id uuid, in_causation uuid, in_correlation uuid,
-  in_type text, in_data bytea, in_metadata bytea, in_created bigint
+  in_type text, in_content_type text, in_data bytea, in_metadata bytea, in_created bigint
 ) returns bigint language plpgsql as $body$
 declare
   created constant timestamptz := coalesce(/*schema.*/from_micros(in_created), clock_timestamp());
@@ -220,8 +222,8 @@ begin
     return null;
   end if;
   seq := nextval('/*schema.*/append_seq');
-  insert into /*schema.*/events (append_seq, stream_id, version, created_at, idx, event_id, causation_id, correlation_id, event_type, data, metadata)
-  select seq, target, new_version, created, 0, in_id, in_causation, in_correlation, in_type, /*schema.*/to_data(in_data), /*schema.*/to_data(in_metadata)
+  insert into /*schema.*/events (append_seq, stream_id, version, created_at, idx, event_id, causation_id, correlation_id, event_type, content_type, data, metadata)
+  select seq, target, new_version, created, 0, in_id, in_causation, in_correlation, in_type, in_content_type, /*schema.*/to_data(in_data), /*schema.*/to_data(in_metadata)
   where (seq <= placed) is not true
     and seq > coalesce((select e.append_seq from /*schema.*/events e where e.stream_id = target and e.version = new_version - 1), 0);
   if not found then -- as in append

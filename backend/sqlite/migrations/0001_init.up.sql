@@ -33,6 +33,7 @@ create table /*prefix*/events (
   causation_id   blob,
   correlation_id blob,
   event_type     text not null,
+  content_type   text, -- how data is encoded, and after a comma metadata; null: as JSON
   data           blob not null,
   metadata       blob,
   constraint events_pkey primary key (position), -- the rowid: $all is read in the order of the table itself
@@ -99,5 +100,5 @@ select e.position, s.name as stream, e.version, e.event_type,
     || printf('.%06dZ', (e.created_at % 1000000 + 1000000) % 1000000) as created_at,
   lower(printf('%s-%s-%s-%s-%s', substr(hex(e.event_id), 1, 8), substr(hex(e.event_id), 9, 4),
     substr(hex(e.event_id), 13, 4), substr(hex(e.event_id), 17, 4), substr(hex(e.event_id), 21))) as event_id,
-  cast(e.data as text) as data, cast(e.metadata as text) as metadata
+  e.content_type, cast(e.data as text) as data, cast(e.metadata as text) as metadata
 from /*prefix*/events e join /*prefix*/streams s on s.stream_id = e.stream_id;

@@ -1,0 +1,73 @@
+package serializer
+
+import (
+	"fmt"
+
+	"github.com/eventstore-go/eventstore/store"
+)
+
+// UnknownTypeError is [store.ErrUnknownType]: no Go type is registered under the name, or none for this version of it.
+type UnknownTypeError struct {
+	Type    string
+	Version int // of the event
+	Newest  int // the newest version that is registered, 0 if there is none
+}
+
+func (e *UnknownTypeError) Error() string {
+	switch {
+	case e.Newest == 0:
+		return fmt.Sprintf("serializer: no type is registered as %q: register it, or decode into a type of your choice", e.Type)
+	case e.Version > e.Newest:
+		return fmt.Sprintf("serializer: the event is version %d of %q, and %d is the newest that is registered: a newer program wrote it", e.Version, e.Type, e.Newest)
+	}
+	return fmt.Sprintf("serializer: version %d of %q is not registered, nor is there a raw upcaster for it", e.Version, e.Type)
+}
+
+// Is matches [store.ErrUnknownType].
+func (e *UnknownTypeError) Is(target error) bool { return target == store.ErrUnknownType }
+
+// WrongTypeError says that a value of a registered type was to be appended under another type's name, or is of an old
+// version of its type.
+type WrongTypeError struct {
+	Type       string // the event's
+	Registered string // what the value's type is registered as
+	Version    int    // its version, and
+	Newest     int    // the newest version of the type
+	Value      string // the value's Go type
+}
+
+func (e *WrongTypeError) Error() string {
+	if e.Version != e.Newest {
+		return fmt.Sprintf("serializer: a %s is version %d of %q, of which %d is the newest: append that", e.Value, e.Version, e.Registered, e.Newest)
+	}
+	return fmt.Sprintf("serializer: a %s is registered as %q, but the event's type is %q", e.Value, e.Registered, e.Type)
+}
+
+// SplitError is [store.ErrSplit]: upcasters have made another number of values of the event than one.
+type SplitError struct {
+	Type   string
+	Values int
+}
+
+func (e *SplitError) Error() string {
+	if e.Values == 0 {
+		return fmt.Sprintf("serializer: upcasters drop this event of type %q: Values returns none", e.Type)
+	}
+	return fmt.Sprintf("serializer: upcasters make %d values of this event of type %q: Values returns them", e.Values, e.Type)
+}
+
+// Is matches [store.ErrSplit].
+func (e *SplitError) Is(target error) bool { return target == store.ErrSplit }
+
+// UpcastError says which version of a type an upcaster failed on. It wraps the upcaster's error.
+type UpcastError struct {
+	Type    string
+	Version int
+	Err     error
+}
+
+func (e *UpcastError) Error() string {
+	return fmt.Sprintf("serializer: upcast version %d of %q: %v", e.Version, e.Type, e.Err)
+}
+
+func (e *UpcastError) Unwrap() error { return e.Err }

@@ -1,0 +1,21 @@
+package store
+
+import "errors"
+
+// As returns the event's value if it is a T: one of the values that it stands for today, see [Recorded.Values]. ok says
+// whether it is; an event of another type, or of one that is not registered, is no error. The error is a [DecodeError].
+func As[T any](r Recorded) (v T, ok bool, err error) {
+	values, err := r.Values()
+	if errors.Is(err, ErrUnknownType) {
+		return v, false, nil
+	}
+	if err != nil {
+		return v, false, err
+	}
+	for _, value := range values {
+		if v, ok := value.(T); ok {
+			return v, true, nil
+		}
+	}
+	return v, false, nil
+}

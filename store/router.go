@@ -1,0 +1,83 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"sync"
+)
+
+// Router calls a handler for each value that an event stands for, by the value's Go type. Its Handle is a [Handler] for
+// [Store.Consume], and works as well on events that were read. It is safe for concurrent use when all handlers are added.
+type Router struct {
+	handlers map[reflect.Type]func(ctx context.Context, e Recorded, value any) error
+	rest     Handler
+
+	mu        sync.Mutex
+	unhandled map[string]int64 // events by type
+}
+
+// NewRouter returns a router without handlers.
+func NewRouter() *Router {
+	return &Router{handlers: map[reflect.Type]func(context.Context, Recorded, any) error{}, unhandled: map[string]int64{}}
+}
+
+// On adds the handler for values of type T, which the Store's serializer must know. It panics if there is one already.
+func On[T any](r *Router, handler func(ctx context.Context, e Recorded, value T) error) {
+	t := reflect.TypeFor[T]()
+	if r.handlers[t] != nil {
+		panic(fmt.Sprintf("store: two handlers for %s", t))
+	}
+	r.handlers[t] = func(ctx context.Context, e Recorded, value any) error { return handler(ctx, e, value.(T)) }
+}
+
+// Else sets what is called, once, for an event with a value that there is no handler for, or whose type is not registered.
+// Default: nothing, the event is passed over; Unhandled tells which there were.
+func (r *Router) Else(handler Handler) { r.rest = handler }
+
+// Unhandled returns how many events of which types there was no handler for.
+func (r *Router) Unhandled() map[string]int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.unhandled)
+}
+
+// Handle calls the handlers for the event's values, in order, until one fails. The error is the handler's, or a
+// [DecodeError].
+func (r *Router) Handle(ctx context.Context, e Recorded) error {
+	values, err := e.Values()
+	if errors.Is(err, ErrUnknownType) {
+		return r.other(ctx, e)
+	}
+	if err != nil {
+		return err
+	}
+	other := false
+	for _, value := range values {
+		handler := r.handlers[reflect.TypeOf(value)]
+		if handler == nil {
+			other = true
+			continue
+		}
+		if err := handler(ctx, e, value); err != nil {
+			return err
+		}
+	}
+	if other {
+		return r.other(ctx, e)
+	}
+	return nil
+}
+
+// other deals with what there is no handler for.
+func (r *Router) other(ctx context.Context, e Recorded) error {
+	r.mu.Lock()
+	r.unhandled[e.Type]++
+	r.mu.Unlock()
+	if r.rest == nil {
+		return nil
+	}
+	return r.rest(ctx, e)
+}
