@@ -1,0 +1,221 @@
+// Package sqlkeys keeps the keys of subjects in a table of a PostgreSQL or SQLite database, each encrypted with a master key
+// that is not in the database. Keep the table out of the backups that you keep for long: a key that comes back with a
+// backup is not forgotten.
+package sqlkeys
+
+import (
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
+	"database/sql"
+	_ "embed"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/eventstore-go/eventstore/serializer/encryption"
+	"github.com/eventstore-go/eventstore/store"
+)
+
+var _ encryption.KeyStore = (*Keys)(nil)
+
+//go:embed queries.sql
+var queriesFile string
+
+// Options of [New].
+type Options struct {
+	// MasterKeys encrypt the keys in the table, 32 bytes each. The first encrypts, all decrypt: to change it put a new one
+	// in front, and call Rewrap. At least one is needed.
+	MasterKeys [][]byte
+	// Prefix stands before the name of the table, subject_keys: letters, digits, underscores, and a schema with its dot.
+	// Default: none.
+	Prefix string
+}
+
+// Keys is an [encryption.KeyStore] in a database. It is safe for concurrent use.
+type Keys struct {
+	db      *sql.DB
+	masters []cipher.AEAD
+	queries map[string]string
+}
+
+var prefix = regexp.MustCompile(`^([A-Za-z_][A-Za-z0-9_]*\.)?([A-Za-z_][A-Za-z0-9_]*)?$`)
+
+// New returns the keys in db, which stays the caller's. Create makes the table. Errors are [store.ErrInvalid].
+func New(db *sql.DB, opts *Options) (*Keys, error) {
+	if opts == nil || len(opts.MasterKeys) == 0 {
+		return nil, &store.InvalidError{Field: "sqlkeys.Options.MasterKeys", Reason: "are empty: give one of 32 random bytes, and keep it apart from the database"}
+	}
+	if !prefix.MatchString(opts.Prefix) {
+		return nil, &store.InvalidError{Field: "sqlkeys.Options.Prefix", Reason: fmt.Sprintf("%q is no beginning of a name", opts.Prefix)}
+	}
+	k := &Keys{db: db, queries: map[string]string{}}
+	for i, master := range opts.MasterKeys {
+		if len(master) != 32 {
+			return nil, &store.InvalidError{Field: fmt.Sprintf("sqlkeys.Options.MasterKeys[%d]", i), Reason: fmt.Sprintf("has %d bytes, not 32", len(master))}
+		}
+		block, err := aes.NewCipher(master)
+		if err != nil {
+			return nil, err
+		}
+		aead, err := cipher.NewGCM(block)
+		if err != nil {
+			return nil, err
+		}
+		k.masters = append(k.masters, aead)
+	}
+	for _, part := range strings.Split(queriesFile, "\n-- name: ")[1:] {
+		name, text, _ := strings.Cut(part, "\n")
+		k.queries[name] = strings.ReplaceAll(text, "/*prefix*/", opts.Prefix)
+	}
+	return k, nil
+}
+
+// Create makes the table if it is not there.
+func (k *Keys) Create(ctx context.Context) error {
+	_, err := k.db.ExecContext(ctx, k.queries["create"])
+	return wrapped("create", err)
+}
+
+// Current implements [encryption.KeyStore].
+func (k *Keys) Current(ctx context.Context, subject string) (encryption.Key, error) {
+	return k.newest(ctx, subject, 0)
+}
+
+// Rotate implements [encryption.KeyStore].
+func (k *Keys) Rotate(ctx context.Context, subject string) (encryption.Key, error) {
+	id, _, err := k.last(ctx, subject)
+	if err != nil {
+		return encryption.Key{}, err
+	}
+	return k.newest(ctx, subject, id)
+}
+
+// newest returns the newest key, if its id is above that one; otherwise it makes one.
+func (k *Keys) newest(ctx context.Context, subject string, above int64) (encryption.Key, error) {
+	for {
+		id, secret, err := k.last(ctx, subject)
+		if err != nil {
+			return encryption.Key{}, err
+		}
+		if id > above && secret.Valid {
+			return k.unwrap(subject, id, secret.String)
+		}
+		// Whoever else adds this id now, the next look finds it.
+		key := encryption.Key{ID: id + 1, Secret: encryption.NewSecret()}
+		if _, err := k.db.ExecContext(ctx, k.queries["add"], subject, key.ID, k.wrap(subject, key)); err != nil {
+			return encryption.Key{}, wrapped("add", err)
+		}
+		above = max(above, id)
+	}
+}
+
+// last returns the newest row of a subject, with id 0 if there is none.
+func (k *Keys) last(ctx context.Context, subject string) (id int64, secret sql.NullString, err error) {
+	err = k.db.QueryRowContext(ctx, k.queries["current"], subject).Scan(&id, &secret)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, secret, nil
+	}
+	return id, secret, wrapped("current", err)
+}
+
+// Key implements [encryption.KeyStore].
+func (k *Keys) Key(ctx context.Context, subject string, id int64) (encryption.Key, error) {
+	var secret sql.NullString
+	err := k.db.QueryRowContext(ctx, k.queries["key"], subject, id).Scan(&secret)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return encryption.Key{}, encryption.ErrNoKey
+	case err != nil:
+		return encryption.Key{}, wrapped("key", err)
+	case !secret.Valid:
+		return encryption.Key{}, encryption.ErrForgotten
+	}
+	return k.unwrap(subject, id, secret.String)
+}
+
+// Forget implements [encryption.KeyStore].
+func (k *Keys) Forget(ctx context.Context, subject string) error {
+	_, err := k.db.ExecContext(ctx, k.queries["forget"], subject)
+	return wrapped("forget", err)
+}
+
+// Rewrap encrypts all keys with the first master key. It may be called while they are in use, and again if it fails
+// half-way. Afterwards the other master keys are not needed any more.
+func (k *Keys) Rewrap(ctx context.Context) error {
+	type row struct {
+		subject string
+		id      int64
+		secret  string
+	}
+	var after row
+	for {
+		var page []row
+		rows, err := k.db.QueryContext(ctx, k.queries["page"], after.subject, after.id)
+		if err != nil {
+			return wrapped("page", err)
+		}
+		for rows.Next() {
+			var r row
+			if err := rows.Scan(&r.subject, &r.id, &r.secret); err != nil {
+				return wrapped("page", errors.Join(err, rows.Close()))
+			}
+			page = append(page, r)
+		}
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+			return wrapped("page", err)
+		}
+		if len(page) == 0 {
+			return nil
+		}
+		for _, r := range page {
+			key, err := k.unwrap(r.subject, r.id, r.secret)
+			if err != nil {
+				return err
+			}
+			if _, err := k.db.ExecContext(ctx, k.queries["rewrap"], k.wrap(r.subject, key), r.subject, r.id, r.secret); err != nil {
+				return wrapped("rewrap", err)
+			}
+		}
+		after = page[len(page)-1]
+	}
+}
+
+// wrap encrypts a key with the first master key.
+func (k *Keys) wrap(subject string, key encryption.Key) string {
+	nonce := make([]byte, k.masters[0].NonceSize())
+	rand.Read(nonce) //nolint:errcheck // it does not fail
+	return base64.StdEncoding.EncodeToString(k.masters[0].Seal(nonce, nonce, key.Secret[:], owner(subject, key.ID)))
+}
+
+// unwrap decrypts a key.
+func (k *Keys) unwrap(subject string, id int64, text string) (encryption.Key, error) {
+	key := encryption.Key{ID: id}
+	sealed, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		return encryption.Key{}, fmt.Errorf("sqlkeys: key %d of subject %q is damaged: %w", id, subject, err)
+	}
+	for _, master := range k.masters {
+		if len(sealed) < master.NonceSize() {
+			break
+		}
+		secret, err := master.Open(nil, sealed[:master.NonceSize()], sealed[master.NonceSize():], owner(subject, id))
+		if err == nil && copy(key.Secret[:], secret) == len(key.Secret) {
+			return key, nil
+		}
+	}
+	return encryption.Key{}, fmt.Errorf("sqlkeys: no master key decrypts key %d of subject %q", id, subject)
+}
+
+// owner is authenticated with a key, so that no row can be put in the place of another.
+func owner(subject string, id int64) []byte { return fmt.Appendf(nil, "%d %s", id, subject) }
+
+func wrapped(statement string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("sqlkeys: %s: %w", statement, err)
+}

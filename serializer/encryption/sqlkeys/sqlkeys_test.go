@@ -1,0 +1,189 @@
+package sqlkeys_test
+
+import (
+	"bytes"
+	"database/sql"
+	"fmt"
+	"os"
+	"sync"
+	"testing"
+
+	_ "github.com/jackc/pgx/v5/stdlib"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	_ "modernc.org/sqlite"
+
+	"github.com/eventstore-go/eventstore/backend/sqlite"
+	"github.com/eventstore-go/eventstore/internal/pgtest"
+	"github.com/eventstore-go/eventstore/serializer/encryption"
+	"github.com/eventstore-go/eventstore/serializer/encryption/sqlkeys"
+	"github.com/eventstore-go/eventstore/store"
+)
+
+func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
+
+var masters = [][]byte{bytes.Repeat([]byte{1}, 32), bytes.Repeat([]byte{2}, 32)}
+
+// eachDatabase runs a test on every database. open makes the keys that another process would.
+func eachDatabase(t *testing.T, test func(t *testing.T, db *sql.DB, open func(masters ...[]byte) *sqlkeys.Keys)) {
+	dbs := map[string]func(t *testing.T) (*sql.DB, string){
+		"sqlite": func(t *testing.T) (*sql.DB, string) {
+			db, err := sql.Open("sqlite", sqlite.Memory())
+			require.NoError(t, err)
+			t.Cleanup(func() { require.NoError(t, db.Close()) })
+			return db, "app_"
+		},
+	}
+	for _, driver := range pgtest.Drivers() {
+		dbs[driver] = func(t *testing.T) (*sql.DB, string) {
+			schema := pgtest.Schema(t)
+			db := pgtest.Open(t, driver, pgtest.URL(t))
+			_, err := db.ExecContext(t.Context(), `create schema `+schema)
+			require.NoError(t, err)
+			return db, schema + "."
+		}
+	}
+	for name, open := range dbs {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db, prefix := open(t)
+			test(t, db, func(masters ...[]byte) *sqlkeys.Keys {
+				keys, err := sqlkeys.New(db, &sqlkeys.Options{MasterKeys: masters, Prefix: prefix})
+				require.NoError(t, err)
+				require.NoError(t, keys.Create(t.Context()))
+				return keys
+			})
+		})
+	}
+}
+
+func TestKeys(t *testing.T) {
+	t.Parallel()
+	eachDatabase(t, func(t *testing.T, _ *sql.DB, open func(...[]byte) *sqlkeys.Keys) {
+		keys, other := open(masters[0]), open(masters[0])
+		_, err := keys.Key(t.Context(), "a", 1)
+		require.ErrorIs(t, err, encryption.ErrNoKey)
+		first, err := keys.Current(t.Context(), "a")
+		require.NoError(t, err)
+		assert.EqualValues(t, 1, first.ID)
+		assert.NotZero(t, first.Secret)
+		again, err := other.Current(t.Context(), "a")
+		require.NoError(t, err)
+		assert.Equal(t, first.Secret, again.Secret)
+		b, err := keys.Current(t.Context(), "b")
+		require.NoError(t, err)
+		assert.NotEqual(t, first.Secret, b.Secret)
+
+		second, err := other.Rotate(t.Context(), "a")
+		require.NoError(t, err)
+		assert.EqualValues(t, 2, second.ID)
+		current, err := keys.Current(t.Context(), "a")
+		require.NoError(t, err)
+		assert.Equal(t, second, current)
+		old, err := keys.Key(t.Context(), "a", 1)
+		require.NoError(t, err)
+		assert.Equal(t, first, old, "old keys stay")
+
+		require.NoError(t, keys.Forget(t.Context(), "a"))
+		require.NoError(t, keys.Forget(t.Context(), "nobody"))
+		for id := range int64(2) {
+			_, err = other.Key(t.Context(), "a", id+1)
+			require.ErrorIs(t, err, encryption.ErrForgotten)
+		}
+		_, err = other.Key(t.Context(), "a", 3)
+		require.ErrorIs(t, err, encryption.ErrNoKey)
+		third, err := keys.Current(t.Context(), "a")
+		require.NoError(t, err)
+		assert.EqualValues(t, 3, third.ID, "ids are not used again")
+		_, err = keys.Current(t.Context(), "b")
+		require.NoError(t, err, "others stay")
+	})
+}
+
+func TestAllAtOnce(t *testing.T) {
+	t.Parallel()
+	eachDatabase(t, func(t *testing.T, _ *sql.DB, open func(...[]byte) *sqlkeys.Keys) {
+		var wg sync.WaitGroup
+		got := make([]encryption.Key, 8)
+		for i := range got {
+			keys := open(masters[0])
+			wg.Go(func() {
+				var err error
+				got[i], err = keys.Current(t.Context(), "a")
+				assert.NoError(t, err)
+			})
+		}
+		wg.Wait()
+		for _, key := range got {
+			assert.Equal(t, got[0], key, "all who ask at once get the same")
+		}
+	})
+}
+
+func TestMasterKeys(t *testing.T) {
+	t.Parallel()
+	eachDatabase(t, func(t *testing.T, db *sql.DB, open func(...[]byte) *sqlkeys.Keys) {
+		before, both, after := open(masters[0]), open(masters[1], masters[0]), open(masters[1])
+		want := map[string]encryption.Key{}
+		for i := range 1005 { // more than a page
+			subject := fmt.Sprint("s-", i)
+			var err error
+			want[subject], err = before.Current(t.Context(), subject)
+			require.NoError(t, err)
+		}
+		require.NoError(t, before.Forget(t.Context(), "s-7"))
+		_, err := after.Key(t.Context(), "s-1", 1)
+		require.ErrorContains(t, err, "no master key")
+		require.NotErrorIs(t, err, encryption.ErrForgotten)
+		key, err := both.Key(t.Context(), "s-1", 1)
+		require.NoError(t, err)
+		assert.Equal(t, want["s-1"], key)
+		require.NoError(t, both.Rewrap(t.Context()))
+		for subject, key := range want {
+			got, err := after.Key(t.Context(), subject, 1)
+			if subject == "s-7" {
+				require.ErrorIs(t, err, encryption.ErrForgotten)
+				continue
+			}
+			require.NoError(t, err)
+			require.Equal(t, key, got)
+		}
+	})
+}
+
+// TestRowsAreNotExchanged: a key in the row of another subject is of no use.
+func TestRowsAreNotExchanged(t *testing.T) {
+	t.Parallel()
+	db, err := sql.Open("sqlite", sqlite.Memory())
+	require.NoError(t, err)
+	defer db.Close() //nolint:errcheck // the test ends
+	keys, err := sqlkeys.New(db, &sqlkeys.Options{MasterKeys: masters})
+	require.NoError(t, err)
+	require.NoError(t, keys.Create(t.Context()))
+	for _, subject := range []string{"a", "b"} {
+		_, err = keys.Current(t.Context(), subject)
+		require.NoError(t, err)
+	}
+	_, err = db.ExecContext(t.Context(), `update subject_keys set secret = (select secret from subject_keys where subject = 'a') where subject = 'b'`)
+	require.NoError(t, err)
+	_, err = keys.Key(t.Context(), "b", 1)
+	require.ErrorContains(t, err, "no master key")
+	_, err = db.ExecContext(t.Context(), `update subject_keys set secret = 'AAAA'`)
+	require.NoError(t, err)
+	_, err = keys.Current(t.Context(), "b")
+	require.ErrorContains(t, err, "no master key")
+	_, err = db.ExecContext(t.Context(), `update subject_keys set secret = '?'`)
+	require.NoError(t, err)
+	_, err = keys.Current(t.Context(), "b")
+	require.ErrorContains(t, err, "damaged")
+}
+
+func TestWrongOptions(t *testing.T) {
+	t.Parallel()
+	for _, opts := range []*sqlkeys.Options{
+		nil, {}, {MasterKeys: [][]byte{{1}}}, {MasterKeys: masters, Prefix: "a b"}, {MasterKeys: masters, Prefix: "a;--"}, {MasterKeys: masters, Prefix: "a.b.c"},
+	} {
+		_, err := sqlkeys.New(nil, opts)
+		require.ErrorIs(t, err, store.ErrInvalid, "%+v", opts)
+	}
+}
