@@ -25,6 +25,8 @@ type broken struct {
 	list       func(ctx context.Context, r store.ListRequest) ([]store.StreamInfo, error)
 	count      func(ctx context.Context, f store.StreamFilter) (int64, error)
 
+	readCorrelation func(page []store.Recorded) []store.Recorded // changes what was found
+
 	readSnapshot   func(ctx context.Context, sourceID string) (store.RecordedSnapshot, error)
 	recordSnapshot func(ctx context.Context, r store.SnapshotRequest) error
 	deleteSnapshot func(ctx context.Context, sourceID string) error
@@ -86,6 +88,14 @@ func (b *broken) CountStreams(ctx context.Context, f store.StreamFilter) (int64,
 
 func (b *broken) ReadSnapshot(ctx context.Context, sourceID string) (store.RecordedSnapshot, error) {
 	return or(b.readSnapshot, b.Storage.ReadSnapshot, ctx, sourceID)
+}
+
+func (b *broken) ReadCorrelation(ctx context.Context, id uuid.UUID, from int64, limit int) ([]store.Recorded, error) {
+	page, err := b.Storage.(store.CorrelationStorage).ReadCorrelation(ctx, id, from, limit)
+	if err == nil && b.readCorrelation != nil {
+		page = b.readCorrelation(page)
+	}
+	return page, err
 }
 
 func (b *broken) RecordSnapshot(ctx context.Context, r store.SnapshotRequest) error {

@@ -2,7 +2,9 @@ package conformance
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -20,6 +22,7 @@ var eventCases = []testCase{
 	{name: "event/bytes", why: "encrypted or compressed data are any bytes, and come back as they were", run: eventBytes},
 	{name: "event/content-type", why: "a stream may mix encodings: each event says how to decode it", run: eventContentType},
 	{name: "event/cause", why: "causation and correlation are what a conversation is traced by", run: eventCause},
+	{name: "event/correlation", tx: noTx, run: eventCorrelation, why: "what belongs together is found, in the order in which it happened"},
 	{name: "event/default-id", why: "ids that the store draws are distinct and rise with time, so that indexes stay small", run: eventDefaultID},
 	{name: "event/type", why: "types are names in any script, up to their limit", run: eventType},
 	{name: "event/created-at", why: "imports keep their times, to the microsecond and in UTC", run: eventCreatedAt},
@@ -82,6 +85,62 @@ func (rawBytes) Encode(_ string, value any) ([]byte, string, error) {
 func (rawBytes) Decode(_, _ string, data []byte, into any) error {
 	*into.(*[]byte) = append([]byte(nil), data...)
 	return nil
+}
+
+func eventCorrelation(f *fixture) {
+	storage, ok := f.storage.(store.CorrelationStorage)
+	if !ok {
+		f.counts.add(0, 1)
+		f.Skip("excused: the backend does not find correlations: it is no store.CorrelationStorage")
+	}
+	one, other := uuid.New(), uuid.New()
+	if indexed, ok := f.storage.(interface{ IndexCorrelations(context.Context) error }); ok {
+		f.append("first", store.NoStream, store.Event{Type: "t", CorrelationID: one})
+		_, err := storage.ReadCorrelation(f.ctx, one, 1, 10)
+		require.ErrorIs(f, err, store.ErrNotIndexed, "nobody looks at all events without being asked")
+		require.NoError(f, indexed.IndexCorrelations(f.ctx))
+		require.NoError(f, indexed.IndexCorrelations(f.ctx), "it is there")
+		f.delete("first", store.HardDelete)
+	}
+	base := f.head()
+	for i := range 7 {
+		f.append(fmt.Sprint("s", i%3), store.Any,
+			store.Event{Type: "t", CorrelationID: one}, store.Event{Type: "t", CorrelationID: other}, store.Event{Type: "t"},
+			store.Event{Type: "t", CorrelationID: one})
+	}
+	f.link("links", store.Any, f.read("s1", nil)...)
+	f.delete("s2", store.HardDelete)
+	f.delete("s0", store.SoftDelete)
+	want := slices.DeleteFunc(f.all(), func(e store.Recorded) bool { return e.CorrelationID != one })
+	require.Len(f, want, 10)
+	for _, limit := range []int{1, 3, 1000} {
+		var got []store.Recorded
+		for from := int64(1); ; {
+			page, err := storage.ReadCorrelation(f.ctx, one, from, limit)
+			require.NoError(f, err)
+			got = append(got, page...)
+			if len(page) < limit {
+				break
+			}
+			from = page[len(page)-1].Number + 1
+		}
+		assert.Equal(f, numbers(want), numbers(got))
+		assert.Equal(f, origins(want), origins(got))
+		assert.Equal(f, store.IDs(want...), store.IDs(got...))
+	}
+	page, err := storage.ReadCorrelation(f.ctx, uuid.New(), 1, 10)
+	require.NoError(f, err)
+	assert.Empty(f, page)
+	// Through a Store, at once after the append.
+	es := store.New(f.storage, nil)
+	f.append("s1", store.Any, store.Event{Type: "last", CorrelationID: other})
+	got, err := collect(f, es.Correlation(f.ctx, other))
+	require.NoError(f, err)
+	require.Len(f, got, 6)
+	assert.Equal(f, "last", got[5].Type)
+	assert.Equal(f, base+29, got[5].Number)
+	_, err = collect(f, es.Correlation(f.ctx, uuid.Nil))
+	require.ErrorIs(f, err, store.ErrInvalid)
 }
 
 // labelled is JSON under the content type that the value says.

@@ -3,6 +3,7 @@ package conformance
 import (
 	"bytes"
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -52,6 +53,13 @@ var eventFaults = []fault{
 	{name: "metadata-cut", what: "metadata are cut to 100,000 bytes", storage: stored(func(n *store.NewEvent) {
 		n.Metadata = n.Metadata[:min(len(n.Metadata), 100_000)]
 	})},
+	{name: "correlation-lost", what: "correlations are not kept", storage: stored(func(n *store.NewEvent) { n.CorrelationID = uuid.Nil })},
+	{name: "correlation-out-of-order", what: "the events of a correlation come by stream", storage: func(b *broken) {
+		b.readCorrelation = func(page []store.Recorded) []store.Recorded {
+			slices.SortStableFunc(page, func(a, b store.Recorded) int { return strings.Compare(a.Stream, b.Stream) })
+			return page
+		}
+	}},
 	{name: "content-type-lost", what: "content types are not kept", storage: stored(func(n *store.NewEvent) { n.ContentType = "" })},
 	{name: "content-type-of-data", what: "metadata have no content type of their own", storage: stored(func(n *store.NewEvent) {
 		n.ContentType, _, _ = strings.Cut(n.ContentType, ",")

@@ -2,6 +2,9 @@ package store
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"iter"
 
 	"github.com/google/uuid"
 )
@@ -35,5 +38,59 @@ func (n *NewEvent) inherit(c cause) {
 	}
 	if n.CorrelationID == uuid.Nil {
 		n.CorrelationID = c.correlation
+	}
+}
+
+// CorrelationStorage is implemented by a [Storage] that finds the events of a correlation.
+type CorrelationStorage interface {
+	// ReadCorrelation returns a page of the events that have the CorrelationID, in their global order, from a position on.
+	// Fewer than limit events means the end. It returns ErrNotIndexed rather than look at every event there is.
+	ReadCorrelation(ctx context.Context, correlationID uuid.UUID, from int64, limit int) ([]Recorded, error)
+}
+
+// Correlation reads all events that have a CorrelationID, in their global order; Number is an event's position. An error
+// comes last, as from [Store.Stream]; it is [ErrNotIndexed] unless the backend's IndexCorrelations was called once, since
+// not everybody wants to pay for that index.
+func (s *Store) Correlation(ctx context.Context, correlationID uuid.UUID) iter.Seq2[Recorded, error] {
+	return func(yield func(Recorded, error) bool) {
+		if err := s.correlation(ctx, correlationID, func(e Recorded) bool { return yield(e, nil) }); err != nil {
+			yield(Recorded{}, err)
+		}
+	}
+}
+
+// correlation calls yield for each event while it returns true.
+func (s *Store) correlation(ctx context.Context, correlationID uuid.UUID, yield func(Recorded) bool) error {
+	if err := s.usable(ctx); err != nil {
+		return err
+	}
+	storage, ok := s.storage.(CorrelationStorage)
+	switch {
+	case !ok:
+		return fmt.Errorf("store: this backend does not find correlations: %w", errors.ErrUnsupported)
+	case correlationID == uuid.Nil:
+		return &InvalidError{Field: "correlation_id", Reason: "is zero"}
+	}
+	if _, err := s.storage.Head(ctx); err != nil { // what was committed has its position
+		return err
+	}
+	for from := int64(1); ; {
+		page, err := storage.ReadCorrelation(ctx, correlationID, from, DefaultPageSize)
+		if err != nil {
+			return err
+		}
+		for _, e := range page {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			e.codec = s.codec
+			if !yield(e) {
+				return nil
+			}
+			from = e.Number + 1
+		}
+		if len(page) < DefaultPageSize {
+			return nil
+		}
 	}
 }

@@ -59,6 +59,8 @@ var (
 	ErrSnapshotNotFound = errors.New("snapshot not found")
 	// ErrSnapshotConflict is returned when a newer snapshot is there than the one to be recorded. See [SnapshotConflictError].
 	ErrSnapshotConflict = errors.New("newer snapshot exists")
+	// ErrNotIndexed is returned by Correlation as long as the backend has no index of correlations.
+	ErrNotIndexed = errors.New("correlations are not indexed: call the backend's IndexCorrelations once")
 	// ErrClosed is returned from every call on a closed Store.
 	ErrClosed = errors.New("store is closed")
 	// ErrUnknownType is returned by Decode when the serializer does not know the event's type.

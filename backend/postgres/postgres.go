@@ -55,6 +55,8 @@ type shared struct {
 	ready   atomic.Bool            // the schema was checked
 	// jsonOnly says that the columns for data take JSON only. It is set before ready.
 	jsonOnly atomic.Bool
+	// correlations says that they were seen indexed.
+	correlations atomic.Bool
 
 	mu         sync.Mutex
 	statements sync.Map // name to *sql.Stmt; mu is held to add

@@ -171,6 +171,28 @@ select e.version, e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.e
 from /*schema.*/events as e join /*schema.*/streams as s on s.stream_id = e.stream_id
 where e.event_id = $1::uuid;
 
+-- name: read_correlation
+-- The events of a correlation from position $2 on. All of them are found and sorted for each page: a conversation is not
+-- long. Indexes: events_correlation_idx, log_append_seq_key, streams_pkey.
+select l.position + e.idx, e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.content_type, e.data, e.metadata, s.name
+from /*schema.*/events as e
+  cross join lateral (select k.position from /*schema.*/log as k where k.append_seq = e.append_seq offset 0) as l
+  cross join lateral (select t.name from /*schema.*/streams as t where t.stream_id = e.stream_id offset 0) as s
+where e.correlation_id = $1::uuid and l.position + e.idx >= $2::bigint
+order by l.position + e.idx limit $3::int;
+
+-- name: correlations_indexed
+-- Whether there is a usable index of correlations; nothing if there is none at all.
+select i.indisvalid from pg_index as i where i.indexrelid = to_regclass('/*schema_quoted_text*/.events_correlation_idx');
+
+-- name: index_correlations
+-- Without keeping anybody from appending.
+create index concurrently if not exists events_correlation_idx on /*schema.*/events (correlation_id) where correlation_id is not null;
+
+-- name: drop_correlations_index
+-- What an attempt that was interrupted has left.
+drop index concurrently if exists /*schema.*/events_correlation_idx;
+
 -- name: read_names
 -- Names of streams that are not in the cache. Index: streams_pkey.
 select s.stream_id, s.name from unnest($1::text::bigint[]) as i (stream_id)

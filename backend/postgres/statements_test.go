@@ -64,6 +64,7 @@ var hot = []struct {
 	{"stream_versions", `'{s-1,s-2}'`, []string{"Index Scan using streams_name_key"}},
 	{"save_checkpoint", `'$all', 'a', 1, 2, 0`, []string{"Index Scan using subscriptions_pkey"}},
 	{"read_event", `'00000000-0000-0000-0000-000000000001'`, []string{"Index Scan using events_event_id_key"}},
+	{"read_correlation", `'00000000-0000-0000-0000-000000000007', 1, 1000`, []string{"events_correlation_idx", "Index Scan using log_append_seq_key", "Index Scan using streams_pkey"}},
 	{"read_names", `'{1,2,3}'`, []string{"Index Scan using streams_pkey"}},
 	{"find_append", `7, '00000000-0000-0000-0000-000000000001', 10`, []string{"events_event_id_key", "events_pkey"}},
 	{"find_known", `'\x00000000000000000000000000000001', 1`, []string{"Index Only Scan using events_event_id_key"}},
@@ -87,6 +88,7 @@ func TestPlans(t *testing.T) {
 		require.NoError(t, err)
 	}
 	exec(`set plan_cache_mode = force_generic_plan`)
+	exec(b.queries.Get("index_correlations"))
 	size := 0
 	for _, step := range []struct {
 		events  int

@@ -32,6 +32,8 @@ func schema(tb testing.TB) (*Backend, *sql.DB) {
 func TestStatements(t *testing.T) {
 	t.Parallel()
 	b, db := schema(t)
+	_, err := db.ExecContext(t.Context(), b.queries.Get("index_correlations"))
+	require.NoError(t, err)
 	files, err := filepath.Glob("*.go")
 	require.NoError(t, err)
 	var code strings.Builder

@@ -161,6 +161,20 @@ select e.version, s.name, e.version, e.event_id, e.event_type, e.causation_id, e
 from /*prefix*/events e cross join /*prefix*/streams s
 where e.event_id = ?1 and s.stream_id = e.stream_id;
 
+-- name: read_correlation
+-- The events of a correlation from position ?2 on, by events_correlation_idx: its entries of one id are in the order of positions.
+select e.position, s.name, e.version, e.event_id, e.event_type, e.causation_id, e.correlation_id, e.content_type, e.data, e.metadata,
+  e.created_at
+from /*prefix*/events e indexed by /*prefix*/events_correlation_idx cross join /*prefix*/streams s
+where e.correlation_id = ?1 and e.position >= ?2 and s.stream_id = e.stream_id
+order by e.position limit ?3;
+
+-- name: correlations_indexed
+select 1 from sqlite_master where type = 'index' and name = '/*prefix*/events_correlation_idx';
+
+-- name: index_correlations
+create index if not exists /*prefix*/events_correlation_idx on /*prefix*/events (correlation_id) where correlation_id is not null;
+
 -- name: head
 select position from /*prefix*/head;
 

@@ -52,6 +52,8 @@ type shared struct {
 
 	checked  atomic.Bool // settings and schema are good
 	prepared atomic.Bool // all that is kept
+	// correlations says that they were seen indexed.
+	correlations atomic.Bool
 
 	mu         sync.Mutex
 	statements sync.Map // name to *sql.Stmt; mu is held to add
