@@ -27,6 +27,9 @@ type Harness struct {
 	// Notifier returns the notifier of a Store with subscribers over a storage that New returned; such a Store then polls
 	// seldom. Default: none, so that subscribers hear of other Stores' events by polling.
 	Notifier func(tb testing.TB, s store.Storage) store.Notifier
+	// NotInTx leaves out the runs of cases inside a caller's transaction: for a further harness of a backend that another
+	// one runs in full.
+	NotInTx bool
 	// Only is what the names of the cases begin with that are run: "sub/". Default: all cases.
 	Only string
 	// Excused gives, by the name of a case or subcase, the reason why this backend need not pass it. A name that
@@ -54,7 +57,7 @@ func Run(t *testing.T, h Harness) {
 			continue
 		}
 		start(t, trial{Harness: h, testCase: c, counts: counts})
-		if transactional && c.tx.runsInTx() {
+		if transactional && c.tx.runsInTx() && !h.NotInTx {
 			start(t, trial{Harness: h, testCase: c, counts: counts, inTx: true})
 		}
 	}

@@ -212,7 +212,7 @@ func (s *Serializer) values(eventType string, version int, format Format, data [
 		if upcast == nil {
 			return nil, &UnknownTypeError{Type: eventType, Version: v.version, Newest: newest}
 		}
-		newer, err := upcast(data)
+		newer, err := called(upcast, data)
 		if err != nil {
 			return nil, &UpcastError{Type: v.name, Version: v.version, Err: err}
 		}

@@ -14,7 +14,8 @@ type step func(value any) ([]any, error)
 // step for each type; it panics if there is one already, or if Old would become itself in the end.
 //
 // Nothing is rewritten: an upcaster is part of the program for as long as there are such events. It runs on each decode,
-// so it must be quick, depend on nothing but its argument, and be safe for concurrent use.
+// so it must be quick, depend on nothing but its argument, and be safe for concurrent use. A panic is an error of the
+// event that it was called for.
 func Upcast[Old, New any](types *Types, upcast func(Old) (New, error)) {
 	types.addStep(reflect.TypeFor[Old](), func(value any) ([]any, error) {
 		newer, err := upcast(value.(Old))
@@ -96,13 +97,23 @@ func (t *Types) newestOf(value any) ([]any, error) {
 		if left--; left < 0 {
 			return nil, &UpcastError{Type: v.name, Version: v.version, Err: errCircle}
 		}
-		newer, err := s(values[i])
+		newer, err := called(s, values[i])
 		if err != nil {
 			return nil, &UpcastError{Type: v.name, Version: v.version, Err: err}
 		}
 		values = append(values[:i:i], append(newer, values[i+1:]...)...)
 	}
 	return values, nil
+}
+
+// called calls an upcaster, and makes an error of a panic: one event that it does not expect must not end the program.
+func called[In, Out any](upcast func(In) (Out, error), in In) (out Out, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return upcast(in)
 }
 
 // hasStep reports whether values of a type become others.

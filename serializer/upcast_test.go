@@ -132,6 +132,9 @@ func TestUpcastErrors(t *testing.T) {
 		assert.ErrorIs(t, s.Decode(c.eventType, c.contentType, []byte(c.data), &value), c.is, "%v", c)
 		assert.Equal(t, "as it was", value)
 	}
+	var panicked *serializer.UpcastError
+	require.ErrorAs(t, s.Decode("customer.registered", "json", nil, new(any)), &panicked, "the upcaster does not expect that")
+	assert.ErrorContains(t, panicked, `version 1 of "customer.registered": panic`)
 	var unknown *serializer.UnknownTypeError
 	require.ErrorAs(t, s.Decode("customer.registered", "json;v=4", []byte(`{}`), new(any)), &unknown)
 	assert.Equal(t, serializer.UnknownTypeError{Type: "customer.registered", Version: 4, Newest: 3}, *unknown)

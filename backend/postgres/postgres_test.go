@@ -40,6 +40,7 @@ func TestConformance(t *testing.T) {
 				t.Parallel()
 				conformance.Run(t, conformance.Harness{
 					Name:     "postgres/" + driver + run.name,
+					NotInTx:  run.opts.NoPrepare || run.conns == 1 && driver != "pgx",
 					PageSize: run.pageSize,
 					Only:     run.only,
 					Notifier: run.notifier,

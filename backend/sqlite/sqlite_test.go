@@ -34,7 +34,8 @@ func TestConformance(t *testing.T) {
 		t.Run(run.name, func(t *testing.T) {
 			t.Parallel()
 			conformance.Run(t, conformance.Harness{
-				Name: "sqlite/modernc/" + run.name,
+				Name:    "sqlite/modernc/" + run.name,
+				NotInTx: run.name == "memory",
 				New: func(tb testing.TB) store.Storage {
 					return backend(tb, handle(tb, run.dsn(tb), run.conns), nil)
 				},
