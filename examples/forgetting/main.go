@@ -40,7 +40,7 @@ func main() {
 	check(migrate.Up(ctx, backend))
 
 	master := make([]byte, 32) // yours comes from a vault, and stays the same
-	rand.Read(master)          //nolint:errcheck // it does not fail
+	rand.Read(master)
 	keys, err := sqlkeys.New(db, &sqlkeys.Options{MasterKeys: [][]byte{master}})
 	check(err)
 	check(keys.Create(ctx))

@@ -132,7 +132,7 @@ func (c *Coding) Encode(p serializer.Plain) (coded []byte, applied bool, err err
 	out = append(out, subject...)
 	header := len(out)
 	out = out[:header+aead.NonceSize()]
-	rand.Read(out[header:]) //nolint:errcheck // it does not fail
+	rand.Read(out[header:])
 	return aead.Seal(out, out[header:], p.Data, authenticated(out[:header], p.EventType)), true, nil
 }
 

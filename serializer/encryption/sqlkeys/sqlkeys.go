@@ -146,26 +146,10 @@ func (k *Keys) Forget(ctx context.Context, subject string) error {
 // Rewrap encrypts all keys with the first master key. It may be called while they are in use, and again if it fails
 // half-way. Afterwards the other master keys are not needed any more.
 func (k *Keys) Rewrap(ctx context.Context) error {
-	type row struct {
-		subject string
-		id      int64
-		secret  string
-	}
 	var after row
 	for {
-		var page []row
-		rows, err := k.db.QueryContext(ctx, k.queries["page"], after.subject, after.id)
+		page, err := k.page(ctx, after)
 		if err != nil {
-			return wrapped("page", err)
-		}
-		for rows.Next() {
-			var r row
-			if err := rows.Scan(&r.subject, &r.id, &r.secret); err != nil {
-				return wrapped("page", errors.Join(err, rows.Close()))
-			}
-			page = append(page, r)
-		}
-		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
 			return wrapped("page", err)
 		}
 		if len(page) == 0 {
@@ -184,10 +168,34 @@ func (k *Keys) Rewrap(ctx context.Context) error {
 	}
 }
 
+// row is a key as stored.
+type row struct {
+	subject string
+	id      int64
+	secret  string
+}
+
+// page returns the next keys behind one.
+func (k *Keys) page(ctx context.Context, after row) (page []row, err error) {
+	rows, err := k.db.QueryContext(ctx, k.queries["page"], after.subject, after.id)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err tells
+	for rows.Next() {
+		var r row
+		if err := rows.Scan(&r.subject, &r.id, &r.secret); err != nil {
+			return nil, err
+		}
+		page = append(page, r)
+	}
+	return page, rows.Err()
+}
+
 // wrap encrypts a key with the first master key.
 func (k *Keys) wrap(subject string, key encryption.Key) string {
 	nonce := make([]byte, k.masters[0].NonceSize())
-	rand.Read(nonce) //nolint:errcheck // it does not fail
+	rand.Read(nonce)
 	return base64.StdEncoding.EncodeToString(k.masters[0].Seal(nonce, nonce, key.Secret[:], owner(subject, key.ID)))
 }
 
