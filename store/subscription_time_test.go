@@ -91,6 +91,20 @@ func (s *timed) StreamVersions(ctx context.Context, streams []string) (map[strin
 	return s.Backend.StreamVersions(ctx, streams)
 }
 
+func (s *timed) Head(ctx context.Context) (int64, error) {
+	if err := s.pass(ctx, "Head"); err != nil {
+		return 0, err
+	}
+	return s.Backend.Head(ctx)
+}
+
+func (s *timed) ListSubscriptions(ctx context.Context) ([]store.SubscriptionInfo, error) {
+	if err := s.pass(ctx, "ListSubscriptions"); err != nil {
+		return nil, err
+	}
+	return s.Backend.ListSubscriptions(ctx)
+}
+
 func (s *timed) AcquireLease(ctx context.Context, r store.LeaseRequest) (store.Lease, error) {
 	if err := s.pass(ctx, "AcquireLease"); err != nil {
 		return store.Lease{}, err
@@ -117,6 +131,13 @@ func (s *timed) SaveCheckpoint(ctx context.Context, r store.CheckpointRequest) e
 		return err
 	}
 	return s.Backend.SaveCheckpoint(ctx, r)
+}
+
+func (s *timed) SaveError(ctx context.Context, id store.SubscriptionID, epoch int64, text string) error {
+	if err := s.pass(ctx, "SaveError"); err != nil {
+		return err
+	}
+	return s.Backend.SaveError(ctx, id, epoch, text)
 }
 
 func (s *timed) ReleaseLease(ctx context.Context, r store.CheckpointRequest) error {
@@ -160,7 +181,7 @@ func (p *process) subscribe(opts store.SubscribeOptions) *store.Subscriber {
 // checkpoint returns what the storage has, whoever asks.
 func (p *process) checkpoint() int64 {
 	p.t.Helper()
-	list, err := p.storage.ListSubscriptions(p.t.Context())
+	list, err := p.storage.Backend.ListSubscriptions(p.t.Context())
 	require.NoError(p.t, err)
 	require.Len(p.t, list, 1)
 	return list[0].Checkpoint

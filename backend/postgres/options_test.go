@@ -89,7 +89,7 @@ func TestDataTypes(t *testing.T) {
 				return
 			}
 			var customer string
-			require.NoError(t, b.DB().QueryRowContext(t.Context(), `select data->>'customer' from "`+schema+`".events limit 1`).Scan(&customer))
+			require.NoError(t, b.DB().QueryRowContext(t.Context(), `select data->>'customer' from "`+schema+`".events where data->>'customer' = 'c-1' limit 1`).Scan(&customer))
 			require.Equal(t, "c-1", customer, "data can be queried with SQL")
 
 			raw := store.New(b, &store.Options{Serializer: bytesAsTheyAre{}})
