@@ -57,18 +57,19 @@ func (c *checkpoints) write(ctx context.Context) bool {
 	var subs []*subscription
 	var list []CheckpointRequest
 	timeout := time.Duration(0)
-	due := false
-	for _, s := range c.hub.all() {
-		if r, is, ok := s.checkpointRequest(); ok && len(list) < maxCheckpoints {
-			subs, list = append(subs, s), append(list, r)
-			timeout = max(timeout, s.opts.Timeout)
-			due = due || is
+	all := c.hub.all()
+	for _, soon := range []bool{false, true} {
+		for _, s := range all {
+			if len(list) == maxCheckpoints || soon && len(list) == 0 {
+				break
+			}
+			if r, ok := s.checkpointRequest(soon); ok {
+				subs, list = append(subs, s), append(list, r)
+				timeout = max(timeout, s.opts.Timeout)
+			}
 		}
 	}
-	if !due {
-		for _, s := range subs {
-			s.notSaved()
-		}
+	if len(list) == 0 {
 		return false
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
@@ -95,31 +96,25 @@ func (c *checkpoints) write(ctx context.Context) bool {
 	return true
 }
 
-// checkpointRequest returns the checkpoint to be written, if there is one that is due or will be soon. Until the result
+// checkpointRequest returns the checkpoint to be written, if there is one that is due, or will be soon. Until the result
 // is told there is no other.
-func (s *subscription) checkpointRequest() (r CheckpointRequest, due, ok bool) {
+func (s *subscription) checkpointRequest(soon bool) (r CheckpointRequest, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	checkpoint := s.queue.checkpoint()
 	ahead := checkpoint - s.saved
 	if s.opts.Transient || s.saving || s.gone || s.lost || s.lease.Epoch == 0 || s.saveErr != nil || s.retryAt.After(time.Now()) || ahead <= 0 {
-		return r, false, false
+		return r, false
 	}
-	age := time.Since(s.dirty)
-	due = s.due(ahead) || s.opts.CheckpointAfter >= 0 && age >= s.opts.CheckpointAfter
-	if !due && (s.opts.CheckpointAfter < 0 || age < s.opts.CheckpointAfter/2) {
-		return r, false, false
+	after := s.opts.CheckpointAfter
+	if soon {
+		after /= 2
 	}
-	s.saving, s.wasAcked, s.acked = true, s.acked, false
-	return CheckpointRequest{ID: s.id, Epoch: s.lease.Epoch, Checkpoint: checkpoint, StreamID: s.streamID}, due, true
-}
-
-// notSaved tells that the checkpoint was not written after all.
-func (s *subscription) notSaved() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.saving, s.acked = false, s.acked || s.wasAcked
-	s.settled.Broadcast()
+	if !s.due(ahead) && (after < 0 || time.Since(s.dirty) < after) {
+		return r, false
+	}
+	s.saving, s.asked, s.wasAcked, s.acked = true, false, s.acked, false
+	return CheckpointRequest{ID: s.id, Epoch: s.lease.Epoch, Checkpoint: checkpoint, StreamID: s.streamID}, true
 }
 
 // savedCheckpoint tells the result of writing a checkpoint.

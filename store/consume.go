@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"errors"
+	"runtime"
+	"runtime/debug"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -66,12 +68,12 @@ func (s *Store) Consume(ctx context.Context, stream, name string, handler Handle
 	if o.MaxBackoff == 0 {
 		o.MaxBackoff = max(30*time.Second, o.MinBackoff)
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
 	subscribers := make([]*Subscriber, 0, o.Handlers)
 	defer func() {
 		for _, r := range subscribers {
-			r.Close() //nolint:errcheck // the error is logged; Consume's own counts
+			if err := r.Close(); err != nil {
+				s.log.Warn("eventstore: a subscription did not end in good order; events may come again", "error", err)
+			}
 		}
 	}()
 	for range o.Handlers {
@@ -81,29 +83,41 @@ func (s *Store) Consume(ctx context.Context, stream, name string, handler Handle
 		}
 		subscribers = append(subscribers, r)
 	}
-	results := make(chan result, o.Handlers)
+	if o.Handlers == 1 {
+		return (&consumer{subscribers[0], handler, &o}).run(ctx)
+	}
+	return s.consumeAll(ctx, subscribers, handler, &o)
+}
+
+// consumeAll runs a consumer for each of the subscribers until the first has ended, and returns how.
+func (s *Store) consumeAll(ctx context.Context, subscribers []*Subscriber, handler Handler, o *ConsumeOptions) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	results := make(chan result, len(subscribers))
 	for _, r := range subscribers {
 		go func() {
-			var res result
+			res := result{exited: true}
 			defer func() {
-				if res.err == nil {
-					res.panicked = recover()
+				if res.exited {
+					if res.panicked = recover(); res.panicked != nil {
+						s.log.Error("eventstore: a handler has panicked", "stack", string(debug.Stack()))
+					}
 				}
 				results <- res
 			}()
-			res.err = (&consumer{r, handler, &o}).run(ctx)
+			res = result{err: (&consumer{r, handler, o}).run(ctx)}
 		}()
 	}
-	var first result
-	for range subscribers {
-		res := <-results
-		if first == (result{}) {
-			first = res
-			cancel(res.err)
-		}
+	first := <-results
+	cancel(first.err)
+	for range len(subscribers) - 1 {
+		<-results
 	}
-	if first.panicked != nil {
+	switch {
+	case first.panicked != nil:
 		panic(first.panicked) // on the caller's goroutine, where it can be recovered
+	case first.exited:
+		runtime.Goexit() // as the handler did, for FailNow
 	}
 	return first.err
 }
@@ -112,6 +126,7 @@ func (s *Store) Consume(ctx context.Context, stream, name string, handler Handle
 type result struct {
 	err      error
 	panicked any
+	exited   bool // without an error: by a panic or runtime.Goexit
 }
 
 // consumer handles the events of a subscriber.
@@ -121,6 +136,9 @@ type consumer struct {
 	opts       *ConsumeOptions
 }
 
+// errVoid says that the lease was lost while an event was handled.
+var errVoid = errors.New("void")
+
 // run handles events until there is a reason not to, which it returns.
 func (c *consumer) run(ctx context.Context) error {
 	for {
@@ -129,15 +147,13 @@ func (c *consumer) run(ctx context.Context) error {
 		switch {
 		case errors.As(err, &failed):
 			err = c.handle(ctx, failed.Event, failed)
-		case err == nil:
-			for n := 0; n < len(events) && err == nil; n++ {
-				err = c.handle(ctx, events[n], nil)
-			}
+		case errors.Is(err, ErrLeaseLost) && !c.subscriber.hasEnded():
+			continue
 		}
-		if errors.Is(err, ErrLeaseLost) && !c.subscriber.hasEnded() {
-			continue // what is void comes again
+		for n := 0; n < len(events) && err == nil; n++ {
+			err = c.handle(ctx, events[n], nil)
 		}
-		if err != nil {
+		if err != nil && !errors.Is(err, errVoid) { // what is void comes again
 			return err
 		}
 	}
@@ -149,20 +165,29 @@ func (c *consumer) handle(ctx context.Context, e Recorded, failed *CallbackError
 		InitialInterval: c.opts.MinBackoff, MaxInterval: c.opts.MaxBackoff,
 		Multiplier: backoff.DefaultMultiplier, RandomizationFactor: backoff.DefaultRandomizationFactor,
 	}
-	for attempt := 1; ; attempt++ {
+	attempt := 1
+	if failed != nil {
+		for ; attempt < failed.attempt; attempt++ {
+			wait.NextBackOff() // of an attempt before
+		}
+	}
+	for ; ; attempt++ {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		err := error(failed)
+		err, lease := error(failed), c.subscriber.lease()
 		if failed == nil {
-			err = c.call(ctx, e)
+			err = c.call(ctx, lease, e)
 		}
 		if err == nil {
 			c.subscriber.subscription.solved()
-			return c.subscriber.Ack(context.WithoutCancel(ctx), e)
+			return c.ack(ctx, e)
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
+		}
+		if lease.Err() != nil {
+			return errVoid
 		}
 		c.subscriber.subscription.trouble(err)
 		decision := Retry
@@ -171,7 +196,7 @@ func (c *consumer) handle(ctx context.Context, e Recorded, failed *CallbackError
 		}
 		switch decision {
 		case Skip:
-			return c.subscriber.Ack(context.WithoutCancel(ctx), e)
+			return c.ack(ctx, e)
 		case Stop:
 			return err
 		case Retry:
@@ -180,20 +205,31 @@ func (c *consumer) handle(ctx context.Context, e Recorded, failed *CallbackError
 		case <-time.After(wait.NextBackOff()):
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-c.subscriber.lease().Done():
-			return ErrLeaseLost
+		case <-lease.Done():
+			return errVoid
 		}
 		if failed != nil {
-			return c.subscriber.Nack(ctx, e)
+			return void(c.subscriber.Nack(ctx, e))
 		}
 	}
 }
 
+func (c *consumer) ack(ctx context.Context, e Recorded) error {
+	return void(c.subscriber.Ack(context.WithoutCancel(ctx), e))
+}
+
+// void makes errVoid of [ErrLeaseLost].
+func void(err error) error {
+	if errors.Is(err, ErrLeaseLost) {
+		return errVoid
+	}
+	return err
+}
+
 // call calls the handler with a context that ends when the lease is lost.
-func (c *consumer) call(ctx context.Context, e Recorded) error {
+func (c *consumer) call(ctx, lease context.Context, e Recorded) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	lease := c.subscriber.lease()
 	defer context.AfterFunc(lease, func() { cancel(context.Cause(lease)) })()
 	return c.handler(WithCause(ctx, e), e)
 }

@@ -138,6 +138,7 @@ func (f *feed) run(ctx context.Context) {
 		case err != nil:
 			f.hub.log.Warn("eventstore: new events can't be read; trying again", "error", err)
 			interval = f.hub.pollEvery
+			looked = time.Time{} // it may be another database that answers next
 		case n > 0:
 			interval = min(pollLeast, f.hub.pollEvery)
 		default:

@@ -166,6 +166,13 @@ func (h *hub) running(id SubscriptionID) (list []*subscription) {
 	return list
 }
 
+// runs reports whether a persistent subscription runs here, or is going to.
+func (h *hub) runs(id SubscriptionID) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.named[subscriptionKey{SubscriptionID: id}] != nil
+}
+
 // all returns all subscriptions that run here.
 func (h *hub) all() []*subscription {
 	h.mu.Lock()

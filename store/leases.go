@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
@@ -153,6 +154,20 @@ func (l *leases) renew(ctx context.Context) {
 		} else {
 			s.loseLease(epochs[i])
 		}
+	}
+	for _, lease := range list {
+		if !l.hub.runs(lease.ID) {
+			l.giveUp(ctx, lease)
+		}
+	}
+}
+
+// giveUp gives up a lease that was renewed for nobody: it was not given up when its subscription ended.
+func (l *leases) giveUp(ctx context.Context, lease Lease) {
+	err := l.hub.storage.ReleaseLease(ctx, CheckpointRequest(lease))
+	if err != nil && !errors.Is(err, ErrLeaseLost) {
+		l.hub.log.Warn("eventstore: a lease that is not used was not given up; trying again",
+			"stream", lease.ID.Stream, "subscription", lease.ID.Name, "error", err)
 	}
 }
 

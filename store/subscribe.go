@@ -221,7 +221,7 @@ func (s *Store) Unsubscribe(ctx context.Context, stream, name string) error {
 // once, in another within a third of the lease time, or at its next checkpoint. Subscribing again starts anew. The
 // error is [ErrSubscriptionNotFound] if there is none.
 func (s *Store) DeleteSubscription(ctx context.Context, stream, name string) error {
-	return s.manage(ctx, stream, name, func(h *hub, id SubscriptionID) error {
+	return s.manage(ctx, stream, name, ErrSubscriptionNotFound, func(h *hub, id SubscriptionID) error {
 		return h.storage.DeleteSubscription(ctx, id)
 	})
 }
@@ -231,7 +231,7 @@ func (s *Store) DeleteSubscription(ctx context.Context, stream, name string) err
 // have in flight is void. The error is [ErrSubscriptionNotFound] if there is none, and [ErrInvalid] if the stream
 // does not reach that far.
 func (s *Store) ResetSubscription(ctx context.Context, stream, name string, number int64) error {
-	return s.manage(ctx, stream, name, func(h *hub, id SubscriptionID) error {
+	return s.manage(ctx, stream, name, nil, func(h *hub, id SubscriptionID) error {
 		end, streamID, err := int64(0), int64(0), error(nil)
 		if stream == All {
 			end, err = h.storage.Head(ctx)
@@ -250,8 +250,8 @@ func (s *Store) ResetSubscription(ctx context.Context, stream, name string, numb
 	})
 }
 
-// manage changes a subscription in the database, and has those who run it here look at once.
-func (s *Store) manage(ctx context.Context, stream, name string, change func(*hub, SubscriptionID) error) error {
+// manage changes a subscription in the database, and has those who run it here look at once, or end it with an error.
+func (s *Store) manage(ctx context.Context, stream, name string, end error, change func(*hub, SubscriptionID) error) error {
 	if err := s.usable(ctx); err != nil {
 		return err
 	}
@@ -269,6 +269,9 @@ func (s *Store) manage(ctx context.Context, stream, name string, change func(*hu
 	for _, running := range h.running(id) {
 		if !running.opts.Transient {
 			running.loseLease(running.epoch())
+			if end != nil {
+				running.close(end)
+			}
 		}
 	}
 	h.leases.poke()

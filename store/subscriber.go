@@ -18,7 +18,7 @@ type Subscriber struct {
 	held    holder
 	waiting bool
 	notice  error          // to be returned from Next once
-	voided  map[int64]bool // what was in flight when the lease was lost
+	voided  map[int64]bool // what was in flight when the lease was lost last
 	ended   error          // why it gets no more events
 }
 
@@ -27,7 +27,7 @@ func (s *subscription) attach(size int) (*Subscriber, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.gone:
+	case s.gone, s.closing != nil:
 		return nil, nil
 	case len(s.subscribers) >= s.opts.ConcurrencyLimit:
 		return nil, &SubscriptionError{s.id, ErrTooManySubscribers}
@@ -64,11 +64,16 @@ func (r *Subscriber) end(err error) {
 func (r *Subscriber) Next(ctx context.Context) ([]Recorded, error) {
 	for {
 		if err := ctx.Err(); err != nil {
+			r.poke() // this call may have been woken instead of another
 			return nil, err
 		}
 		events, err := r.take()
-		if err != nil || len(events) > 0 {
-			return events, err
+		if err != nil {
+			r.poke() // other calls are to see that there is an error, or what is behind it
+			return nil, err
+		}
+		if len(events) > 0 {
+			return events, nil
 		}
 		select {
 		case <-r.work:
@@ -89,11 +94,11 @@ func (r *Subscriber) setWaiting(waiting bool) {
 func (r *Subscriber) take() ([]Recorded, error) {
 	s := r.subscription
 	for {
-		items, err := r.send()
+		items, sent, err := r.send()
 		if err != nil || len(items) == 0 {
 			return nil, err
 		}
-		events, again, err := r.prepare(items)
+		events, again, err := r.prepare(items, sent)
 		if err != nil || len(events) > 0 {
 			return events, err
 		}
@@ -104,22 +109,21 @@ func (r *Subscriber) take() ([]Recorded, error) {
 	}
 }
 
-// send takes items from the queue.
-func (r *Subscriber) send() ([]*item, error) {
+// send takes items from the queue. It returns how often the first of them was sent, this time included.
+func (r *Subscriber) send() (items []*item, sent int, err error) {
 	s := r.subscription
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r.waiting = false
 	switch {
 	case r.ended != nil:
-		return nil, r.ended
+		return nil, 0, r.ended
 	case r.notice != nil:
 		err := r.notice
 		r.notice = nil
-		return nil, err
+		return nil, 0, err
 	}
 	most := min(r.size-len(r.held.items), r.share())
-	var items []*item
 	if most > 0 && s.queue.queued > 0 && s.valid() {
 		items = make([]*item, 0, min(most, s.queue.queued))
 		for len(items) < most {
@@ -136,7 +140,7 @@ func (r *Subscriber) send() ([]*item, error) {
 	}
 	if len(items) == 0 {
 		r.waiting = true
-		return nil, nil
+		return nil, 0, nil
 	}
 	if (s.missed || len(s.inbox) > 0) && s.opts.MaxSize-s.queue.queued >= min(readSize, (s.opts.MaxSize+1)/2) {
 		s.poke()
@@ -144,7 +148,7 @@ func (r *Subscriber) send() ([]*item, error) {
 	if s.queue.queued > 0 {
 		s.wake() // there is more for others
 	}
-	return items, nil
+	return items, items[0].sent, nil
 }
 
 // share is how many events one subscriber takes at a time when others wait for some, too. The subscription's mu is held.
@@ -161,14 +165,15 @@ func (r *Subscriber) share() int {
 
 // prepare makes events of items, outside of the lock. Items that a callback fails on, and those behind them, go back. It
 // reports whether nothing is left since all were left out, so that there may be more.
-func (r *Subscriber) prepare(items []*item) (events []Recorded, again bool, err error) {
+func (r *Subscriber) prepare(items []*item, sent int) (events []Recorded, again bool, err error) {
 	s := r.subscription
 	if f := items[0].failure; f != nil {
-		if items[0].sent == 1 {
+		if sent == 1 {
 			return nil, false, f
 		}
 		selected, _, failure := s.opts.ask(*items[0].event) // once more, since it was given back
 		if failure != nil {
+			failure.attempt = sent
 			return nil, false, failure
 		}
 		if !selected {
@@ -189,6 +194,7 @@ func (r *Subscriber) prepare(items []*item) (events []Recorded, again bool, err 
 		})
 		if failure != nil && n == 0 {
 			r.giveBack(items[1:])
+			failure.attempt = sent
 			return nil, false, failure
 		}
 		if failure != nil {
@@ -215,7 +221,7 @@ func (r *Subscriber) settle(items []*item) {
 	s.wake()
 }
 
-// giveBack puts items back into the queue.
+// giveBack puts items that the subscriber does not get yet back into the queue.
 func (r *Subscriber) giveBack(items []*item) {
 	s := r.subscription
 	s.mu.Lock()
@@ -224,6 +230,7 @@ func (r *Subscriber) giveBack(items []*item) {
 	for place, i := range r.held.items {
 		if slices.Contains(items, i) {
 			places = append(places, place)
+			i.sent--
 		}
 	}
 	s.queue.giveBack(&r.held, places...)
@@ -282,7 +289,15 @@ func (r *Subscriber) AckNumber(ctx context.Context, numbers ...int64) error {
 func (r *Subscriber) place(number int64) (int, error) {
 	s := r.subscription
 	if place, ok := r.held.find(number); ok {
-		if !s.valid() {
+		switch {
+		case r.ended != nil:
+			return 0, r.ended
+		case s.sealed != nil:
+			return 0, s.sealed
+		case !s.valid():
+			// The lease may come back, if nobody has taken it. The subscriber does not go on with anything then: it comes again.
+			r.noteVoid()
+			s.takeBack(r)
 			return 0, &SubscriptionError{s.id, ErrLeaseLost}
 		}
 		return place, nil
@@ -413,13 +428,30 @@ func (r *Subscriber) leave() bool {
 	return true
 }
 
-// leaveOne takes back what a subscriber has in flight. s.mu is held.
-func (s *subscription) leaveOne(r *Subscriber) {
+// noteVoid notes that what the subscriber has in flight is void. If that is nothing, it may still be busy with what was
+// voided before. The subscription's mu is held.
+func (r *Subscriber) noteVoid() {
+	if len(r.held.items) == 0 {
+		return
+	}
+	r.voided = make(map[int64]bool, len(r.held.items))
+	for _, i := range r.held.items {
+		r.voided[i.event.Number] = true
+	}
+}
+
+// takeBack puts what a subscriber has in flight back into the queue. s.mu is held.
+func (s *subscription) takeBack(r *Subscriber) {
 	places := make([]int, len(r.held.items))
 	for i := range places {
 		places[i] = i
 	}
 	s.queue.giveBack(&r.held, places...)
+}
+
+// leaveOne takes back what a subscriber has in flight, and forgets it. s.mu is held.
+func (s *subscription) leaveOne(r *Subscriber) {
+	s.takeBack(r)
 	s.subscribers = slices.DeleteFunc(s.subscribers, func(other *Subscriber) bool { return other == r })
 	s.wake()
 }

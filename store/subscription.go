@@ -34,12 +34,14 @@ type subscription struct {
 	gone        bool       // it is about to stop, and takes no more subscribers
 	unwritten   error      // what kept the last checkpoint from being written
 	closing     error      // why all subscribers were closed, or nil
+	sealed      error      // why nothing can be acknowledged any more, or nil
 	ending      error      // why it ends when what is queued has been dealt with, or nil
 	streamID    int64      // of the stream that numbers count in
 	looked      bool       // the stream has been looked at since it was last asked to
 	saved       int64      // the checkpoint in the database
 	dirty       time.Time  // since when the checkpoint is ahead of saved, or zero
 	acked       bool       // an event was acknowledged since the checkpoint was saved
+	asked       bool       // a checkpoint is due, and is going to be written
 	saving      bool       // a checkpoint is being written
 	saveErr     error      // why the last one was not, or nil
 	wasAcked    bool       // what acked was when the writing began
@@ -111,7 +113,7 @@ func (s *subscription) begin(ctx context.Context, create bool) error {
 			s.queue = newQueue(lease.Checkpoint)
 			s.lease, s.validUntil, s.streamID, s.saved = lease, valid, lease.StreamID, lease.Checkpoint
 			s.lost, s.looked, s.missed, s.inbox, s.inboxSize = false, false, true, nil, 0
-			s.dirty, s.acked, s.saveErr = time.Time{}, false, nil
+			s.dirty, s.acked, s.asked, s.saveErr = time.Time{}, false, false, nil
 			s.leaseCtx, s.leaseEnd = context.WithCancelCause(context.Background())
 			s.mu.Unlock()
 			if !s.opts.Transient {
@@ -124,8 +126,9 @@ func (s *subscription) begin(ctx context.Context, create bool) error {
 		}
 		retry := s.opts.RetryInterval
 		if errors.Is(err, ErrLeaseHeld) {
+			create = false // it is there: if it is deleted meanwhile, it stays deleted
 			s.hub.leases.wait(s)
-			retry = s.hub.leaseTTL // for one that is deleted meanwhile
+			retry = s.hub.leaseTTL // to notice that
 		}
 		s.setState(Waiting, err)
 		select {
@@ -163,6 +166,9 @@ func (s *subscription) acquire(ctx context.Context, create bool) (lease Lease, v
 			err = &PositionLostError{Stream: All, After: lease.Checkpoint, Head: head}
 		}
 		if err != nil {
+			if final(err) {
+				_ = s.hub.storage.SaveError(ctx, s.id, lease.Epoch, err.Error()) // it is returned, too
+			}
 			s.release(context.WithoutCancel(ctx), lease)
 			return lease, valid, err
 		}
@@ -198,19 +204,22 @@ func (s *subscription) start(ctx context.Context) (checkpoint, streamID int64, e
 		return 0, 0, err
 	case s.opts.Start.current:
 		return end, streamID, nil
-	case s.opts.Start.after > end && s.isNew(ctx):
+	case s.opts.Start.after > end:
+		if isNew, err := s.isNew(ctx); err != nil || !isNew {
+			return s.opts.Start.after, streamID, err
+		}
 		return 0, 0, &InvalidError{Field: "Start", Reason: fmt.Sprintf("is after %d, but the stream ends at %d", s.opts.Start.after, end)}
 	}
 	return s.opts.Start.after, streamID, nil
 }
 
 // isNew reports whether the subscription is not in the database yet.
-func (s *subscription) isNew(ctx context.Context) bool {
+func (s *subscription) isNew(ctx context.Context) (bool, error) {
 	if s.opts.Transient {
-		return true
+		return true, nil
 	}
 	list, err := s.hub.storage.ListSubscriptions(ctx)
-	return err == nil && !slices.ContainsFunc(list, func(i SubscriptionInfo) bool { return i.SubscriptionID == s.id })
+	return !slices.ContainsFunc(list, func(i SubscriptionInfo) bool { return i.SubscriptionID == s.id }), err
 }
 
 // streamInfo looks at the stream.
@@ -223,6 +232,9 @@ func (s *subscription) streamInfo(ctx context.Context) (info StreamInfo, exists 
 // serve runs the subscription while it has the lease.
 func (s *subscription) serve(ctx context.Context) error {
 	if err := s.join(ctx); err != nil {
+		if final(err) {
+			s.leave(ctx, err) //nolint:errcheck // err counts
+		}
 		return err
 	}
 	for {
@@ -271,7 +283,7 @@ func (s *subscription) join(ctx context.Context) error {
 			return ctx.Err()
 		}
 		if err := s.left(); err != nil {
-			return s.leave(ctx, err)
+			return err
 		}
 		if s.isLost() {
 			return ErrLeaseLost
@@ -549,7 +561,7 @@ func (s *subscription) wake() {
 // s.mu is held.
 func (s *subscription) noteProgress() {
 	ahead := s.queue.checkpoint() - s.saved
-	if ahead <= 0 {
+	if ahead <= 0 || s.opts.Transient {
 		return
 	}
 	if s.dirty.IsZero() {
@@ -581,7 +593,7 @@ func (s *subscription) save(ctx context.Context) error {
 	ahead := s.queue.checkpoint() - s.saved
 	due := ahead > 0 && !s.saving && (s.due(ahead) || s.opts.CheckpointAfter >= 0 && time.Since(s.dirty) >= s.opts.CheckpointAfter)
 	problem, epoch, err := s.problem, s.lease.Epoch, s.saveErr
-	s.saveErr = nil
+	s.saveErr, s.asked = nil, s.asked || due
 	s.mu.Unlock()
 	if err != nil {
 		return err
@@ -615,7 +627,7 @@ func (s *subscription) rest(ctx context.Context) {
 	}
 	if s.retryAt.After(now) {
 		until(s.retryAt)
-	} else if !s.dirty.IsZero() && !s.saving && s.opts.CheckpointAfter >= 0 && !s.opts.Transient {
+	} else if !s.dirty.IsZero() && !s.asked && !s.saving && s.opts.CheckpointAfter >= 0 && !s.opts.Transient {
 		until(s.dirty.Add(s.opts.CheckpointAfter))
 	}
 	expired := !s.validUntil.IsZero() && !s.validUntil.After(now)
@@ -663,6 +675,7 @@ func (s *subscription) leave(ctx context.Context, why error) error {
 	ctx, cancel := context.WithTimeout(ctx, s.opts.Timeout)
 	defer cancel()
 	s.mu.Lock()
+	s.sealed = s.failed(why)
 	r := CheckpointRequest{ID: s.id, Epoch: s.lease.Epoch, Checkpoint: max(s.queue.checkpoint(), s.saved), StreamID: s.streamID}
 	lost := s.lost
 	if final(why) && !errors.Is(why, ErrSubscriberClosed) && !errors.Is(why, ErrClosed) {
@@ -675,14 +688,12 @@ func (s *subscription) leave(ctx context.Context, why error) error {
 		s.note(ErrLeaseLost, r.Checkpoint)
 		return why
 	}
-	var err error
 	if problem != nil {
-		err = s.hub.storage.SaveError(ctx, s.id, r.Epoch, *problem)
+		if err := s.hub.storage.SaveError(ctx, s.id, r.Epoch, *problem); err != nil {
+			s.hub.log.Warn("eventstore: the last error of a subscription was not noted", "stream", s.id.Stream, "subscription", s.id.Name, "error", err)
+		}
 	}
-	if err == nil {
-		err = s.hub.storage.ReleaseLease(ctx, r)
-	}
-	if err != nil {
+	if err := s.hub.storage.ReleaseLease(ctx, r); err != nil {
 		s.note(err, r.Checkpoint)
 	}
 	s.hub.leases.poke()
@@ -726,10 +737,7 @@ func (s *subscription) lose(err error) {
 // void makes the subscribers forget what they have in flight. s.mu is held.
 func (s *subscription) void() {
 	for _, r := range s.subscribers {
-		r.voided = map[int64]bool{}
-		for _, i := range r.held.items {
-			r.voided[i.event.Number] = true
-		}
+		r.noteVoid()
 		r.held = holder{}
 	}
 }

@@ -298,6 +298,26 @@ func TestDeleteThenSubscribe(t *testing.T) {
 	})
 }
 
+// TestDeleteEndsWaiting: a process that waits for the lease of a subscription does not create it again when it was deleted.
+func TestDeleteEndsWaiting(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := memory.New()
+		p, other := newProcess(t, b, nil), newProcess(t, b, nil)
+		p.append(3)
+		p.subscribe(store.SubscribeOptions{})
+		waits := other.subscribe(store.SubscribeOptions{})
+		require.NoError(t, p.DeleteSubscription(t.Context(), "s", "reader"))
+		began := time.Now()
+		_, err := waits.Next(t.Context())
+		require.ErrorIs(t, err, store.ErrSubscriptionNotFound)
+		assert.LessOrEqual(t, time.Since(began), store.DefaultLeaseTTL)
+		list, err := p.Subscriptions(t.Context())
+		require.NoError(t, err)
+		assert.Empty(t, list)
+	})
+}
+
 // TestAckAfterEnd: what is acknowledged after the last checkpoint was written is refused, for it does not count.
 func TestAckAfterEnd(t *testing.T) {
 	t.Parallel()

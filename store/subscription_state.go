@@ -58,6 +58,8 @@ type CallbackError struct {
 	Callback string // "Selector", "PartitionBy" or "Mapper"
 	Event    Recorded
 	Err      error
+
+	attempt int // how often it was tried; 0 for once
 }
 
 func (e *CallbackError) Error() string {
