@@ -23,6 +23,7 @@ type feed struct {
 
 	mu       sync.Mutex
 	running  bool
+	failing  bool  // the last read failed
 	position int64 // of the last event it has read
 	all      map[*subscription]bool
 	streams  map[string]map[*subscription]bool
@@ -132,6 +133,9 @@ func (f *feed) run(ctx context.Context) {
 			looked = time.Now()
 			err = f.look(ctx)
 		}
+		if ctx.Err() == nil {
+			f.starve(err)
+		}
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -143,6 +147,24 @@ func (f *feed) run(ctx context.Context) {
 			interval = min(pollLeast, f.hub.pollEvery)
 		default:
 			interval = min(2*interval, f.hub.pollEvery)
+		}
+	}
+}
+
+// starve tells the members why there are no events, or with nil that there are again.
+func (f *feed) starve(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err == nil && !f.failing {
+		return
+	}
+	f.failing = err != nil
+	for s := range f.all {
+		s.starve(err)
+	}
+	for _, members := range f.streams {
+		for s := range members {
+			s.starve(err)
 		}
 	}
 }

@@ -65,9 +65,14 @@ func (l *leases) leave(s *subscription) {
 	l.poke()
 }
 
+// lookLeast is how soon free leases are looked for again when there are many hints, most of which are of events.
+const lookLeast = 100 * time.Millisecond
+
 // run keeps leases until there are none, held or waited for.
 func (l *leases) run(ctx context.Context) {
 	renewed := time.Now()
+	var looked time.Time
+	hinted := false
 	for {
 		held, waiting, interval := l.jobs()
 		if len(held)+len(waiting) == 0 && l.idle() {
@@ -76,6 +81,10 @@ func (l *leases) run(ctx context.Context) {
 		wait := time.Duration(-1)
 		if len(held) > 0 {
 			wait = max(0, l.hub.leaseTTL/3-time.Since(renewed))
+		}
+		least := min(lookLeast, interval)
+		if hinted {
+			interval = max(0, least-time.Since(looked))
 		}
 		if len(waiting) > 0 && (wait < 0 || interval < wait) {
 			wait = interval
@@ -86,6 +95,7 @@ func (l *leases) run(ctx context.Context) {
 		}
 		select {
 		case <-l.hints:
+			hinted = true
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
@@ -96,7 +106,10 @@ func (l *leases) run(ctx context.Context) {
 			renewed = time.Now()
 			l.renew(ctx)
 		}
-		l.look(ctx)
+		if time.Since(looked) >= least {
+			hinted, looked = false, time.Now()
+			l.look(ctx)
+		}
 	}
 }
 
@@ -130,9 +143,9 @@ func (l *leases) renew(ctx context.Context) {
 	if len(held) == 0 {
 		return
 	}
-	epochs := make([]int64, len(held)) // as they are before the call
+	before := make([]Lease, len(held)) // as they are before the call
 	for i, s := range held {
-		epochs[i] = s.epoch()
+		before[i] = s.known()
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.hub.leaseTTL/3)
 	defer cancel()
@@ -144,15 +157,21 @@ func (l *leases) renew(ctx context.Context) {
 		}
 		return
 	}
-	current := make(map[SubscriptionID]int64, len(list))
+	current := make(map[SubscriptionID]Lease, len(list))
 	for _, lease := range list {
-		current[lease.ID] = lease.Epoch
+		current[lease.ID] = lease
 	}
 	for i, s := range held {
-		if current[s.id] == epochs[i] {
+		now, was := current[s.id], before[i]
+		switch {
+		case now.Epoch != was.Epoch:
+			s.loseLease(was.Epoch)
+		case now.StreamID == was.StreamID && now.Checkpoint < was.Checkpoint:
+			l.hub.log.Error("eventstore: a checkpoint that was written is not in the database, as after a failover to a standby that lagged: events come again",
+				"stream", s.id.Stream, "subscription", s.id.Name, "written", was.Checkpoint, "found", now.Checkpoint)
+			s.loseLease(was.Epoch)
+		default:
 			s.extend(until)
-		} else {
-			s.loseLease(epochs[i])
 		}
 	}
 	for _, lease := range list {

@@ -76,7 +76,8 @@ type SubscribeOptions struct {
 	// Timeout is how long one step may take that asks the database, with all it asks; then it is tried again after
 	// RetryInterval. Default: DefaultTimeout.
 	Timeout time.Duration
-	// OnState is called when the subscription's state has changed, on its own goroutine. It must not block.
+	// OnState is called when the subscription's state has changed, on its own goroutine. Like the other callbacks there it
+	// must not block, so it must not close the subscriber or the Store, or unsubscribe: these wait for that goroutine.
 	OnState func(SubscriptionState)
 
 	endWhenBehind bool // for Watch

@@ -480,6 +480,13 @@ func (s *subscription) epoch() int64 {
 	return s.lease.Epoch
 }
 
+// known returns the lease, with the checkpoint that is in the database for all this process knows.
+func (s *subscription) known() Lease {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return Lease{ID: s.id, Epoch: s.lease.Epoch, Checkpoint: s.saved, StreamID: s.streamID}
+}
+
 // differs reports whether there is more in the stream than the subscription has read, or another stream.
 func (s *subscription) differs(info StreamInfo) bool {
 	s.mu.Lock()

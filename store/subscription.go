@@ -52,6 +52,7 @@ type subscription struct {
 	inboxSize   int
 	fed         int64 // the last number that the feed has offered
 	missed      bool  // the inbox is not all there is: read from storage
+	unfed       error // why the feed can't read, or nil
 	retryAt     time.Time
 }
 
@@ -78,12 +79,15 @@ func (s *subscription) poke() {
 // run is the goroutine.
 func (s *subscription) run(ctx context.Context) {
 	defer close(s.done)
-	err := s.runUntil(ctx)
-	s.settle()
-	s.hub.feed.leave(s)
-	s.hub.leases.leave(s)
-	s.hub.forget(s)
-	s.stop(err)
+	err := errors.New("a callback has ended the subscription's goroutine")
+	defer func() {
+		s.settle()
+		s.hub.feed.leave(s)
+		s.hub.leases.leave(s)
+		s.hub.forget(s)
+		s.stop(err)
+	}()
+	err = s.runUntil(ctx)
 }
 
 // runUntil runs the subscription until there is a reason to stop, which it returns.
@@ -113,7 +117,7 @@ func (s *subscription) begin(ctx context.Context, create bool) error {
 			s.queue = newQueue(lease.Checkpoint)
 			s.lease, s.validUntil, s.streamID, s.saved = lease, valid, lease.StreamID, lease.Checkpoint
 			s.lost, s.looked, s.missed, s.inbox, s.inboxSize = false, false, true, nil, 0
-			s.dirty, s.acked, s.asked, s.saveErr = time.Time{}, false, false, nil
+			s.dirty, s.acked, s.asked, s.saveErr, s.unfed = time.Time{}, false, false, nil, nil
 			s.leaseCtx, s.leaseEnd = context.WithCancelCause(context.Background())
 			s.mu.Unlock()
 			if !s.opts.Transient {
@@ -309,7 +313,10 @@ func (s *subscription) step(ctx context.Context) (more bool, err error) {
 	if s.unknown() && inbox {
 		s.missed = true // the stream is there now: find out which one it is, and read it
 	}
-	ending, drained, missed := s.ending, s.queue.first == nil, s.missed
+	ending, drained, missed, unfed := s.ending, s.queue.first == nil, s.missed, s.unfed
+	if unfed == nil && !s.valid() {
+		unfed = ErrLeaseLost
+	}
 	look := s.id.Stream != All && !s.looked
 	s.mu.Unlock()
 	switch {
@@ -328,6 +335,9 @@ func (s *subscription) step(ctx context.Context) (more bool, err error) {
 		s.setState(Live, nil)
 		s.unpack(room)
 		return true, nil
+	case unfed != nil:
+		s.setState(Waiting, unfed)
+		return false, nil
 	}
 	s.setState(Live, nil)
 	return false, nil
@@ -634,8 +644,9 @@ func (s *subscription) rest(ctx context.Context) {
 	if !expired {
 		until(s.validUntil)
 	}
+	waiting := s.state.Phase == Waiting
 	s.mu.Unlock()
-	if expired {
+	if expired && !waiting {
 		s.setState(Waiting, ErrLeaseLost)
 	}
 	var timer <-chan time.Time
@@ -847,6 +858,16 @@ func (s *subscription) offer(page []Recorded) {
 	s.inbox = append(s.inbox, page)
 	s.inboxSize += len(page)
 	s.poke()
+}
+
+// starve notes why the feed can't read, or with nil that it can again.
+func (s *subscription) starve(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.unfed != nil || err != nil {
+		s.unfed = err
+		s.poke()
+	}
 }
 
 // lookAgain asks the subscription to look at its stream.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -490,4 +491,136 @@ func TestStartAfterUnknown(t *testing.T) {
 		_, err := r.Next(t.Context())
 		assert.ErrorIs(t, err, store.ErrInvalid)
 	})
+}
+
+// TestStateInOutage: a subscription that hears of nothing says so, and why, once.
+func TestStateInOutage(t *testing.T) {
+	t.Parallel()
+	for name, subscribe := range map[string]func(p *process, opts store.SubscribeOptions){
+		"persistent": func(p *process, opts store.SubscribeOptions) { p.subscribe(opts) },
+		"transient": func(p *process, opts store.SubscribeOptions) {
+			opts.Transient = true
+			p.subscribe(opts)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				p := newProcess(t, memory.New(), nil)
+				states := make(chan store.SubscriptionState, 99)
+				subscribe(p, store.SubscribeOptions{OnState: func(s store.SubscriptionState) { states <- s }})
+				synctest.Wait()
+				p.storage.guard(unreachable)
+				time.Sleep(time.Hour)
+				p.storage.guard(nil)
+				time.Sleep(time.Minute)
+				require.NoError(t, p.Close())
+				close(states)
+				var phases []store.Phase
+				var errs []error
+				for s := range states {
+					phases, errs = append(phases, s.Phase), append(errs, s.Err)
+				}
+				require.Greater(t, len(phases), 2)
+				assert.ErrorIs(t, errs[2], errUnreachable)
+				phases = slices.Compact(phases) // when the database is back, the lease may not be
+				assert.Equal(t, []store.Phase{store.CatchingUp, store.Live, store.Waiting, store.Live, store.Stopped}, phases)
+				assert.LessOrEqual(t, len(errs), 6)
+			})
+		})
+	}
+}
+
+// TestCallbackExits: a callback that ends the subscription's goroutine, as FailNow does, ends the subscription.
+func TestCallbackExits(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newProcess(t, memory.New(), nil)
+		r := p.subscribe(store.SubscribeOptions{Selector: func(store.Recorded) bool {
+			runtime.Goexit()
+			return true
+		}})
+		p.append(1)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		_, err := r.Next(ctx)
+		require.ErrorContains(t, err, "a callback has ended")
+		assert.Equal(t, store.Stopped, r.State().Phase)
+		require.NoError(t, p.Close())
+	})
+}
+
+// waker is a Notifier whose hints the test gives.
+type waker struct{ wake chan func() }
+
+func (waker) Notify() {}
+
+func (w waker) Listen(ctx context.Context, wake func()) error {
+	w.wake <- wake
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// TestHintsOfEvents: a process that waits for a lease does not look for it as often as there are hints of events, and
+// still finds it soon.
+func TestHintsOfEvents(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := memory.New()
+		w := waker{make(chan func(), 1)}
+		p, other := newProcess(t, b, nil), newProcess(t, b, &store.Options{Notifier: w})
+		r := p.subscribe(store.SubscribeOptions{RetryInterval: time.Minute})
+		waits := other.subscribe(store.SubscribeOptions{RetryInterval: time.Minute})
+		wake := <-w.wake
+		for range 1000 {
+			wake()
+			time.Sleep(time.Millisecond)
+		}
+		assert.LessOrEqual(t, len(other.storage.at("FreeLeases")), 12, "looks in a second")
+		require.NoError(t, r.Close())
+		wake()
+		time.Sleep(200 * time.Millisecond)
+		synctest.Wait()
+		assert.Equal(t, store.Live, waits.State().Phase)
+	})
+}
+
+// TestDatabaseGoesBack: a checkpoint that was written is gone, since a standby that lagged has taken over. The
+// subscription goes on behind the one that is there.
+func TestDatabaseGoesBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newProcess(t, memory.New(), nil)
+		p.append(5)
+		r := p.subscribe(store.SubscribeOptions{CheckpointThreshold: 1})
+		got, _ := next(t, r, 5)
+		require.NoError(t, r.Ack(t.Context(), got[3]))
+		synctest.Wait()
+		require.EqualValues(t, 4, p.checkpoint())
+		p.storage.goBack(2)
+		_, err := r.Next(t.Context())
+		require.ErrorIs(t, err, store.ErrLeaseLost)
+		got, _ = next(t, r, 3)
+		assert.EqualValues(t, 3, got[0].Number)
+		require.NoError(t, r.Ack(t.Context(), got...))
+		synctest.Wait()
+		nothing(t, r, time.Hour)
+	})
+}
+
+// goBack makes the leases say that checkpoints are at number, until one is acquired.
+func (s *timed) goBack(number int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.checkpoint = number
+}
+
+// gone returns a lease as it is after goBack.
+func (s *timed) gone(l store.Lease) store.Lease {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.checkpoint > 0 {
+		l.Checkpoint = s.checkpoint
+	}
+	return l
 }

@@ -23,7 +23,9 @@ type timed struct {
 
 	mu    sync.Mutex
 	calls map[string][]time.Time
-	gate  func(ctx context.Context, call string) error
+	// checkpoint is what a lease says, if it is not 0.
+	checkpoint int64
+	gate       func(ctx context.Context, call string) error
 }
 
 func newTimed(b *memory.Backend) *timed {
@@ -109,14 +111,21 @@ func (s *timed) AcquireLease(ctx context.Context, r store.LeaseRequest) (store.L
 	if err := s.pass(ctx, "AcquireLease"); err != nil {
 		return store.Lease{}, err
 	}
-	return s.Backend.AcquireLease(ctx, r)
+	l, err := s.Backend.AcquireLease(ctx, r)
+	l = s.gone(l)
+	s.goBack(0)
+	return l, err
 }
 
 func (s *timed) RenewLeases(ctx context.Context, owner string, ttl time.Duration) ([]store.Lease, error) {
 	if err := s.pass(ctx, "RenewLeases"); err != nil {
 		return nil, err
 	}
-	return s.Backend.RenewLeases(ctx, owner, ttl)
+	list, err := s.Backend.RenewLeases(ctx, owner, ttl)
+	for i, l := range list {
+		list[i] = s.gone(l)
+	}
+	return list, err
 }
 
 func (s *timed) FreeLeases(ctx context.Context) ([]store.SubscriptionID, error) {

@@ -80,11 +80,11 @@ type sent struct {
 
 var names = []string{"a", "b", "c", "A", "a%", "ä b"}
 
-// written draws a stream to write to, read a stream to read, which is often that of all events.
-var (
-	written = rapid.SampledFrom(names)
-	read    = rapid.OneOf(written, rapid.Just(store.All))
-)
+// written draws a stream to write to.
+func written() *rapid.Generator[string] { return rapid.SampledFrom(names) }
+
+// read draws a stream to read, which is often that of all events.
+func read() *rapid.Generator[string] { return rapid.OneOf(written(), rapid.Just(store.All)) }
 
 // expected draws a belief, most often one that holds.
 func (h *history) expected(rt *rapid.T, stream string) store.Expected {
@@ -133,7 +133,7 @@ func (h *history) id(rt *rapid.T) uuid.UUID {
 }
 
 func (h *history) append(rt *rapid.T) {
-	stream := written.Draw(rt, "stream")
+	stream := written().Draw(rt, "stream")
 	s := sent{stream, h.expected(rt, stream), h.events(rt)}
 	h.sent = append(h.sent, s)
 	h.send(rt, s)
@@ -147,7 +147,7 @@ func (h *history) retry(rt *rapid.T) {
 	s := rapid.SampledFrom(h.sent).Draw(rt, "append")
 	switch rapid.IntRange(0, 5).Draw(rt, "change") {
 	case 0:
-		s.stream = written.Draw(rt, "stream")
+		s.stream = written().Draw(rt, "stream")
 	case 1:
 		s.expected = h.expected(rt, s.stream)
 	case 2:
@@ -168,7 +168,7 @@ func (h *history) link(rt *rapid.T) {
 	if len(h.ids) == 0 {
 		rt.Skip("there is nothing to link yet")
 	}
-	stream := written.Draw(rt, "stream")
+	stream := written().Draw(rt, "stream")
 	expected := h.expected(rt, stream)
 	ids := rapid.SliceOfNDistinct(rapid.SampledFrom(h.ids), 1, min(3, len(h.ids)), rapid.ID).Draw(rt, "ids")
 	real, realErr := h.real.Link(h.ctx, stream, expected, ids...)
@@ -179,7 +179,7 @@ func (h *history) link(rt *rapid.T) {
 // delete gives all events their positions first: those that a hard delete removes before could be without.
 func (h *history) delete(rt *rapid.T, kind store.DeleteKind) {
 	h.check(rt)
-	stream := written.Draw(rt, "stream")
+	stream := written().Draw(rt, "stream")
 	expected := h.expected(rt, stream)
 	realErr := h.real.Delete(h.ctx, stream, expected, kind)
 	modelErr := h.model.Delete(h.ctx, stream, expected, kind)

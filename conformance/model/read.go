@@ -25,7 +25,7 @@ func (h *history) options(rt *rapid.T) *store.ReadOptions {
 }
 
 func (h *history) read(rt *rapid.T) {
-	stream, o := read.Draw(rt, "stream"), h.options(rt)
+	stream, o := read().Draw(rt, "stream"), h.options(rt)
 	h.sameStream(rt, stream, o)
 }
 
@@ -48,7 +48,7 @@ func drained(seq iter.Seq2[store.Recorded, error]) ([]seen, error) {
 }
 
 func (h *history) page(rt *rapid.T) {
-	stream, o := read.Draw(rt, "stream"), h.options(rt)
+	stream, o := read().Draw(rt, "stream"), h.options(rt)
 	real, realErr := h.real.Page(h.ctx, stream, o)
 	model, modelErr := h.model.Page(h.ctx, stream, o)
 	same(rt, "page of "+stream, views(real), views(model), realErr, modelErr)

@@ -32,8 +32,8 @@ func registered() *serializer.Types {
 	return types
 }
 
-// someText is valid UTF-8.
-var someText = rapid.StringOf(rapid.Rune())
+// someText is valid UTF-8. A generator of its own each time: they are not for tests in parallel.
+func someText() *rapid.Generator[string] { return rapid.StringOf(rapid.Rune()) }
 
 func someJSON(depth int) *rapid.Generator[any] {
 	return rapid.Custom(func(t *rapid.T) any {
@@ -49,12 +49,12 @@ func someJSON(depth int) *rapid.Generator[any] {
 		case 2:
 			return rapid.Float64().Draw(t, "number")
 		case 3:
-			return someText.Draw(t, "text")
+			return someText().Draw(t, "text")
 		case 4:
 			return rapid.SliceOfN(someJSON(depth-1), 0, 5).Draw(t, "list")
 		}
 		m := map[string]any{}
-		for _, name := range rapid.SliceOfN(someText, 0, 5).Draw(t, "names") {
+		for _, name := range rapid.SliceOfN(someText(), 0, 5).Draw(t, "names") {
 			m[name] = someJSON(depth-1).Draw(t, "value")
 		}
 		return m
@@ -72,7 +72,7 @@ func someMessage(t *rapid.T) (name string, m proto.Message) {
 	}
 	list, err := structpb.NewList(rapid.SliceOfN(someJSON(3), 0, 5).Draw(t, "list"))
 	require.NoError(t, err)
-	return "google.protobuf.Struct", &structpb.Struct{Fields: map[string]*structpb.Value{someText.Draw(t, "name"): structpb.NewListValue(list)}}
+	return "google.protobuf.Struct", &structpb.Struct{Fields: map[string]*structpb.Value{someText().Draw(t, "name"): structpb.NewListValue(list)}}
 }
 
 func TestRoundTrip(t *testing.T) {
