@@ -427,6 +427,11 @@ var subStorageFaults = []subFault{
 				list, err := b.SubscriptionStorage.ListSubscriptions(ctx)
 				for _, i := range list {
 					if i.SubscriptionID == r.ID {
+						mu.Lock()
+						l := mine[r.ID]
+						l.Checkpoint, l.StreamID = r.Checkpoint, r.StreamID
+						mine[r.ID] = l
+						mu.Unlock()
 						r.Epoch = i.Epoch
 						return b.SubscriptionStorage.SaveCheckpoint(ctx, r)
 					}

@@ -21,7 +21,7 @@ type SubscriptionStorage interface {
 	// second time.
 	AcquireLease(ctx context.Context, r LeaseRequest) (Lease, error)
 	// RenewLeases makes all leases of owner last for ttl from now, also those that have expired but that nobody took.
-	// It returns them.
+	// It returns them as they are now: a checkpoint that is behind one that was saved says that the database has gone back.
 	RenewLeases(ctx context.Context, owner string, ttl time.Duration) ([]Lease, error)
 	// FreeLeases returns the subscriptions whose lease nobody holds now.
 	FreeLeases(ctx context.Context) ([]SubscriptionID, error)
