@@ -339,7 +339,8 @@ func (r *Subscriber) Nack(ctx context.Context, events ...Recorded) error {
 
 // Events yields events one by one, and acknowledges each when the loop asks for the next. An event that the loop
 // ends with, by break or return or panic, is not acknowledged: it is given back. The sequence ends with an error, which
-// comes last: ctx's, a [CallbackError], or a [SubscriptionError]. It goes on by itself when a lost lease comes back.
+// comes last: ctx's, a [CallbackError], or a [SubscriptionError]. It goes on by itself when a lost lease comes back. The
+// event of a CallbackError is given back, too, unless the loop's body acknowledges it.
 func (r *Subscriber) Events(ctx context.Context) iter.Seq2[Recorded, error] {
 	return func(yield func(Recorded, error) bool) {
 		var rest []Recorded
@@ -355,6 +356,10 @@ func (r *Subscriber) Events(ctx context.Context) iter.Seq2[Recorded, error] {
 			}
 			if err != nil {
 				yield(Recorded{}, err)
+				var failed *CallbackError
+				if errors.As(err, &failed) {
+					r.Nack(context.WithoutCancel(ctx), failed.Event) //nolint:errcheck // the loop may have acknowledged it
+				}
 				return
 			}
 			for rest = events; len(rest) > 0; rest = rest[1:] {
