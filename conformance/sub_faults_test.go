@@ -83,7 +83,7 @@ func TestSubFaults(t *testing.T) {
 			}
 			wg.Go(func() {
 				red := false
-				for attempt := 0; attempt < 3 && !red; attempt++ { // a busy machine hides what is a matter of time
+				for attempt := 0; attempt < 10 && !red; attempt++ { // a busy machine hides what is a matter of time
 					run(f.breaks(trial{Harness: over, testCase: c, impatient: time.Second}), parent, func(sub string, failed bool) {
 						if failed && (sub == name || strings.HasPrefix(sub, name+"/")) {
 							mu.Lock()
