@@ -22,6 +22,7 @@ func (b *Backend) SaveCheckpoints(ctx context.Context, list []store.CheckpointRe
 	}
 	saved := make(map[store.SubscriptionID]bool, len(list))
 	err = b.retried(ctx, func() error {
+		clear(saved) // what an attempt that was rolled back has returned
 		return b.each(ctx, "save_checkpoints", func(rows *sql.Rows) error {
 			var id store.SubscriptionID
 			err := rows.Scan(&id.Stream, &id.Name)
