@@ -21,16 +21,22 @@ type cache struct {
 type cached struct {
 	until   time.Time
 	current int64 // 0 if it is not known
-	keys    map[int64]Key
+	keys    map[int64]known
+}
+
+// known is a key, or that it was deleted.
+type known struct {
+	Key
+	err error
 }
 
 // get returns a key, the current one for id 0, and what put is to be called with when it is not there.
-func (c *cache) get(subject string, id int64) (key Key, ok bool, drops int) {
+func (c *cache) get(subject string, id int64) (key known, ok bool, drops int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	entry := c.subjects[subject]
 	if entry == nil || !time.Now().Before(entry.until) {
-		return Key{}, false, c.drops
+		return known{}, false, c.drops
 	}
 	if id == 0 {
 		id = entry.current
@@ -39,19 +45,20 @@ func (c *cache) get(subject string, id int64) (key Key, ok bool, drops int) {
 	return key, ok, c.drops
 }
 
-// put keeps a key, unless something was dropped since get was called: it could be what was asked for before.
-func (c *cache) put(subject string, key Key, current bool, drops int) {
+// put keeps a key that was asked for at the time began, unless something was dropped since get was called: it could be what
+// was asked for before.
+func (c *cache) put(subject string, key known, current bool, drops int, began time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.drops != drops || c.keep <= 0 {
 		return
 	}
 	entry := c.subjects[subject]
-	if now := time.Now(); entry == nil || !now.Before(entry.until) {
+	if entry == nil || !time.Now().Before(entry.until) {
 		if len(c.subjects) >= mostSubjects {
 			clear(c.subjects)
 		}
-		entry = &cached{until: now.Add(c.keep), keys: map[int64]Key{}}
+		entry = &cached{until: began.Add(c.keep), keys: map[int64]known{}}
 		c.subjects[subject] = entry
 	}
 	entry.keys[key.ID] = key

@@ -21,12 +21,10 @@ import (
 	"context"
 	"crypto/aes"
 	"crypto/cipher"
-	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
-	"unicode/utf8"
 
 	"github.com/eventstore-go/eventstore/serializer"
 )
@@ -51,12 +49,6 @@ type Options struct {
 	Timeout time.Duration
 }
 
-// Subject is implemented by values that know whose they are.
-type Subject interface {
-	// EventSubject returns the subject that the value is encrypted for, "" if it is not to be encrypted.
-	EventSubject() string
-}
-
 // Coding encrypts. It is safe for concurrent use.
 type Coding struct {
 	keys    KeyStore
@@ -67,6 +59,10 @@ type Coding struct {
 
 // New returns a coding with the keys of a key store. subject returns whose a value is, "" if it is not to be encrypted; nil
 // asks values that are a [Subject], and encrypts no others.
+//
+// An append in a transaction calls the key store meanwhile, unless the key is in memory. Where the key store must wait for
+// that very transaction (keys that are to be made in the same SQLite database, a pool of one connection) the append fails
+// after Timeout: keep the keys in another database there, or call Prepare before the transaction.
 func New(keys KeyStore, subject func(eventType string, value any) string, opts *Options) *Coding {
 	o := Options{CacheFor: DefaultCacheFor, Timeout: DefaultTimeout}
 	if opts != nil && opts.CacheFor != 0 {
@@ -76,12 +72,7 @@ func New(keys KeyStore, subject func(eventType string, value any) string, opts *
 		o.Timeout = opts.Timeout
 	}
 	if subject == nil {
-		subject = func(_ string, value any) string {
-			if s, ok := value.(Subject); ok {
-				return s.EventSubject()
-			}
-			return ""
-		}
+		subject = subjectOf
 	}
 	return &Coding{keys: keys, subject: subject, timeout: o.Timeout, cache: &cache{keep: o.CacheFor, subjects: map[string]*cached{}}}
 }
@@ -92,6 +83,9 @@ func (*Coding) Name() string { return "aes" }
 // Forget deletes all keys of a subject. From now on its events are [serializer.Forgotten]: here at once, in other processes
 // when their cache has run out. An event that is appended for the subject later has a new key.
 func (c *Coding) Forget(ctx context.Context, subject string) error {
+	if err := checkSubject(subject); err != nil {
+		return err
+	}
 	err := c.keys.Forget(ctx, subject)
 	c.cache.drop(subject)
 	return err
@@ -99,14 +93,29 @@ func (c *Coding) Forget(ctx context.Context, subject string) error {
 
 // Rotate makes a new key for the subject's new events. Old ones stay readable, with the keys they have.
 func (c *Coding) Rotate(ctx context.Context, subject string) error {
+	if err := checkSubject(subject); err != nil {
+		return err
+	}
 	_, err := c.keys.Rotate(ctx, subject)
 	c.cache.drop(subject)
 	return err
 }
 
+// Prepare has the subject's current key made, and kept in memory for CacheFor at most.
+func (c *Coding) Prepare(ctx context.Context, subject string) error {
+	if err := checkSubject(subject); err != nil {
+		return err
+	}
+	_, err := c.key(ctx, subject, 0)
+	return err
+}
+
 // What is stored is a byte for the version of this form, the key's id, the length of the subject, the subject, the nonce, and
 // what was encrypted with its tag. All before the nonce, and the event's type, are authenticated.
-const form = 1
+const (
+	form     = 1
+	overhead = 12 + 16 // nonce and tag
+)
 
 // Encode implements [serializer.Coding].
 func (c *Coding) Encode(p serializer.Plain) (coded []byte, applied bool, err error) {
@@ -114,10 +123,10 @@ func (c *Coding) Encode(p serializer.Plain) (coded []byte, applied bool, err err
 	if subject == "" {
 		return nil, false, nil
 	}
-	if len(subject) > MaxSubject || !utf8.ValidString(subject) {
-		return nil, false, fmt.Errorf("encryption: the subject %.50q is longer than %d bytes, or not UTF-8", subject, MaxSubject)
+	if err := checkSubject(subject); err != nil {
+		return nil, false, err
 	}
-	key, err := c.key(subject, 0)
+	key, err := c.key(context.Background(), subject, 0)
 	if err != nil {
 		return nil, false, fmt.Errorf("encryption: the key of subject %q: %w", subject, err)
 	}
@@ -125,15 +134,12 @@ func (c *Coding) Encode(p serializer.Plain) (coded []byte, applied bool, err err
 	if err != nil {
 		return nil, false, err
 	}
-	out := make([]byte, 0, 1+2*binary.MaxVarintLen64+len(subject)+aead.NonceSize()+len(p.Data)+aead.Overhead())
+	out := make([]byte, 0, 1+2*binary.MaxVarintLen64+len(subject)+len(p.Data)+aead.Overhead())
 	out = append(out, form)
 	out = binary.AppendUvarint(out, uint64(key.ID))
 	out = binary.AppendUvarint(out, uint64(len(subject)))
 	out = append(out, subject...)
-	header := len(out)
-	out = out[:header+aead.NonceSize()]
-	rand.Read(out[header:])
-	return aead.Seal(out, out[header:], p.Data, authenticated(out[:header], p.EventType)), true, nil
+	return aead.Seal(out, nil, p.Data, authenticated(out, p.EventType)), true, nil
 }
 
 // MalformedError says that bytes are nothing that this package has encrypted, or that they were changed.
@@ -148,7 +154,7 @@ func (c *Coding) Decode(eventType string, coded []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, err := c.key(subject, id)
+	key, err := c.key(context.Background(), subject, id)
 	switch {
 	case errors.Is(err, ErrForgotten):
 		return nil, &serializer.ForgottenError{Subject: subject}
@@ -159,11 +165,7 @@ func (c *Coding) Decode(eventType string, coded []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	sealed := coded[header:]
-	if len(sealed) < aead.NonceSize()+aead.Overhead() {
-		return nil, &MalformedError{"the data is cut off"}
-	}
-	data, err := aead.Open(nil, sealed[:aead.NonceSize()], sealed[aead.NonceSize():], authenticated(coded[:header], eventType))
+	data, err := aead.Open(nil, nil, coded[header:], authenticated(coded[:header], eventType))
 	if err != nil {
 		return nil, &MalformedError{fmt.Sprintf("the data of subject %q was changed, or belongs to another event type than %q", subject, eventType)}
 	}
@@ -187,25 +189,37 @@ func parse(coded []byte) (id int64, subject string, header int, err error) {
 		return 0, "", 0, &MalformedError{"the subject is cut off, or too long"}
 	}
 	header = at + int(length) //nolint:gosec // at most MaxSubject
-	return int64(n), string(coded[at:header]), header, nil
+	subject = string(coded[at:header])
+	switch {
+	case checkSubject(subject) != nil:
+		return 0, "", 0, &MalformedError{"the subject is none"}
+	case len(coded)-header < overhead:
+		return 0, "", 0, &MalformedError{"the data is cut off"}
+	}
+	return int64(n), subject, header, nil
 }
 
-// key returns a key, the current one for id 0.
-func (c *Coding) key(subject string, id int64) (Key, error) {
-	key, ok, drops := c.cache.get(subject, id)
+// key returns a key, the current one for id 0. That one was deleted is kept in memory like a key: it stays true.
+func (c *Coding) key(ctx context.Context, subject string, id int64) (Key, error) {
+	found, ok, drops := c.cache.get(subject, id)
 	if ok {
-		return key, nil
+		return found.Key, found.err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), c.timeout)
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
+	began := time.Now()
+	var key Key
 	var err error
 	if id == 0 {
 		key, err = c.keys.Current(ctx, subject)
 	} else {
 		key, err = c.keys.Key(ctx, subject, id)
 	}
-	if err == nil {
-		c.cache.put(subject, key, id == 0, drops)
+	switch {
+	case err == nil:
+		c.cache.put(subject, known{Key: key}, id == 0, drops, began)
+	case id != 0 && errors.Is(err, ErrForgotten):
+		c.cache.put(subject, known{Key{ID: id}, err}, false, drops, began)
 	}
 	return key, err
 }
@@ -215,7 +229,7 @@ func newGCM(key Key) (cipher.AEAD, error) {
 	if err != nil {
 		return nil, err
 	}
-	return cipher.NewGCM(block)
+	return cipher.NewGCMWithRandomNonce(block)
 }
 
 // authenticated returns what is authenticated beside the data.

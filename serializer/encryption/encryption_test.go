@@ -280,7 +280,7 @@ func TestRoundTrip(t *testing.T) {
 	t.Parallel()
 	coding := encryption.New(encryption.NewMemoryKeys(), nil, nil)
 	rapid.Check(t, func(t *rapid.T) {
-		subject := rapid.StringN(1, 20, encryption.MaxSubject).Draw(t, "subject")
+		subject := rapid.StringN(1, 20, encryption.MaxSubject).Filter(func(s string) bool { return !strings.Contains(s, "\x00") }).Draw(t, "subject")
 		eventType, data := rapid.String().Draw(t, "type"), rapid.SliceOf(rapid.Byte()).Draw(t, "data")
 		coded, applied, err := coding.Encode(serializer.Plain{EventType: eventType, Value: registered{Customer: subject}, Data: data})
 		require.NoError(t, err)

@@ -4,6 +4,9 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
+	"io"
+	"log/slog"
 	"sync"
 )
 
@@ -13,11 +16,21 @@ type Key struct {
 	Secret [32]byte
 }
 
-// String hides the secret, also from %v, %+v and loggers.
 func (Key) String() string { return "encryption key" }
 
 // GoString hides the secret from %#v.
 func (Key) GoString() string { return "encryption.Key{}" }
+
+// Format hides the secret from all verbs.
+func (k Key) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, k.String()) }
+
+// LogValue hides the secret from loggers.
+func (k Key) LogValue() slog.Value { return slog.StringValue(k.String()) }
+
+// MarshalText returns an error, so that no secret is in JSON by accident.
+func (Key) MarshalText() ([]byte, error) { return nil, errMarshal }
+
+var errMarshal = errors.New("encryption: a key is not encoded as text")
 
 // NewSecret draws a secret, for those who write a [KeyStore].
 func NewSecret() (secret [32]byte) {

@@ -7,7 +7,6 @@ import (
 	"context"
 	"crypto/aes"
 	"crypto/cipher"
-	"crypto/rand"
 	"database/sql"
 	_ "embed"
 	"encoding/base64"
@@ -27,8 +26,8 @@ var queriesFile string
 
 // Options of [New].
 type Options struct {
-	// MasterKeys encrypt the keys in the table, 32 bytes each. The first encrypts, all decrypt: to change it put a new one
-	// in front, and call Rewrap. At least one is needed.
+	// MasterKeys encrypt the keys in the table, 32 bytes each. The first encrypts, all decrypt. To change it, give all
+	// processes the new one behind the old one; when all have it, put it in front; then call Rewrap. At least one is needed.
 	MasterKeys [][]byte
 	// Prefix stands before the name of the table, subject_keys: letters, digits, underscores, and a schema with its dot.
 	// Default: none.
@@ -61,7 +60,7 @@ func New(db *sql.DB, opts *Options) (*Keys, error) {
 		if err != nil {
 			return nil, err
 		}
-		aead, err := cipher.NewGCM(block)
+		aead, err := cipher.NewGCMWithRandomNonce(block)
 		if err != nil {
 			return nil, err
 		}
@@ -74,10 +73,16 @@ func New(db *sql.DB, opts *Options) (*Keys, error) {
 	return k, nil
 }
 
-// Create makes the table if it is not there.
+// Create makes the table if it is not there. Many may call it at once.
 func (k *Keys) Create(ctx context.Context) error {
 	_, err := k.db.ExecContext(ctx, k.queries["create"])
-	return wrapped("create", err)
+	if err == nil {
+		return nil
+	}
+	if _, e := k.Key(ctx, "", 0); errors.Is(e, encryption.ErrNoKey) {
+		return nil // PostgreSQL lets one of two that create it at once fail
+	}
+	return wrapped(ctx, "create", err)
 }
 
 // Current implements [encryption.KeyStore].
@@ -96,19 +101,21 @@ func (k *Keys) Rotate(ctx context.Context, subject string) (encryption.Key, erro
 
 // newest returns the newest key, if its id is above that one; otherwise it makes one.
 func (k *Keys) newest(ctx context.Context, subject string, above int64) (encryption.Key, error) {
+	var failed error
 	for {
 		id, secret, err := k.last(ctx, subject)
-		if err != nil {
+		switch {
+		case err != nil:
 			return encryption.Key{}, err
-		}
-		if id > above && secret.Valid {
+		case id > above && secret.Valid:
 			return k.unwrap(subject, id, secret.String)
+		case failed != nil:
+			return encryption.Key{}, failed
 		}
 		// Whoever else adds this id now, the next look finds it.
 		key := encryption.Key{ID: id + 1, Secret: encryption.NewSecret()}
-		if _, err := k.db.ExecContext(ctx, k.queries["add"], subject, key.ID, k.wrap(subject, key)); err != nil {
-			return encryption.Key{}, wrapped("add", err)
-		}
+		_, err = k.db.ExecContext(ctx, k.queries["add"], subject, key.ID, k.wrap(subject, key))
+		failed = wrapped(ctx, "add", err) // at REPEATABLE READ also if somebody else has just added it, which is as good
 		above = max(above, id)
 	}
 }
@@ -119,7 +126,7 @@ func (k *Keys) last(ctx context.Context, subject string) (id int64, secret sql.N
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, secret, nil
 	}
-	return id, secret, wrapped("current", err)
+	return id, secret, wrapped(ctx, "current", err)
 }
 
 // Key implements [encryption.KeyStore].
@@ -130,7 +137,7 @@ func (k *Keys) Key(ctx context.Context, subject string, id int64) (encryption.Ke
 	case errors.Is(err, sql.ErrNoRows):
 		return encryption.Key{}, encryption.ErrNoKey
 	case err != nil:
-		return encryption.Key{}, wrapped("key", err)
+		return encryption.Key{}, wrapped(ctx, "key", err)
 	case !secret.Valid:
 		return encryption.Key{}, encryption.ErrForgotten
 	}
@@ -140,7 +147,7 @@ func (k *Keys) Key(ctx context.Context, subject string, id int64) (encryption.Ke
 // Forget implements [encryption.KeyStore].
 func (k *Keys) Forget(ctx context.Context, subject string) error {
 	_, err := k.db.ExecContext(ctx, k.queries["forget"], subject)
-	return wrapped("forget", err)
+	return wrapped(ctx, "forget", err)
 }
 
 // Rewrap encrypts all keys with the first master key. It may be called while they are in use, and again if it fails
@@ -150,7 +157,7 @@ func (k *Keys) Rewrap(ctx context.Context) error {
 	for {
 		page, err := k.page(ctx, after)
 		if err != nil {
-			return wrapped("page", err)
+			return wrapped(ctx, "page", err)
 		}
 		if len(page) == 0 {
 			return nil
@@ -161,7 +168,7 @@ func (k *Keys) Rewrap(ctx context.Context) error {
 				return err
 			}
 			if _, err := k.db.ExecContext(ctx, k.queries["rewrap"], k.wrap(r.subject, key), r.subject, r.id, r.secret); err != nil {
-				return wrapped("rewrap", err)
+				return wrapped(ctx, "rewrap", err)
 			}
 		}
 		after = page[len(page)-1]
@@ -194,9 +201,7 @@ func (k *Keys) page(ctx context.Context, after row) (page []row, err error) {
 
 // wrap encrypts a key with the first master key.
 func (k *Keys) wrap(subject string, key encryption.Key) string {
-	nonce := make([]byte, k.masters[0].NonceSize())
-	rand.Read(nonce)
-	return base64.StdEncoding.EncodeToString(k.masters[0].Seal(nonce, nonce, key.Secret[:], owner(subject, key.ID)))
+	return base64.StdEncoding.EncodeToString(k.masters[0].Seal(nil, nil, key.Secret[:], owner(subject, key.ID)))
 }
 
 // unwrap decrypts a key.
@@ -207,10 +212,7 @@ func (k *Keys) unwrap(subject string, id int64, text string) (encryption.Key, er
 		return encryption.Key{}, fmt.Errorf("sqlkeys: key %d of subject %q is damaged: %w", id, subject, err)
 	}
 	for _, master := range k.masters {
-		if len(sealed) < master.NonceSize() {
-			break
-		}
-		secret, err := master.Open(nil, sealed[:master.NonceSize()], sealed[master.NonceSize():], owner(subject, id))
+		secret, err := master.Open(nil, nil, sealed, owner(subject, id))
 		if err == nil && copy(key.Secret[:], secret) == len(key.Secret) {
 			return key, nil
 		}
@@ -221,9 +223,14 @@ func (k *Keys) unwrap(subject string, id int64, text string) (encryption.Key, er
 // owner is authenticated with a key, so that no row can be put in the place of another.
 func owner(subject string, id int64) []byte { return fmt.Appendf(nil, "%d %s", id, subject) }
 
-func wrapped(statement string, err error) error {
+// wrapped names the statement, and makes the error ctx's if that has ended: lib/pq alone doesn't.
+func wrapped(ctx context.Context, statement string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("sqlkeys: %s: %w", statement, err)
+	err = fmt.Errorf("sqlkeys: %s: %w", statement, err)
+	if cause := ctx.Err(); cause != nil && !errors.Is(err, cause) {
+		err = fmt.Errorf("%w: %w", cause, err)
+	}
+	return err
 }

@@ -2,11 +2,15 @@ package sqlkeys_test
 
 import (
 	"bytes"
+	"context"
 	"database/sql"
 	"fmt"
+	"net/url"
 	"os"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib"
 	"github.com/stretchr/testify/assert"
@@ -118,6 +122,77 @@ func TestAllAtOnce(t *testing.T) {
 			assert.Equal(t, got[0], key, "all who ask at once get the same")
 		}
 	})
+}
+
+// TestCreateAtOnce: PostgreSQL lets some of those fail that create the same table, which is no failure.
+func TestCreateAtOnce(t *testing.T) {
+	t.Parallel()
+	for range 10 {
+		schema := pgtest.Schema(t)
+		db := pgtest.Open(t, "pgx", pgtest.URL(t))
+		_, err := db.ExecContext(t.Context(), `create schema `+schema)
+		require.NoError(t, err)
+		keys, err := sqlkeys.New(db, &sqlkeys.Options{MasterKeys: masters, Prefix: schema + "."})
+		require.NoError(t, err)
+		var wg sync.WaitGroup
+		for range 6 {
+			wg.Go(func() { assert.NoError(t, keys.Create(t.Context())) })
+		}
+		wg.Wait()
+	}
+}
+
+// TestEndedContext: a driver's own words for it are not enough.
+func TestEndedContext(t *testing.T) {
+	t.Parallel()
+	for _, driver := range pgtest.Drivers() {
+		t.Run(driver, func(t *testing.T) {
+			t.Parallel()
+			schema := pgtest.Schema(t)
+			db := pgtest.Open(t, driver, pgtest.URL(t))
+			_, err := db.ExecContext(t.Context(), `create schema `+schema)
+			require.NoError(t, err)
+			keys, err := sqlkeys.New(db, &sqlkeys.Options{MasterKeys: masters, Prefix: schema + "."})
+			require.NoError(t, err)
+			require.NoError(t, keys.Create(t.Context()))
+			tx, err := db.BeginTx(t.Context(), nil)
+			require.NoError(t, err)
+			defer tx.Rollback() //nolint:errcheck // it has locked only
+			_, err = tx.ExecContext(t.Context(), `lock table `+schema+`.subject_keys in access exclusive mode`)
+			require.NoError(t, err)
+			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+			defer cancel()
+			_, err = keys.Current(ctx, "a")
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+		})
+	}
+}
+
+// TestAllAtOnceAtRepeatableRead: there the database refuses all but one.
+func TestAllAtOnceAtRepeatableRead(t *testing.T) {
+	t.Parallel()
+	schema := pgtest.Schema(t)
+	u, err := url.Parse(pgtest.URL(t))
+	require.NoError(t, err)
+	q := u.Query()
+	q.Set("default_transaction_isolation", "repeatable read")
+	u.RawQuery = strings.ReplaceAll(q.Encode(), "+", "%20")
+	db := pgtest.Open(t, "pgx", u.String())
+	_, err = db.ExecContext(t.Context(), `create schema `+schema)
+	require.NoError(t, err)
+	keys, err := sqlkeys.New(db, &sqlkeys.Options{MasterKeys: masters, Prefix: schema + "."})
+	require.NoError(t, err)
+	require.NoError(t, keys.Create(t.Context()))
+	for i := range 50 {
+		var wg sync.WaitGroup
+		for range 6 {
+			wg.Go(func() {
+				_, err := keys.Current(t.Context(), fmt.Sprint("s-", i))
+				assert.NoError(t, err)
+			})
+		}
+		wg.Wait()
+	}
 }
 
 func TestMasterKeys(t *testing.T) {
