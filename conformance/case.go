@@ -55,7 +55,7 @@ func cases() []testCase {
 	return slices.Concat(
 		appendCases, retryCases, eventCases, readCases, allCases, linkCases, deleteCases, matrixCases, streamsCases,
 		snapshotCases, limitCases, cancelCases, concurrentCases, storeCases, txCases, openTxCases,
-		leaseCases, checkpointCases, filterCases, subCases(),
+		leaseCases, checkpointCases, filterCases, subCases(), projectCases, projectManageCases,
 	)
 }
 
@@ -74,9 +74,11 @@ type trial struct {
 	wrap    func(face) face // breaks what a Store does; nil for nothing
 	largest int             // events in the largest append; 0 for 20,000
 
-	wrapSubs  func(s subFace, t *tap) subFace // breaks what a Store does for subscribers
-	breakTap  func(t *tap)                    // breaks the storage under a party
-	impatient time.Duration                   // how long to wait for what has to come; 0 for patience
+	wrapSubs         func(s subFace, t *tap) subFace // breaks what a Store does for subscribers
+	breakTap         func(t *tap)                    // breaks the storage under a party
+	breakProjections func(t *projectionTap)          // breaks the storage under a process
+
+	impatient time.Duration // how long to wait for what has to come; 0 for patience
 }
 
 // title is the name of the trial's test.

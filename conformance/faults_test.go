@@ -148,9 +148,13 @@ func section(golden, name string) string {
 	return ""
 }
 
+func isProject(name string) bool {
+	return strings.HasPrefix(name, "project/") || strings.HasPrefix(name, "advance/")
+}
+
 // casesFor returns the cases with a use of transactions that wanted takes. Those of subscriptions have their own test.
 func casesFor(wanted func(u txUse) bool) []testCase {
-	return slices.DeleteFunc(cases(), func(c testCase) bool { return !wanted(c.tx) || isSub(c.name) })
+	return slices.DeleteFunc(cases(), func(c testCase) bool { return !wanted(c.tx) || isSub(c.name) || isProject(c.name) })
 }
 
 // TestFaults tests all cases that need no transactions.

@@ -32,6 +32,8 @@ type Harness struct {
 	NotInTx bool
 	// Only is what the names of the cases begin with that are run: "sub/". Default: all cases.
 	Only string
+	// Without is what the names of the cases begin with that are not run: for a further harness, too. Default: none.
+	Without []string
 	// Excused gives, by the name of a case or subcase, the reason why this backend need not pass it. A name that
 	// starts with in-tx/ excuses only the run inside a caller's transaction.
 	Excused map[string]string
@@ -49,7 +51,7 @@ func Run(t *testing.T, h Harness) {
 	checkExcuses(t, h)
 
 	for _, c := range cases() {
-		if !strings.HasPrefix(c.name, h.Only) {
+		if !strings.HasPrefix(c.name, h.Only) || slices.ContainsFunc(h.Without, func(prefix string) bool { return strings.HasPrefix(c.name, prefix) }) {
 			continue
 		}
 		if !c.tx.runs(transactional) {

@@ -3,6 +3,8 @@ package conformance
 import (
 	"context"
 	"errors"
+	"runtime"
+	"strings"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -19,7 +21,7 @@ const (
 	// glance is how long a case looks whether something comes that must not.
 	glance = 40 * time.Millisecond
 	// shortLease is the time of leases that a case waits for.
-	shortLease = 600 * time.Millisecond
+	shortLease = 900 * time.Millisecond
 )
 
 // party is a Store with subscribers, as one process of several. The fixture's own Store is another one: what it appends
@@ -187,9 +189,25 @@ func (f *fixture) eventually(what string, condition func() bool) {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
+			if f.impatient == 0 { // no fault is looked for
+				f.Logf("what everybody is waiting for:\n%s", goroutines())
+			}
 			require.FailNow(f, "it has not come to this in time: "+what)
 		}
 	}
+}
+
+// goroutines returns the stacks of all goroutines that run this module's code.
+func goroutines() string {
+	all := make([]byte, 16<<20)
+	all = all[:runtime.Stack(all, true)]
+	var list []string
+	for stack := range strings.SplitSeq(string(all), "\n\n") {
+		if strings.Contains(stack, "eventstore/store.") || strings.Contains(stack, "eventstore/backend/") {
+			list = append(list, stack)
+		}
+	}
+	return strings.Join(list, "\n\n")
 }
 
 // rows returns the storage's own face for subscriptions, which no fault has touched.

@@ -19,6 +19,13 @@ import (
 // If ctx ends while the append is under way, the error is ctx's and nothing is written, unless the commit was already
 // on its way: then the events may be there, and a retry with the same ids tells.
 func (s *Store) Append(ctx context.Context, stream string, expected Expected, events ...Event) (AppendResult, error) {
+	ctx, end := s.observe(ctx, Operation{Kind: OpAppend, Stream: stream, Count: len(events)})
+	res, err := s.append(ctx, stream, expected, events)
+	end(Outcome{Err: err, Count: res.count(), Retried: res.Retried})
+	return res, err
+}
+
+func (s *Store) append(ctx context.Context, stream string, expected Expected, events []Event) (AppendResult, error) {
 	if err := s.usable(ctx); err != nil {
 		return AppendResult{}, err
 	}
@@ -40,12 +47,16 @@ func (s *Store) appendRequest(ctx context.Context, stream string, expected Expec
 		return r, err
 	}
 	why, caused := ctx.Value(causeKey{}).(cause)
+	var h *headers
+	if s.observer != nil {
+		h = newHeaders(s.observer.Headers(ctx))
+	}
 	r.Events = make([]NewEvent, len(events))
 	for i := range events {
 		if events[i].ID != uuid.Nil {
 			r.FreshIDs = false
 		}
-		if err := s.newEvent(&events[i], &r.Events[i]); err != nil {
+		if err := s.newEvent(&events[i], &r.Events[i], h); err != nil {
 			return r, inEvent(err, i)
 		}
 		if caused {
@@ -65,8 +76,8 @@ func (s *Store) appendRequest(ctx context.Context, stream string, expected Expec
 	return r, nil
 }
 
-// newEvent fills in n from e, with defaults, encoded and checked.
-func (s *Store) newEvent(e *Event, n *NewEvent) error {
+// newEvent fills in n from e, with defaults and headers, encoded and checked.
+func (s *Store) newEvent(e *Event, n *NewEvent, h *headers) error {
 	*n = NewEvent{ID: e.ID, Type: e.Type, CausationID: e.CausationID, CorrelationID: e.CorrelationID}
 	if n.ID == uuid.Nil {
 		id, err := uuid.NewV7()
@@ -105,6 +116,9 @@ func (s *Store) newEvent(e *Event, n *NewEvent) error {
 		if len(n.Metadata) > MaxMetadata {
 			return &InvalidError{Field: "metadata", Reason: fmt.Sprintf("is %d bytes long when encoded, at most %d are allowed", len(n.Metadata), MaxMetadata)}
 		}
+	}
+	if h != nil {
+		metadataType = h.stamp(s.codec.metadata, n, e.Metadata, metadataType)
 	}
 	n.ContentType = joinContentTypes(contentType, metadataType)
 	if !e.CreatedAt.IsZero() {

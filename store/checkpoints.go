@@ -74,12 +74,30 @@ func (c *checkpoints) write(ctx context.Context) bool {
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+	ctx, end := c.hub.observe(ctx, Operation{Kind: OpCheckpoint, Count: len(list)})
+	end(c.save(ctx, subs, list))
+	return true
+}
+
+// save writes checkpoints and tells the subscriptions.
+func (c *checkpoints) save(ctx context.Context, subs []*subscription, list []CheckpointRequest) (out Outcome) {
+	saved := func(i int, err error) {
+		switch {
+		case err == nil:
+			out.Count++
+		case errors.Is(err, ErrLeaseLost):
+			out.Lost++
+		default:
+			out.Err = err
+		}
+		subs[i].savedCheckpoint(list[i], err)
+	}
 	batcher, ok := c.hub.storage.(CheckpointBatcher)
 	if !ok {
-		for i, s := range subs {
-			s.savedCheckpoint(list[i], c.hub.storage.SaveCheckpoint(ctx, list[i]))
+		for i := range subs {
+			saved(i, c.hub.storage.SaveCheckpoint(ctx, list[i]))
 		}
-		return true
+		return out
 	}
 	lost, err := batcher.SaveCheckpoints(ctx, list)
 	gone := make(map[SubscriptionID]bool, len(lost))
@@ -91,9 +109,9 @@ func (c *checkpoints) write(ctx context.Context) bool {
 		if e == nil && gone[s.id] {
 			e = ErrLeaseLost
 		}
-		s.savedCheckpoint(list[i], e)
+		saved(i, e)
 	}
-	return true
+	return out
 }
 
 // checkpointRequest returns the checkpoint to be written, if there is one that is due, or will be soon. Until the result

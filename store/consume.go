@@ -21,8 +21,10 @@ const (
 	Retry Decision = iota
 	// Skip acknowledges the event and goes on.
 	Skip
-	// Stop ends Consume with the handler's error. The event is not acknowledged.
+	// Stop ends Consume, or Project, with the handler's error. The event is not acknowledged.
 	Stop
+	// Park puts the event aside, and all of its partition key behind it, until it is replayed. Only [Store.Project] can.
+	Park
 )
 
 // ConsumeOptions of [Store.Consume]. The zero value of each field is its default.
@@ -62,12 +64,7 @@ func (s *Store) Consume(ctx context.Context, stream, name string, handler Handle
 	}
 	o.Handlers = max(o.Handlers, 1)
 	o.ConcurrencyLimit = max(o.ConcurrencyLimit, o.Handlers)
-	if o.MinBackoff == 0 {
-		o.MinBackoff = 100 * time.Millisecond
-	}
-	if o.MaxBackoff == 0 {
-		o.MaxBackoff = max(30*time.Second, o.MinBackoff)
-	}
+	o.MinBackoff, o.MaxBackoff = backoffs(o.MinBackoff, o.MaxBackoff)
 	subscribers := make([]*Subscriber, 0, o.Handlers)
 	defer func() {
 		for _, r := range subscribers {
@@ -147,7 +144,7 @@ func (c *consumer) run(ctx context.Context) error {
 		switch {
 		case errors.As(err, &failed):
 			err = c.handle(ctx, failed.Event, failed)
-		case errors.Is(err, ErrLeaseLost) && !c.subscriber.hasEnded():
+		case errors.Is(err, ErrLeaseLost):
 			continue
 		}
 		for n := 0; n < len(events) && err == nil; n++ {
@@ -177,7 +174,7 @@ func (c *consumer) handle(ctx context.Context, e Recorded, failed *CallbackError
 		}
 		err, lease := error(failed), c.subscriber.lease()
 		if failed == nil {
-			err = c.call(ctx, lease, e)
+			err = c.call(ctx, lease, e, attempt)
 		}
 		if err == nil {
 			c.subscriber.subscription.solved()
@@ -196,9 +193,13 @@ func (c *consumer) handle(ctx context.Context, e Recorded, failed *CallbackError
 		}
 		switch decision {
 		case Skip:
+			sub := c.subscriber.subscription
+			sub.hub.gaveUp(ctx, sub.operation(OpSkip), e, attempt, err)
 			return c.ack(ctx, e)
 		case Stop:
 			return err
+		case Park:
+			return &InvalidError{Field: "OnError", Reason: "decided to park, which only a projection can: " + err.Error(), Err: err}
 		case Retry:
 		}
 		select {
@@ -227,9 +228,27 @@ func void(err error) error {
 }
 
 // call calls the handler with a context that ends when the lease is lost.
-func (c *consumer) call(ctx, lease context.Context, e Recorded) error {
+func (c *consumer) call(ctx, lease context.Context, e Recorded, attempt int) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(lease, func() { cancel(context.Cause(lease)) })()
+	if c.subscriber.subscription.hub.observer != nil {
+		return c.observed(ctx, e, attempt)
+	}
 	return c.handler(WithCause(ctx, e), e)
+}
+
+// errNoReturn is the outcome of a handler that panicked, or ended its goroutine.
+var errNoReturn = errors.New("the handler did not return")
+
+// observed is call's end if there is an observer.
+func (c *consumer) observed(ctx context.Context, e Recorded, attempt int) (err error) {
+	s := c.subscriber.subscription
+	ctx, end := s.hub.observe(ctx, Operation{
+		Kind: OpHandle, Stream: s.id.Stream, Subscription: s.id.Name, Events: []Recorded{e}, Attempt: attempt,
+	})
+	err = errNoReturn
+	defer func() { end(Outcome{Err: err, Count: 1}) }()
+	err = c.handler(WithCause(ctx, e), e)
+	return err
 }

@@ -15,6 +15,13 @@ import (
 // Errors: [ErrInvalid], [ErrStreamNotFound], [ErrStreamDeleted], [ErrWrongExpectedVersion], [ErrRetryTx], or the
 // database's.
 func (s *Store) Delete(ctx context.Context, stream string, expected Expected, kind DeleteKind) error {
+	ctx, end := s.observe(ctx, Operation{Kind: OpDelete, Stream: stream})
+	err := s.delete(ctx, stream, expected, kind)
+	end(Outcome{Err: err})
+	return err
+}
+
+func (s *Store) delete(ctx context.Context, stream string, expected Expected, kind DeleteKind) error {
 	if err := s.usable(ctx); err != nil {
 		return err
 	}

@@ -50,13 +50,16 @@
 // process runs it at a time: whoever has lost the lease writes nothing any more, and its subscribers are told
 // (sub/one-runs, sub/late-write, sub/lease-lost, lease/stale, lease/concurrent, checkpoint/forward-only).
 //
-// P8 is about projections, which this version does not have yet.
+// P8, exactly once. A projection in a transaction applies each event exactly once, and the events of a partition key in
+// order, whatever crashes when, however many processes run it, and while the number of its partitions changes
+// (project/once, project/crash, project/commit-unknown, project/fenced, project/partitions, project/repartition,
+// project/random, advance/fence). What it puts aside is not lost (project/park, project/replay).
 //
 // P9, other servers. All of this still holds in a copy of the database, made by dump and restore or by replication.
 // Where a copy lacks events that a reader has dealt with already, as after a failover to a standby that lagged, the
 // reader is told so by [ErrPositionLost] if it reads with After, instead of missing what is appended at those positions
 // (read/after-lost). Once new appends have carried the store past the reader's position again, that can no longer be
-// told.
+// told from a number; but subscribers that are live at the failover are told, since they know the last event itself.
 //
 // # Expected versions
 //
@@ -96,6 +99,16 @@
 //
 // New events are found by hints: of this Store's own commits, and of other processes' where [Options].Notifier carries
 // them. A hint may be lost: a Store with subscribers also looks by itself (sub/hint-lost, sub/hint-late).
+//
+// # Projections
+//
+// [Store.Project] keeps a read model in the same database: its handler gets a transaction, and what it writes there is
+// committed together with the checkpoint and the proof that nobody else has taken over. Processes share the partitions of
+// a projection by themselves (project/share). An event that fails is found by halving its batch, and tried again, left
+// out, or parked with all behind it of the same key, as the program decides (project/halves, project/skip, project/stop,
+// project/park). [Store.WaitFor] waits until a read model has what was just written (project/wait-for);
+// [Store.ResetProjection] builds it again (project/reset), and [Store.ReplaceProjection] puts a new one in its place
+// (project/replace). For a read model elsewhere there is Consume: at least once.
 //
 // # Errors
 //

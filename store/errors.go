@@ -55,6 +55,14 @@ var (
 	ErrTooSlow = errors.New("watcher is too slow")
 	// ErrSubscriptionNotFound is returned when there is no subscription of that name on the stream.
 	ErrSubscriptionNotFound = errors.New("subscription not found")
+	// ErrProjectionNotFound is returned when there is no projection of that name. See [ProjectionError].
+	ErrProjectionNotFound = errors.New("projection not found")
+	// ErrProjectionReplaced is returned when another projection has taken this one's place.
+	ErrProjectionReplaced = errors.New("projection was replaced by another")
+	// ErrProjectionRuns is returned when this Store runs the projection already.
+	ErrProjectionRuns = errors.New("projection runs in this Store already")
+	// ErrParked is returned by WaitFor when the projection has parked what is waited for.
+	ErrParked = errors.New("event is parked")
 	// ErrSnapshotNotFound is returned for a source without a snapshot.
 	ErrSnapshotNotFound = errors.New("snapshot not found")
 	// ErrSnapshotConflict is returned when a newer snapshot is there than the one to be recorded. See [SnapshotConflictError].
@@ -157,15 +165,33 @@ func (e *SchemaError) Is(target error) bool { return target == ErrSchema }
 type PositionLostError struct {
 	Stream      string // a stream's name, or All
 	After, Head int64
+	// Replaced says that the store reaches as far, but has another event at a position that was read: those that the reader
+	// has seen were lost, and others were appended in their places.
+	Replaced bool
 }
 
 func (e *PositionLostError) Error() string {
+	if e.Replaced {
+		return fmt.Sprintf("store: %q: the reader has seen position %d, but another event is there now: events were lost, as in a failover to a standby that lagged; compare the reader's data with the store before subscribing again",
+			e.Stream, e.After)
+	}
 	return fmt.Sprintf("store: %q: the reader has seen %d, but the store ends at %d: events were lost, as in a failover to a standby that lagged; compare the reader's data with the store before resetting it",
 		e.Stream, e.After, e.Head)
 }
 
 // Is matches [ErrPositionLost].
 func (e *PositionLostError) Is(target error) bool { return target == ErrPositionLost }
+
+// ProjectionError says which projection an error is of: it wraps the reason.
+type ProjectionError struct {
+	Projection string
+	Err        error
+}
+
+func (e *ProjectionError) Error() string {
+	return fmt.Sprintf("store: projection %q: %v", e.Projection, e.Err)
+}
+func (e *ProjectionError) Unwrap() error { return e.Err }
 
 // SnapshotNotFoundError says which source has no snapshot. It is [ErrSnapshotNotFound].
 type SnapshotNotFoundError struct{ SourceID string }

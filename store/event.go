@@ -47,6 +47,10 @@ type Recorded struct {
 	Metadata      []byte    // as encoded; nil if none
 	CreatedAt     time.Time // UTC
 
+	// Replaying says that a projection sees the event again, since it was reset: what the event made it do outside its
+	// tables was done before. See [Store.ResetProjection].
+	Replaying bool
+
 	codec *codec
 }
 

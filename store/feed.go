@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // pollLeast is how soon a feed that has just found events looks again without a hint.
@@ -23,8 +25,9 @@ type feed struct {
 
 	mu       sync.Mutex
 	running  bool
-	failing  bool  // the last read failed
-	position int64 // of the last event it has read
+	failing  bool      // the last read failed
+	position int64     // of the last event it has read
+	last     uuid.UUID // that event, or zero if it is not known, or was hard deleted
 	all      map[*subscription]bool
 	streams  map[string]map[*subscription]bool
 }
@@ -68,7 +71,7 @@ func (f *feed) join(ctx context.Context, s *subscription) error {
 		if !idle {
 			return f.joinAgain(ctx, s)
 		}
-		f.position = head
+		f.position, f.last = head, uuid.Nil
 		if !f.hub.start(f.run) {
 			return ErrClosed
 		}
@@ -182,50 +185,105 @@ func (f *feed) idle() bool {
 
 // read reads to the end and offers what it finds, as soon as it finds it. It returns how many events those were.
 func (f *feed) read(ctx context.Context) (n int, err error) {
-	if f.own.Swap(false) && f.hub.ticker != nil {
-		// There is something that has no position yet: no need to look for it first.
-		if err := f.tick(ctx); err != nil {
-			return 0, err
-		}
+	switch own := f.own.Swap(false); {
+	case f.hub.ticker == nil:
+	case own: // there is something that has no position yet: no need to look for it first
+		err = f.tick(ctx)
+	default: // what others have committed gets its position
+		err = f.placed(ctx)
+	}
+	if err != nil {
+		return 0, err
 	}
 	for {
-		f.mu.Lock()
-		from := f.position + 1
-		f.mu.Unlock()
-		page, next, err := f.page(ctx, from)
-		if err != nil {
+		more, events, err := f.readPage(ctx)
+		n += events
+		if err != nil || !more {
 			return n, err
 		}
-		n += len(page)
-		f.offer(page, next-1)
-		if next == from {
-			return n, nil
+	}
+}
+
+// readPage reads a page and offers it. The page begins with the last event that was read before: if another is in its
+// place, the database has lost events, and the page is not what follows those that the members have.
+func (f *feed) readPage(ctx context.Context) (more bool, n int, err error) {
+	f.mu.Lock()
+	position, last := f.position, f.last
+	f.mu.Unlock()
+	page, next, err := f.page(ctx, max(position, 1))
+	if err != nil {
+		return false, 0, err
+	}
+	if next <= position {
+		return false, 0, f.look(ctx) // the store ends before the position
+	}
+	if len(page) > 0 && page[0].Number == position {
+		if last != uuid.Nil && page[0].ID != last {
+			head, err := f.hub.storage.Head(ctx)
+			if err == nil {
+				f.lose(head)
+			}
+			return false, 0, err
+		}
+		last, page = page[0].ID, page[1:]
+	} else {
+		last = uuid.Nil
+	}
+	if len(page) > 0 {
+		last = page[len(page)-1].ID
+	}
+	f.offer(page, next-1, last)
+	return next > position+1, len(page), nil
+}
+
+// lose ends all members: what they have seen is not in the store any more.
+func (f *feed) lose(head int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.hub.log.Error("eventstore: another event is in the place of the last one read, as after a failover to a standby that lagged", "position", f.position)
+	for s := range f.all {
+		s.fail(&PositionLostError{Stream: All, After: f.position, Head: head, Replaced: true})
+	}
+	for stream, members := range f.streams {
+		for s := range members {
+			s.fail(&PositionLostError{Stream: stream, After: f.position, Head: head, Replaced: true})
 		}
 	}
+	f.position, f.last = head, uuid.Nil
+}
+
+// placed sees to it that everything that was committed has its position. It asks before it writes.
+func (f *feed) placed(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, DefaultTimeout)
+	defer cancel()
+	_, err := f.hub.storage.Head(ctx)
+	return err
 }
 
 func (f *feed) tick(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, DefaultTimeout)
 	defer cancel()
-	_, err := f.hub.ticker.Tick(ctx)
-	return err
+	return f.hub.place(ctx)
 }
 
 // page reads a page, and the position to go on from: from at the end.
 func (f *feed) page(ctx context.Context, from int64) (page []Recorded, next int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, DefaultTimeout)
 	defer cancel()
-	return f.hub.storage.ReadFiltered(ctx, ReadRequest{Stream: All, From: from, Limit: readSize}, EventFilter{})
+	ctx, end := f.hub.observe(ctx, Operation{Kind: OpFetch, Stream: All})
+	page, next, err = f.hub.storage.ReadFiltered(ctx, ReadRequest{Stream: All, From: from, Limit: readSize}, EventFilter{})
+	end(Outcome{Err: err, Count: len(page)})
+	return page, next, err
 }
 
-// offer offers a page, which ends at last, to the members.
-func (f *feed) offer(page []Recorded, last int64) {
+// offer offers a page, which ends at a position with the last event, to the members.
+func (f *feed) offer(page []Recorded, position int64, last uuid.UUID) {
 	for i := range page {
 		page[i].codec = f.hub.codec
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.position = last
+	f.position, f.last = position, last
 	if len(page) == 0 {
 		return
 	}
@@ -277,7 +335,7 @@ func (f *feed) look(ctx context.Context) error {
 		for s := range f.all {
 			s.fail(&PositionLostError{Stream: All, After: position, Head: head})
 		}
-		f.position = head
+		f.position, f.last = head, uuid.Nil
 	}
 	for name, info := range infos {
 		for s := range f.streams[name] {

@@ -20,6 +20,7 @@ type hub struct {
 	ticker      ticker // nil if the storage gives positions at once
 	codec       *codec
 	log         *slog.Logger
+	observer    Observer // or nil
 	notifier    Notifier
 	owner       string // of leases
 	leaseTTL    time.Duration
@@ -27,6 +28,7 @@ type hub struct {
 	feed        *feed
 	leases      *leases
 	checkpoints *checkpoints
+	progress    progress
 
 	ctx    context.Context // of all goroutines
 	cancel context.CancelFunc
@@ -37,6 +39,7 @@ type hub struct {
 	listening bool
 	named     map[subscriptionKey]*subscription
 	unnamed   map[*subscription]bool // watchers
+	projected map[string]bool        // projections that run here
 	ticking   chan struct{}          // holds one; nil until somebody ticks
 }
 
@@ -62,9 +65,9 @@ func newHub(s *Store, opts *Options) *hub {
 		return nil
 	}
 	h := &hub{
-		storage: storage, codec: s.codec, log: s.log, notifier: opts.Notifier, owner: uuid.NewString(),
+		storage: storage, codec: s.codec, log: s.log, observer: s.observer, notifier: opts.Notifier, owner: uuid.NewString(),
 		leaseTTL: opts.LeaseTTL, pollEvery: opts.PollInterval,
-		named: map[subscriptionKey]*subscription{}, unnamed: map[*subscription]bool{},
+		named: map[subscriptionKey]*subscription{}, unnamed: map[*subscription]bool{}, projected: map[string]bool{},
 	}
 	h.ticker, _ = s.storage.(ticker)
 	if h.leaseTTL <= 0 {
@@ -173,6 +176,23 @@ func (h *hub) runs(id SubscriptionID) bool {
 	return h.named[subscriptionKey{SubscriptionID: id}] != nil
 }
 
+// enter notes that a projection runs here, unless one of the name does already, which it reports.
+func (h *hub) enter(name string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.projected[name] {
+		return false
+	}
+	h.projected[name] = true
+	return true
+}
+
+func (h *hub) exit(name string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.projected, name)
+}
+
 // all returns all subscriptions that run here.
 func (h *hub) all() []*subscription {
 	h.mu.Lock()
@@ -237,10 +257,18 @@ func (h *hub) tick(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		if _, err := h.ticker.Tick(ctx); err != nil && ctx.Err() == nil {
+		if err := h.place(ctx); err != nil && ctx.Err() == nil {
 			h.log.Warn("eventstore: a tick failed; the next one covers it", "error", err)
 		}
 	}
+}
+
+// place gives committed events their positions.
+func (h *hub) place(ctx context.Context) error {
+	ctx, end := h.observe(ctx, Operation{Kind: OpTick})
+	placed, err := h.ticker.Tick(ctx)
+	end(Outcome{Err: err, Count: int(placed)})
+	return err
 }
 
 // close ends all subscriptions, in good order, and all goroutines.

@@ -150,8 +150,10 @@ func (l *leases) renew(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, l.hub.leaseTTL/3)
 	defer cancel()
 	until := time.Now().Add(l.hub.leaseTTL)
-	list, err := l.hub.storage.RenewLeases(ctx, l.hub.owner, l.hub.leaseTTL)
+	observed, end := l.hub.observe(ctx, Operation{Kind: OpRenew})
+	list, err := l.hub.storage.RenewLeases(observed, l.hub.owner, l.hub.leaseTTL)
 	if err != nil {
+		end(Outcome{Err: err})
 		if ctx.Err() == nil {
 			l.hub.log.Warn("eventstore: leases were not renewed; trying again", "error", err)
 		}
@@ -161,19 +163,23 @@ func (l *leases) renew(ctx context.Context) {
 	for _, lease := range list {
 		current[lease.ID] = lease
 	}
+	lost := 0
 	for i, s := range held {
 		now, was := current[s.id], before[i]
 		switch {
 		case now.Epoch != was.Epoch:
+			lost++
 			s.loseLease(was.Epoch)
 		case now.StreamID == was.StreamID && now.Checkpoint < was.Checkpoint:
 			l.hub.log.Error("eventstore: a checkpoint that was written is not in the database, as after a failover to a standby that lagged: events come again",
 				"stream", s.id.Stream, "subscription", s.id.Name, "written", was.Checkpoint, "found", now.Checkpoint)
+			lost++
 			s.loseLease(was.Epoch)
 		default:
 			s.extend(until)
 		}
 	}
+	end(Outcome{Count: len(list), Lost: lost})
 	for _, lease := range list {
 		if !l.hub.runs(lease.ID) {
 			l.giveUp(ctx, lease)

@@ -16,7 +16,9 @@ const (
 	MaxPageSize   = 100_000  // events or streams
 
 	MaxContentType      = 100 // bytes, of data and of metadata each; valid UTF-8 without NUL and comma
-	MaxSubscriptionName = 255 // bytes; a name is also non-empty, valid UTF-8 and without NUL
+	MaxSubscriptionName = 255 // bytes; a name is also non-empty, valid UTF-8 and without NUL; a leading "$" is reserved
+	MaxProjectionName   = 200 // bytes, likewise
+	MaxPartitions       = 1000
 )
 
 // checkWrite checks what append and link share.

@@ -13,6 +13,13 @@ import (
 // Errors: those of [Store.Append], and [ErrEventNotFound] if an id is unknown. An event can be in a stream once:
 // linking it again, or into its own stream, is [ErrDuplicateEvent].
 func (s *Store) Link(ctx context.Context, stream string, expected Expected, ids ...uuid.UUID) (AppendResult, error) {
+	ctx, end := s.observe(ctx, Operation{Kind: OpLink, Stream: stream, Count: len(ids)})
+	res, err := s.link(ctx, stream, expected, ids)
+	end(Outcome{Err: err, Count: res.count()})
+	return res, err
+}
+
+func (s *Store) link(ctx context.Context, stream string, expected Expected, ids []uuid.UUID) (AppendResult, error) {
 	if err := s.usable(ctx); err != nil {
 		return AppendResult{}, err
 	}

@@ -19,6 +19,8 @@ type queue struct {
 	first    *item // unacknowledged items, queued and in flight, in the order of numbers
 	last     *item
 
+	slab []item // has room for the items of a page
+
 	free  fifo             // queued items without a key
 	lanes map[string]*lane // those with items queued or in flight
 	ready lanes            // lanes with queued items that nobody holds
@@ -64,9 +66,16 @@ func (q *queue) checkpoint() int64 {
 // skip notes that everything up to number was read and is left out, or is not there.
 func (q *queue) skip(number int64) { q.received = max(q.received, number) }
 
+// grow makes room for n more items in one piece.
+func (q *queue) grow(n int) { q.slab = make([]item, 0, n) }
+
 // add queues an event with a number above all before. It is not changed.
 func (q *queue) add(e *Recorded, key string, failure *CallbackError) {
-	i := &item{event: e, failure: failure, previous: q.last}
+	if len(q.slab) == cap(q.slab) {
+		q.grow(1)
+	}
+	q.slab = append(q.slab, item{event: e, failure: failure, previous: q.last})
+	i := &q.slab[len(q.slab)-1]
 	if q.last == nil {
 		q.first = i
 	} else {
@@ -135,8 +144,11 @@ func (q *queue) send(h *holder, i *item) {
 	q.offer(i.lane)
 }
 
-// find returns the place of a number among what h has in flight.
-func (h *holder) find(number int64) (place int, ok bool) {
+// find returns the place of a number among what h has in flight, which is likely to be this one.
+func (h *holder) find(number int64, likely int) (place int, ok bool) {
+	if likely < len(h.items) && h.items[likely].event.Number == number {
+		return likely, true
+	}
 	for place, i := range h.items {
 		if i.event.Number == number {
 			return place, true

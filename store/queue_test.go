@@ -85,7 +85,7 @@ func TestQueueIsAsExplained(t *testing.T) {
 					t.Skip("nothing in flight")
 				}
 				count := rapid.IntRange(1, len(n.held[h])).Draw(t, "count")
-				place, ok := holders[h].find(n.held[h][count-1].number)
+				place, ok := holders[h].find(n.held[h][count-1].number, 0)
 				require.True(t, ok)
 				require.Equal(t, count-1, place)
 				q.ack(holders[h], count)

@@ -30,8 +30,10 @@ type ReadOptions struct {
 // which comes at most once, last, with a zero event: [ErrInvalid], [ErrStreamNotFound], [ErrStreamDeleted],
 // [ErrPositionLost], ctx's error, or the database's.
 //
-// Events are fetched a page at a time, and no connection is held while the caller's code runs; so the sequence is not
-// one snapshot, and events appended meanwhile may appear at its end. Ranging again reads again from the start.
+// Events are fetched a page at a time, and no connection is held for the caller's code; so the sequence is not one
+// snapshot, and events appended meanwhile may appear at its end. Where a whole page was read and more is likely, the next
+// ones are fetched, on other connections, while the caller's code runs, unless the Store is bound to a transaction; a
+// loop that is left waits for those on their way. Ranging again reads again from the start.
 func (s *Store) Stream(ctx context.Context, stream string, opts *ReadOptions) iter.Seq2[Recorded, error] {
 	return func(yield func(Recorded, error) bool) {
 		r, err := s.reader(stream, opts)
@@ -39,6 +41,8 @@ func (s *Store) Stream(ctx context.Context, stream string, opts *ReadOptions) it
 			yield(Recorded{}, err)
 			return
 		}
+		r.ahead = &ahead{storage: s.storage}
+		defer r.ahead.wait()
 		for !r.done {
 			page, err := r.next(ctx)
 			if err != nil {
@@ -81,8 +85,9 @@ type reader struct {
 	store    *Store
 	request  ReadRequest
 	pageSize int
-	left     int   // how many events are still wanted
-	after    int64 // the checkpoint to be checked before the first page
+	left     int    // how many events are still wanted
+	ahead    *ahead // nil: one page is wanted
+	after    int64  // the checkpoint to be checked before the first page
 	done     bool
 }
 
@@ -146,25 +151,16 @@ func checkRead(o *ReadOptions) error {
 
 // next returns the next page and sets done behind the last.
 func (r *reader) next(ctx context.Context) ([]Recorded, error) {
-	if err := r.store.usable(ctx); err != nil {
-		return nil, err
-	}
-	if err := r.checkCheckpoint(ctx); err != nil {
-		return nil, err
-	}
 	r.request.Limit = min(r.pageSize, r.left)
 	var page []Recorded
 	var err error
-	if r.request.Stream == All {
-		page, err = r.store.storage.ReadAll(ctx, r.request)
+	if r.ahead != nil {
+		page, err = r.ahead.fetch(ctx, r.request, r.left-r.request.Limit, r.read)
 	} else {
-		page, err = r.store.storage.ReadStream(ctx, r.request)
+		page, err = r.read(ctx, r.request)
 	}
 	if err != nil {
 		return nil, err
-	}
-	for i := range page {
-		page[i].codec = r.store.codec
 	}
 	r.left -= len(page)
 	r.done = len(page) < r.request.Limit || r.left <= 0
@@ -172,6 +168,32 @@ func (r *reader) next(ctx context.Context) ([]Recorded, error) {
 		return nil, nil
 	}
 	return page, r.advance(page[len(page)-1].Number)
+}
+
+// read reads a page. After the first it may be called concurrently.
+func (r *reader) read(ctx context.Context, request ReadRequest) ([]Recorded, error) {
+	ctx, end := r.store.observe(ctx, Operation{Kind: OpRead, Stream: request.Stream})
+	page, err := r.page(ctx, request)
+	end(Outcome{Err: err, Count: len(page)})
+	return page, err
+}
+
+func (r *reader) page(ctx context.Context, request ReadRequest) (page []Recorded, err error) {
+	if err := r.store.usable(ctx); err != nil {
+		return nil, err
+	}
+	if err := r.checkCheckpoint(ctx); err != nil {
+		return nil, err
+	}
+	if request.Stream == All {
+		page, err = r.store.storage.ReadAll(ctx, request)
+	} else {
+		page, err = r.store.storage.ReadStream(ctx, request)
+	}
+	for i := range page {
+		page[i].codec = r.store.codec
+	}
+	return page, err
 }
 
 // advance goes on behind the last event read. A storage that goes back would be read for ever.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"maps"
@@ -10,7 +11,8 @@ import (
 )
 
 // Router calls a handler for each value that an event stands for, by the value's Go type. Its Handle is a [Handler] for
-// [Store.Consume], and works as well on events that were read. It is safe for concurrent use when all handlers are added.
+// [Store.Consume], and works as well on events that were read; its HandleBatch is a [BatchHandler] for [Store.Project]. It
+// is safe for concurrent use when all handlers are added.
 type Router struct {
 	handlers map[reflect.Type]func(ctx context.Context, e Recorded, value any) error
 	rest     Handler
@@ -69,6 +71,28 @@ func (r *Router) Handle(ctx context.Context, e Recorded) error {
 		return r.other(ctx, e)
 	}
 	return nil
+}
+
+// HandleBatch is Handle for each of a projection's events. Handlers get its transaction by [TxFrom], and a context that
+// carries the event as the cause of what they append, see [WithCause].
+func (r *Router) HandleBatch(ctx context.Context, tx *sql.Tx, events []Recorded) error {
+	ctx = context.WithValue(ctx, txKey{}, tx)
+	for _, e := range events {
+		if err := r.Handle(WithCause(ctx, e), e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// txKey is the key of a projection's transaction in a context.
+type txKey struct{}
+
+// TxFrom returns the transaction of the projection that calls a router's handler, or nil if ctx is not of
+// [Router.HandleBatch].
+func TxFrom(ctx context.Context) *sql.Tx {
+	tx, _ := ctx.Value(txKey{}).(*sql.Tx)
+	return tx
 }
 
 // other deals with what there is no handler for.

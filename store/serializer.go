@@ -78,6 +78,8 @@ type Upcaster interface {
 // plainJSON is the serializer of a Store that was given none: encoding/json, without a registry.
 type plainJSON struct{}
 
+func (plainJSON) ContentType() string { return JSON }
+
 func (plainJSON) Encode(_ string, value any) ([]byte, string, error) {
 	data, err := json.Marshal(value)
 	return data, JSON, err

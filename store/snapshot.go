@@ -92,7 +92,7 @@ func (s *Store) RecordSnapshot(ctx context.Context, snapshot Snapshot) error {
 	}
 	var n NewEvent
 	// An id, so that none is drawn: a snapshot has none.
-	err := s.newEvent(&Event{ID: uuid.Max, Type: snapshot.Type, Data: snapshot.Data, Metadata: snapshot.Metadata}, &n)
+	err := s.newEvent(&Event{ID: uuid.Max, Type: snapshot.Type, Data: snapshot.Data, Metadata: snapshot.Metadata}, &n, nil)
 	if err != nil {
 		return err
 	}

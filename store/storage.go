@@ -63,6 +63,14 @@ type Transactional interface {
 	WithTx(tx *sql.Tx) Storage
 }
 
+// Checker is implemented by a [Storage] that has something to look at before it can be used, such as tables. See
+// [Store.Check].
+type Checker interface {
+	// Check returns why the storage can't be used: an error that is ErrSchema if the tables are missing or old. JSONOnly
+	// then goes by what is there.
+	Check(ctx context.Context) error
+}
+
 // NewEvent is an event on its way into a [Storage].
 type NewEvent struct {
 	ID            uuid.UUID // never zero
@@ -101,6 +109,14 @@ type AppendResult struct {
 	First, Last int64
 	// Retried says that the events were already there: this was a retry of an append that had succeeded.
 	Retried bool
+}
+
+// count is how many events were written, or had been.
+func (r AppendResult) count() int {
+	if r.Last == 0 {
+		return 0
+	}
+	return int(r.Last - r.First + 1)
 }
 
 // LinkRequest asks for a link.

@@ -20,6 +20,7 @@ type Store struct {
 	notifier Notifier
 	hub      *hub // nil if the backend keeps no subscriptions
 	log      *slog.Logger
+	observer Observer // or nil
 	hard     bool
 	tx       *sql.Tx
 	closed   *atomic.Bool
@@ -46,6 +47,9 @@ type Options struct {
 	HardDelete bool
 	// Logger gets what has no caller to return to. Default: nothing is logged.
 	Logger *slog.Logger
+	// Observer is told what the Store does, for traces and metrics. Default: nobody is. Package store/telemetry has one for
+	// OpenTelemetry.
+	Observer Observer
 }
 
 // Defaults of [Options].
@@ -66,7 +70,8 @@ type Notifier interface {
 }
 
 // New returns a Store on storage. It does not touch the database, and starts no goroutine before there is a subscriber,
-// or, with a Notifier, a commit. If the options don't fit the storage, every call on the Store returns an [InvalidError].
+// or, with a Notifier, a commit. If the options don't fit the storage, every call on the Store returns an [InvalidError];
+// [Store.Check] also asks the database.
 func New(storage Storage, opts *Options) *Store {
 	if opts == nil {
 		opts = &Options{}
@@ -76,6 +81,7 @@ func New(storage Storage, opts *Options) *Store {
 		codec:    &codec{data: opts.Serializer, metadata: opts.MetadataSerializer},
 		notifier: opts.Notifier,
 		log:      opts.Logger,
+		observer: opts.Observer,
 		hard:     opts.HardDelete,
 		closed:   new(atomic.Bool),
 	}
@@ -91,6 +97,21 @@ func New(storage Storage, opts *Options) *Store {
 	s.err = checkCodec(storage, s.codec)
 	s.hub = newHub(s, opts)
 	return s
+}
+
+// Check returns why the Store can't be used, for the start of a program: [ErrSchema] if the tables are missing or old, an
+// [InvalidError] if a serializer encodes what their columns do not take, or what else the backend or the database says.
+// It writes nothing. Without it the calls that meet with the reason return it.
+func (s *Store) Check(ctx context.Context) error {
+	if err := s.usable(ctx); err != nil {
+		return err
+	}
+	if c, ok := s.storage.(Checker); ok {
+		if err := c.Check(ctx); err != nil {
+			return err
+		}
+	}
+	return checkCodec(s.storage, s.codec)
 }
 
 // Close makes every later call fail with [ErrClosed]. It ends all subscriptions in good order: their checkpoints are

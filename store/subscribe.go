@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 )
 
 // Subscribe adds a subscriber to the persistent subscription called name on a stream, or on [All], and creates the
@@ -154,7 +156,8 @@ func (w *Watcher) Next(ctx context.Context) ([]Recorded, error) {
 // Close ends the watcher. Closing again does nothing.
 func (w *Watcher) Close() error { return w.subscriber.Close() }
 
-// Subscriptions lists all persistent subscriptions, by stream and name, whoever runs them, with their lag.
+// Subscriptions lists all persistent subscriptions, by stream and name, whoever runs them, with their lag. Projections
+// are listed by [Store.Projections].
 func (s *Store) Subscriptions(ctx context.Context) ([]SubscriptionInfo, error) {
 	if err := s.usable(ctx); err != nil {
 		return nil, err
@@ -164,12 +167,21 @@ func (s *Store) Subscriptions(ctx context.Context) ([]SubscriptionInfo, error) {
 		return nil, err
 	}
 	list, err := h.storage.ListSubscriptions(ctx)
-	if err != nil || len(list) == 0 {
+	if err != nil {
 		return nil, err
+	}
+	list = slices.DeleteFunc(list, func(i SubscriptionInfo) bool { return strings.HasPrefix(i.Name, partitionPrefix) })
+	return list, h.heads(ctx, list)
+}
+
+// heads fills in Head.
+func (h *hub) heads(ctx context.Context, list []SubscriptionInfo) error {
+	if len(list) == 0 {
+		return nil
 	}
 	head, err := h.storage.Head(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	var streams []string
 	for _, i := range list {
@@ -180,7 +192,7 @@ func (s *Store) Subscriptions(ctx context.Context) ([]SubscriptionInfo, error) {
 	infos := map[string]StreamInfo{}
 	if len(streams) > 0 {
 		if infos, err = h.storage.StreamVersions(ctx, streams); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	for n := range list {
@@ -190,7 +202,7 @@ func (s *Store) Subscriptions(ctx context.Context) ([]SubscriptionInfo, error) {
 			i.Head = head
 		}
 	}
-	return list, nil
+	return nil
 }
 
 // Unsubscribe closes all subscribers that this Store has on a subscription, whichever goroutine they are on. The

@@ -44,7 +44,7 @@ type SubscribeOptions struct {
 	// for each with 1.
 	BufferSize int
 	// MaxSize is how many events are queued at most for all subscribers together, read but not sent. Default: ten
-	// times BufferSize, at least 1,000.
+	// times BufferSize, at least 2,000. From that on, two pages of 1,000 more may be on their way.
 	MaxSize int
 	// CheckpointThreshold is how many numbers the subscription comes forward before its checkpoint is written; after a
 	// crash as many events can come again. Default: DefaultCheckpointThreshold.
@@ -81,6 +81,13 @@ type SubscribeOptions struct {
 	OnState func(SubscriptionState)
 
 	endWhenBehind bool // for Watch
+	existing      bool // for Project: the subscription must be there
+	// choose, for Project, is a Selector that also knows which stream numbers count in.
+	choose func(streamID int64, e *Recorded) bool
+	pages  *pages // for Project: shared with other partitions
+	// projection and partition are what a partition is called to the observer.
+	projection string
+	partition  int
 }
 
 // checked returns the options with their defaults, or what is wrong with them.
@@ -97,7 +104,7 @@ func (o *SubscribeOptions) checked() (SubscribeOptions, error) {
 		other int
 	}{
 		{"BufferSize", &c.BufferSize, 1, MaxPageSize, DefaultBufferSize},
-		{"MaxSize", &c.MaxSize, 1, math.MaxInt32, max(1000, 10*c.BufferSize)},
+		{"MaxSize", &c.MaxSize, 1, math.MaxInt32, max(2*readSize, 10*c.BufferSize)},
 		{"CheckpointThreshold", &c.CheckpointThreshold, 1, math.MaxInt32, DefaultCheckpointThreshold},
 		{"ConcurrencyLimit", &c.ConcurrencyLimit, 1, math.MaxInt32, 1},
 	} {
@@ -154,6 +161,9 @@ func checkSubscription(id SubscriptionID) error {
 		if err := checkStream(id.Stream); err != nil {
 			return err
 		}
+	}
+	if strings.HasPrefix(id.Name, partitionPrefix) {
+		return &InvalidError{Field: "name", Reason: fmt.Sprintf("%q is reserved: names starting with %s are those of projections", id.Name, partitionPrefix)}
 	}
 	return checkText("name", id.Name, MaxSubscriptionName)
 }

@@ -16,6 +16,7 @@ type Subscriber struct {
 
 	// All guarded by the subscription's mu.
 	held    holder
+	epoch   int64 // of the lease that was held when it was sent something last
 	waiting bool
 	notice  error          // to be returned from Next once
 	voided  map[int64]bool // what was in flight when the lease was lost last
@@ -142,7 +143,8 @@ func (r *Subscriber) send() (items []*item, sent int, err error) {
 		r.waiting = true
 		return nil, 0, nil
 	}
-	if (s.missed || len(s.inbox) > 0) && s.opts.MaxSize-s.queue.queued >= min(readSize, (s.opts.MaxSize+1)/2) {
+	r.epoch = s.lease.Epoch
+	if (s.missed || len(s.inbox) > 0) && s.opts.MaxSize-s.queue.queued >= s.pageSize() {
 		s.poke()
 	}
 	if s.queue.queued > 0 {
@@ -171,7 +173,7 @@ func (r *Subscriber) prepare(items []*item, sent int) (events []Recorded, again 
 		if sent == 1 {
 			return nil, false, f
 		}
-		selected, _, failure := s.opts.ask(*items[0].event) // once more, since it was given back
+		selected, _, failure := s.opts.ask(r.streamID(), *items[0].event) // once more, since it was given back
 		if failure != nil {
 			failure.attempt = sent
 			return nil, false, failure
@@ -203,6 +205,31 @@ func (r *Subscriber) prepare(items []*item, sent int) (events []Recorded, again 
 		}
 	}
 	return events, false, nil
+}
+
+// streamID returns the id of the stream that numbers count in.
+func (r *Subscriber) streamID() int64 {
+	r.subscription.mu.Lock()
+	defer r.subscription.mu.Unlock()
+	return r.subscription.streamID
+}
+
+// checkpoint returns what the checkpoint is when everything that was sent up to a number, which is one of those, is
+// acknowledged, and the id of the stream that it counts in: what was left out behind it is passed, too. ok is false if the
+// event is not in flight any more. There must be no other subscriber.
+func (r *Subscriber) checkpoint(number int64) (checkpoint, streamID int64, ok bool) {
+	s := r.subscription
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := r.held.find(number, 0); !ok {
+		return 0, 0, false
+	}
+	for i := s.queue.first; i != nil; i = i.next {
+		if i.event.Number > number {
+			return i.event.Number - 1, s.streamID, true
+		}
+	}
+	return max(number, s.queue.received), s.streamID, true
 }
 
 // settle acknowledges items that turned out to be left out.
@@ -261,7 +288,7 @@ func (r *Subscriber) AckNumber(ctx context.Context, numbers ...int64) error {
 	defer s.mu.Unlock()
 	last := -1
 	for _, number := range numbers {
-		place, err := r.place(number)
+		place, err := r.place(number, last+1)
 		if err != nil {
 			return err
 		}
@@ -285,10 +312,11 @@ func (r *Subscriber) AckNumber(ctx context.Context, numbers ...int64) error {
 	return nil
 }
 
-// place returns the place of a number among what is in flight. The subscription's mu is held.
-func (r *Subscriber) place(number int64) (int, error) {
+// place returns the place of a number among what is in flight, which is likely to be this one. The subscription's mu is
+// held.
+func (r *Subscriber) place(number int64, likely int) (int, error) {
 	s := r.subscription
-	if place, ok := r.held.find(number); ok {
+	if place, ok := r.held.find(number, likely); ok {
 		switch {
 		case r.ended != nil:
 			return 0, r.ended
@@ -325,7 +353,7 @@ func (r *Subscriber) Nack(ctx context.Context, events ...Recorded) error {
 	}
 	places := make([]int, len(events))
 	for i, e := range events {
-		place, err := r.place(e.Number)
+		place, err := r.place(e.Number, i)
 		if err != nil {
 			return err
 		}
@@ -351,7 +379,7 @@ func (r *Subscriber) Events(ctx context.Context) iter.Seq2[Recorded, error] {
 		}()
 		for {
 			events, err := r.Next(ctx)
-			if errors.Is(err, ErrLeaseLost) && !r.hasEnded() {
+			if errors.Is(err, ErrLeaseLost) {
 				continue
 			}
 			if err != nil {
@@ -371,7 +399,7 @@ func (r *Subscriber) Events(ctx context.Context) iter.Seq2[Recorded, error] {
 					return
 				}
 				err := r.Ack(context.WithoutCancel(ctx), rest[0])
-				if errors.Is(err, ErrLeaseLost) && !r.hasEnded() {
+				if errors.Is(err, ErrLeaseLost) {
 					rest = nil // void
 					break
 				}
@@ -383,12 +411,6 @@ func (r *Subscriber) Events(ctx context.Context) iter.Seq2[Recorded, error] {
 			}
 		}
 	}
-}
-
-func (r *Subscriber) hasEnded() bool {
-	r.subscription.mu.Lock()
-	defer r.subscription.mu.Unlock()
-	return r.ended != nil
 }
 
 // lease returns a context that ends when the lease is lost, or the subscription has ended.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -14,11 +15,12 @@ import (
 // subscription is one subscription as this Store runs it: its queue, its subscribers, and the goroutine that reads for
 // them and writes its checkpoint. Only that goroutine adds to the queue or replaces it.
 type subscription struct {
-	hub  *hub
-	id   SubscriptionID
-	opts SubscribeOptions
-	work chan struct{} // holds one: there is something for the goroutine to do
-	done chan struct{} // closed when the goroutine has ended
+	hub   *hub
+	id    SubscriptionID
+	opts  SubscribeOptions
+	ahead ahead         // of the goroutine alone
+	work  chan struct{} // holds one: there is something for the goroutine to do
+	done  chan struct{} // closed when the goroutine has ended
 
 	mu          sync.Mutex
 	queue       *queue
@@ -59,10 +61,14 @@ type subscription struct {
 // readSize is how many events are read from storage at a time.
 const readSize = 1000
 
+// pageSize is readSize, or less where the queue is small.
+func (s *subscription) pageSize() int { return min(readSize, (s.opts.MaxSize+1)/2) }
+
 func newSubscription(h *hub, id SubscriptionID, opts SubscribeOptions) *subscription {
 	s := &subscription{
 		hub: h, id: id, opts: opts, queue: newQueue(0),
 		work: make(chan struct{}, 1), done: make(chan struct{}), changed: make(chan struct{}),
+		ahead: ahead{storage: h.storage},
 	}
 	s.settled = sync.NewCond(&s.mu)
 	return s
@@ -82,6 +88,7 @@ func (s *subscription) run(ctx context.Context) {
 	err := errors.New("a callback has ended the subscription's goroutine")
 	defer func() {
 		s.settle()
+		s.ahead.wait()
 		s.hub.feed.leave(s)
 		s.hub.leases.leave(s)
 		s.hub.forget(s)
@@ -92,7 +99,7 @@ func (s *subscription) run(ctx context.Context) {
 
 // runUntil runs the subscription until there is a reason to stop, which it returns.
 func (s *subscription) runUntil(ctx context.Context) error {
-	for create := true; ; create = false {
+	for create := !s.opts.existing; ; create = false {
 		if err := s.begin(ctx, create); err != nil {
 			return err
 		}
@@ -158,7 +165,7 @@ func (s *subscription) acquire(ctx context.Context, create bool) (lease Lease, v
 		return lease, valid, nil
 	}
 	valid = time.Now().Add(s.hub.leaseTTL)
-	lease, err = s.hub.storage.AcquireLease(ctx, LeaseRequest{
+	lease, err = s.takeLease(ctx, LeaseRequest{
 		ID: s.id, Owner: s.hub.owner, TTL: s.hub.leaseTTL, Create: create, Checkpoint: lease.Checkpoint, StreamID: lease.StreamID,
 	})
 	if err != nil {
@@ -178,6 +185,23 @@ func (s *subscription) acquire(ctx context.Context, create bool) (lease Lease, v
 		}
 	}
 	return lease, valid, nil
+}
+
+// takeLease asks for the lease.
+func (s *subscription) takeLease(ctx context.Context, r LeaseRequest) (Lease, error) {
+	ctx, end := s.hub.observe(ctx, s.operation(OpAcquire))
+	lease, err := s.hub.storage.AcquireLease(ctx, r)
+	end(Outcome{Err: err})
+	return lease, err
+}
+
+// operation is one of the subscription's, for the observer.
+func (s *subscription) operation(kind OperationKind) Operation {
+	name, partition := s.id.Name, 0
+	if s.opts.projection != "" {
+		name, partition = s.opts.projection, s.opts.partition
+	}
+	return Operation{Kind: kind, Stream: s.id.Stream, Subscription: name, Partition: partition}
 }
 
 // release gives a lease up that is not served.
@@ -308,7 +332,7 @@ func (s *subscription) step(ctx context.Context) (more bool, err error) {
 	}
 	s.mu.Lock()
 	room := s.opts.MaxSize - s.queue.queued
-	enough := room >= min(readSize, (s.opts.MaxSize+1)/2)
+	enough := room >= s.pageSize()
 	inbox := len(s.inbox) > 0
 	if s.unknown() && inbox {
 		s.missed = true // the stream is there now: find out which one it is, and read it
@@ -427,7 +451,36 @@ func (s *subscription) miss() {
 
 // page reads from storage. next is the number to go on from: from at the end of the stream.
 func (s *subscription) page(ctx context.Context, from int64, limit int) (page []Recorded, next int64, err error) {
+	switch {
+	case s.opts.pages == nil && s.opts.Filter.IsZero() && s.opts.MaxSize >= 2*readSize: // there is no need to save memory
+		r := ReadRequest{Stream: s.id.Stream, From: from, Limit: s.pageSize()}
+		expected := s.ahead.expects(r)
+		page, err = s.ahead.fetch(s.hub.ctx, r, math.MaxInt, s.readPage)
+		if expected && len(page) == 0 && err == nil {
+			page, err = s.readPage(ctx, r) // it was read too early: since then the feed may have offered what follows
+		}
+		if next = from; len(page) > 0 {
+			next = page[len(page)-1].Number + 1
+		}
+		return page, next, err
+	case s.opts.pages == nil:
+		return s.fetch(ctx, from, limit)
+	}
+	return s.opts.pages.read(ctx, from, limit, func(limit int) ([]Recorded, int64, error) { return s.fetch(ctx, from, limit) })
+}
+
+// readPage is fetch with a time limit of its own, for a read that may be ahead of its time.
+func (s *subscription) readPage(ctx context.Context, r ReadRequest) ([]Recorded, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.opts.Timeout)
+	defer cancel()
+	page, _, err := s.fetch(ctx, r.From, r.Limit)
+	return page, err
+}
+
+// fetch is page for a page that nobody shares.
+func (s *subscription) fetch(ctx context.Context, from int64, limit int) (page []Recorded, next int64, err error) {
 	r := ReadRequest{Stream: s.id.Stream, From: from, Limit: limit}
+	ctx, end := s.hub.observe(ctx, s.operation(OpFetch))
 	switch {
 	case !s.opts.Filter.IsZero():
 		page, next, err = s.hub.storage.ReadFiltered(ctx, r, s.opts.Filter)
@@ -436,6 +489,7 @@ func (s *subscription) page(ctx context.Context, from int64, limit int) (page []
 	default:
 		page, err = s.hub.storage.ReadStream(ctx, r)
 	}
+	end(Outcome{Err: err, Count: len(page)})
 	switch {
 	case errors.Is(err, ErrStreamNotFound):
 		return nil, from, nil
@@ -478,7 +532,7 @@ func (s *subscription) unpack(room int) {
 // read. Events of the feed are filtered here.
 func (s *subscription) take(page []Recorded, fed bool, last int64) {
 	s.mu.Lock()
-	received, number := s.queue.received, int64(0)
+	received, number, streamID := s.queue.received, int64(0), s.streamID
 	s.mu.Unlock()
 	type chosen struct {
 		event   *Recorded
@@ -486,7 +540,7 @@ func (s *subscription) take(page []Recorded, fed bool, last int64) {
 		failure *CallbackError
 	}
 	list := make([]chosen, 0, len(page))
-	asks := s.opts.Selector != nil || s.opts.PartitionBy != nil
+	asks := s.opts.Selector != nil || s.opts.PartitionBy != nil || s.opts.choose != nil
 	gap := false
 	for i := range page {
 		e := &page[i]
@@ -504,7 +558,7 @@ func (s *subscription) take(page []Recorded, fed bool, last int64) {
 		c := chosen{event: e}
 		selected := true
 		if asks {
-			selected, c.key, c.failure = s.opts.ask(*e)
+			selected, c.key, c.failure = s.opts.ask(streamID, *e)
 		}
 		if selected {
 			list = append(list, c)
@@ -513,6 +567,7 @@ func (s *subscription) take(page []Recorded, fed bool, last int64) {
 	sparse := len(list) < len(page)/4 // then they must not keep the whole page
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.queue.grow(len(list))
 	for _, c := range list {
 		if sparse {
 			c.event = c.event.clone()
@@ -536,8 +591,15 @@ func (r *Recorded) clone() *Recorded {
 }
 
 // ask runs the callbacks of an event that is to be queued.
-func (o *SubscribeOptions) ask(e Recorded) (selected bool, key string, failure *CallbackError) {
+func (o *SubscribeOptions) ask(streamID int64, e Recorded) (selected bool, key string, failure *CallbackError) {
 	selected = true
+	if o.choose != nil {
+		failure = called("PartitionBy", e, func() error {
+			selected = o.choose(streamID, &e)
+			return nil
+		})
+		return selected, "", failure
+	}
 	if o.Selector != nil {
 		failure = called("Selector", e, func() error {
 			selected = o.Selector(e)
@@ -844,7 +906,11 @@ func (s *subscription) offer(page []Recorded) {
 		}
 		s.fed = page[len(page)-1].Number
 	}
-	if s.missed || s.ending != nil {
+	if s.ending != nil || s.missed && !s.opts.endWhenBehind {
+		return
+	}
+	if s.missed && s.inboxSize+len(page) <= s.opts.MaxSize {
+		s.inboxSize += len(page) // it reads them by itself, but does not get ever further behind
 		return
 	}
 	if s.inboxSize+len(page) > s.opts.MaxSize {
@@ -888,6 +954,13 @@ func (s *subscription) trouble(err error) {
 	s.poke()
 }
 
+// committed notes a checkpoint that a projection has written.
+func (s *subscription) committed(checkpoint int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.saved = max(s.saved, checkpoint)
+}
+
 // solved notes that the last error is over.
 func (s *subscription) solved() {
 	s.mu.Lock()
@@ -902,7 +975,7 @@ func (s *subscription) solved() {
 // final reports whether an error ends a subscription: trying again would not help.
 func final(err error) bool {
 	for _, e := range []error{
-		ErrClosed, ErrInvalid, ErrSubscriptionNotFound, ErrSubscriberClosed, ErrPositionLost, ErrStreamDeleted, ErrSchema, ErrTooSlow,
+		ErrClosed, ErrInvalid, ErrSubscriptionNotFound, ErrProjectionNotFound, ErrProjectionReplaced, ErrSubscriberClosed, ErrPositionLost, ErrStreamDeleted, ErrSchema, ErrTooSlow,
 	} {
 		if errors.Is(err, e) {
 			return true

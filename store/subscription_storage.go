@@ -108,6 +108,11 @@ type SubscriptionInfo struct {
 	LastError  string
 	CreatedAt  time.Time
 	UpdatedAt  time.Time // of Checkpoint
+	// Handled is how many events a projection has applied in this partition; Rate how many per second when it did so
+	// last, at HandledAt, which is zero if it never did.
+	Handled   int64
+	Rate      float64
+	HandledAt time.Time
 	// Head is the last number of the stream: the subscription's lag is what it is above Checkpoint, in numbers. Numbers
 	// that were filtered out or hard deleted are among them.
 	Head int64

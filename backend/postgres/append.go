@@ -13,7 +13,8 @@ import (
 	"github.com/eventstore-go/eventstore/store"
 )
 
-// Append implements [store.Storage]. Outside a transaction it is one statement, unless the append is very large.
+// Append implements [store.Storage]. Outside a transaction it is one statement, unless the append is very large, or shares
+// a statement and a commit with others: see [Options].
 func (b *Backend) Append(ctx context.Context, r store.AppendRequest) (res store.AppendResult, err error) {
 	if err := b.Check(ctx); err != nil {
 		return res, err
@@ -21,10 +22,19 @@ func (b *Backend) Append(ctx context.Context, r store.AppendRequest) (res store.
 	if err := b.checkJSON(r.Events); err != nil {
 		return res, err
 	}
+	if b.tx == nil && !b.opts.NoGroupCommit && grouped(r) {
+		return b.group.append(ctx, b, r)
+	}
+	return b.appendAlone(ctx, r, false)
+}
+
+// appendAlone appends in a statement of its own, or in the caller's transaction. It waits for whoever holds the stream.
+// If it was refused already, it finds out first why.
+func (b *Backend) appendAlone(ctx context.Context, r store.AppendRequest, refused bool) (res store.AppendResult, err error) {
 	attempt := 0
 	err = b.retried(ctx, func() error {
 		if attempt++; attempt == 1 {
-			res, err = b.append(ctx, r)
+			res, err = b.append(ctx, r, refused)
 		} else {
 			res, err = b.appendReadCommitted(ctx, r)
 		}
@@ -40,7 +50,7 @@ func (b *Backend) appendReadCommitted(ctx context.Context, r store.AppendRequest
 		return store.AppendResult{}, err
 	}
 	defer tx.Rollback() //nolint:errcheck // after a commit this does nothing; after an error that error counts
-	res, err := (&Backend{shared: b.shared, tx: tx}).append(ctx, r)
+	res, err := (&Backend{shared: b.shared, tx: tx}).append(ctx, r, false)
 	if err != nil {
 		return store.AppendResult{}, err
 	}
@@ -51,9 +61,14 @@ func (b *Backend) appendReadCommitted(ctx context.Context, r store.AppendRequest
 // and the look that found nothing wrong.
 const mostTries = 20
 
-func (b *Backend) append(ctx context.Context, r store.AppendRequest) (store.AppendResult, error) {
+func (b *Backend) append(ctx context.Context, r store.AppendRequest, wasRefused bool) (store.AppendResult, error) {
 	for range mostTries {
-		last, err := b.write(ctx, r)
+		var last int64
+		var err error
+		if !wasRefused {
+			last, err = b.write(ctx, r)
+		}
+		wasRefused = false
 		switch {
 		case err == nil && last > 0:
 			return store.AppendResult{Stream: r.Stream, First: last - int64(len(r.Events)) + 1, Last: last}, nil

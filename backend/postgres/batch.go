@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -34,52 +35,81 @@ type batch struct {
 	ids, causation, correlation []byte
 	types                       string // text array of two rows: the distinct pairs of type and content type
 	data, metadata              []byte
-	cuts                        string // int array of five rows: see append_events
+	cuts                        string // int array of five rows, or seven: see the functions append and append_group
 	created                     string // bigint array
 }
 
 func newBatch(events []store.NewEvent) batch {
-	var b batch
-	var size, metaSize int
-	var hasCreated, hasCausation, hasCorrelation bool
-	for i := range events {
-		e := &events[i]
-		size += len(e.Data)
-		metaSize += len(e.Metadata)
-		hasCreated = hasCreated || !e.CreatedAt.IsZero()
-		hasCausation = hasCausation || e.CausationID != uuid.Nil
-		hasCorrelation = hasCorrelation || e.CorrelationID != uuid.Nil
+	w := newBatchWriter(events)
+	w.add(events, 0)
+	return w.batch(5)
+}
+
+// batchWriter makes a batch of the events of one append, or of several.
+type batchWriter struct {
+	b                                        batch
+	types                                    typeIndex
+	cuts                                     [7][]byte // type, start and length of data, start and length of metadata, append, place in it
+	created                                  []byte
+	hasCreated, hasCausation, hasCorrelation bool
+}
+
+// newBatchWriter returns a writer for the events of these appends.
+func newBatchWriter(appends ...[]store.NewEvent) *batchWriter {
+	w := &batchWriter{}
+	n, size, metaSize := 0, 0, 0
+	for _, events := range appends {
+		n += len(events)
+		for i := range events {
+			e := &events[i]
+			size += len(e.Data)
+			metaSize += len(e.Metadata)
+			w.hasCreated = w.hasCreated || !e.CreatedAt.IsZero()
+			w.hasCausation = w.hasCausation || e.CausationID != uuid.Nil
+			w.hasCorrelation = w.hasCorrelation || e.CorrelationID != uuid.Nil
+		}
 	}
-	b.ids = make([]byte, 0, 16*len(events))
-	b.data = make([]byte, 0, size)
-	b.metadata = make([]byte, 0, metaSize)
-	types := typeIndex{}
-	var cuts [5][]byte // type, start and length of data, start and length of metadata
+	w.b.ids = make([]byte, 0, 16*n)
+	w.b.data = make([]byte, 0, size)
+	w.b.metadata = make([]byte, 0, metaSize)
+	return w
+}
+
+// add adds the events of an append, the nr-th from 1.
+func (w *batchWriter) add(events []store.NewEvent, nr int) {
+	b := &w.b
 	for i := range events {
 		e := &events[i]
 		b.ids = append(b.ids, e.ID[:]...)
-		if hasCausation {
+		if w.hasCausation {
 			b.causation = append(b.causation, e.CausationID[:]...)
 		}
-		if hasCorrelation {
+		if w.hasCorrelation {
 			b.correlation = append(b.correlation, e.CorrelationID[:]...)
+		}
+		if w.hasCreated {
+			w.created = appendCreated(w.created, e.CreatedAt)
 		}
 		metaLen := len(e.Metadata)
 		if e.Metadata == nil {
 			metaLen = -1
 		}
-		for row, n := range [5]int{types.of(typePair{e.Type, e.ContentType}), len(b.data) + 1, len(e.Data), len(b.metadata) + 1, metaLen} {
-			cuts[row] = appendInt(cuts[row], int64(n))
+		for row, n := range [7]int{w.types.of(typePair{e.Type, e.ContentType}), len(b.data) + 1, len(e.Data), len(b.metadata) + 1, metaLen, nr, i} {
+			w.cuts[row] = appendInt(w.cuts[row], int64(n))
 		}
 		b.data = append(b.data, e.Data...)
 		b.metadata = append(b.metadata, e.Metadata...)
 	}
-	b.types = types.array()
-	b.cuts = "{" + string(bytes.Join(cuts[:], []byte("},"))) + "}}"
-	if hasCreated {
-		b.created = createdArray(events)
+}
+
+// batch returns the batch, with so many rows of cuts.
+func (w *batchWriter) batch(rows int) batch {
+	w.b.types = w.types.array()
+	w.b.cuts = "{" + string(bytes.Join(w.cuts[:rows], []byte("},"))) + "}}"
+	if w.hasCreated {
+		w.b.created = string(append(w.created, '}'))
 	}
-	return b
+	return w.b
 }
 
 // appendInt appends n to a row of an array literal.
@@ -92,20 +122,22 @@ func appendInt(row []byte, n int64) []byte {
 	return strconv.AppendInt(row, n, 10)
 }
 
-// createdArray holds microseconds since 1970, or null for the database's clock.
-func createdArray(events []store.NewEvent) string {
-	out := []byte{'{'}
-	for i := range events {
-		if i > 0 {
-			out = append(out, ',')
-		}
-		if t := events[i].CreatedAt; t.IsZero() {
-			out = append(out, "null"...)
-		} else {
-			out = strconv.AppendInt(out, t.UnixMicro(), 10)
-		}
+// appendCreated appends microseconds since 1970, or null for the database's clock, to an array literal.
+func appendCreated(row []byte, t time.Time) []byte {
+	if t.IsZero() {
+		return appendWord(row, "null")
 	}
-	return string(append(out, '}'))
+	return appendInt(row, t.UnixMicro())
+}
+
+// appendWord appends a word that needs no quotes to a row of an array literal.
+func appendWord(row []byte, word string) []byte {
+	if row == nil {
+		row = append(row, '{')
+	} else {
+		row = append(row, ',')
+	}
+	return append(row, word...)
 }
 
 // typePair is a type, and a content type.

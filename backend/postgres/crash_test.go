@@ -170,6 +170,8 @@ func TestKilledServerUnderLoad(t *testing.T) {
 			install(t, b)
 			db.SetMaxOpenConns(20)
 			db.SetMaxIdleConns(20)
+			admin := pgtest.Open(t, "pgx", server.URL())
+			admin.SetMaxIdleConns(0) // none that has ended with the server
 			l := &load{db: db, es: store.New(b, nil)}
 			var running errgroup.Group
 			running.Go(func() error { return l.run(t.Context(), 8) })
@@ -177,7 +179,9 @@ func TestKilledServerUnderLoad(t *testing.T) {
 			for range 3 {
 				if test.lossy {
 					// Nobody but a tick writes the log of the server to disk.
-					require.NoError(t, syscall.Kill(int(number(t, b, `select pid from pg_stat_activity where backend_type = 'walwriter'`)), syscall.SIGSTOP))
+					var pid int
+					require.NoError(t, admin.QueryRowContext(t.Context(), `select pid from pg_stat_activity where backend_type = 'walwriter'`).Scan(&pid))
+					require.NoError(t, syscall.Kill(pid, syscall.SIGSTOP))
 				}
 				enough := l.acknowledged.Load() + 100
 				eventually(t, "appends are acknowledged", func() bool { return l.acknowledged.Load() >= enough || l.failed.Load() })

@@ -12,6 +12,10 @@
 // sequence append_seq, and adds the events. It takes no lock but that of the stream's row, so appends to other streams go
 // on beside it, also while a caller's transaction stays open.
 //
+// Appends outside a transaction that come while others of the same Backend are under way share a statement and a commit,
+// append_group, each with its own outcome: see group.go, and [Options].NoGroupCommit. So many writers have more to gain
+// from one Backend than from many.
+//
 // # How events get their order
 //
 // A position is given after the commit: the function tick (in the migrations, with the reasons why it is right) copies

@@ -19,6 +19,9 @@ const (
 	uniqueViolation   = "23505"
 	serialization     = "40001"
 	deadlock          = "40P01"
+	queryCanceled     = "57014"
+	lockNotAvailable  = "55P03"
+	readOnly          = "25006" // by a server that has become a standby, too
 	undefinedTable    = "42P01"
 	undefinedFunction = "42883"
 	undefinedColumn   = "42703"

@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -12,6 +13,11 @@ import (
 	"github.com/eventstore-go/eventstore/backend/postgres"
 	"github.com/eventstore-go/eventstore/internal/pgtest"
 	"github.com/eventstore-go/eventstore/migrate"
+	"github.com/eventstore-go/eventstore/serializer"
+	"github.com/eventstore-go/eventstore/serializer/encryption"
+	"github.com/eventstore-go/eventstore/serializer/msgpack"
+	"github.com/eventstore-go/eventstore/serializer/protobuf"
+	"github.com/eventstore-go/eventstore/serializer/zstd"
 	"github.com/eventstore-go/eventstore/store"
 )
 
@@ -35,6 +41,7 @@ func TestWrongOptions(t *testing.T) {
 		require.ErrorIs(t, err, store.ErrInvalid)
 		_, err = b.BeginTx(t.Context(), nil)
 		require.ErrorIs(t, err, store.ErrInvalid)
+		require.ErrorIs(t, migrate.Up(t.Context(), b), store.ErrInvalid, "nothing is created, either")
 	}
 }
 
@@ -99,6 +106,54 @@ func TestDataTypes(t *testing.T) {
 			require.ErrorIs(t, err, store.ErrInvalid)
 		})
 	}
+}
+
+// TestCheck: a Store is judged by what is there, and not by what the options say, before anything is written.
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	formats := map[string]*store.Options{
+		"msgpack":    {Serializer: serializer.New(msgpack.Format{}, nil)},
+		"metadata":   {MetadataSerializer: serializer.New(msgpack.Format{}, nil)},
+		"protobuf":   {Serializer: serializer.New(protobuf.Format{}, nil)},
+		"zstd":       {Serializer: serializer.New(serializer.JSONFormat{}, &serializer.Options{Codings: []serializer.Coding{zstd.New(nil)}})},
+		"encryption": {Serializer: serializer.New(serializer.JSONFormat{}, &serializer.Options{Codings: []serializer.Coding{encryption.New(encryption.NewMemoryKeys(), nil, nil)}})},
+	}
+	for _, dataType := range []string{"bytea", "jsonb", "json"} {
+		schema := pgtest.Schema(t)
+		b, plain := open(t, postgres.Options{Schema: schema, DataType: dataType})
+		require.NoError(t, plain.Check(t.Context()))
+		for name, opts := range formats {
+			es := store.New(postgres.New(b.DB(), &postgres.Options{Schema: schema}), opts) // which does not know what is there
+			err := es.Check(t.Context())
+			if dataType == "bytea" {
+				require.NoError(t, err, name)
+				continue
+			}
+			var invalid *store.InvalidError
+			require.ErrorAs(t, err, &invalid, name)
+			require.Contains(t, []string{"Serializer", "MetadataSerializer"}, invalid.Field)
+			require.ErrorContains(t, err, "take JSON only", name)
+			tx, err := b.DB().BeginTx(t.Context(), nil)
+			require.NoError(t, err)
+			require.ErrorIs(t, es.WithTx(tx).Check(t.Context()), store.ErrInvalid, name)
+			require.NoError(t, tx.Rollback())
+			require.NoError(t, es.Close())
+			require.ErrorIs(t, es.Check(t.Context()), store.ErrClosed)
+		}
+		head, err := plain.Head(t.Context())
+		require.NoError(t, err)
+		require.Zero(t, head, "nothing was written")
+	}
+
+	missing := postgres.New(pgtest.Open(t, "pgx", pgtest.URL(t)), &postgres.Options{Schema: pgtest.Schema(t)})
+	es := store.New(missing, formats["msgpack"])
+	require.ErrorIs(t, es.Check(t.Context()), store.ErrSchema)
+	require.NoError(t, migrate.Up(t.Context(), missing))
+	require.NoError(t, es.Check(t.Context()), "it looks again")
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, es.Check(ended), context.Canceled)
+	require.NoError(t, es.Close())
 }
 
 // TestJSONColumnsRefuseOtherEncodings: by the options when the Store is opened, and by what is there at the first append.

@@ -10,13 +10,16 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/eventstore-go/eventstore/backend/internal/queries"
+	"github.com/eventstore-go/eventstore/internal/queries"
 	"github.com/eventstore-go/eventstore/store"
 )
 
 var (
-	_ store.Storage       = (*Backend)(nil)
-	_ store.Transactional = (*Backend)(nil)
+	_ store.Storage        = (*Backend)(nil)
+	_ store.Transactional  = (*Backend)(nil)
+	_ store.Checker        = (*Backend)(nil)
+	_ store.JSONOnly       = (*Backend)(nil)
+	_ store.ParallelReader = (*Backend)(nil)
 )
 
 // Options of a [Backend]. The zero value of each field is its default.
@@ -34,6 +37,9 @@ type Options struct {
 	// NoPrepare sends every statement anew instead of preparing the frequent ones once per connection. Set it behind a
 	// pooler in transaction mode that does not keep prepared statements (pgbouncer before 1.21).
 	NoPrepare bool
+	// NoGroupCommit gives every append outside a transaction a statement and a commit of its own. By default those that
+	// come while others of this Backend are under way share them, each with its own outcome.
+	NoGroupCommit bool
 }
 
 // Backend is a [store.Storage] on PostgreSQL. It is safe for concurrent use, unless WithTx made it: then it is as safe
@@ -50,6 +56,7 @@ type shared struct {
 	queries queries.Set
 	err     error // what is wrong with the options
 	names   *names
+	group   *group
 	ticks   ticks
 	seen    atomic.Pointer[string] // the snapshot of this process's latest tick
 	ready   atomic.Bool            // the schema was checked
@@ -84,7 +91,7 @@ func New(db *sql.DB, opts *Options) *Backend {
 		o.VersionTable = "eventstore_migrations"
 	}
 	return &Backend{shared: &shared{
-		db: db, opts: o, err: o.check(), queries: queries.Parse(queriesFile, o.replacements()...), names: newNames(),
+		db: db, opts: o, err: o.check(), queries: queries.Parse(queriesFile, o.replacements()...), names: newNames(), group: newGroup(),
 	}}
 }
 

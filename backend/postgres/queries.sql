@@ -14,6 +14,14 @@ select /*schema.*/append_one(
   $1::text, $2::bigint, $3::boolean, $4::boolean, $5::uuid, $6::uuid, $7::uuid, $8::text, $9::text, $10::bytea, $11::bytea, $12::bigint
 );
 
+-- name: append_group
+-- Many appends to different streams in one commit: the function append_group. Returns per append the stream's new
+-- version, or null.
+select /*schema.*/append_group(
+  $1::text::text[], $2::text::bigint[], $3::text::boolean[], $4::text::bigint[], $5::text::boolean[], $6::text::int[],
+  $7::bytea, $8::bytea, $9::bytea, $10::text::text[], $11::bytea, $12::bytea, $13::text::int[], $14::text::bigint[]
+)::text;
+
 -- name: append_events_in_tx
 -- The same for a caller's transaction and ids that the caller gave.
 select /*schema.*/append_in_tx(
@@ -92,14 +100,14 @@ select /*schema.*/hard_delete($1::bigint);
 
 -- name: read_stream_forward
 -- A page of a stream's own events; nothing if it has links, is deleted or absent: find_stream tells. Index: events_version_key.
-select e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.content_type, e.data, e.metadata
+select /*schema.*/header(e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id), e.event_type, e.content_type, e.data, e.metadata
 from /*schema.*/events as e
 where e.stream_id = (select s.stream_id from /*schema.*/streams as s where s.name = $1::text and s.deleted_at is null and not s.linked)
   and e.version >= $2::bigint
 order by e.version limit $3::int;
 
 -- name: read_stream_backward
-select e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.content_type, e.data, e.metadata
+select /*schema.*/header(e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id), e.event_type, e.content_type, e.data, e.metadata
 from /*schema.*/events as e
 where e.stream_id = (select s.stream_id from /*schema.*/streams as s where s.name = $1::text and s.deleted_at is null and not s.linked)
   and e.version <= $2::bigint
@@ -107,7 +115,7 @@ order by e.version desc limit $3::int;
 
 -- name: read_linked_forward
 -- A page of a stream that has links. Each branch stops at the page's size. Indexes: events_version_key, links_pkey, events_pkey.
-select r.number, r.append_seq, r.idx, r.stream_id, r.version, r.created_at, r.event_id, r.causation_id, r.correlation_id, r.event_type, r.content_type, r.data, r.metadata, s.name
+select r.number, /*schema.*/header(r.append_seq, r.idx, r.stream_id, r.version, r.created_at, r.event_id, r.causation_id, r.correlation_id), r.event_type, r.content_type, r.data, r.metadata, s.name
 from (
   (select e.version as number, e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.content_type, e.data, e.metadata
    from /*schema.*/events as e where e.stream_id = $1::bigint and e.version >= $2::bigint order by e.version limit $3::int)
@@ -120,7 +128,7 @@ from (
 order by r.number limit $3::int;
 
 -- name: read_linked_backward
-select r.number, r.append_seq, r.idx, r.stream_id, r.version, r.created_at, r.event_id, r.causation_id, r.correlation_id, r.event_type, r.content_type, r.data, r.metadata, s.name
+select r.number, /*schema.*/header(r.append_seq, r.idx, r.stream_id, r.version, r.created_at, r.event_id, r.causation_id, r.correlation_id), r.event_type, r.content_type, r.data, r.metadata, s.name
 from (
   (select e.version as number, e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.content_type, e.data, e.metadata
    from /*schema.*/events as e where e.stream_id = $1::bigint and e.version <= $2::bigint order by e.version desc limit $3::int)
@@ -160,21 +168,21 @@ from (
 
 -- name: read_events_range
 -- Events in the order of their numbers, both ends inclusive: a plain range of events_pkey.
-select e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.content_type, e.data, e.metadata
+select /*schema.*/header(e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id), e.event_type, e.content_type, e.data, e.metadata
 from /*schema.*/events as e
 where (e.append_seq, e.idx) >= ($1::bigint, $2::int) and (e.append_seq, e.idx) <= ($3::bigint, $4::int)
 order by e.append_seq, e.idx limit $5::int;
 
 -- name: read_event
 -- Index: events_event_id_key, streams_pkey.
-select e.version, e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.content_type, e.data, e.metadata, s.name
+select e.version, /*schema.*/header(e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id), e.event_type, e.content_type, e.data, e.metadata, s.name
 from /*schema.*/events as e join /*schema.*/streams as s on s.stream_id = e.stream_id
 where e.event_id = $1::uuid;
 
 -- name: read_correlation
 -- The events of a correlation from position $2 on. All of them are found and sorted for each page: a conversation is not
 -- long. Indexes: events_correlation_idx, log_append_seq_key, streams_pkey.
-select l.position + e.idx, e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.content_type, e.data, e.metadata, s.name
+select l.position + e.idx, /*schema.*/header(e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id), e.event_type, e.content_type, e.data, e.metadata, s.name
 from /*schema.*/events as e
   cross join lateral (select k.position from /*schema.*/log as k where k.append_seq = e.append_seq offset 0) as l
   cross join lateral (select t.name from /*schema.*/streams as t where t.stream_id = e.stream_id offset 0) as s
@@ -233,7 +241,7 @@ select s.name, s.stream_id, s.version, s.created_at, s.deleted_at from unnest($1
 -- Behind an "or" neither look can become a join: the types are a hash table made once, and the name is looked up for
 -- each event that has the type. The inner limit is one that the planner does not know, so that it takes the events in
 -- the order of the index, however few it thinks will match. Indexes: events_pkey, streams_pkey.
-select e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.content_type, e.data, e.metadata
+select /*schema.*/header(e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id), e.event_type, e.content_type, e.data, e.metadata
 from (
   select f.append_seq, f.idx, f.stream_id, f.version, f.created_at, f.event_id, f.causation_id, f.correlation_id, f.event_type, f.content_type, f.data, f.metadata
   from /*schema.*/events as f
@@ -247,7 +255,7 @@ order by e.append_seq, e.idx limit $5::int;
 -- name: read_stream_filtered
 -- At most $3 events of the versions $2 to $4 of a stream, its own and linked ones, with the filter, and the inner limits,
 -- of read_events_filtered. Indexes: events_version_key, links_pkey, events_pkey, streams_pkey.
-select r.number, r.append_seq, r.idx, r.stream_id, r.version, r.created_at, r.event_id, r.causation_id, r.correlation_id, r.event_type, r.content_type, r.data, r.metadata, s.name
+select r.number, /*schema.*/header(r.append_seq, r.idx, r.stream_id, r.version, r.created_at, r.event_id, r.causation_id, r.correlation_id), r.event_type, r.content_type, r.data, r.metadata, s.name
 from (
   (select e.version as number, e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.content_type, e.data, e.metadata
    from (
@@ -379,8 +387,172 @@ select pg_notify('/*channel*/', 'lease')::text from deleted as d;
 
 -- name: list_subscriptions
 select s.stream, s.name, s.checkpoint, s.stream_id, s.owner, s.epoch, s.lease_until,
-  coalesce(s.lease_until > clock_timestamp(), false), s.last_error, s.created_at, s.updated_at
+  coalesce(s.lease_until > clock_timestamp(), false), s.last_error, s.created_at, s.updated_at, s.handled, s.rate, s.handled_at
 from /*schema.*/subscriptions as s order by s.stream, s.name;
+
+-- name: advance
+-- save_checkpoint in the transaction of a projection, as its last statement: what it locks is locked until the commit.
+-- Nothing comes back if the epoch is over, or if the checkpoint is not below $6 (0: any, and it stays). Nor if somebody is
+-- about to remove the row, who is not waited for: he may wait for what the transaction has written to. Who renews the
+-- lease or writes the checkpoint is waited for. Index: subscriptions_pkey.
+with mine as (
+  select t.epoch from /*schema.*/subscriptions as t where t.stream = $1::text and t.name = $2::text for key share skip locked
+)
+update /*schema.*/subscriptions as s
+set checkpoint = case when $6::bigint = 0 then s.checkpoint when s.stream_id = $5::bigint then greatest(s.checkpoint, $4::bigint) else $4::bigint end,
+  stream_id = case when $6::bigint = 0 then s.stream_id else $5::bigint end,
+  updated_at = case when $6::bigint = 0 then s.updated_at else clock_timestamp() end,
+  handled = s.handled + $7::bigint, rate = $8::double precision, handled_at = clock_timestamp()
+from mine as m
+where s.stream = $1::text and s.name = $2::text and s.epoch = $3::bigint and m.epoch = s.epoch
+  and ($6::bigint = 0 or s.stream_id <> $5::bigint or s.checkpoint < $6::bigint)
+returning ''::text;
+
+-- name: add_subscriptions
+-- Adds the subscriptions $1, $2 (arrays) at the checkpoint $3 in the stream $4, held by nobody.
+insert into /*schema.*/subscriptions (stream, name, checkpoint, stream_id, owner, epoch, created_at, updated_at)
+select i.stream, i.name, $3::bigint, $4::bigint, '', nextval('/*schema.*/epoch_seq'), clock_timestamp(), clock_timestamp()
+from unnest($1::text::text[], $2::text::text[]) as i (stream, name);
+
+-- name: remove_subscriptions
+-- Removes the subscriptions $1, $2 (arrays), after whoever is just moving a checkpoint of theirs. Locks the rows in one
+-- order. Other processes are let know at commit. Index: subscriptions_pkey.
+with locked as (
+  select t.stream, t.name
+  from unnest($1::text::text[], $2::text::text[]) as i (stream, name)
+    join /*schema.*/subscriptions as t on t.stream = i.stream and t.name = i.name
+  order by t.stream, t.name for update of t
+), removed as (
+  delete from /*schema.*/subscriptions as s using locked as l where s.stream = l.stream and s.name = l.name
+  returning s.stream, s.name, s.epoch, s.checkpoint, s.stream_id
+)
+select r.stream, r.name, r.epoch, r.checkpoint, r.stream_id, pg_notify('/*channel*/', 'lease')::text from removed as r;
+
+-- name: add_projection
+-- Nothing comes back if there is one of that name. Index: projections_pkey.
+insert into /*schema.*/projections (name, stream, partitions, generation, by_stream, applied, replay_until, changes, replaced_by, created_at, updated_at)
+values ($1::text, $2::text, $3::int, $4::bigint, $5::boolean, $6::text, $7::bigint, $8::bigint, $9::text, clock_timestamp(), clock_timestamp())
+on conflict on constraint projections_pkey do nothing
+returning 1;
+
+-- name: lock_projection
+-- Locks the row until the transaction ends. Index: projections_pkey.
+select p.name, p.stream, p.partitions, p.generation, p.by_stream, p.applied, p.replay_until, p.changes, p.replaced_by, p.created_at, p.updated_at
+from /*schema.*/projections as p where p.name = $1::text for update;
+
+-- name: save_projection
+-- Index: projections_pkey.
+update /*schema.*/projections as p
+set partitions = $2::int, generation = $3::bigint, applied = $4::text, replay_until = $5::bigint, changes = $6::bigint,
+  replaced_by = $7::text, updated_at = clock_timestamp()
+where p.name = $1::text returning 1;
+
+-- name: read_projection
+-- Index: projections_pkey.
+select p.name, p.stream, p.partitions, p.generation, p.by_stream, p.applied, p.replay_until, p.changes, p.replaced_by, p.created_at, p.updated_at
+from /*schema.*/projections as p where p.name = $1::text;
+
+-- name: read_projections
+select p.name, p.stream, p.partitions, p.generation, p.by_stream, p.applied, p.replay_until, p.changes, p.replaced_by, p.created_at, p.updated_at
+from /*schema.*/projections as p order by p.name;
+
+-- name: remove_projection
+-- With all that belongs to it.
+with parked as (
+  delete from /*schema.*/parked as k where k.projection = $1::text
+), members as (
+  delete from /*schema.*/projection_members as m where m.projection = $1::text
+)
+delete from /*schema.*/projections as p where p.name = $1::text;
+
+-- name: join_projection
+-- Notes that $2 is there for $3 microseconds. Forgets who has not been for a day, unless somebody else is at that.
+-- Index: projection_members_pkey.
+with old as (
+  select m.projection, m.owner from /*schema.*/projection_members as m
+  where m.projection = $1::text and m.until < clock_timestamp() - interval '1 day' for update skip locked
+), forgotten as (
+  delete from /*schema.*/projection_members as m using old as o where m.projection = o.projection and m.owner = o.owner
+)
+insert into /*schema.*/projection_members (projection, owner, until)
+values ($1::text, $2::text, clock_timestamp() + $3::bigint * interval '1 microsecond')
+on conflict on constraint projection_members_pkey do update set until = excluded.until;
+
+-- name: projection_members
+-- Index: projection_members_pkey.
+select m.owner from /*schema.*/projection_members as m where m.projection = $1::text and m.until > clock_timestamp();
+
+-- name: leave_projection
+-- Other processes are let know at commit. Index: projection_members_pkey.
+with gone as (
+  delete from /*schema.*/projection_members as m where m.projection = $1::text and m.owner = $2::text returning m.owner
+)
+select pg_notify('/*channel*/', 'lease')::text from gone as g;
+
+-- name: park
+-- Parks events, given as arrays. One that was parked under an id that is used again has been hard deleted. Index: parked_pkey.
+insert into /*schema.*/parked (projection, number, hash, version, attempts, failed, parked_at, event_id, key, stream, event_type, error)
+select $1::text, i.number, i.hash, i.version, i.attempts, i.failed,
+  case when i.parked_at = 0 then clock_timestamp() else /*schema.*/from_micros(i.parked_at) end, i.event_id, i.key, i.stream, i.event_type, i.error
+from unnest($2::text::bigint[], $3::text::bigint[], $4::text::bigint[], $5::text::int[], $6::text::boolean[], $7::text::bigint[],
+    $8::text::uuid[], $9::text::text[], $10::text::text[], $11::text::text[], $12::text::text[])
+  as i (number, hash, version, attempts, failed, parked_at, event_id, key, stream, event_type, error)
+on conflict on constraint parked_pkey do update set number = excluded.number, hash = excluded.hash, version = excluded.version,
+  attempts = excluded.attempts, failed = excluded.failed, parked_at = excluded.parked_at, key = excluded.key, stream = excluded.stream,
+  event_type = excluded.event_type, error = excluded.error;
+
+-- name: unpark
+-- Index: parked_pkey.
+with gone as (
+  delete from /*schema.*/parked as k where k.projection = $1::text and k.event_id = any ($2::text::uuid[]) returning 1
+)
+select count(*) from gone as g;
+
+-- name: release_parked
+-- Index: parked_pkey.
+with changed as (
+  update /*schema.*/parked as k set failed = false where k.projection = $1::text and k.event_id = any ($2::text::uuid[]) returning 1
+)
+select count(*) from changed as c;
+
+-- name: read_parked
+-- Those behind ($2, $3) up to $7 with a key in $4 and a number in $5, if these are not null. Index: parked_number_idx.
+select k.key, k.hash, k.number, k.event_id::text, k.stream, k.version, k.event_type, k.failed, k.error, k.attempts, k.parked_at
+from /*schema.*/parked as k
+where k.projection = $1::text and (k.number, k.event_id) > ($2::bigint, $3::text::uuid) and k.number <= $7::bigint
+  and ($4::text is null or k.key = any ($4::text::text[])) and ($5::text is null or k.number = any ($5::text::bigint[]))
+order by k.number, k.event_id limit $6::int;
+
+-- name: read_parked_ready
+-- Those of partition $2 of $3 that have not failed, and are behind nothing of their key that has. Read when somebody has
+-- changed what is parked, not all the time: it looks at all that is parked. Indexes: parked_number_idx, parked_failed_idx.
+select k.key, k.hash, k.number, k.event_id::text, k.stream, k.version, k.event_type, k.failed, k.error, k.attempts, k.parked_at
+from /*schema.*/parked as k
+where k.projection = $1::text and k.hash % $3::int = $2::int and not k.failed
+  and not exists (
+    select 1 from /*schema.*/parked as f where f.projection = k.projection and f.key = k.key and f.failed and f.number < k.number
+  )
+order by k.number, k.event_id limit $4::int;
+
+-- name: parked_keys
+-- Reads all that is parked: once for each lease, and after changes. Index: parked_number_idx.
+select distinct k.key from /*schema.*/parked as k where k.projection = $1::text and k.hash % $3::int = $2::int;
+
+-- name: count_parked
+select k.hash % $2::int, count(*) from /*schema.*/parked as k where k.projection = $1::text group by 1;
+
+-- name: position
+-- The position of the event with version $2 in stream $1, own or linked. Indexes: streams_name_key, events_version_key,
+-- links_pkey, log_append_seq_key.
+select l.position + e.idx
+from /*schema.*/streams as s
+  cross join lateral (
+    select t.append_seq, t.idx from /*schema.*/events as t where t.stream_id = s.stream_id and t.version = $2::bigint
+    union all
+    select k.append_seq, k.idx from /*schema.*/links as k where k.stream_id = s.stream_id and k.version = $2::bigint
+  ) as e
+  join /*schema.*/log as l on l.append_seq = e.append_seq
+where s.name = $1::text;
 
 -- name: count_streams
 select count(*) from /*schema.*/streams as s

@@ -31,6 +31,17 @@ func (b *Backend) ReadStream(ctx context.Context, r store.ReadRequest) ([]store.
 	return b.readLinked(ctx, "read_linked_"+direction(r), f.id, r.From, int64(r.Limit))
 }
 
+// fewConnections are too few for a reader to have several of them.
+const fewConnections = 4
+
+// ParallelReads implements [store.ParallelReader].
+func (b *Backend) ParallelReads() int {
+	if most := b.db.Stats().MaxOpenConnections; b.tx != nil || most > 0 && most < fewConnections {
+		return 0
+	}
+	return 2
+}
+
 func direction(r store.ReadRequest) string {
 	if r.Backward {
 		return "backward"
@@ -52,7 +63,8 @@ func (b *Backend) readOwn(ctx context.Context, r store.ReadRequest) (page []stor
 			return err
 		}
 		page = append(page, store.Recorded{Number: s.version, Stream: r.Stream})
-		return s.event(&page[len(page)-1])
+		s.event(&page[len(page)-1])
+		return nil
 	}, r.Stream, r.From, int64(r.Limit))
 	if err != nil || len(page) > 0 {
 		return page, f, err
@@ -70,7 +82,8 @@ func (b *Backend) readLinked(ctx context.Context, statement string, args ...any)
 			return err
 		}
 		page = append(page, store.Recorded{Number: s.number, Stream: s.stream})
-		return s.event(&page[len(page)-1])
+		s.event(&page[len(page)-1])
+		return nil
 	}, args...)
 	return page, err
 }
@@ -87,7 +100,8 @@ func (b *Backend) ReadEvent(ctx context.Context, id uuid.UUID) (store.Recorded, 
 			return err
 		}
 		e.Number, e.Stream = s.number, s.stream
-		return s.event(&e)
+		s.event(&e)
+		return nil
 	}, id.String())
 	if err == nil && e.Stream == "" {
 		err = &store.EventNotFoundError{ID: id}

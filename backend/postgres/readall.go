@@ -276,7 +276,8 @@ func (b *Backend) readRange(ctx context.Context, p *placing, order []int, limit 
 		slot := p.slot(order[at], s.idx)
 		p.streamIDs[slot] = s.streamID
 		p.page[slot].Number = w.position + int64(s.idx-w.lo)
-		return s.event(&p.page[slot])
+		s.event(&p.page[slot])
+		return nil
 	}, append([]any{first.seq, int64(first.lo), last.seq, int64(last.hi), int64(limit)}, p.args...)...)
 	if err != nil || read < limit {
 		return len(order), err

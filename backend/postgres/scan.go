@@ -2,9 +2,9 @@ package postgres
 
 import (
 	"database/sql"
+	"encoding/binary"
+	"fmt"
 	"time"
-
-	"github.com/google/uuid"
 
 	"github.com/eventstore-go/eventstore/store"
 )
@@ -15,21 +15,26 @@ type scanner struct {
 	types map[string]string
 	into  []any // pointers to the fields below, in the order of the columns
 
-	number, seq, streamID, version                                     int64
-	idx                                                                int
-	created                                                            time.Time
-	id, causation, correlation, eventType, contentType, data, metadata sql.RawBytes
-	stream                                                             string
+	number                                         int64
+	header, eventType, contentType, data, metadata sql.RawBytes
+	stream                                         string
+
+	// What scan finds in the header.
+	seq, streamID, version int64
+	idx                    int
 }
 
-// newScanner is for queries that return the columns of an event, or those between its number and its stream's name.
+// headerSize is the length of what the function header returns.
+const headerSize = 84
+
+// newScanner is for queries that return the header of an event, its type, content type, data and metadata, or those
+// between its number and its stream's name.
 func newScanner(numbered bool) *scanner {
 	s := &scanner{types: map[string]string{}}
 	if numbered {
 		s.into = append(s.into, &s.number)
 	}
-	s.into = append(s.into, &s.seq, &s.idx, &s.streamID, &s.version, &s.created,
-		&s.id, &s.causation, &s.correlation, &s.eventType, &s.contentType, &s.data, &s.metadata)
+	s.into = append(s.into, &s.header, &s.eventType, &s.contentType, &s.data, &s.metadata)
 	if numbered {
 		s.into = append(s.into, &s.stream)
 	}
@@ -37,12 +42,29 @@ func newScanner(numbered bool) *scanner {
 }
 
 // scan reads a row, and event makes an event of it, before the next row is read.
-func (s *scanner) scan(rows *sql.Rows) error { return rows.Scan(s.into...) }
+func (s *scanner) scan(rows *sql.Rows) error {
+	if err := rows.Scan(s.into...); err != nil {
+		return err
+	}
+	h := s.header
+	if len(h) != headerSize {
+		return fmt.Errorf("postgres: the header of an event has %d bytes, not %d", len(h), headerSize)
+	}
+	s.seq, s.idx = int64(binary.BigEndian.Uint64(h)), int(binary.BigEndian.Uint32(h[8:]))
+	s.streamID, s.version = int64(binary.BigEndian.Uint64(h[12:])), int64(binary.BigEndian.Uint64(h[20:]))
+	return nil
+}
+
+// epoch is what the database counts times from, in microseconds since 1970.
+const epoch = 946_684_800_000_000
 
 // event sets all of e but its Number and Stream.
-func (s *scanner) event(e *store.Recorded) (err error) {
+func (s *scanner) event(e *store.Recorded) {
 	e.Version = s.version
-	e.CreatedAt = s.created.UTC()
+	e.CreatedAt = time.UnixMicro(int64(binary.BigEndian.Uint64(s.header[28:])) + epoch).UTC()
+	copy(e.ID[:], s.header[36:])
+	copy(e.CausationID[:], s.header[52:])
+	copy(e.CorrelationID[:], s.header[68:])
 	e.Type = s.intern(s.eventType)
 	if len(s.contentType) > 0 {
 		e.ContentType = s.intern(s.contentType)
@@ -51,18 +73,6 @@ func (s *scanner) event(e *store.Recorded) (err error) {
 	if s.metadata != nil {
 		e.Metadata = s.keep(s.metadata)
 	}
-	if e.ID, err = uuid.ParseBytes(s.id); err != nil {
-		return err
-	}
-	if s.causation != nil {
-		if e.CausationID, err = uuid.ParseBytes(s.causation); err != nil {
-			return err
-		}
-	}
-	if s.correlation != nil {
-		e.CorrelationID, err = uuid.ParseBytes(s.correlation)
-	}
-	return err
 }
 
 // keep copies bytes that are valid only until the next row.

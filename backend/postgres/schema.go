@@ -15,12 +15,16 @@ import (
 var migrations embed.FS
 
 // latest is the version of the newest migration.
-const latest = 3
+const latest = 4
 
 const advice = "run migrate.Up(ctx, backend) once before the program starts"
 
-// Migrations returns the migration files, rendered for this backend's schema and data type, for package migrate.
+// Migrations returns the migration files, rendered for this backend's schema and data type, for package migrate. With options that
+// are wrong, it has nothing but the error.
 func (b *Backend) Migrations() fs.FS {
+	if b.err != nil {
+		return rendered.Broken(b.err) // nothing is created with options that are wrong
+	}
 	return rendered.FS(migrations, "migrations", strings.NewReplacer(b.opts.replacements()...))
 }
 
@@ -28,7 +32,7 @@ func (b *Backend) Migrations() fs.FS {
 func (b *Backend) MigrationQuery(name string) string { return b.queries.Get(name) }
 
 // Check returns a [store.SchemaError] if the tables are missing or older than this version needs. Every operation
-// checks once by itself; call Check at the start of a program to know at once.
+// checks once by itself; [store.Store.Check] at the start of a program tells at once.
 func (b *Backend) Check(ctx context.Context) error {
 	if b.err != nil {
 		return b.err

@@ -53,7 +53,7 @@ var hot = []struct {
 	{"find_stream", `'s-7'`, []string{"Index Scan using streams_name_key"}},
 	{"read_stream_forward", `'s-7', 10, 1000`, []string{"Index Scan using events_version_key", "Index Scan using streams_name_key"}},
 	{"read_stream_backward", `'s-7', 900, 1000`, []string{"Index Scan Backward using events_version_key"}},
-	{"read_linked_forward", `7, 10, 1000`, []string{"Index Scan using events_version_key", "Index Scan using links_pkey", "Index Scan using events_pkey"}},
+	{"read_linked_forward", `7, 10, 1000`, []string{"Index Scan using events_version_key", "Index Scan using links_pkey", "events_pkey"}},
 	{"read_linked_backward", `7, 10, 1000`, []string{"Index Scan Backward using events_version_key", "Index Scan Backward using links_pkey"}},
 	{"read_log_forward", `5000, 1000`, []string{"Index Scan using log_pkey", "Index Scan Backward using log_pkey"}},
 	{"read_log_backward", `5000, 1000`, []string{"Index Scan Backward using log_pkey"}},
@@ -102,10 +102,16 @@ func TestPlans(t *testing.T) {
 			size = step.events
 		}
 		for _, call := range []string{`select /*schema.*/tick(100, true, null)`, `select /*schema.*/append('s-7', null, true, 1, true, '\x00000000000000000000000000009999', null, null, '{{t},{null}}', 'd', '', '{{1},{1},{1},{1},{-1}}', null, null, null, null, 0)`,
-			`select /*schema.*/append_one('s-8', null, true, true, '00000000-0000-0000-0000-000000009998', null, null, 't', null, 'd', null, null)`} {
+			`select /*schema.*/append_one('s-8', null, true, true, '00000000-0000-0000-0000-000000009998', null, null, 't', null, 'd', null, null)`,
+			`select /*schema.*/append_group('{s-7,s-9,new}', '{null,null,null}', '{t,t,t}', null, '{t,f,f}', '{1,1,1}',
+				'\x000000000000000000000000000099970000000000000000000000000000999600000000000000000000000000009995', null, null, '{{t},{null}}', 'ddd', '',
+				'{{1,1,1},{1,2,3},{1,1,1},{1,1,1},{-1,-1,-1},{1,2,3},{0,0,0}}', null)`} {
 			for _, plan := range nestedPlans(t, b, call) {
 				require.NotContains(t, plan, "Seq Scan on events", "%s on %d events", call, step.events)
 				require.NotContains(t, plan, "Seq Scan on log", "%s on %d events", call, step.events)
+				if strings.Contains(call, "append_group") {
+					require.NotContains(t, plan, "Seq Scan on streams", "%s on %d events", call, step.events)
+				}
 			}
 		}
 		if step.analyze {

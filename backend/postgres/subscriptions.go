@@ -127,10 +127,14 @@ func (b *Backend) ListSubscriptions(ctx context.Context) (list []store.Subscript
 	}
 	err = b.each(ctx, "list_subscriptions", func(rows *sql.Rows) error {
 		var i store.SubscriptionInfo
-		var until sql.NullTime
-		err := rows.Scan(&i.Stream, &i.Name, &i.Checkpoint, &i.StreamID, &i.Owner, &i.Epoch, &until, &i.Held, &i.LastError, &i.CreatedAt, &i.UpdatedAt)
+		var until, handled sql.NullTime
+		err := rows.Scan(&i.Stream, &i.Name, &i.Checkpoint, &i.StreamID, &i.Owner, &i.Epoch, &until, &i.Held, &i.LastError, &i.CreatedAt, &i.UpdatedAt,
+			&i.Handled, &i.Rate, &handled)
 		if until.Valid {
 			i.LeaseUntil = until.Time.UTC()
+		}
+		if handled.Valid {
+			i.HandledAt = handled.Time.UTC()
 		}
 		i.CreatedAt, i.UpdatedAt = i.CreatedAt.UTC(), i.UpdatedAt.UTC()
 		list = append(list, i)

@@ -188,3 +188,19 @@ func TestDown(t *testing.T) {
 	require.NoError(t, rows.Err())
 	require.Equal(t, []string{"eventstore_migrations"}, left)
 }
+
+// TestNoGroupCommit: with the option a leader takes one write at a time, the first.
+func TestNoGroupCommit(t *testing.T) {
+	t.Parallel()
+	b := New(nil, &Options{NoGroupCommit: true})
+	jobs := []*job{{}, {}, {}}
+	for _, j := range jobs {
+		b.writer.add(j)
+	}
+	for _, j := range jobs {
+		taken := b.writer.take()
+		require.Len(t, taken, 1)
+		require.Same(t, j, taken[0])
+	}
+	require.True(t, b.writer.empty())
+}

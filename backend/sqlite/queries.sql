@@ -8,6 +8,13 @@
 -- what was committed before; after a read, it fails at once if another writer came in between.
 update /*prefix*/head set position = position where false;
 
+-- name: begin_again
+-- Fails in a transaction, and does nothing to it.
+begin;
+
+-- name: end_again
+rollback;
+
 -- name: savepoint
 savepoint eventstore;
 
@@ -263,9 +270,121 @@ delete from /*prefix*/subscriptions where stream = ?1 and name = ?2 returning 1;
 -- name: list_subscriptions
 -- In the order of the table itself.
 select stream, name, checkpoint, stream_id, owner, epoch, lease_until, ifnull(lease_until > ?1, false), last_error,
-  created_at, updated_at
+  created_at, updated_at, handled, rate, handled_at
 from /*prefix*/subscriptions
 order by stream, name;
+
+-- Projections
+
+-- name: advance
+-- save_checkpoint in the transaction of a projection. Nothing comes back if the epoch is over, or if the checkpoint is not
+-- below ?6 (0: any, and it stays).
+update /*prefix*/subscriptions set
+  checkpoint = iif(?6 = 0, checkpoint, iif(stream_id = ?5, max(checkpoint, ?4), ?4)),
+  stream_id = iif(?6 = 0, stream_id, ?5),
+  updated_at = iif(?6 = 0, updated_at, ?9),
+  handled = handled + ?7, rate = ?8, handled_at = ?9
+where stream = ?1 and name = ?2 and epoch = ?3 and (?6 = 0 or stream_id <> ?5 or checkpoint < ?6)
+returning 1;
+
+-- name: add_subscription
+insert into /*prefix*/subscriptions (stream, name, checkpoint, stream_id, owner, epoch, created_at, updated_at)
+values (?1, ?2, ?3, ?4, '', ?5, ?6, ?6);
+
+-- name: remove_subscription
+delete from /*prefix*/subscriptions where stream = ?1 and name = ?2 returning epoch, checkpoint, stream_id;
+
+-- name: add_projection
+-- Nothing comes back if there is one of that name.
+insert into /*prefix*/projections (
+  name, stream, partitions, generation, by_stream, applied, replay_until, changes, replaced_by, created_at, updated_at
+) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)
+on conflict (name) do nothing
+returning 1;
+
+-- name: save_projection
+update /*prefix*/projections set
+  partitions = ?2, generation = ?3, applied = ?4, replay_until = ?5, changes = ?6, replaced_by = ?7, updated_at = ?8
+where name = ?1;
+
+-- name: read_projections
+-- That called ?1, or with an empty name all.
+select name, stream, partitions, generation, by_stream, applied, replay_until, changes, replaced_by, created_at, updated_at
+from /*prefix*/projections where ?1 = '' or name = ?1 order by name;
+
+-- name: remove_parked
+delete from /*prefix*/parked where projection = ?1;
+
+-- name: remove_members
+delete from /*prefix*/projection_members where projection = ?1;
+
+-- name: remove_projection
+delete from /*prefix*/projections where name = ?1;
+
+-- name: forget_members
+delete from /*prefix*/projection_members where projection = ?1 and until < ?2;
+
+-- name: join_projection
+insert into /*prefix*/projection_members (projection, owner, until) values (?1, ?2, ?3)
+on conflict (projection, owner) do update set until = excluded.until;
+
+-- name: projection_members
+select owner from /*prefix*/projection_members where projection = ?1 and until > ?2;
+
+-- name: leave_projection
+delete from /*prefix*/projection_members where projection = ?1 and owner = ?2;
+
+-- name: park
+-- One that was parked under an id that is used again has been hard deleted.
+insert into /*prefix*/parked (
+  projection, number, event_id, hash, key, stream, version, event_type, failed, error, attempts, parked_at
+) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+on conflict (projection, event_id) do update set number = excluded.number, hash = excluded.hash, key = excluded.key,
+  stream = excluded.stream, version = excluded.version, event_type = excluded.event_type, failed = excluded.failed,
+  error = excluded.error, attempts = excluded.attempts, parked_at = excluded.parked_at;
+
+-- name: unpark
+-- Index: parked_pkey.
+delete from /*prefix*/parked where projection = ?1 and event_id = ?2 returning 1;
+
+-- name: release_parked
+-- Index: parked_pkey.
+update /*prefix*/parked set failed = 0 where projection = ?1 and event_id = ?2 returning 1;
+
+-- name: read_parked
+-- Those behind (?2, ?3) up to ?7 with a key in ?4 and a number in ?5 (JSON), if these are not null. Index: parked_number_idx.
+select key, hash, number, event_id, stream, version, event_type, failed, error, attempts, parked_at
+from /*prefix*/parked
+where projection = ?1 and (number, event_id) > (?2, ?3) and number <= ?7
+  and (?4 is null or key in (select value from json_each(?4))) and (?5 is null or number in (select value from json_each(?5)))
+order by number, event_id limit ?6;
+
+-- name: read_parked_ready
+-- Those of partition ?2 of ?3 that have not failed, and are behind nothing of their key that has. Read when somebody has
+-- changed what is parked, not all the time: it looks at all that is parked. Indexes: parked_number_idx, parked_failed_idx.
+select k.key, k.hash, k.number, k.event_id, k.stream, k.version, k.event_type, k.failed, k.error, k.attempts, k.parked_at
+from /*prefix*/parked k
+where k.projection = ?1 and k.hash % ?3 = ?2 and not k.failed
+  and not exists (
+    select 1 from /*prefix*/parked f where f.projection = k.projection and f.key = k.key and f.failed and f.number < k.number
+  )
+order by k.number, k.event_id limit ?4;
+
+-- name: parked_keys
+-- Reads all that is parked: once for each lease, and after changes.
+select distinct key from /*prefix*/parked where projection = ?1 and hash % ?3 = ?2;
+
+-- name: count_parked
+select hash % ?2, count(*) from /*prefix*/parked where projection = ?1 group by 1;
+
+-- name: position
+-- The position of the event with version ?2 in stream ?1, own or linked. Indexes: streams_name_key, events_version_key,
+-- links_pkey.
+select e.position from /*prefix*/streams s cross join /*prefix*/events e on e.stream_id = s.stream_id and e.version = ?2
+where s.name = ?1
+union all
+select l.position from /*prefix*/streams s cross join /*prefix*/links l on l.stream_id = s.stream_id and l.version = ?2
+where s.name = ?1;
 
 -- List streams: those with ?1 in their name and the status ?2, if not empty, behind the stream with key ?3 and id ?4
 
@@ -325,6 +444,9 @@ where (?1 = '' or instr(name, ?1) > 0) and (?2 = '' or ?2 = iif(deleted_at is nu
 
 -- name: busy_timeout
 pragma busy_timeout;
+
+-- name: journal_mode
+pragma journal_mode;
 
 -- Snapshots
 

@@ -71,3 +71,14 @@ func (b *Backend) page(ctx context.Context, query string, args ...any) ([]store.
 	}
 	return s.page, nil
 }
+
+// fewConnections are too few for a reader to have several of them.
+const fewConnections = 4
+
+// ParallelReads implements [store.ParallelReader].
+func (b *Backend) ParallelReads() int {
+	if most := b.db.Stats().MaxOpenConnections; b.tx != nil || !b.wal.Load() || most > 0 && most < fewConnections {
+		return 0
+	}
+	return 2
+}

@@ -14,12 +14,16 @@ import (
 var migrations embed.FS
 
 // latest is the version of the newest migration.
-const latest = 3
+const latest = 4
 
 const advice = "run migrate.Up(ctx, backend) once before the program starts"
 
-// Migrations returns the migration files, rendered for this backend's prefix, for package migrate.
+// Migrations returns the migration files, rendered for this backend's prefix, for package migrate. With options that
+// are wrong, it has nothing but the error.
 func (b *Backend) Migrations() fs.FS {
+	if b.err != nil {
+		return rendered.Broken(b.err) // nothing is created with options that are wrong
+	}
 	return rendered.FS(migrations, "migrations", strings.NewReplacer(b.opts.replacements()...))
 }
 
@@ -27,8 +31,8 @@ func (b *Backend) Migrations() fs.FS {
 func (b *Backend) MigrationQuery(name string) string { return b.queries.Get(name) }
 
 // Check returns a [store.SchemaError] if the tables are missing or older than this version needs, and a [PragmaError]
-// if a connection lacks a setting. Every operation checks once by itself; call Check at the start of a program to know
-// at once.
+// if a connection lacks a setting. Every operation checks once by itself; [store.Store.Check] at the start of a
+// program tells at once.
 func (b *Backend) Check(ctx context.Context) error {
 	if b.err != nil || b.checked.Load() {
 		return b.err
@@ -51,6 +55,11 @@ func (b *Backend) checkSettings(ctx context.Context) error {
 	if timeout == 0 {
 		return &PragmaError{Pragma: "busy_timeout", Have: "0", Want: "some seconds, so that writers wait for each other; sqlite.DSN sets it"}
 	}
+	var mode string
+	if _, err := b.one(ctx, "journal_mode", nil, &mode); err != nil {
+		return err
+	}
+	b.wal.Store(mode == "wal")
 	return nil
 }
 

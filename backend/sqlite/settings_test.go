@@ -70,6 +70,7 @@ func TestSchemaMissing(t *testing.T) {
 	require.ErrorAs(t, err, &schema)
 	require.Equal(t, 0, schema.Have)
 	require.ErrorAs(t, b.Check(ctx), &schema)
+	require.ErrorAs(t, es.Check(ctx), &schema)
 
 	tx, err := db.BeginTx(ctx, nil)
 	require.NoError(t, err)
@@ -100,7 +101,7 @@ func TestPrefixes(t *testing.T) {
 	}
 	var version int
 	require.NoError(t, db.QueryRowContext(ctx, "select version from one_versions").Scan(&version))
-	require.Equal(t, 3, version, "of the newest migration")
+	require.Equal(t, 4, version, "of the newest migration")
 }
 
 func TestOptionsRefused(t *testing.T) {
@@ -117,5 +118,6 @@ func TestOptionsRefused(t *testing.T) {
 		require.Equal(t, field, invalid.Field)
 		_, err = es.Append(t.Context(), "a", store.Any, events(1)...)
 		require.ErrorIs(t, err, store.ErrInvalid)
+		require.ErrorIs(t, migrate.Up(t.Context(), sqlite.New(db, opts)), store.ErrInvalid, "nothing is created, either")
 	}
 }

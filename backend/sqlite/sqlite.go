@@ -10,14 +10,16 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/eventstore-go/eventstore/backend/internal/queries"
+	"github.com/eventstore-go/eventstore/internal/queries"
 	"github.com/eventstore-go/eventstore/store"
 )
 
 var (
-	_ store.Storage       = (*Backend)(nil)
-	_ store.Transactional = (*Backend)(nil)
-	_ io.Closer           = (*Backend)(nil)
+	_ store.Storage        = (*Backend)(nil)
+	_ store.Transactional  = (*Backend)(nil)
+	_ store.Checker        = (*Backend)(nil)
+	_ io.Closer            = (*Backend)(nil)
+	_ store.ParallelReader = (*Backend)(nil)
 )
 
 // Options of a [Backend]. The zero value of each field is its default.
@@ -28,6 +30,9 @@ type Options struct {
 	// VersionTable is the name of the table in which migrations note their version; the prefix goes before it, too. The
 	// same characters as in Prefix. Default: "eventstore_migrations".
 	VersionTable string
+	// NoGroupCommit gives every write a commit of its own. By default those of this Backend that wait for the database's
+	// lock at the same time share one, each with its own outcome.
+	NoGroupCommit bool
 }
 
 // Backend is a [store.Storage] on SQLite. It is safe for concurrent use, unless WithTx made it: then it is as safe as
@@ -51,6 +56,7 @@ type shared struct {
 	writer  writer
 
 	checked  atomic.Bool // settings and schema are good
+	wal      atomic.Bool // readers and the writer do not wait for each other
 	prepared atomic.Bool // all that is kept
 	// correlations says that they were seen indexed.
 	correlations atomic.Bool
@@ -76,7 +82,7 @@ func New(db *sql.DB, opts *Options) *Backend {
 	}
 	return &Backend{shared: &shared{
 		db: db, opts: o, err: o.check(), queries: queries.Parse(queriesFile, o.replacements()...),
-		writer: writer{turn: make(chan struct{}, 1)},
+		writer: writer{turn: make(chan struct{}, 1), alone: o.NoGroupCommit},
 	}}
 }
 

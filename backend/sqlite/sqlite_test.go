@@ -23,13 +23,15 @@ func TestConformance(t *testing.T) {
 		pageSize int
 		begin    func(ctx context.Context, s store.Storage) (*sql.Tx, error)
 		excused  map[string]string
+		without  []string
+		opts     *sqlite.Options
 	}{
 		{name: "file", dsn: file, excused: oneWriter},
 		{name: "file/pool=1", dsn: file, conns: 1, excused: oneConn},
-		{name: "file/deferred/page=3", pageSize: 3, dsn: deferred, excused: oneWriter, begin: func(ctx context.Context, s store.Storage) (*sql.Tx, error) {
+		{name: "file/deferred/page=3", pageSize: 3, dsn: deferred, excused: oneWriter, opts: &sqlite.Options{NoGroupCommit: true}, begin: func(ctx context.Context, s store.Storage) (*sql.Tx, error) {
 			return s.(*sqlite.Backend).DB().BeginTx(ctx, nil) // as an application's own DSN would have it
 		}},
-		{name: "memory", dsn: memory, excused: inMemory},
+		{name: "memory", dsn: memory, excused: inMemory, without: []string{"project/"}}, // as the file
 	} {
 		t.Run(run.name, func(t *testing.T) {
 			t.Parallel()
@@ -37,11 +39,12 @@ func TestConformance(t *testing.T) {
 				Name:    "sqlite/modernc/" + run.name,
 				NotInTx: run.name == "memory",
 				New: func(tb testing.TB) store.Storage {
-					return backend(tb, handle(tb, run.dsn(tb), run.conns), nil)
+					return backend(tb, handle(tb, run.dsn(tb), run.conns), run.opts)
 				},
 				Begin:    run.begin,
 				PageSize: run.pageSize,
 				Excused:  run.excused,
+				Without:  run.without,
 			})
 		})
 	}

@@ -10,7 +10,7 @@ import (
 // kept are the statements worth preparing once per connection. All are for tables that are there once the schema was
 // checked.
 var kept = []string{
-	"lock", "savepoint", "release", "rollback_to", "stream", "create_stream", "set_version", "advance_head",
+	"lock", "begin_again", "savepoint", "release", "rollback_to", "stream", "create_stream", "set_version", "advance_head",
 	"append_event", "append_retry", "append_present", "read_stream", "read_stream_backward", "read_all",
 	"read_all_backward", "read_event", "head", "read_all_filtered", "read_stream_filtered", "stream_versions",
 	"renew_leases", "free_leases", "save_checkpoint",

@@ -167,11 +167,15 @@ func (b *Backend) ListSubscriptions(ctx context.Context) (list []store.Subscript
 	}
 	err = b.each(ctx, "list_subscriptions", func(rows *sql.Rows) error {
 		var i store.SubscriptionInfo
-		var until sql.NullInt64
+		var until, handled sql.NullInt64
 		var created, updated int64
-		err := rows.Scan(&i.Stream, &i.Name, &i.Checkpoint, &i.StreamID, &i.Owner, &i.Epoch, &until, &i.Held, &i.LastError, &created, &updated)
+		err := rows.Scan(&i.Stream, &i.Name, &i.Checkpoint, &i.StreamID, &i.Owner, &i.Epoch, &until, &i.Held, &i.LastError, &created, &updated,
+			&i.Handled, &i.Rate, &handled)
 		if until.Valid {
 			i.LeaseUntil = fromMicros(until.Int64)
+		}
+		if handled.Valid {
+			i.HandledAt = fromMicros(handled.Int64)
 		}
 		i.CreatedAt, i.UpdatedAt = fromMicros(created), fromMicros(updated)
 		list = append(list, i)

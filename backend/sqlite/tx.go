@@ -64,6 +64,9 @@ func (b *Backend) write(ctx context.Context, f func(tx *Backend) error) error {
 	if b.tx == nil {
 		return b.enqueue(ctx, f)
 	}
+	if err := b.open(ctx); err != nil {
+		return err
+	}
 	if err := b.exec(ctx, "lock"); err != nil {
 		return err
 	}
@@ -74,6 +77,15 @@ func (b *Backend) write(ctx context.Context, f func(tx *Backend) error) error {
 
 // errBroken says that the transaction is lost with everything in it.
 var errBroken = errors.New("sqlite: the transaction was rolled back by the database")
+
+// open returns errBroken if SQLite has answered an error of the caller's by rolling back his transaction: what is written
+// then would be committed at once, without what was written before.
+func (b *Backend) open(ctx context.Context) error {
+	if b.exec(ctx, "begin_again") != nil {
+		return nil // there is a transaction; if it was ended by the caller, the next statement says so
+	}
+	return b.fail(ctx, "begin", errors.Join(errBroken, b.exec(context.WithoutCancel(ctx), "end_again")))
+}
 
 // atomically runs f in b's transaction and undoes what it did if it fails. Only if that fails, too, the error is
 // errBroken.

@@ -11,7 +11,8 @@ import (
 // those that wait together. There is no goroutine for it: whoever finds the turn free leads, takes the lock, then all
 // that is in the queue, and commits once.
 type writer struct {
-	turn chan struct{} // holds one element while somebody leads
+	turn  chan struct{} // holds one element while somebody leads
+	alone bool          // one write per commit
 
 	mu    sync.Mutex
 	queue []*job
@@ -66,11 +67,16 @@ func (w *writer) withdraw(j *job) bool {
 	return i >= 0
 }
 
+// take takes the jobs that are committed together: all, or with the option only the first.
 func (w *writer) take() []*job {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	batch := w.queue
-	w.queue = nil
+	n := len(w.queue)
+	if w.alone {
+		n = min(n, 1)
+	}
+	batch := w.queue[:n:n]
+	w.queue = w.queue[n:]
 	return batch
 }
 

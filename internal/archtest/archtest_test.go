@@ -20,7 +20,7 @@ import (
 func TestModule(t *testing.T) {
 	t.Parallel()
 	g := load(t)
-	for _, path := range slices.Concat([]string{"./store", "./serializer", "./conformance", "./migrate"}, backends, slices.Collect(maps.Keys(codecs))) {
+	for _, path := range slices.Concat([]string{"./store", "./serializer", "./conformance", "./migrate"}, telemetry, backends, slices.Collect(maps.Keys(codecs))) {
 		assert.NotNil(t, g[path], "%s: the rules name a package that doesn't exist", path)
 	}
 	assert.Empty(t, strings.Join(violations(g), "\n"))
@@ -29,6 +29,7 @@ func TestModule(t *testing.T) {
 // good is a graph that breaks no rule, small but with every kind of package.
 var good = graph{
 	"./store":                               {"context", "database/sql", "github.com/google/uuid"},
+	"./store/telemetry":                     {"sync", "./store", "github.com/google/uuid", "go.opentelemetry.io/otel/trace"},
 	"./serializer":                          {"encoding/json", "./store"},
 	"./serializer/msgpack":                  {"bytes", "./serializer", "github.com/vmihailenco/msgpack/v5"},
 	"./serializer/protobuf":                 {"./serializer", "google.golang.org/protobuf/proto"},
@@ -67,6 +68,18 @@ func TestRulesCanFail(t *testing.T) {
 		{"./store", "testing", indirect},
 		{"./store", "golang.org/x/sync/errgroup", "store imports the standard library, a uuid library and a back-off library only"},
 		{"./store", "./serializer", "store imports the standard library"},
+		{"./store", "go.opentelemetry.io/otel", "store imports the standard library"},
+		{"./store", "go.opentelemetry.io/otel/trace", "./store imports go.opentelemetry.io/otel/trace: " + indirect},
+		{"./store", "./store/telemetry", "only programs and tests import store/telemetry"},
+		{"./backend/memory", "./store/telemetry", "./backend/memory imports ./store/telemetry: " + indirect},
+		{"./backend/memory", "./store/telemetry", "./backend/memory imports go.opentelemetry.io/otel/trace: " + indirect},
+		{"./store/aggregate", "go.opentelemetry.io/otel/attribute", "only store/telemetry, programs and tests import OpenTelemetry"},
+		{"./backend/postgres", "go.opentelemetry.io/otel/trace", "only store/telemetry, programs and tests import OpenTelemetry"},
+		{"./migrate", "./store/telemetry", "only programs and tests import store/telemetry"},
+		{"./store/telemetry", "go.opentelemetry.io/otel/sdk/trace", "store/telemetry imports the standard library, store"},
+		{"./store/telemetry", "./backend/memory", "store/telemetry imports the standard library, store"},
+		{"./store/telemetry", "github.com/lib/pq", "store/telemetry imports the standard library, store"},
+		{"./store/telemetry", "testing", "only packages for tests import test libraries"},
 		{"./store", "./backend/memory", "store imports the standard library"},
 		{"./store", "github.com/jackc/pgx/v5/pgconn", "only programs, tests and opt-in leaves import drivers"},
 		{"./backend/postgres", "github.com/jackc/pgx/v5/pgtype", "only programs, tests and opt-in leaves import drivers"},
@@ -114,13 +127,14 @@ func TestRulesCanFail(t *testing.T) {
 func TestEveryRuleWasSeenToFail(t *testing.T) {
 	t.Parallel()
 	bad := graph{
-		"./store":            {"github.com/lib/pq", "testing"},
+		"./store":            {"github.com/lib/pq", "testing", "./store/telemetry"},
+		"./store/telemetry":  {"./serializer"},
 		"./backend/memory":   {"./backend/sqlite", "./migrate", "./conformance"},
 		"./serializer":       {"./migrate", "./serializer/zstd"},
 		"./serializer/zstd":  {"google.golang.org/protobuf/proto"},
 		"./migrate":          {"./store", "./cmd/eventstore"},
 		"./conformance":      {"github.com/lib/pq"},
-		"./backend/postgres": {"flag"},
+		"./backend/postgres": {"flag", "go.opentelemetry.io/otel"},
 	}
 	all := strings.Join(violations(bad), "\n")
 	for _, r := range rules {

@@ -32,9 +32,12 @@ var (
 		"./serializer/protobuf": "google.golang.org/protobuf",
 		"./serializer/zstd":     "github.com/klauspost/compress",
 	}
+	// telemetry is the opt-in package that alone imports otel.
+	telemetry = []string{"./store/telemetry"}
+	otel      = []string{"go.opentelemetry.io"}
 	// linkable is all that a program may link through store and a backend, beside the standard library.
 	linkable = []string{
-		"./store", "./serializer", "./backend",
+		"./store", "./serializer", "./backend", "./internal/queries",
 		"github.com/google/uuid", "github.com/cenkalti/backoff", "golang.org/x/sync",
 	}
 	unlinkable = []string{"testing", "flag"}
@@ -61,7 +64,7 @@ func violations(g graph) []string {
 	for _, root := range append([]string{"./store", "./serializer"}, backends...) {
 		for _, to := range closure(g, root) {
 			_, leaf := codecs[to]
-			if leaf || within(to, unlinkable) || !standard(to) && !within(to, linkable) {
+			if leaf || within(to, telemetry) || within(to, unlinkable) || !standard(to) && !within(to, linkable) {
 				report(root, to, "a program that imports it would link that, if indirectly")
 			}
 		}
@@ -80,11 +83,30 @@ type rule struct {
 
 var rules = []rule{
 	{
-		says: "store imports the standard library, a uuid library and a back-off library only",
-		of:   []string{"./store"},
+		says:   "store imports the standard library, a uuid library and a back-off library only",
+		of:     []string{"./store"},
+		except: telemetry,
 		forbids: func(_, to string) bool {
 			return !standard(to) && !within(to, []string{"./store", "github.com/google/uuid", "github.com/cenkalti/backoff"})
 		},
+	},
+	{
+		says: "store/telemetry imports the standard library, store, a uuid library and OpenTelemetry's API only",
+		of:   telemetry,
+		forbids: func(_, to string) bool {
+			return !standard(to) && to != "./store" && !within(to, []string{"github.com/google/uuid", "go.opentelemetry.io/otel"}) ||
+				within(to, []string{"go.opentelemetry.io/otel/sdk"})
+		},
+	},
+	{
+		says:    "only store/telemetry, programs and tests import OpenTelemetry",
+		except:  slices.Concat(programs, forTests, telemetry),
+		forbids: func(_, to string) bool { return within(to, otel) },
+	},
+	{
+		says:    "only programs and tests import store/telemetry",
+		except:  slices.Concat(programs, forTests, telemetry),
+		forbids: func(_, to string) bool { return within(to, telemetry) },
 	},
 	{
 		says:    "only programs, tests and opt-in leaves import drivers",
@@ -116,9 +138,11 @@ var rules = []rule{
 		forbids: func(_, to string) bool { return within(to, forTests) },
 	},
 	{
-		says:    "a backend imports of ours only store and what backends share",
-		of:      []string{"./backend"},
-		forbids: func(from, to string) bool { return own(to) && !within(to, []string{"./store", "./backend"}) },
+		says: "a backend imports of ours only store and what backends share",
+		of:   []string{"./backend"},
+		forbids: func(from, to string) bool {
+			return own(to) && !within(to, []string{"./store", "./backend", "./internal/queries"})
+		},
 	},
 	{
 		says:    "a serializer imports of ours only store",

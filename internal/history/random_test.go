@@ -29,9 +29,19 @@ const (
 	envOps  = "EVENTSTORE_HISTORY_OPS"
 )
 
-// TestRandomHistory lets two processes write and read at random, and checks what they saw.
+// TestRandomHistory lets two processes write and read at random, with and without group commit, and checks what they saw.
 func TestRandomHistory(t *testing.T) {
 	t.Parallel()
+	for name, alone := range map[string][2]bool{"group": {false, false}, "alone": {true, true}, "mixed": {false, true}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			testRandomHistory(t, alone)
+		})
+	}
+}
+
+// testRandomHistory is TestRandomHistory, with processes that use group commit or do not.
+func testRandomHistory(t *testing.T, alone [2]bool) {
 	seed := number(t, envSeed, int64(rand.Uint32()))
 	ops := 60
 	if testing.Short() {
@@ -46,7 +56,7 @@ func TestRandomHistory(t *testing.T) {
 	drivers := pgtest.Drivers()
 	h := runWorkers(t, len(drivers), func(i int) plan {
 		return plan{
-			Worker: i, Driver: drivers[i], Schema: schema, Seed: uint64(seed), Writers: 9, Ops: ops,
+			Worker: i, Driver: drivers[i], Schema: schema, Seed: uint64(seed), Writers: 9, Ops: ops, Alone: alone[i],
 			URL: pgtest.URL(t) + "&deadlock_timeout=50ms&application_name=" + schema,
 		}
 	})

@@ -27,7 +27,8 @@ type plan struct {
 	Schema      string
 	Seed        uint64
 	Writers     int
-	Ops         int // of each writer
+	Ops         int  // of each writer
+	Alone       bool // without group commit
 }
 
 // worker is one process that writes and reads.
@@ -61,7 +62,7 @@ func work(text string, out io.Writer) (err error) {
 	}
 	defer func() { err = first(err, w.db.Close()) }()
 	w.db.SetMaxIdleConns(40)
-	w.es = store.New(postgres.New(w.db, &postgres.Options{Schema: w.Schema}), &store.Options{HardDelete: true})
+	w.es = store.New(postgres.New(w.db, &postgres.Options{Schema: w.Schema, NoGroupCommit: w.Alone}), &store.Options{HardDelete: true})
 	defer func() { err = first(err, w.es.Close()) }()
 	if err := w.run(context.Background()); err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/eventstore-go/eventstore/serializer"
@@ -20,7 +21,8 @@ const Name = "protobuf"
 type Format struct {
 	// DiscardUnknown drops fields that the message decoded into doesn't know. Otherwise it keeps them, and encodes them again.
 	DiscardUnknown bool
-	// RecursionLimit is how deep messages may be nested when they are decoded. Default: 10,000.
+	// RecursionLimit is how deep messages may be nested, the outermost and the entries of maps included: deeper ones are
+	// neither encoded nor decoded. Default: 10,000.
 	RecursionLimit int
 }
 
@@ -38,13 +40,25 @@ func Register[M proto.Message](types *serializer.Types) {
 func (Format) Name() string { return Name }
 
 // Marshal implements [serializer.Format]. Equal messages become equal bytes in one build of a program, not in all of them. A
-// value that is not a message is a [NotMessageError].
-func (Format) Marshal(value any) ([]byte, error) {
+// value that is not a message is a [NotMessageError], one that could not be decoded again a [DepthError].
+func (f Format) Marshal(value any) ([]byte, error) {
 	m, ok := value.(proto.Message)
 	if !ok || !m.ProtoReflect().IsValid() {
 		return nil, &NotMessageError{Type: fmt.Sprintf("%T", value), Nil: ok}
 	}
-	return proto.MarshalOptions{Deterministic: true}.Marshal(m)
+	data, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
+	if err != nil {
+		return nil, err
+	}
+	limit := f.RecursionLimit
+	if limit == 0 {
+		limit = protowire.DefaultRecursionLimit
+	}
+	// A level takes two bytes at least, so few messages need a look.
+	if len(data) >= 2*limit && deeper(m.ProtoReflect(), limit) {
+		return nil, &DepthError{Type: fmt.Sprintf("%T", value), Limit: limit}
+	}
+	return data, nil
 }
 
 // Unmarshal implements [serializer.Format]. into is a message, or a pointer to a variable for one; anything else is a
@@ -84,4 +98,14 @@ func (e *NotMessageError) Error() string {
 		return fmt.Sprintf("protobuf: a nil %s is no message", e.Type)
 	}
 	return fmt.Sprintf("protobuf: a %s is no protobuf message: use the pointer to a generated struct", e.Type)
+}
+
+// DepthError says that a message is nested too deep to be decoded again.
+type DepthError struct {
+	Type  string // the message's Go type
+	Limit int    // see [Format]
+}
+
+func (e *DepthError) Error() string {
+	return fmt.Sprintf("protobuf: a %s is nested deeper than %d levels, and could not be decoded", e.Type, e.Limit)
 }

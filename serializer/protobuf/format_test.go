@@ -2,6 +2,7 @@ package protobuf_test
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 	"testing"
 
@@ -223,6 +224,54 @@ func TestDepth(t *testing.T) {
 	require.Error(t, protobuf.Format{RecursionLimit: 99}.Unmarshal(nested(50), new(structpb.ListValue)))
 	groups := []byte(strings.Repeat("\x0b", 1_000_000)) // of a field that isn't known
 	require.Error(t, protobuf.Format{}.Unmarshal(groups, new(structpb.ListValue)))
+}
+
+// TestDepthOfWhatIsEncoded: what is encoded can be decoded, and only what can't be is refused.
+func TestDepthOfWhatIsEncoded(t *testing.T) {
+	t.Parallel()
+	inList := func(v *structpb.Value) *structpb.Value {
+		return structpb.NewListValue(&structpb.ListValue{Values: []*structpb.Value{structpb.NewNullValue(), v}})
+	}
+	inStruct := func(v *structpb.Value) *structpb.Value {
+		return structpb.NewStructValue(&structpb.Struct{Fields: map[string]*structpb.Value{"a": structpb.NewBoolValue(true), "": v}})
+	}
+	check := func(limit, depth int, wrap func(*structpb.Value) *structpb.Value) (refused bool) {
+		value := structpb.NewNullValue()
+		for range depth {
+			value = wrap(value)
+		}
+		f := protobuf.Format{RecursionLimit: limit}
+		data, err := f.Marshal(value)
+		var deep *protobuf.DepthError
+		if errors.As(err, &deep) {
+			require.ErrorContains(t, err, "nested deeper than")
+			data, err = proto.MarshalOptions{Deterministic: true}.Marshal(value)
+			require.NoError(t, err)
+			require.Error(t, f.Unmarshal(data, new(structpb.Value)), "limit %d, depth %d", limit, depth)
+			return true
+		}
+		require.NoError(t, err)
+		require.NoError(t, f.Unmarshal(data, new(structpb.Value)), "limit %d, depth %d", limit, depth)
+		return false
+	}
+	for name, wrap := range map[string]func(*structpb.Value) *structpb.Value{"list": inList, "map": inStruct} {
+		for limit := 1; limit < 40; limit++ {
+			for depth := range limit + 2 {
+				check(limit, depth, wrap)
+			}
+		}
+		require.False(t, check(0, 3000, wrap), name)
+		require.True(t, check(0, 6000, wrap), name)
+	}
+	require.False(t, check(0, 4999, inList))
+	require.True(t, check(0, 5000, inList))
+
+	es := store.New(memory.New(), &store.Options{Serializer: serializer.New(protobuf.Format{RecursionLimit: 3}, &serializer.Options{Types: registered()})})
+	deep := &structpb.Struct{Fields: map[string]*structpb.Value{"a": inList(structpb.NewNullValue())}}
+	_, err := es.Append(t.Context(), "s", store.Any, store.Event{Data: deep})
+	var refused *protobuf.DepthError
+	require.ErrorAs(t, err, &refused)
+	require.ErrorIs(t, err, store.ErrInvalid)
 }
 
 func TestUnknownFields(t *testing.T) {

@@ -15,6 +15,14 @@ func FS(files fs.FS, folder string, r *strings.Replacer) fs.FS {
 	return rendered{files, folder, r}
 }
 
+// Broken returns a file system that has nothing but an error.
+func Broken(err error) fs.FS { return broken{err} }
+
+type broken struct{ err error }
+
+// Open implements [fs.FS].
+func (b broken) Open(string) (fs.File, error) { return nil, b.err }
+
 type rendered struct {
 	files    fs.FS
 	folder   string

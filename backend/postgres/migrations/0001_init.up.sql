@@ -88,6 +88,15 @@ create function /*schema.*/from_micros(micros bigint) returns timestamptz langua
   select timestamptz 'epoch' + micros / 1000000 * interval '1 second' + micros % 1000000 * interval '1 microsecond'
 $body$;
 
+-- header packs what is of one size in every event into 84 bytes: a reader is spared eight values a row. Ids that are null
+-- are zero. Inlined by the planner.
+create function /*schema.*/header(
+  append_seq bigint, idx int, stream_id bigint, version bigint, created_at timestamptz, event_id uuid, causation_id uuid, correlation_id uuid
+) returns bytea language sql immutable as $body$
+  select int8send(append_seq) || int4send(idx) || int8send(stream_id) || int8send(version) || timestamptz_send(created_at) || uuid_send(event_id)
+    || uuid_send(coalesce(causation_id, '00000000-0000-0000-0000-000000000000')) || uuid_send(coalesce(correlation_id, '00000000-0000-0000-0000-000000000000'))
+$body$;
+
 -- History is not rewritten. A hard delete says so in its own transaction, and only it may delete.
 create function /*schema.*/guard() returns trigger language plpgsql as $body$
 begin
@@ -230,6 +239,96 @@ begin
     raise exception 'eventstore: the sequence append_seq is behind the data' using errcode = 'ESTSQ';
   end if;
   return new_version;
+end
+$body$;
+
+-- append_group is append for many appends to different streams, which are committed together. It returns the new version
+-- of each stream, null where nothing was written: the stream is not as expected, an id is known, or another session holds
+-- the stream's row. The others are written all the same.
+--
+-- Locks: the rows of the streams, to the end of the transaction. It does not wait for one that is there (skip locked), so
+-- nobody's transaction holds up the group, and no two groups wait for each other. It does wait for a session that is just
+-- creating one of the streams, in the order of names, but not longer than lock_timeout. Only then are numbers drawn.
+-- Indexes: streams_name_key, streams_pkey; events_version_key for the last event of each stream; events_event_id_key for
+-- each id that a caller gave. No plan but these whatever the planner thinks of the tables: hence enable_seqscan.
+create function /*schema.*/append_group(
+  in_streams text[],     -- per append
+  in_expected bigint[],  --   the version that the stream must be at, or null for any
+  in_create boolean[],   --   whether an absent stream is created,
+  in_begun bigint[],     --   and with which creation time; null for now
+  in_look boolean[],     --   whether an id may be known already
+  in_totals int[],       --   events in it
+  in_ids bytea, in_causation bytea, in_correlation bytea, in_types text[], in_data bytea, in_metadata bytea, -- as in append, of all
+  in_cuts int[],         -- as in append, and two more rows: per event its append, from 1, and its place in it, from 0
+  in_created bigint[]
+) returns bigint[] language plpgsql set lock_timeout = '50ms' set enable_seqscan = off as $body$
+declare
+  now_ constant timestamptz := clock_timestamp();
+  known int[] = '{}'; -- appends of which an id is known
+  ids bigint[];       -- per append the id of its stream, null if nothing is written,
+  versions bigint[];  --   the stream's version behind it,
+  seqs bigint[];      --   and its number
+begin
+  select array_agg(s.stream_id order by r.nr), array_agg(s.version + r.total order by r.nr) into ids, versions
+  from unnest(in_streams, in_expected, in_totals) with ordinality as r (stream, expected, total, nr)
+  left join lateral (
+    select t.stream_id, t.version from /*schema.*/streams t
+    where t.name = r.stream and t.deleted_at is null and (r.expected is null or t.version = r.expected)
+    for no key update skip locked
+  ) as s on true;
+  if true = any (in_look) then
+    -- After the locks: whoever has appended the same ids to the same stream has committed.
+    select coalesce(array_agg(distinct c.req), '{}') into known
+    from unnest(in_cuts[6:6]) with ordinality as c (req, nr) cross join lateral (
+      select from /*schema.*/events e
+      where e.event_id = encode(substring(in_ids from 16 * c.nr::int - 15 for 16), 'hex')::uuid
+      offset 0
+    ) as e
+    where in_look[c.req];
+  end if;
+  if known <> '{}' or array_position(ids, null) is not null then
+    with created as (
+      insert into /*schema.*/streams as s (name, version, created_at)
+      select r.stream, r.total, coalesce(/*schema.*/from_micros(r.begun), now_)
+      from unnest(in_streams, in_create, in_begun, in_totals, ids) with ordinality as r (stream, may, begun, total, id, nr)
+      where r.id is null and r.may and r.nr <> all (known)
+        and (select true from /*schema.*/streams t where t.name = r.stream) is null
+      order by r.stream
+      on conflict on constraint streams_name_key do nothing
+      returning s.stream_id, s.name
+    )
+    select array_agg(coalesce(n.stream_id, r.id) order by r.nr),
+      array_agg(case when n.stream_id is null then r.version else r.total end order by r.nr)
+    into ids, versions
+    from (
+      select i.stream, i.total, i.version, i.nr, case when i.nr <> all (known) then i.id end as id
+      from unnest(in_streams, in_totals, ids, versions) with ordinality as i (stream, total, id, version, nr)
+    ) as r left join created n on n.name = r.stream;
+  end if;
+  update /*schema.*/streams s set version = versions[array_position(ids, s.stream_id)]
+  where s.stream_id = any (ids) and s.version <> versions[array_position(ids, s.stream_id)];
+  select array_agg(case when r.id is not null then nextval('/*schema.*/append_seq') end order by r.nr) into seqs
+  from unnest(ids) with ordinality as r (id, nr);
+  if exists (
+    select from unnest(ids, versions, in_totals, seqs) as r (id, version, total, seq)
+    where r.seq <= (select l.append_seq from /*schema.*/log l order by l.append_seq desc limit 1)
+      or r.seq <= (select e.append_seq from /*schema.*/events e where e.stream_id = r.id and e.version = r.version - r.total)
+  ) then
+    raise exception 'eventstore: the sequence append_seq is behind the data' using errcode = 'ESTSQ'; -- as in append
+  end if;
+  insert into /*schema.*/events (append_seq, stream_id, version, created_at, idx, event_id, causation_id, correlation_id, event_type, content_type, data, metadata)
+  select seqs[c.req], ids[c.req], versions[c.req] - in_totals[c.req] + c.idx + 1, coalesce(/*schema.*/from_micros(c.created), now_), c.idx,
+    encode(substring(in_ids from 16 * c.nr::int - 15 for 16), 'hex')::uuid,
+    nullif(encode(substring(in_causation from 16 * c.nr::int - 15 for 16), 'hex')::uuid, '00000000-0000-0000-0000-000000000000'),
+    nullif(encode(substring(in_correlation from 16 * c.nr::int - 15 for 16), 'hex')::uuid, '00000000-0000-0000-0000-000000000000'),
+    in_types[1][c.type],
+    in_types[2][c.type],
+    /*schema.*/to_data(substring(in_data from c.data_at for c.data_len)),
+    case when c.meta_len >= 0 then /*schema.*/to_data(substring(in_metadata from c.meta_at for c.meta_len)) end
+  from unnest(in_cuts[1:1], in_cuts[2:2], in_cuts[3:3], in_cuts[4:4], in_cuts[5:5], in_cuts[6:6], in_cuts[7:7], in_created)
+    with ordinality as c (type, data_at, data_len, meta_at, meta_len, req, idx, created, nr)
+  where ids[c.req] is not null;
+  return (select array_agg(case when r.id is not null then r.version end order by r.nr) from unnest(ids, versions) with ordinality as r (id, version, nr));
 end
 $body$;
 

@@ -108,7 +108,7 @@ func TestLateCommit(t *testing.T) {
 		{"by position", "", []string{}},
 		{"by sequence", bySequence, []string{
 			`gapless: A was sent quick (of quick@1) at 2 behind 0 in epoch 1 of "one", and not slow (of slow@1) at 1`,
-			`earned: A saved checkpoint 2 of "one" in epoch 1, but had not acknowledged slow (of slow@1) at 1`,
+			`earned: A saved checkpoint N of "one" in epoch 1, but had not acknowledged slow (of slow@1) at 1`,
 			`delivered: slow (of slow@1) at 1 was never delivered to "one"`,
 		}},
 	} {
@@ -145,7 +145,11 @@ func TestLateCommit(t *testing.T) {
 			if test.fault == bySequence {
 				h.Stored = s.bare()
 			}
-			assert.Equal(t, test.want, texts(h.Check()))
+			found := texts(h.Check())
+			for i := range found { // 1 or 2, as it was saved before "slow" was looked for, or after
+				found[i] = regexp.MustCompile(`checkpoint \d+`).ReplaceAllString(found[i], "checkpoint N")
+			}
+			assert.ElementsMatch(t, test.want, found)
 		})
 	}
 }

@@ -9,7 +9,8 @@ import (
 // tenure is an epoch of one process on its way through its journal.
 type tenure struct {
 	*epoch
-	sent        map[int64]int // by position: the subscriber that was sent it
+	sent        map[int64]int  // by position: the subscriber that was sent it
+	void        map[int64]bool // by position: it may come again
 	acked       map[int64]bool
 	clear       int64 // everything up to here was acknowledged
 	subscribers map[int]*subscriber
@@ -21,6 +22,8 @@ type tenure struct {
 type subscriber struct {
 	last     int64 // position
 	inFlight []history.Seen
+	// refusable is what the last acknowledgement was of.
+	refusable []history.Seen
 }
 
 // hold says that a subscriber has so many unacknowledged events of a stream.
@@ -62,6 +65,10 @@ func (c *checker) checkConsumer(consumer Consumer, s Subscription) {
 			if t := j.tenure(j.epochOf[i]); t != nil {
 				t.acknowledge(line.Subscriber, line.Number)
 			}
+		case Refused:
+			if t := j.tenure(j.epochOf[i]); t != nil {
+				t.refuse(line.Subscriber)
+			}
 		case Save:
 			j.save(line)
 		case Saved:
@@ -79,7 +86,7 @@ func (j *journal) tenure(number int64) *tenure {
 	t := j.tenures[number]
 	if t == nil {
 		t = &tenure{
-			epoch: e, clear: e.start, sent: map[int64]int{}, acked: map[int64]bool{}, subscribers: map[int]*subscriber{},
+			epoch: e, clear: e.start, sent: map[int64]int{}, void: map[int64]bool{}, acked: map[int64]bool{}, subscribers: map[int]*subscriber{},
 			versions: map[string]int64{}, holders: map[string]*hold{},
 		}
 		for _, s := range j.h.Stored {
@@ -131,7 +138,7 @@ func (j *journal) assign() {
 			}
 			s := open[who]
 			s.lines, s.from, s.to = append(s.lines, i), max(s.from, line.From), min(s.to, line.To)
-		case Ack:
+		case Ack, Refused:
 			if s := open[who]; s != nil {
 				s.lines = append(s.lines, i)
 			}
@@ -177,10 +184,12 @@ func (j *journal) deliver(t *tenure, who int, e history.Seen) {
 	}
 	j.sent[j.Name][e.Position] = true
 	_, twice := t.sent[e.Position]
+	again := t.void[e.Position] // it may come again
+	delete(t.void, e.Position)
 	switch {
 	case e.Position <= t.start:
 		j.violated(Once, "%s was sent %s in epoch %d of %q, which began behind %d", j.Process, e, t.number, j.Name, t.start)
-	case twice:
+	case twice && !again:
 		j.violated(Once, "%s was sent %s twice in epoch %d of %q", j.Process, e, t.number, j.Name)
 	case !j.Lanes && e.Position < r.last:
 		j.violated(Ordered, "%s was sent %s behind %d in epoch %d of %q", j.Process, e, r.last, t.number, j.Name)
@@ -188,7 +197,7 @@ func (j *journal) deliver(t *tenure, who int, e history.Seen) {
 		j.violated(Gapless, "%s was sent %s behind %d in epoch %d of %q, and not %s", j.Process, e, r.last, t.number, j.Name, j.h.Stored[j.place(r.last+1)])
 	}
 	switch version := t.versions[e.Stream]; {
-	case twice || e.Version == version+1:
+	case twice || again || e.Version == version+1:
 	case e.Version <= version:
 		j.violated(Ordered, "%s was sent %s behind version %d in epoch %d of %q", j.Process, e, version, t.number, j.Name)
 	default:
@@ -223,7 +232,29 @@ func (t *tenure) acknowledge(who int, number int64) {
 			h.events--
 		}
 	}
-	r.inFlight = r.inFlight[n:]
+	r.refusable, r.inFlight = r.inFlight[:n:n], r.inFlight[n:]
+}
+
+// refuse notes that the subscriber's last acknowledgement was refused, since the lease had expired: what it has in flight
+// comes again, in this epoch if nobody has taken the lease.
+func (t *tenure) refuse(who int) {
+	r := t.subscribers[who]
+	if r == nil {
+		return
+	}
+	for _, e := range r.refusable {
+		delete(t.acked, e.Position)
+	}
+	for _, e := range r.inFlight {
+		if h := t.holders[e.Stream]; h != nil && h.subscriber == who {
+			h.events--
+		}
+	}
+	for _, e := range append(r.refusable, r.inFlight...) {
+		t.void[e.Position] = true
+		r.last = min(r.last, e.Position-1)
+	}
+	r.refusable, r.inFlight = nil, nil
 }
 
 // save checks that a checkpoint passes nothing that was not acknowledged.

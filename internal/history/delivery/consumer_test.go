@@ -140,8 +140,12 @@ func (c *consumer) ack(sub *store.Subscriber, line delivery.Line, e store.Record
 	}
 	// The subscriber may be told to end meanwhile, and still acknowledges what it has done.
 	err := sub.Ack(context.Background(), e)
-	if errors.Is(err, store.ErrUnexpectedAck) || errors.Is(err, store.ErrLeaseLost) {
+	switch {
+	case errors.Is(err, store.ErrUnexpectedAck):
 		return nil
+	case errors.Is(err, store.ErrLeaseLost):
+		line.Kind = delivery.Refused
+		return c.journal.Add(line)
 	}
 	return err
 }

@@ -38,11 +38,13 @@ type Kind string
 
 // Kinds of lines.
 const (
-	Sent  Kind = "sent"  // the subscriber was sent Events
-	Lost  Kind = "lost"  // the subscriber was told that the lease is lost
-	Ack   Kind = "ack"   // the subscriber is about to acknowledge Number
-	Save  Kind = "save"  // the process is about to write the checkpoint Number for Epoch
-	Saved Kind = "saved" // it was told that it is written, or of an error
+	Sent Kind = "sent" // the subscriber was sent Events
+	Lost Kind = "lost" // the subscriber was told that the lease is lost
+	Ack  Kind = "ack"  // the subscriber is about to acknowledge Number
+	// Refused says that the acknowledgement before was refused: what the subscriber had in flight is void.
+	Refused Kind = "refused"
+	Save    Kind = "save"  // the process is about to write the checkpoint Number for Epoch
+	Saved   Kind = "saved" // it was told that it is written, or of an error
 )
 
 // Line is one line of a consumer's journal.

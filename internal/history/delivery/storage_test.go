@@ -121,6 +121,9 @@ func (c *consumer) saveUnfenced(ctx context.Context, list []store.CheckpointRequ
 type sequential struct{ *recorded }
 
 func (s *sequential) Head(ctx context.Context) (head int64, err error) {
+	if _, err := s.recorded.Head(ctx); err != nil { // events get their positions, for what reads by them
+		return 0, err
+	}
 	err = s.DB().QueryRowContext(ctx, `select coalesce(max(append_seq), 0) from `+s.c.Schema+`.events`).Scan(&head)
 	return head, err
 }

@@ -150,25 +150,32 @@ func (k *Keys) Forget(ctx context.Context, subject string) error {
 	return wrapped(ctx, "forget", err)
 }
 
-// Rewrap encrypts all keys with the first master key. It may be called while they are in use, and again if it fails
-// half-way. Afterwards the other master keys are not needed any more.
+// Rewrap encrypts all keys with the first master key, but for those that are already. It may be called while they are in
+// use, and again if it fails half-way. Afterwards the other master keys are not needed any more.
+//
+// A key that no master key fits stays as it is; the others are encrypted all the same. The error joins those of all such
+// keys, see [MasterKeyError], and the database's, which ends it.
 func (k *Keys) Rewrap(ctx context.Context) error {
+	var bad []error
 	var after row
 	for {
 		page, err := k.page(ctx, after)
 		if err != nil {
-			return wrapped(ctx, "page", err)
+			return errors.Join(append(bad, wrapped(ctx, "page", err))...)
 		}
 		if len(page) == 0 {
-			return nil
+			return errors.Join(bad...)
 		}
 		for _, r := range page {
-			key, err := k.unwrap(r.subject, r.id, r.secret)
+			key, master, err := k.decrypt(r.subject, r.id, r.secret)
 			if err != nil {
-				return err
+				bad = append(bad, err)
+			}
+			if err != nil || master == 0 {
+				continue
 			}
 			if _, err := k.db.ExecContext(ctx, k.queries["rewrap"], k.wrap(r.subject, key), r.subject, r.id, r.secret); err != nil {
-				return wrapped(ctx, "rewrap", err)
+				return errors.Join(append(bad, wrapped(ctx, "rewrap", err))...)
 			}
 		}
 		after = page[len(page)-1]
@@ -206,18 +213,24 @@ func (k *Keys) wrap(subject string, key encryption.Key) string {
 
 // unwrap decrypts a key.
 func (k *Keys) unwrap(subject string, id int64, text string) (encryption.Key, error) {
-	key := encryption.Key{ID: id}
+	key, _, err := k.decrypt(subject, id, text)
+	return key, err
+}
+
+// decrypt decrypts a key, and returns which master key did it.
+func (k *Keys) decrypt(subject string, id int64, text string) (key encryption.Key, master int, err error) {
 	sealed, err := base64.StdEncoding.DecodeString(text)
 	if err != nil {
-		return encryption.Key{}, fmt.Errorf("sqlkeys: key %d of subject %q is damaged: %w", id, subject, err)
+		return key, 0, fmt.Errorf("sqlkeys: key %d of subject %q is damaged: %w", id, subject, err)
 	}
-	for _, master := range k.masters {
-		secret, err := master.Open(nil, nil, sealed, owner(subject, id))
+	for i, aead := range k.masters {
+		secret, err := aead.Open(nil, nil, sealed, owner(subject, id))
 		if err == nil && copy(key.Secret[:], secret) == len(key.Secret) {
-			return key, nil
+			key.ID = id
+			return key, i, nil
 		}
 	}
-	return encryption.Key{}, fmt.Errorf("sqlkeys: no master key decrypts key %d of subject %q", id, subject)
+	return encryption.Key{}, 0, &MasterKeyError{Subject: subject, ID: id}
 }
 
 // owner is authenticated with a key, so that no row can be put in the place of another.

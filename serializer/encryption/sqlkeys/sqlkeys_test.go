@@ -29,7 +29,7 @@ func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
 var masters = [][]byte{bytes.Repeat([]byte{1}, 32), bytes.Repeat([]byte{2}, 32)}
 
 // eachDatabase runs a test on every database. open makes the keys that another process would.
-func eachDatabase(t *testing.T, test func(t *testing.T, db *sql.DB, open func(masters ...[]byte) *sqlkeys.Keys)) {
+func eachDatabase(t *testing.T, test func(t *testing.T, db *sql.DB, prefix string, open func(masters ...[]byte) *sqlkeys.Keys)) {
 	dbs := map[string]func(t *testing.T) (*sql.DB, string){
 		"sqlite": func(t *testing.T) (*sql.DB, string) {
 			db, err := sql.Open("sqlite", sqlite.Memory())
@@ -51,7 +51,7 @@ func eachDatabase(t *testing.T, test func(t *testing.T, db *sql.DB, open func(ma
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			db, prefix := open(t)
-			test(t, db, func(masters ...[]byte) *sqlkeys.Keys {
+			test(t, db, prefix, func(masters ...[]byte) *sqlkeys.Keys {
 				keys, err := sqlkeys.New(db, &sqlkeys.Options{MasterKeys: masters, Prefix: prefix})
 				require.NoError(t, err)
 				require.NoError(t, keys.Create(t.Context()))
@@ -63,7 +63,7 @@ func eachDatabase(t *testing.T, test func(t *testing.T, db *sql.DB, open func(ma
 
 func TestKeys(t *testing.T) {
 	t.Parallel()
-	eachDatabase(t, func(t *testing.T, _ *sql.DB, open func(...[]byte) *sqlkeys.Keys) {
+	eachDatabase(t, func(t *testing.T, _ *sql.DB, _ string, open func(...[]byte) *sqlkeys.Keys) {
 		keys, other := open(masters[0]), open(masters[0])
 		_, err := keys.Key(t.Context(), "a", 1)
 		require.ErrorIs(t, err, encryption.ErrNoKey)
@@ -106,7 +106,7 @@ func TestKeys(t *testing.T) {
 
 func TestAllAtOnce(t *testing.T) {
 	t.Parallel()
-	eachDatabase(t, func(t *testing.T, _ *sql.DB, open func(...[]byte) *sqlkeys.Keys) {
+	eachDatabase(t, func(t *testing.T, _ *sql.DB, _ string, open func(...[]byte) *sqlkeys.Keys) {
 		var wg sync.WaitGroup
 		got := make([]encryption.Key, 8)
 		for i := range got {
@@ -197,7 +197,7 @@ func TestAllAtOnceAtRepeatableRead(t *testing.T) {
 
 func TestMasterKeys(t *testing.T) {
 	t.Parallel()
-	eachDatabase(t, func(t *testing.T, db *sql.DB, open func(...[]byte) *sqlkeys.Keys) {
+	eachDatabase(t, func(t *testing.T, _ *sql.DB, _ string, open func(...[]byte) *sqlkeys.Keys) {
 		before, both, after := open(masters[0]), open(masters[1], masters[0]), open(masters[1])
 		want := map[string]encryption.Key{}
 		for i := range 1005 { // more than a page
@@ -208,7 +208,10 @@ func TestMasterKeys(t *testing.T) {
 		}
 		require.NoError(t, before.Forget(t.Context(), "s-7"))
 		_, err := after.Key(t.Context(), "s-1", 1)
-		require.ErrorContains(t, err, "no master key")
+		var unfit *sqlkeys.MasterKeyError
+		require.ErrorAs(t, err, &unfit)
+		require.Equal(t, sqlkeys.MasterKeyError{Subject: "s-1", ID: 1}, *unfit)
+		require.ErrorIs(t, err, sqlkeys.ErrMasterKey)
 		require.NotErrorIs(t, err, encryption.ErrForgotten)
 		key, err := both.Key(t.Context(), "s-1", 1)
 		require.NoError(t, err)
@@ -223,6 +226,53 @@ func TestMasterKeys(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, key, got)
 		}
+	})
+}
+
+// TestRewrap: rows under the first master key stay as they are, and a bad one keeps no other from its turn.
+func TestRewrap(t *testing.T) {
+	t.Parallel()
+	eachDatabase(t, func(t *testing.T, db *sql.DB, prefix string, open func(...[]byte) *sqlkeys.Keys) {
+		lost := bytes.Repeat([]byte{9}, 32)
+		for subject, master := range map[string][]byte{"a": lost, "b": masters[0], "c": masters[1], "d": masters[0], "e": lost, "f": masters[0]} {
+			_, err := open(master).Current(t.Context(), subject)
+			require.NoError(t, err)
+		}
+		_, err := db.ExecContext(t.Context(), `update `+prefix+`subject_keys set secret = '?' where subject = 'd'`)
+		require.NoError(t, err)
+		rows := func() map[string]string {
+			rows, err := db.QueryContext(t.Context(), `select subject, secret from `+prefix+`subject_keys`)
+			require.NoError(t, err)
+			defer rows.Close() //nolint:errcheck // rows.Err tells
+			found := map[string]string{}
+			for rows.Next() {
+				var subject, secret string
+				require.NoError(t, rows.Scan(&subject, &secret))
+				found[subject] = secret
+			}
+			require.NoError(t, rows.Err())
+			return found
+		}
+		before := rows()
+		for range 2 {
+			err := open(masters[1], masters[0]).Rewrap(t.Context())
+			require.ErrorIs(t, err, sqlkeys.ErrMasterKey)
+			for _, subject := range []string{"a", "d", "e"} {
+				require.ErrorContains(t, err, fmt.Sprintf("%q", subject))
+			}
+			require.Equal(t, 2, strings.Count(err.Error(), "\n"), "those three and no others: %v", err)
+			after := rows()
+			for _, subject := range []string{"a", "c", "d", "e"} {
+				assert.Equal(t, before[subject], after[subject], subject)
+			}
+			for _, subject := range []string{"b", "c", "f"} {
+				_, err := open(masters[1]).Key(t.Context(), subject, 1)
+				require.NoError(t, err)
+			}
+		}
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		require.ErrorIs(t, open(masters[0]).Rewrap(ended), context.Canceled)
 	})
 }
 
@@ -242,11 +292,11 @@ func TestRowsAreNotExchanged(t *testing.T) {
 	_, err = db.ExecContext(t.Context(), `update subject_keys set secret = (select secret from subject_keys where subject = 'a') where subject = 'b'`)
 	require.NoError(t, err)
 	_, err = keys.Key(t.Context(), "b", 1)
-	require.ErrorContains(t, err, "no master key")
+	require.ErrorIs(t, err, sqlkeys.ErrMasterKey)
 	_, err = db.ExecContext(t.Context(), `update subject_keys set secret = 'AAAA'`)
 	require.NoError(t, err)
 	_, err = keys.Current(t.Context(), "b")
-	require.ErrorContains(t, err, "no master key")
+	require.ErrorIs(t, err, sqlkeys.ErrMasterKey)
 	_, err = db.ExecContext(t.Context(), `update subject_keys set secret = '?'`)
 	require.NoError(t, err)
 	_, err = keys.Current(t.Context(), "b")

@@ -1,4 +1,4 @@
-// Package queries reads a backend's queries.sql: blocks that start with a line "-- name: append_events", each one
+// Package queries reads files of SQL: blocks that start with a line "-- name: append_events", each one
 // statement. Placeholders stand in comments, so that the file stays valid SQL for the default schema and types.
 package queries
 

@@ -1,0 +1,48 @@
+-- Projections. A partition of one is a row of subscriptions called $<projection>/<generation>/<partition>.
+create table /*schema.*/projections (
+  generation   bigint not null, -- of its partitions
+  replay_until bigint not null, -- where the stream ended at the last reset
+  changes      bigint not null, -- goes up whenever somebody has changed what is parked
+  created_at   timestamptz not null,
+  updated_at   timestamptz not null,
+  partitions   int not null,
+  by_stream    boolean not null, -- the partition key of an event is the name of its stream
+  name         text collate "C" not null,
+  stream       text collate "C" not null, -- or $all
+  applied      text not null default '', -- what partitions of earlier generations had applied
+  replaced_by  text collate "C" not null default '',
+  constraint projections_pkey primary key (name)
+) with (fillfactor = 50);
+
+-- Who runs a projection, until when, on the database's clock.
+create table /*schema.*/projection_members (
+  until      timestamptz not null,
+  projection text collate "C" not null,
+  owner      text collate "C" not null,
+  constraint projection_members_pkey primary key (projection, owner)
+) with (fillfactor = 50);
+
+-- Events that a projection has put aside: those that have failed, and those of the same partition key behind them.
+create table /*schema.*/parked (
+  number     bigint not null, -- in the projection's stream
+  hash       bigint not null, -- of key: modulo the number of partitions it gives the partition
+  version    bigint not null,
+  parked_at  timestamptz not null,
+  attempts   int not null,
+  failed     boolean not null, -- false: waits for those before it, or to be replayed
+  event_id   uuid not null,
+  projection text collate "C" not null,
+  key        text collate "C" not null,
+  stream     text collate "C" not null,
+  event_type text collate "C" not null,
+  error      text not null,
+  constraint parked_pkey primary key (projection, event_id)
+);
+
+create index parked_number_idx on /*schema.*/parked (projection, number, event_id);
+create index parked_failed_idx on /*schema.*/parked (projection, key, number) where failed;
+
+alter table /*schema.*/subscriptions
+  add column handled bigint not null default 0, -- events that a projection has applied
+  add column rate double precision not null default 0, -- per second
+  add column handled_at timestamptz;

@@ -1,0 +1,282 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/eventstore-go/eventstore/backend/internal/sqlerr"
+	"github.com/eventstore-go/eventstore/store"
+)
+
+var _ store.ProjectionStorage = (*Backend)(nil)
+
+// Advance implements [store.ProjectionStorage].
+func (b *Backend) Advance(ctx context.Context, r store.AdvanceRequest) error {
+	return b.writeRow(ctx, r.ID, store.ErrLeaseLost, "advance",
+		r.ID.Stream, r.ID.Name, r.Epoch, r.Checkpoint, r.StreamID, r.From, r.Handled, r.Rate)
+}
+
+// AddSubscriptions implements [store.ProjectionStorage].
+func (b *Backend) AddSubscriptions(ctx context.Context, ids []store.SubscriptionID, checkpoint, streamID int64) error {
+	streams, names := idArrays(ids)
+	return b.run(ctx, "add_subscriptions", streams, names, checkpoint, streamID)
+}
+
+// RemoveSubscriptions implements [store.ProjectionStorage].
+func (b *Backend) RemoveSubscriptions(ctx context.Context, ids []store.SubscriptionID) (list []store.Lease, err error) {
+	if err := b.Check(ctx); err != nil {
+		return nil, err
+	}
+	streams, names := idArrays(ids)
+	err = b.retried(ctx, func() error {
+		list = nil
+		return b.each(ctx, "remove_subscriptions", func(rows *sql.Rows) error {
+			var l store.Lease
+			err := rows.Scan(&l.ID.Stream, &l.ID.Name, &l.Epoch, &l.Checkpoint, &l.StreamID, new(string))
+			list = append(list, l)
+			return err
+		}, streams, names)
+	})
+	return list, err
+}
+
+func idArrays(ids []store.SubscriptionID) (streams, names string) {
+	s, n := make([]string, len(ids)), make([]string, len(ids))
+	for i, id := range ids {
+		s[i], n[i] = id.Stream, id.Name
+	}
+	return textArray(s), textArray(n)
+}
+
+// run runs a statement that returns nothing.
+func (b *Backend) run(ctx context.Context, statement string, args ...any) error {
+	if err := b.Check(ctx); err != nil {
+		return err
+	}
+	return b.retried(ctx, func() error { return b.exec(ctx, statement, args...) })
+}
+
+// AddProjection implements [store.ProjectionStorage].
+func (b *Backend) AddProjection(ctx context.Context, p store.ProjectionRecord) (added bool, err error) {
+	if err := b.Check(ctx); err != nil {
+		return false, err
+	}
+	return b.one(ctx, "add_projection", []any{
+		p.Name, p.Stream, p.Partitions, p.Generation, p.ByStream, p.Applied, p.ReplayUntil, p.Changes, p.ReplacedBy,
+	}, new(int))
+}
+
+// LockProjection implements [store.ProjectionStorage].
+func (b *Backend) LockProjection(ctx context.Context, name string) (store.ProjectionRecord, error) {
+	list, err := b.readProjections(ctx, "lock_projection", name)
+	if err == nil && len(list) == 0 {
+		err = &store.ProjectionError{Projection: name, Err: store.ErrProjectionNotFound}
+	}
+	if err != nil {
+		return store.ProjectionRecord{}, err
+	}
+	return list[0], nil
+}
+
+// SaveProjection implements [store.ProjectionStorage].
+func (b *Backend) SaveProjection(ctx context.Context, p store.ProjectionRecord) error {
+	return b.run(ctx, "save_projection", p.Name, p.Partitions, p.Generation, p.Applied, p.ReplayUntil, p.Changes, p.ReplacedBy)
+}
+
+// ReadProjections implements [store.ProjectionStorage].
+func (b *Backend) ReadProjections(ctx context.Context, name string) ([]store.ProjectionRecord, error) {
+	if name == "" {
+		return b.readProjections(ctx, "read_projections")
+	}
+	return b.readProjections(ctx, "read_projection", name)
+}
+
+func (b *Backend) readProjections(ctx context.Context, statement string, args ...any) (list []store.ProjectionRecord, err error) {
+	if err := b.Check(ctx); err != nil {
+		return nil, err
+	}
+	err = b.each(ctx, statement, func(rows *sql.Rows) error {
+		var p store.ProjectionRecord
+		err := rows.Scan(&p.Name, &p.Stream, &p.Partitions, &p.Generation, &p.ByStream, &p.Applied, &p.ReplayUntil, &p.Changes,
+			&p.ReplacedBy, &p.CreatedAt, &p.UpdatedAt)
+		p.CreatedAt, p.UpdatedAt = p.CreatedAt.UTC(), p.UpdatedAt.UTC()
+		list = append(list, p)
+		return err
+	}, args...)
+	return list, err
+}
+
+// RemoveProjection implements [store.ProjectionStorage].
+func (b *Backend) RemoveProjection(ctx context.Context, name string) error {
+	return b.run(ctx, "remove_projection", name)
+}
+
+// JoinProjection implements [store.ProjectionStorage].
+func (b *Backend) JoinProjection(ctx context.Context, name, owner string, ttl time.Duration) (members []string, err error) {
+	if err := b.run(ctx, "join_projection", name, owner, ttl.Microseconds()); err != nil {
+		return nil, err
+	}
+	err = b.each(ctx, "projection_members", func(rows *sql.Rows) error {
+		var member string
+		err := rows.Scan(&member)
+		members = append(members, member)
+		return err
+	}, name)
+	return members, err
+}
+
+// LeaveProjection implements [store.ProjectionStorage].
+func (b *Backend) LeaveProjection(ctx context.Context, name, owner string) error {
+	return b.run(ctx, "leave_projection", name, owner)
+}
+
+// Park implements [store.ProjectionStorage]. What a text column can't hold of an error is left out.
+func (b *Backend) Park(ctx context.Context, events []store.ParkedEvent) error {
+	if len(events) == 0 {
+		return nil
+	}
+	n := len(events)
+	ints := [5][]int64{}
+	texts := [5][]string{}
+	failed := make([]string, n)
+	for i := range events {
+		e := &events[i]
+		at := int64(0)
+		if !e.ParkedAt.IsZero() {
+			at = e.ParkedAt.UnixMicro()
+		}
+		for k, v := range []int64{e.Number, e.Hash, e.Version, int64(e.Attempts), at} {
+			ints[k] = append(ints[k], v)
+		}
+		text := strings.ToValidUTF8(strings.ReplaceAll(e.Error, "\x00", ""), "")
+		for k, v := range []string{e.ID.String(), e.Key, e.Stream, e.Type, text} {
+			texts[k] = append(texts[k], v)
+		}
+		failed[i] = strconv.FormatBool(e.Failed)
+	}
+	return b.run(ctx, "park", events[0].Projection,
+		intArray(ints[0]), intArray(ints[1]), intArray(ints[2]), intArray(ints[3]), textArray(failed), intArray(ints[4]),
+		textArray(texts[0]), textArray(texts[1]), textArray(texts[2]), textArray(texts[3]), textArray(texts[4]))
+}
+
+// Unpark implements [store.ProjectionStorage].
+func (b *Backend) Unpark(ctx context.Context, projection string, ids []uuid.UUID) (int64, error) {
+	return b.count(ctx, "unpark", projection, uuidArray(ids))
+}
+
+// ReleaseParked implements [store.ProjectionStorage].
+func (b *Backend) ReleaseParked(ctx context.Context, projection string, ids []uuid.UUID) (int64, error) {
+	return b.count(ctx, "release_parked", projection, uuidArray(ids))
+}
+
+func (b *Backend) count(ctx context.Context, statement string, args ...any) (n int64, err error) {
+	if err := b.Check(ctx); err != nil {
+		return 0, err
+	}
+	err = b.retried(ctx, func() error {
+		_, err := b.one(ctx, statement, args, &n)
+		return err
+	})
+	return n, err
+}
+
+func uuidArray(ids []uuid.UUID) string {
+	texts := make([]string, len(ids))
+	for i, id := range ids {
+		texts[i] = id.String()
+	}
+	return textArray(texts)
+}
+
+// ReadParked implements [store.ProjectionStorage].
+func (b *Backend) ReadParked(ctx context.Context, r store.ParkedRequest) (list []store.ParkedEvent, err error) {
+	if err := b.Check(ctx); err != nil {
+		return nil, err
+	}
+	statement, args := "read_parked_ready", []any{r.Projection, r.Partition, r.Partitions, r.Limit}
+	if !r.Ready {
+		var keys, numbers any
+		if len(r.Keys) > 0 {
+			keys = textArray(r.Keys)
+		}
+		if len(r.Numbers) > 0 {
+			numbers = intArray(r.Numbers)
+		}
+		statement, args = "read_parked", []any{r.Projection, r.AfterNumber, r.AfterID.String(), keys, numbers, r.Limit, r.ToNumber}
+	}
+	err = b.each(ctx, statement, func(rows *sql.Rows) error {
+		p := store.ParkedEvent{Projection: r.Projection}
+		err := rows.Scan(&p.Key, &p.Hash, &p.Number, &p.ID, &p.Stream, &p.Version, &p.Type, &p.Failed, &p.Error, &p.Attempts, &p.ParkedAt)
+		p.ParkedAt = p.ParkedAt.UTC()
+		list = append(list, p)
+		return err
+	}, args...)
+	return list, err
+}
+
+// ParkedKeys implements [store.ProjectionStorage].
+func (b *Backend) ParkedKeys(ctx context.Context, projection string, partition, partitions int) (keys []string, err error) {
+	if err := b.Check(ctx); err != nil {
+		return nil, err
+	}
+	err = b.each(ctx, "parked_keys", func(rows *sql.Rows) error {
+		var key string
+		err := rows.Scan(&key)
+		keys = append(keys, key)
+		return err
+	}, projection, partition, partitions)
+	return keys, err
+}
+
+// CountParked implements [store.ProjectionStorage].
+func (b *Backend) CountParked(ctx context.Context, projection string, partitions int) (map[int]int64, error) {
+	if err := b.Check(ctx); err != nil {
+		return nil, err
+	}
+	counts := map[int]int64{}
+	err := b.each(ctx, "count_parked", func(rows *sql.Rows) error {
+		var partition int
+		var n int64
+		err := rows.Scan(&partition, &n)
+		counts[partition] = n
+		return err
+	}, projection, partitions)
+	return counts, err
+}
+
+// Position implements [store.ProjectionStorage].
+func (b *Backend) Position(ctx context.Context, stream string, version int64) (position int64, err error) {
+	if _, err := b.Head(ctx); err != nil { // what was committed has its position
+		return 0, err
+	}
+	_, err = b.one(ctx, "position", []any{stream, version}, &position)
+	return position, err
+}
+
+// Temporary implements [store.ProjectionStorage].
+func (b *Backend) Temporary(ctx context.Context, tx *sql.Tx, err error) bool {
+	state := sqlerr.State(err)
+	if len(state) == 5 {
+		switch state[:2] {
+		case "08", "40", "53", "57", "58", "XX": // connection, rollback, resources, operator, system, internal
+			return state != queryCanceled // by statement_timeout: a smaller batch may do
+		}
+		return state == lockNotAvailable || state == readOnly
+	}
+	if tx == nil || errors.Is(err, store.ErrRetryTx) {
+		return true
+	}
+	if ctx.Err() == nil && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)) {
+		return false // the handler has given up by itself: pgx closes the connection for it
+	}
+	// Not the server's words: the handler's, or those of a connection that is no more.
+	var one int
+	probe := tx.QueryRowContext(ctx, "select 1").Scan(&one)
+	return probe != nil && sqlerr.State(probe) == "" && !errors.Is(probe, sql.ErrTxDone)
+}

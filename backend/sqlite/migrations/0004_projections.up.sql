@@ -1,0 +1,47 @@
+-- Projections. A partition of one is a row of subscriptions called $<projection>/<generation>/<partition>.
+create table /*prefix*/projections (
+  name         text not null,
+  stream       text not null, -- or $all
+  partitions   integer not null,
+  generation   integer not null, -- of its partitions
+  by_stream    integer not null, -- the partition key of an event is the name of its stream
+  applied      text not null, -- what partitions of earlier generations had applied
+  replay_until integer not null, -- where the stream ended at the last reset
+  changes      integer not null, -- goes up whenever somebody has changed what is parked
+  replaced_by  text not null,
+  created_at   integer not null,
+  updated_at   integer not null,
+  constraint projections_pkey primary key (name)
+) strict, without rowid;
+
+-- Who runs a projection, until when.
+create table /*prefix*/projection_members (
+  projection text not null,
+  owner      text not null,
+  until      integer not null,
+  constraint projection_members_pkey primary key (projection, owner)
+) strict, without rowid;
+
+-- Events that a projection has put aside: those that have failed, and those of the same partition key behind them.
+create table /*prefix*/parked (
+  projection text not null,
+  number     integer not null, -- in the projection's stream
+  event_id   blob not null,
+  hash       integer not null, -- of key: modulo the number of partitions it gives the partition
+  key        text not null,
+  stream     text not null,
+  version    integer not null,
+  event_type text not null,
+  failed     integer not null, -- 0: waits for those before it, or to be replayed
+  error      text not null,
+  attempts   integer not null,
+  parked_at  integer not null,
+  constraint parked_pkey primary key (projection, event_id)
+) strict;
+
+create index /*prefix*/parked_number_idx on /*prefix*/parked (projection, number, event_id);
+create index /*prefix*/parked_failed_idx on /*prefix*/parked (projection, key, number) where failed;
+
+alter table /*prefix*/subscriptions add column handled integer not null default 0; -- events that a projection has applied
+alter table /*prefix*/subscriptions add column rate real not null default 0; -- per second
+alter table /*prefix*/subscriptions add column handled_at integer;

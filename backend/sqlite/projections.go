@@ -1,0 +1,291 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/eventstore-go/eventstore/store"
+)
+
+var _ store.ProjectionStorage = (*Backend)(nil)
+
+// Advance implements [store.ProjectionStorage].
+func (b *Backend) Advance(ctx context.Context, r store.AdvanceRequest) error {
+	return b.writeRow(ctx, r.ID, store.ErrLeaseLost, func(tx *Backend) (found bool, err error) {
+		return tx.one(ctx, "advance", []any{
+			r.ID.Stream, r.ID.Name, r.Epoch, r.Checkpoint, r.StreamID, r.From, r.Handled, r.Rate, now().UnixMicro(),
+		}, new(int))
+	})
+}
+
+// AddSubscriptions implements [store.ProjectionStorage].
+func (b *Backend) AddSubscriptions(ctx context.Context, ids []store.SubscriptionID, checkpoint, streamID int64) error {
+	return b.write(ctx, func(tx *Backend) error {
+		for _, id := range ids {
+			epoch, err := tx.nextEpoch(ctx)
+			if err != nil {
+				return err
+			}
+			if err := tx.exec(ctx, "add_subscription", id.Stream, id.Name, checkpoint, streamID, epoch, now().UnixMicro()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// RemoveSubscriptions implements [store.ProjectionStorage].
+func (b *Backend) RemoveSubscriptions(ctx context.Context, ids []store.SubscriptionID) (list []store.Lease, err error) {
+	err = b.write(ctx, func(tx *Backend) error {
+		list = nil
+		for _, id := range ids {
+			l := store.Lease{ID: id}
+			found, err := tx.one(ctx, "remove_subscription", []any{id.Stream, id.Name}, &l.Epoch, &l.Checkpoint, &l.StreamID)
+			if err != nil {
+				return err
+			}
+			if found {
+				list = append(list, l)
+			}
+		}
+		return nil
+	})
+	return list, err
+}
+
+// AddProjection implements [store.ProjectionStorage].
+func (b *Backend) AddProjection(ctx context.Context, p store.ProjectionRecord) (added bool, err error) {
+	err = b.write(ctx, func(tx *Backend) (err error) {
+		added, err = tx.one(ctx, "add_projection", []any{
+			p.Name, p.Stream, p.Partitions, p.Generation, p.ByStream, p.Applied, p.ReplayUntil, p.Changes, p.ReplacedBy, now().UnixMicro(),
+		}, new(int))
+		return err
+	})
+	return added, err
+}
+
+// LockProjection implements [store.ProjectionStorage].
+func (b *Backend) LockProjection(ctx context.Context, name string) (p store.ProjectionRecord, err error) {
+	err = b.write(ctx, func(tx *Backend) error { // there is one writer
+		list, err := tx.ReadProjections(ctx, name)
+		if err == nil && len(list) == 0 {
+			err = &store.ProjectionError{Projection: name, Err: store.ErrProjectionNotFound}
+		}
+		if err == nil {
+			p = list[0]
+		}
+		return err
+	})
+	return p, err
+}
+
+// SaveProjection implements [store.ProjectionStorage].
+func (b *Backend) SaveProjection(ctx context.Context, p store.ProjectionRecord) error {
+	return b.run(ctx, "save_projection", p.Name, p.Partitions, p.Generation, p.Applied, p.ReplayUntil, p.Changes, p.ReplacedBy, now().UnixMicro())
+}
+
+// run writes with statements that return nothing, and all take the same arguments.
+func (b *Backend) run(ctx context.Context, statement string, args ...any) error {
+	return b.write(ctx, func(tx *Backend) error { return tx.exec(ctx, statement, args...) })
+}
+
+// ReadProjections implements [store.ProjectionStorage].
+func (b *Backend) ReadProjections(ctx context.Context, name string) (list []store.ProjectionRecord, err error) {
+	if err := b.usable(ctx); err != nil {
+		return nil, err
+	}
+	err = b.each(ctx, "read_projections", func(rows *sql.Rows) error {
+		var p store.ProjectionRecord
+		var created, updated int64
+		err := rows.Scan(&p.Name, &p.Stream, &p.Partitions, &p.Generation, &p.ByStream, &p.Applied, &p.ReplayUntil, &p.Changes,
+			&p.ReplacedBy, &created, &updated)
+		p.CreatedAt, p.UpdatedAt = fromMicros(created), fromMicros(updated)
+		list = append(list, p)
+		return err
+	}, name)
+	return list, err
+}
+
+// RemoveProjection implements [store.ProjectionStorage].
+func (b *Backend) RemoveProjection(ctx context.Context, name string) error {
+	return b.write(ctx, func(tx *Backend) error {
+		for _, statement := range []string{"remove_parked", "remove_members", "remove_projection"} {
+			if err := tx.exec(ctx, statement, name); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// JoinProjection implements [store.ProjectionStorage].
+func (b *Backend) JoinProjection(ctx context.Context, name, owner string, ttl time.Duration) (members []string, err error) {
+	err = b.write(ctx, func(tx *Backend) error {
+		members = nil
+		at := now()
+		if err := tx.exec(ctx, "forget_members", name, at.Add(-24*time.Hour).UnixMicro()); err != nil {
+			return err
+		}
+		if err := tx.exec(ctx, "join_projection", name, owner, at.Add(ttl).UnixMicro()); err != nil {
+			return err
+		}
+		return tx.each(ctx, "projection_members", func(rows *sql.Rows) error {
+			var member string
+			err := rows.Scan(&member)
+			members = append(members, member)
+			return err
+		}, name, at.UnixMicro())
+	})
+	return members, err
+}
+
+// LeaveProjection implements [store.ProjectionStorage].
+func (b *Backend) LeaveProjection(ctx context.Context, name, owner string) error {
+	return b.run(ctx, "leave_projection", name, owner)
+}
+
+// Park implements [store.ProjectionStorage].
+func (b *Backend) Park(ctx context.Context, events []store.ParkedEvent) error {
+	if len(events) == 0 {
+		return nil
+	}
+	return b.write(ctx, func(tx *Backend) error {
+		for i := range events {
+			e := &events[i]
+			at := e.ParkedAt
+			if at.IsZero() {
+				at = now()
+			}
+			err := tx.exec(ctx, "park", e.Projection, e.Number, e.ID[:], e.Hash, e.Key, e.Stream, e.Version, e.Type, e.Failed, e.Error,
+				e.Attempts, at.UnixMicro())
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Unpark implements [store.ProjectionStorage].
+func (b *Backend) Unpark(ctx context.Context, projection string, ids []uuid.UUID) (int64, error) {
+	return b.eachID(ctx, "unpark", projection, ids)
+}
+
+// ReleaseParked implements [store.ProjectionStorage].
+func (b *Backend) ReleaseParked(ctx context.Context, projection string, ids []uuid.UUID) (int64, error) {
+	return b.eachID(ctx, "release_parked", projection, ids)
+}
+
+// eachID runs a statement for each of the parked events, and returns how many were there.
+func (b *Backend) eachID(ctx context.Context, statement, projection string, ids []uuid.UUID) (n int64, err error) {
+	err = b.write(ctx, func(tx *Backend) error {
+		n = 0
+		for _, id := range ids {
+			found, err := tx.one(ctx, statement, []any{projection, id[:]}, new(int))
+			if err != nil {
+				return err
+			}
+			if found {
+				n++
+			}
+		}
+		return nil
+	})
+	return n, err
+}
+
+// ReadParked implements [store.ProjectionStorage].
+func (b *Backend) ReadParked(ctx context.Context, r store.ParkedRequest) (list []store.ParkedEvent, err error) {
+	if err := b.usable(ctx); err != nil {
+		return nil, err
+	}
+	statement, args := "read_parked_ready", []any{r.Projection, r.Partition, r.Partitions, r.Limit}
+	if !r.Ready {
+		var keys, numbers any
+		if keys, err = jsonList(r.Keys); err != nil {
+			return nil, err
+		}
+		if numbers, err = jsonList(r.Numbers); err != nil {
+			return nil, err
+		}
+		statement, args = "read_parked", []any{r.Projection, r.AfterNumber, r.AfterID[:], keys, numbers, r.Limit, r.ToNumber}
+	}
+	err = b.each(ctx, statement, func(rows *sql.Rows) error {
+		p := store.ParkedEvent{Projection: r.Projection}
+		var id []byte
+		var at int64
+		err := rows.Scan(&p.Key, &p.Hash, &p.Number, &id, &p.Stream, &p.Version, &p.Type, &p.Failed, &p.Error, &p.Attempts, &at)
+		copy(p.ID[:], id)
+		p.ParkedAt = fromMicros(at)
+		list = append(list, p)
+		return err
+	}, args...)
+	return list, err
+}
+
+// jsonList is a JSON list, a set that every driver can send, or nil if there is nothing in it.
+func jsonList[T any](list []T) (any, error) {
+	if len(list) == 0 {
+		return nil, nil
+	}
+	text, err := json.Marshal(list)
+	return string(text), err
+}
+
+// ParkedKeys implements [store.ProjectionStorage].
+func (b *Backend) ParkedKeys(ctx context.Context, projection string, partition, partitions int) (keys []string, err error) {
+	if err := b.usable(ctx); err != nil {
+		return nil, err
+	}
+	err = b.each(ctx, "parked_keys", func(rows *sql.Rows) error {
+		var key string
+		err := rows.Scan(&key)
+		keys = append(keys, key)
+		return err
+	}, projection, partition, partitions)
+	return keys, err
+}
+
+// CountParked implements [store.ProjectionStorage].
+func (b *Backend) CountParked(ctx context.Context, projection string, partitions int) (map[int]int64, error) {
+	if err := b.usable(ctx); err != nil {
+		return nil, err
+	}
+	counts := map[int]int64{}
+	err := b.each(ctx, "count_parked", func(rows *sql.Rows) error {
+		var partition int
+		var n int64
+		err := rows.Scan(&partition, &n)
+		counts[partition] = n
+		return err
+	}, projection, partitions)
+	return counts, err
+}
+
+// Position implements [store.ProjectionStorage].
+func (b *Backend) Position(ctx context.Context, stream string, version int64) (position int64, err error) {
+	if err := b.usable(ctx); err != nil {
+		return 0, err
+	}
+	_, err = b.one(ctx, "position", []any{stream, version}, &position)
+	return position, err
+}
+
+// SQLite's result codes that say nothing of what was written.
+var temporaryCodes = map[int]bool{
+	codeBusy: true, codeLocked: true, 7 /* no memory */ : true, 9 /* interrupted */ : true, 10 /* I/O */ : true,
+	13 /* full */ : true, 14 /* can't open */ : true, 15 /* protocol */ : true,
+}
+
+// Temporary implements [store.ProjectionStorage].
+func (b *Backend) Temporary(ctx context.Context, tx *sql.Tx, err error) bool {
+	if c := code(err) & 0xff; c != 0 {
+		return temporaryCodes[c]
+	}
+	return tx == nil || errors.Is(err, store.ErrRetryTx) // else a handler's own words: the connection to a file does not break
+}

@@ -1,0 +1,682 @@
+package conformance
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/eventstore-go/eventstore/store"
+)
+
+var projectManageCases = []testCase{
+	{name: "project/park", tx: ownTx, run: projectPark, why: "an event that fails is kept, and those of its key behind it, while other keys go on"},
+	{name: "project/replay", tx: ownTx, run: projectReplay, why: "what was parked is applied in order, and what comes behind it after it"},
+	{name: "project/replay-fails", tx: ownTx, run: projectReplayFails, why: "what fails again stays parked, and all behind it"},
+	{name: "project/replay-key", tx: ownTx, run: projectReplayKey, why: "one key can be replayed alone, also while nobody runs the projection"},
+	{name: "project/discard", tx: ownTx, run: projectDiscard, why: "what is given up is never applied, and does not hold up what is behind it"},
+	{name: "project/discard-meanwhile", tx: ownTx, run: projectDiscardMeanwhile, why: "what is given up while it is replayed takes nothing else with it"},
+	{name: "project/parked-again", tx: ownTx, run: projectParkedAgain, why: "an id that is used again, once its first event was hard deleted, may be parked again"},
+	{name: "project/parked-gone", tx: ownTx, run: projectParkedGone, why: "an event that was hard deleted is not waited for"},
+	{name: "project/partition-by", tx: ownTx, run: projectPartitionBy, why: "the key is the caller's: order and parking go by it"},
+	{name: "project/partition-by-panics", tx: ownTx, run: projectPartitionByPanics, why: "an event without a key is somebody's decision, and not passed over"},
+	{name: "project/reset", tx: ownTx, run: projectReset, why: "a read model is rebuilt from the first event, and what happens again is told from what is new"},
+	{name: "project/replace", tx: ownTx, run: projectReplace, why: "a new read model takes the place of the old one at a moment at which it shows as much"},
+	{name: "project/delete", tx: ownTx, run: projectDelete, why: "a projection that is deleted ends, and begins anew"},
+	{name: "project/wait-for", tx: ownTx, run: projectWaitFor, why: "who has written finds it in the read model"},
+	{name: "project/status", tx: ownTx, run: projectStatus, why: "what a projection does can be seen from anywhere"},
+	{name: "project/random", tx: ownTx, run: projectRandom, deadline: longDeadline, why: "P8: exactly once, in order, whatever happens in whatever order"},
+	{name: "advance/fence", tx: ownTx, run: advanceFence, why: "a checkpoint in a transaction is refused to who has lost the lease, and to who comes a second time"},
+	{name: "advance/rolled-back", tx: ownTx, run: advanceRolledBack, why: "the checkpoint goes with the transaction"},
+	{name: "advance/removed", tx: ownTx, run: advanceRemoved, why: "subscriptions are taken away with what they were at, and whoever ran them is fenced off"},
+	{name: "advance/position", tx: ownTx, run: advancePosition, why: "what was written is found in the global order"},
+}
+
+func projectPark(f *fixture) {
+	m := f.model()
+	f.append("a", store.Any, events(4)...)
+	f.append("b", store.Any, events(4)...)
+	m.fail(errPoison, "a@2")
+	p := f.process()
+	p.project(projected, m.handle, parks(3))
+	assert.Equal(f, []string{"a@2", "a@3", "a@4"}, p.parked(3))
+	m.has(1, 5, 6, 7, 8)
+	f.append("a", store.Any, events(1)...)
+	f.append("b", store.Any, events(1)...)
+	assert.Equal(f, []string{"a@2", "a@3", "a@4", "a@5"}, p.parked(4))
+	m.has(1, 5, 6, 7, 8, 10)
+	p.end()
+	q := f.process()
+	q.project(projected, m.handle, parks(3))
+	f.append("a", store.Any, events(1)...)
+	assert.Equal(f, []string{"a@2", "a@3", "a@4", "a@5", "a@6"}, q.parked(5), "whoever goes on knows what is parked")
+	assert.Equal(f, 3, m.alone["a@2"])
+	assert.Equal(f, int64(5), q.info(projected).Parked())
+
+	list, err := q.Parked(f.ctx, projected, &store.ParkedFilter{Keys: []string{"a"}, Limit: 2})
+	require.NoError(f, err)
+	require.Len(f, list, 2)
+	assert.Equal(f, store.ParkedEvent{
+		Projection: projected, Key: "a", Hash: list[0].Hash, Number: 2, ID: list[0].ID, Stream: "a", Version: 2, Type: "counted",
+		Failed: true, Error: errPoison.Error(), Attempts: 3, ParkedAt: list[0].ParkedAt,
+	}, list[0])
+	assert.NotEqual(f, uuid.Nil, list[0].ID)
+	assert.WithinDuration(f, time.Now(), list[0].ParkedAt, time.Hour)
+	assert.False(f, list[1].Failed)
+	assert.Zero(f, list[1].Attempts)
+	for _, filter := range []*store.ParkedFilter{{Keys: []string{"b"}}, {Numbers: []int64{1, 5}}, {AfterNumber: 11}} {
+		list, err := q.Parked(f.ctx, projected, filter)
+		require.NoError(f, err)
+		assert.Empty(f, list, "%+v", filter)
+	}
+	list, err = q.Parked(f.ctx, projected, &store.ParkedFilter{Numbers: []int64{3, 5}, AfterNumber: 2})
+	require.NoError(f, err)
+	assert.Len(f, list, 1)
+	_, err = q.Parked(f.ctx, "nothing", nil)
+	require.ErrorIs(f, err, store.ErrProjectionNotFound)
+	_, err = q.Parked(f.ctx, projected, &store.ParkedFilter{Limit: -1})
+	require.ErrorIs(f, err, store.ErrInvalid)
+}
+
+func projectReplay(f *fixture) {
+	m := f.model()
+	f.append("a", store.Any, events(4)...)
+	f.append("b", store.Any, events(4)...)
+	m.fail(errPoison, "a@2", "b@1")
+	p := f.process()
+	p.project(projected, m.handle, parks(1))
+	p.parked(7)
+	m.fail(nil, "a@2", "b@1")
+	m.stays("nothing is replayed by itself")
+	n, err := p.ReplayParked(f.ctx, projected, nil)
+	require.NoError(f, err)
+	assert.Equal(f, int64(7), n)
+	m.has(span(1, 8)...)
+	p.parked(0)
+	f.append("a", store.Any, events(2)...)
+	m.has(span(1, 10)...)
+	assert.Equal(f, int64(10), p.info(projected).Partitions[0].Handled, "what was applied later counts, too")
+	assert.Equal(f, int64(10), p.info(projected).Checkpoint())
+}
+
+func projectReplayFails(f *fixture) {
+	m := f.model()
+	f.append("a", store.Any, events(5)...)
+	m.fail(errPoison, "a@2", "a@4")
+	p := f.process()
+	p.project(projected, m.handle, parks(2))
+	p.parked(4)
+	other := errors.New("another reason")
+	m.fail(other, "a@2")
+	_, err := p.ReplayParked(f.ctx, projected, nil)
+	require.NoError(f, err)
+	failed := func(place string, attempts int, text string) {
+		f.Helper()
+		f.eventually(place+" has failed again", func() bool {
+			list, err := p.Parked(f.ctx, projected, nil)
+			require.NoError(f, err)
+			return len(list) > 0 && fmt.Sprintf("a@%d", list[0].Version) == place && list[0].Failed && list[0].Attempts == attempts && list[0].Error == text
+		})
+	}
+	failed("a@2", 4, other.Error())
+	m.has(1)
+	m.fail(nil, "a@2")
+	_, err = p.ReplayParked(f.ctx, projected, nil)
+	require.NoError(f, err)
+	failed("a@4", 2, errPoison.Error())
+	m.has(1, 2, 3)
+	m.fail(nil, "a@4")
+	_, err = p.ReplayParked(f.ctx, projected, nil)
+	require.NoError(f, err)
+	m.has(span(1, 5)...)
+}
+
+func projectReplayKey(f *fixture) {
+	m := f.model()
+	f.append("a", store.Any, events(2)...)
+	f.append("b", store.Any, events(2)...)
+	m.fail(errPoison, "a@1", "b@1")
+	p := f.process()
+	p.project(projected, m.handle, parks(1))
+	p.parked(4)
+	p.end()
+	m.fail(nil, "a@1", "b@1")
+	q := f.process()
+	n, err := q.ReplayParked(f.ctx, projected, &store.ParkedFilter{Keys: []string{"b"}})
+	require.NoError(f, err)
+	assert.Equal(f, int64(2), n)
+	q.project(projected, m.handle, parks(1))
+	m.has(3, 4)
+	assert.Equal(f, []string{"a@1", "a@2"}, q.parked(2))
+	n, err = q.ReplayParked(f.ctx, projected, &store.ParkedFilter{Numbers: []int64{1}})
+	require.NoError(f, err)
+	assert.Equal(f, int64(1), n)
+	m.has(1, 2, 3, 4) // what is behind an event that is not in the way any more was not failed itself
+}
+
+func projectDiscard(f *fixture) {
+	m := f.model()
+	f.append("a", store.Any, events(4)...)
+	f.append("b", store.Any, events(2)...)
+	m.fail(errPoison, "a@2", "b@1")
+	p := f.process()
+	p.project(projected, m.handle, parks(1))
+	p.parked(5)
+	n, err := p.DiscardParked(f.ctx, projected, &store.ParkedFilter{Numbers: []int64{2}})
+	require.NoError(f, err)
+	assert.Equal(f, int64(1), n)
+	m.has(1, 3, 4)
+	n, err = p.DiscardParked(f.ctx, projected, &store.ParkedFilter{Keys: []string{"b"}})
+	require.NoError(f, err)
+	assert.Equal(f, int64(2), n)
+	p.parked(0)
+	m.stays("what was discarded is not applied")
+	f.append("b", store.Any, events(1)...)
+	m.has(1, 3, 4, 7)
+}
+
+func projectDiscardMeanwhile(f *fixture) {
+	m := f.model()
+	f.append("a", store.Any, events(2)...)
+	m.fail(errPoison, "a@1")
+	p := f.process()
+	p.project(projected, m.handle, parks(1))
+	p.parked(2)
+	p.end()
+	m.fail(nil, "a@1")
+	admin := f.process()
+	_, err := admin.ReplayParked(f.ctx, projected, nil)
+	require.NoError(f, err)
+	f.append("b", store.Any, events(3)...)
+	var once sync.Once
+	q := f.process(gated(func(ctx context.Context, call string) (err error) {
+		if call == "BeginTx" { // what is ready was read
+			once.Do(func() { _, err = admin.DiscardParked(f.ctx, projected, &store.ParkedFilter{Numbers: []int64{1}}) })
+		}
+		return err
+	}))
+	q.project(projected, m.handle, parks(1))
+	m.has(2, 3, 4, 5)
+	f.append("b", store.Any, events(1)...)
+	m.has(2, 3, 4, 5, 6)
+	q.parked(0)
+}
+
+func projectParkedGone(f *fixture) {
+	m := f.model()
+	f.append("a", store.Any, events(2)...)
+	f.append("b", store.Any, events(1)...)
+	m.fail(errPoison, "a@1")
+	p := f.process()
+	p.project(projected, m.handle, &store.ProjectOptions{
+		PartitionBy: func(store.Recorded) string { return "all" }, OnError: store.RetryThen(1, store.Park),
+	})
+	p.parked(3)
+	f.delete("a", store.HardDelete)
+	_, err := p.ReplayParked(f.ctx, projected, nil)
+	require.NoError(f, err)
+	p.parked(0)
+	m.has(3)
+}
+
+func projectParkedAgain(f *fixture) {
+	m := f.model()
+	m.fail(errPoison, "a@1", "b@1")
+	event := events(1)[0]
+	event.ID = uuid.New()
+	f.append("a", store.Any, event)
+	p := f.process()
+	p.project(projected, m.handle, parks(1))
+	assert.Equal(f, []string{"a@1"}, p.parked(1))
+	f.delete("a", store.HardDelete)
+	f.append("b", store.Any, event)
+	f.append("c", store.Any, events(1)...)
+	m.has(3)
+	assert.Equal(f, []string{"b@1"}, p.parked(1))
+	m.fail(nil, "b@1")
+	n, err := p.ReplayParked(f.ctx, projected, nil)
+	require.NoError(f, err)
+	assert.Equal(f, int64(1), n)
+	m.has(2, 3)
+}
+
+func projectPartitionBy(f *fixture) {
+	m := f.model()
+	for range 3 {
+		for _, stream := range []string{"a-1", "a-2", "b-1", "b-2"} {
+			f.append(stream, store.Any, events(1)...)
+		}
+	}
+	m.fail(errPoison, "a-1@1")
+	p := f.process()
+	opts := parks(1)
+	opts.Partitions = 3
+	opts.PartitionBy = func(e store.Recorded) string { return e.Stream[:1] }
+	p.project(projected, m.handle, opts)
+	assert.Equal(f, []string{"a-1@1", "a-2@1", "a-1@2", "a-2@2", "a-1@3", "a-2@3"}, p.parked(6))
+	m.has(3, 4, 7, 8, 11, 12)
+	require.NoError(f, p.Repartition(f.ctx, projected, 2))
+	m.fail(nil, "a-1@1")
+	_, err := p.ReplayParked(f.ctx, projected, &store.ParkedFilter{Keys: []string{"a"}})
+	require.NoError(f, err)
+	m.has(span(1, 12)...)
+}
+
+func projectPartitionByPanics(f *fixture) {
+	m := f.model()
+	f.append("a", store.Any, events(3)...)
+	asked := make(chan int, 100)
+	p := f.process()
+	p.project(projected, m.handle, &store.ProjectOptions{
+		PartitionBy: func(e store.Recorded) string {
+			if e.Version == 2 {
+				panic("no key")
+			}
+			return e.Stream
+		},
+		OnError: func(e store.Recorded, err error, attempt int) store.Decision {
+			assert.Equal(f, "a@2", place(e))
+			assert.ErrorContains(f, err, "no key")
+			asked <- attempt
+			return store.RetryThen(2, store.Skip)(e, err, attempt)
+		},
+	})
+	assert.Equal(f, 1, receive(f, asked))
+	assert.Equal(f, 2, receive(f, asked))
+	m.has(1, 3)
+}
+
+func projectReset(f *fixture) {
+	m := f.model()
+	f.append("a", store.Any, events(3)...)
+	f.append("b", store.Any, events(3)...)
+	m.fail(errPoison, "b@2")
+	p := f.process(leases(shortLease))
+	opts := parks(1)
+	opts.Partitions = 2
+	p.project(projected, m.handle, opts)
+	p.parked(2)
+	m.has(1, 2, 3, 4)
+	m.fail(nil, "b@2")
+	require.NoError(f, p.ResetProjection(f.ctx, projected, m.clear))
+	m.has(span(1, 6)...)
+	p.parked(0)
+	i := p.info(projected)
+	assert.Equal(f, int64(6), i.ReplayUntil)
+	f.append("a", store.Any, events(1)...)
+	m.has(span(1, 7)...)
+	m.mu.Lock()
+	assert.Equal(f, map[string]bool{"a@1": true, "a@2": true, "a@3": true, "b@1": true, "b@2": true, "b@3": true, "a@4": false}, m.replay)
+	m.mu.Unlock()
+	require.NoError(f, p.WaitForPosition(f.ctx, projected, 7))
+	done, left, ok := p.info(projected).Remaining()
+	assert.True(f, ok)
+	assert.Equal(f, []any{1.0, time.Duration(0)}, []any{done, left})
+
+	failed := errors.New("the table is not to be emptied")
+	require.ErrorIs(f, p.ResetProjection(f.ctx, projected, func(context.Context, *sql.Tx) error { return failed }), failed)
+	m.stays("nothing was reset")
+	assert.Equal(f, int64(7), p.info(projected).Checkpoint())
+	require.ErrorIs(f, p.ResetProjection(f.ctx, "nothing", nil), store.ErrProjectionNotFound)
+}
+
+func projectReplace(f *fixture) {
+	old, fresh := f.model(), f.model()
+	for n := range 6 {
+		f.append(fmt.Sprintf("s-%d", n), store.Any, events(5)...)
+	}
+	p := f.process(leases(shortLease))
+	ended := p.project("old", old.handle, nil)
+	old.has(span(1, 30)...)
+	block := make(chan struct{})
+	fresh.before = func() { <-block }
+	if f.oneWriter() { // the others would wait, too
+		close(block)
+	}
+	p.project("fresh", fresh.handle, &store.ProjectOptions{Partitions: 3})
+	f.eventually("it is there", func() bool {
+		_, err := p.Projection(f.ctx, "fresh")
+		return err == nil
+	})
+	var applied []int64
+	replaced := make(chan error, 1)
+	p.running.Go(func() {
+		replaced <- p.ReplaceProjection(f.ctx, "old", "fresh", func(ctx context.Context, tx *sql.Tx) error {
+			rows, err := tx.QueryContext(ctx, "select number from "+fresh.table+" order by number")
+			if err != nil {
+				return err
+			}
+			defer rows.Close() //nolint:errcheck // Err tells
+			for rows.Next() {
+				var n int64
+				if err := rows.Scan(&n); err != nil {
+					return err
+				}
+				applied = append(applied, n)
+			}
+			return rows.Err()
+		})
+	})
+	select {
+	case <-block:
+	default:
+		f.glance()
+		select {
+		case err := <-replaced:
+			f.Errorf("replaced before the new one has caught up: %v", err)
+		default:
+		}
+		close(block)
+	}
+	require.NoError(f, receive(f, replaced))
+	assert.Equal(f, span(1, 30), applied, "what the new read model shows when it takes over")
+	require.ErrorIs(f, receive(f, ended), store.ErrProjectionReplaced)
+	require.ErrorIs(f, receive(f, p.project("old", old.handle, nil)), store.ErrProjectionReplaced)
+	f.append("s-1", store.Any, events(1)...)
+	fresh.has(span(1, 31)...)
+	old.has(span(1, 30)...)
+	assert.Equal(f, "fresh", p.info("old").ReplacedBy)
+	nothing := func(context.Context, *sql.Tx) error { return nil }
+	require.ErrorIs(f, p.ReplaceProjection(f.ctx, "fresh", "fresh", nothing), store.ErrInvalid)
+	require.ErrorIs(f, p.ReplaceProjection(f.ctx, "old", "fresh", nothing), store.ErrProjectionReplaced)
+	require.ErrorIs(f, p.ReplaceProjection(f.ctx, "nothing", "fresh", nothing), store.ErrProjectionNotFound)
+}
+
+func projectDelete(f *fixture) {
+	m := f.model()
+	f.append("a", store.Any, events(3)...)
+	m.fail(errPoison, "a@3")
+	p := f.process(leases(shortLease))
+	ended := p.project(projected, m.handle, parks(1))
+	p.parked(1)
+	require.NoError(f, p.DeleteProjection(f.ctx, projected))
+	require.ErrorIs(f, receive(f, ended), store.ErrProjectionNotFound)
+	require.ErrorIs(f, p.DeleteProjection(f.ctx, projected), store.ErrProjectionNotFound)
+	_, err := p.Projection(f.ctx, projected)
+	require.ErrorIs(f, err, store.ErrProjectionNotFound)
+	m.exec("delete from " + m.table)
+	m.fail(nil, "a@3")
+	p.project(projected, m.handle, nil)
+	m.has(1, 2, 3)
+}
+
+func projectWaitFor(f *fixture) {
+	m := f.model()
+	p, q := f.process(), f.process()
+	_, err := q.Append(f.ctx, "before", store.Any, events(3)...)
+	require.NoError(f, err)
+	require.ErrorIs(f, q.WaitFor(f.ctx, projected, store.AppendResult{Stream: "before", First: 1, Last: 3}), store.ErrProjectionNotFound)
+	opts := parks(1)
+	opts.Partitions = 3
+	p.project(projected, m.handle, opts)
+	f.eventually("it is there", func() bool {
+		_, err := p.Projection(f.ctx, projected)
+		return err == nil
+	})
+	for n := range 10 {
+		for _, who := range []*process{p, q} {
+			stream := fmt.Sprintf("s-%d", n)
+			res, err := who.Append(f.ctx, stream, store.Any, events(2)...)
+			require.NoError(f, err)
+			ctx, cancel := f.soon()
+			require.NoError(f, who.WaitFor(ctx, projected, res))
+			cancel()
+			_, streams := m.rows()
+			assert.Contains(f, streams[stream], res.Last, "the event is in the read model")
+		}
+	}
+	head, err := q.Head(f.ctx)
+	require.NoError(f, err)
+	require.NoError(f, q.WaitForPosition(f.ctx, projected, head))
+	require.ErrorIs(f, q.WaitFor(f.ctx, projected, store.AppendResult{Stream: "nothing", First: 1, Last: 1}), store.ErrEventNotFound)
+	ctx, cancel := context.WithTimeout(f.ctx, glance)
+	defer cancel()
+	require.ErrorIs(f, q.WaitForPosition(ctx, projected, head+1), context.DeadlineExceeded)
+
+	m.fail(errPoison, "bad@1")
+	res, err := q.Append(f.ctx, "bad", store.Any, events(2)...)
+	require.NoError(f, err)
+	require.ErrorIs(f, q.WaitFor(f.ctx, projected, res), store.ErrParked)
+	m.fail(nil, "bad@1")
+	_, err = q.ReplayParked(f.ctx, projected, nil)
+	require.NoError(f, err)
+	p.parked(0)
+	require.NoError(f, q.WaitFor(f.ctx, projected, res))
+
+	one := f.model()
+	p.project("one", one.handle, &store.ProjectOptions{Stream: "s-1"})
+	one.has(1, 2, 3, 4)
+	require.NoError(f, q.WaitFor(f.ctx, "one", store.AppendResult{Stream: "s-1", First: 3, Last: 4}))
+	require.ErrorIs(f, q.WaitFor(f.ctx, "one", res), store.ErrInvalid)
+}
+
+func projectStatus(f *fixture) {
+	m := f.model()
+	p, q := f.process(), f.process()
+	list, err := q.Projections(f.ctx)
+	require.NoError(f, err)
+	assert.Empty(f, list)
+	f.append("a", store.Any, events(3)...)
+	m.fail(errPoison, "a@3")
+	p.project(projected, m.handle, nil)
+	f.eventually("it is at the event that fails", func() bool {
+		i, err := q.Projection(f.ctx, projected)
+		return err == nil && i.Checkpoint() == 2
+	})
+	f.eventually("the error is seen", func() bool { return q.info(projected).Partitions[0].LastError != "" })
+	list, err = q.Projections(f.ctx)
+	require.NoError(f, err)
+	require.Len(f, list, 1)
+	i := list[0]
+	assert.Equal(f, projected, i.Name)
+	assert.Equal(f, store.All, i.Stream)
+	assert.Equal(f, 1, i.Members)
+	assert.Equal(f, int64(1), i.Lag())
+	require.Len(f, i.Partitions, 1)
+	part := i.Partitions[0]
+	assert.True(f, part.Held)
+	assert.Equal(f, []int64{2, 3, 2}, []int64{part.Checkpoint, part.Head, part.Handled})
+	assert.Equal(f, errPoison.Error(), part.LastError)
+	assert.Positive(f, part.Rate)
+	assert.Positive(f, part.Delay)
+	assert.WithinDuration(f, time.Now(), part.HandledAt, time.Hour)
+	done, _, ok := i.Remaining()
+	assert.True(f, ok)
+	assert.InDelta(f, 2.0/3, done, 0.01)
+	m.fail(nil, "a@3")
+	m.has(1, 2, 3)
+	f.eventually("it has caught up", func() bool { return q.info(projected).Lag() == 0 })
+	assert.Zero(f, q.info(projected).Partitions[0].Delay)
+}
+
+// projectRandom lets two processes run a projection while streams grow, events fail, are parked, replayed and discarded,
+// partitions change, and processes end, die and come back. At the end everything was applied once, in order.
+func projectRandom(f *fixture) {
+	seed := rand.Uint64()
+	f.Cleanup(func() {
+		if f.Failed() {
+			f.Logf("seed %d", seed)
+		}
+	})
+	random := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // a test's
+	m := f.model()
+	opts := func() *store.ProjectOptions {
+		o := parks(2)
+		o.Partitions, o.BatchSize = 3, 1+random.IntN(10)
+		return o
+	}
+	versions := map[string]int64{}
+	var bad []string
+	processes := make([]*process, 2)
+	start := func(n int) {
+		processes[n] = f.process(leases(shortLease))
+		processes[n].project(projected, m.handle, opts())
+	}
+	start(0)
+	start(1)
+	f.eventually("it is there", func() bool {
+		_, err := processes[0].Projection(f.ctx, projected)
+		return err == nil
+	})
+	admin := f.process()
+	total := int64(0)
+	for range 60 {
+		switch what := random.IntN(20); {
+		case what < 10:
+			stream := fmt.Sprintf("s-%d", random.IntN(6))
+			n := 1 + random.IntN(5)
+			f.append(stream, store.Any, events(n)...)
+			versions[stream] += int64(n)
+			total += int64(n)
+		case what < 13: // before it is there, so that it fails when it comes
+			stream := fmt.Sprintf("s-%d", random.IntN(6))
+			place := fmt.Sprintf("%s@%d", stream, versions[stream]+1)
+			m.fail(errPoison, place)
+			bad = append(bad, place)
+		case what < 15 && len(bad) > 0:
+			m.fail(nil, bad[random.IntN(len(bad))])
+			_, err := admin.ReplayParked(f.ctx, projected, nil)
+			require.NoError(f, err)
+		case what < 17:
+			require.NoError(f, admin.Repartition(f.ctx, projected, 1+random.IntN(5)))
+		case what < 18:
+			n := random.IntN(2)
+			processes[n].end()
+			start(n)
+		case what < 19:
+			n := random.IntN(2)
+			processes[n].die()
+			start(n)
+		default:
+			f.glance()
+		}
+	}
+	m.fail(nil, bad...)
+	ctx, cancel := f.soon()
+	defer cancel()
+	require.NoError(f, admin.WaitForPosition(ctx, projected, total))
+	f.eventually("all that was parked is replayed", func() bool {
+		_, err := admin.ReplayParked(f.ctx, projected, nil)
+		require.NoError(f, err)
+		return admin.info(projected).Parked() == 0
+	})
+	m.has(span(1, total)...)
+	_, streams := m.rows()
+	for stream, n := range versions {
+		assert.Equal(f, span(1, n), streams[stream], "%s in order", stream)
+	}
+}
+
+// advance moves a checkpoint in a transaction of its own.
+func (f *fixture) advance(s store.ProjectionStorage, r store.AdvanceRequest) error {
+	f.Helper()
+	tx, err := s.BeginTx(f.ctx, nil)
+	require.NoError(f, err)
+	defer tx.Rollback() //nolint:errcheck // after a commit this does nothing
+	if err := s.WithTx(tx).(store.ProjectionStorage).Advance(f.ctx, r); err != nil {
+		_, e := tx.ExecContext(f.ctx, "select 1")
+		require.NoError(f, e, "the transaction can be used on")
+		return err
+	}
+	return s.CommitTx(f.ctx, tx)
+}
+
+func advanceFence(f *fixture) {
+	s := f.projectionKeeper()
+	l := f.acquire(s, onAll("p"), "a")
+	request := func(from, to, streamID int64) store.AdvanceRequest {
+		return store.AdvanceRequest{CheckpointRequest: checkpoint(l, to, streamID), From: from, Handled: 2, Rate: 1.5}
+	}
+	require.NoError(f, f.advance(s, request(1, 10, 0)))
+	got := f.subscription(s, l.ID)
+	assert.Equal(f, []any{int64(10), int64(2), 1.5}, []any{got.Checkpoint, got.Handled, got.Rate})
+	assert.WithinDuration(f, time.Now(), got.HandledAt, time.Hour)
+	for _, from := range []int64{1, 9, 10} {
+		require.ErrorIs(f, f.advance(s, request(from, 20, 0)), store.ErrLeaseLost, "from %d: it was applied before", from)
+	}
+	require.NoError(f, f.advance(s, request(15, 20, 0)), "numbers between were left out")
+	require.NoError(f, f.advance(s, request(0, 0, 0)), "it claims nothing")
+	assert.Equal(f, int64(20), f.subscription(s, l.ID).Checkpoint)
+	require.NoError(f, f.advance(s, request(1, 2, 7)), "another stream counts anew")
+	got = f.subscription(s, l.ID)
+	assert.Equal(f, []int64{2, 7, 8}, []int64{got.Checkpoint, got.StreamID, got.Handled})
+	require.NoError(f, s.ResetSubscription(f.ctx, l.ID, 2, 7))
+	require.ErrorIs(f, f.advance(s, request(3, 4, 7)), store.ErrLeaseLost, "the epoch is over")
+	require.ErrorIs(f, f.advance(s, request(0, 0, 7)), store.ErrLeaseLost, "also for who claims nothing")
+	l = f.acquire(s, l.ID, "b")
+	require.NoError(f, f.advance(s, request(3, 4, 7)))
+	require.NoError(f, s.DeleteSubscription(f.ctx, l.ID))
+	require.ErrorIs(f, f.advance(s, request(5, 6, 7)), store.ErrLeaseLost, "it is not there any more")
+}
+
+func advanceRolledBack(f *fixture) {
+	s := f.projectionKeeper()
+	l := f.acquire(s, onAll("p"), "a")
+	before := f.subscription(s, l.ID)
+	tx, err := s.BeginTx(f.ctx, nil)
+	require.NoError(f, err)
+	bound := s.WithTx(tx).(store.ProjectionStorage)
+	require.NoError(f, bound.Advance(f.ctx, store.AdvanceRequest{CheckpointRequest: checkpoint(l, 10, 0), From: 1, Handled: 1}))
+	require.NoError(f, bound.Park(f.ctx, []store.ParkedEvent{{Projection: "p", Key: "k", Number: 1, ID: uuid.New(), Stream: "s", Version: 1, Type: "t"}}))
+	added, err := bound.AddProjection(f.ctx, store.ProjectionRecord{Name: "p", Stream: store.All, Partitions: 1, Generation: 1})
+	require.NoError(f, err)
+	assert.True(f, added)
+	require.NoError(f, bound.AddSubscriptions(f.ctx, []store.SubscriptionID{onAll("q")}, 3, 0))
+	require.NoError(f, tx.Rollback())
+	assert.Equal(f, before, f.subscription(s, l.ID))
+	list, err := s.ReadParked(f.ctx, store.ParkedRequest{Projection: "p", AfterNumber: -1, ToNumber: 10, Limit: 10})
+	require.NoError(f, err)
+	assert.Empty(f, list)
+	records, err := s.ReadProjections(f.ctx, "")
+	require.NoError(f, err)
+	assert.Empty(f, records)
+	assert.Zero(f, f.row(store.All, "q"))
+}
+
+func advanceRemoved(f *fixture) {
+	s := f.projectionKeeper()
+	ids := []store.SubscriptionID{onAll("$p/1/0"), onAll("$p/1/1"), onAll("$p/1/2"), onAll("$p/1/10")}
+	require.NoError(f, s.AddSubscriptions(f.ctx, ids[1:], 5, 3))
+	i := f.subscription(s, ids[1])
+	assert.False(f, i.Held)
+	assert.Equal(f, []int64{5, 3}, []int64{i.Checkpoint, i.StreamID})
+	l := f.acquire(s, ids[2], "a")
+	require.NoError(f, f.advance(s, store.AdvanceRequest{CheckpointRequest: checkpoint(l, 9, 3), From: 6}))
+	list, err := s.RemoveSubscriptions(f.ctx, ids)
+	require.NoError(f, err)
+	were := map[store.SubscriptionID]int64{}
+	for _, l := range list {
+		were[l.ID] = l.Checkpoint
+		assert.Equal(f, int64(3), l.StreamID)
+	}
+	assert.Equal(f, map[store.SubscriptionID]int64{ids[1]: 5, ids[2]: 9, ids[3]: 5}, were)
+	require.ErrorIs(f, f.advance(s, store.AdvanceRequest{CheckpointRequest: checkpoint(l, 10, 3), From: 10}), store.ErrLeaseLost)
+	_, err = s.AcquireLease(f.ctx, store.LeaseRequest{ID: ids[2], Owner: "a", TTL: time.Minute})
+	require.ErrorIs(f, err, store.ErrSubscriptionNotFound)
+	require.NoError(f, s.AddSubscriptions(f.ctx, ids, 1, 0))
+	require.ErrorIs(f, f.advance(s, store.AdvanceRequest{CheckpointRequest: checkpoint(l, 10, 0), From: 10}), store.ErrLeaseLost, "its epoch is not used again")
+}
+
+func advancePosition(f *fixture) {
+	s := f.projectionKeeper()
+	f.append("a", store.Any, events(3)...)
+	all := f.fill("b", 3)
+	f.link("c", store.Any, all[1])
+	for _, want := range []struct {
+		stream            string
+		version, position int64
+	}{{"a", 1, 1}, {"a", 3, 3}, {"b", 1, 4}, {"b", 3, 6}, {"c", 1, 5}, {"c", 2, 0}, {"nothing", 1, 0}} {
+		got, err := s.Position(f.ctx, want.stream, want.version)
+		require.NoError(f, err)
+		assert.Equal(f, want.position, got, "%s@%d", want.stream, want.version)
+	}
+	assert.True(f, slices.IsSorted(numbers(f.all())))
+}

@@ -1,0 +1,256 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// load learns what is parked in the partition, if that was not done under this lease.
+func (w *worker) load(ctx context.Context, epoch int64) error {
+	if w.epoch == epoch {
+		return nil
+	}
+	w.epoch = epoch // if that fails this lease is given up, so that what was sent under it comes again
+	record, err := w.lookParked(ctx)
+	if err != nil {
+		return w.notLooked(ctx, err)
+	}
+	w.changes = record.Changes
+	return w.replayReady(ctx)
+}
+
+// lookParked reads which keys are parked. The record is read first, so that no change after it is taken for known.
+func (w *worker) lookParked(ctx context.Context) (ProjectionRecord, error) {
+	ctx, cancel := context.WithTimeout(ctx, w.p.opts.Timeout)
+	defer cancel()
+	record, err := readProjection(ctx, w.p.storage, w.p.name)
+	if err == nil && !record.same(w.record) {
+		err = &ProjectionError{w.p.name, ErrProjectionNotFound}
+	}
+	if err != nil {
+		return record, err
+	}
+	keys, err := w.p.storage.ParkedKeys(ctx, w.p.name, w.partition, w.record.Partitions)
+	if err != nil {
+		return record, err
+	}
+	w.parked = make(map[string]bool, len(keys))
+	for _, key := range keys {
+		w.parked[key] = true
+	}
+	w.looked = time.Now()
+	return record, nil
+}
+
+// notLooked waits after an error of the database. What is in flight comes again.
+func (w *worker) notLooked(ctx context.Context, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, ErrProjectionNotFound):
+		return &SubscriptionError{w.record.partition(w.partition), ErrSubscriptionNotFound} // the projector finds out
+	case final(err):
+		return err
+	}
+	w.trouble(err)
+	w.lose()
+	if err := w.pause(ctx, w.p.opts.RetryInterval); err != nil {
+		return err
+	}
+	return errVoid
+}
+
+// replay applies what is parked and may be applied again, if that has changed.
+func (w *worker) replay(ctx context.Context) error {
+	if epoch := w.subscriber.subscription.epoch(); epoch != 0 {
+		if w.epoch != epoch {
+			return w.load(ctx, epoch)
+		}
+	}
+	if len(w.parked) == 0 || time.Since(w.looked) < w.p.hub.pollEvery {
+		return nil
+	}
+	w.looked = time.Now()
+	look, cancel := context.WithTimeout(ctx, w.p.opts.Timeout)
+	defer cancel()
+	record, err := readProjection(look, w.p.storage, w.p.name)
+	if err != nil {
+		return w.notLooked(ctx, err)
+	}
+	if record.Changes == w.changes {
+		return nil
+	}
+	if record, err = w.lookParked(ctx); err != nil {
+		return w.notLooked(ctx, err)
+	}
+	w.changes = record.Changes
+	return w.replayReady(ctx)
+}
+
+// replayReady applies what is parked and has not failed, nor is behind something of its key that has.
+func (w *worker) replayReady(ctx context.Context) error {
+	if len(w.parked) == 0 {
+		return nil
+	}
+	for {
+		list, err := w.ready(ctx)
+		if err != nil {
+			return w.notLooked(ctx, err)
+		}
+		if len(list) == 0 {
+			break
+		}
+		if err := w.process(ctx, list); err != nil {
+			return err
+		}
+	}
+	if _, err := w.lookParked(ctx); err != nil {
+		return w.notLooked(ctx, err)
+	}
+	return nil
+}
+
+// ready reads parked events that may be applied.
+func (w *worker) ready(ctx context.Context) ([]task, error) {
+	ctx, cancel := context.WithTimeout(ctx, w.p.opts.Timeout)
+	defer cancel()
+	parked, err := w.p.storage.ReadParked(ctx, ParkedRequest{
+		Projection: w.p.name, Ready: true, Partition: w.partition, Partitions: w.record.Partitions, AfterNumber: -1, Limit: w.p.opts.BatchSize,
+	})
+	if err != nil {
+		return nil, err
+	}
+	list := make([]task, len(parked))
+	for i := range parked {
+		p := &parked[i]
+		e, err := w.p.store.Event(ctx, p.ID)
+		if err != nil && !errors.Is(err, ErrEventNotFound) {
+			return nil, err
+		}
+		list[i] = task{event: e, parked: p, gone: err != nil}
+		list[i].event.Number = p.Number
+	}
+	return list, nil
+}
+
+// parkedIDs returns the ids of parked events.
+func parkedIDs(list []task) []uuid.UUID {
+	ids := make([]uuid.UUID, len(list))
+	for i := range list {
+		ids[i] = list[i].parked.ID
+	}
+	return ids
+}
+
+// ParkedFilter chooses parked events. The zero value chooses all.
+type ParkedFilter struct {
+	// Keys are partition keys: by default, names of streams. Default: all.
+	Keys []string
+	// Numbers are the events' numbers in the projection's stream. Default: all.
+	Numbers []int64
+	// AfterNumber leaves out events up to this one. Default: none.
+	AfterNumber int64
+	// Limit is how many events are wanted at most. Default: all.
+	Limit int
+}
+
+// Parked returns the events that a projection has put aside, by number: those that have failed, and those of the same
+// partition key behind them.
+func (s *Store) Parked(ctx context.Context, projection string, f *ParkedFilter) (list []ParkedEvent, err error) {
+	err = s.eachParked(ctx, projection, f, func(_ ProjectionStorage, page []ParkedEvent) error {
+		list = append(list, page...)
+		return nil
+	})
+	return list, err
+}
+
+// eachParked calls do for pages of parked events.
+func (s *Store) eachParked(ctx context.Context, projection string, f *ParkedFilter, do func(ProjectionStorage, []ParkedEvent) error) error {
+	storage, err := s.manageProjection(ctx, projection)
+	if err != nil {
+		return err
+	}
+	if f == nil {
+		f = &ParkedFilter{}
+	}
+	if f.Limit < 0 || f.AfterNumber < 0 {
+		return &InvalidError{Field: "AfterNumber, Limit", Reason: "must not be negative"}
+	}
+	if _, err := readProjection(ctx, storage, projection); err != nil {
+		return err
+	}
+	left := f.Limit
+	if left == 0 {
+		left = math.MaxInt
+	}
+	r := ParkedRequest{Projection: projection, Numbers: f.Numbers, AfterNumber: f.AfterNumber, AfterID: uuid.Max, ToNumber: math.MaxInt64}
+	if len(f.Numbers) > 0 {
+		r.AfterNumber, r.ToNumber = max(r.AfterNumber, slices.Min(f.Numbers)-1), slices.Max(f.Numbers)
+	}
+	for _, key := range f.Keys {
+		key, _ = PartitionKey(key)
+		r.Keys = append(r.Keys, key)
+	}
+	for left > 0 {
+		r.Limit = min(DefaultPageSize, left)
+		page, err := storage.ReadParked(ctx, r)
+		if err != nil {
+			return err
+		}
+		if len(page) > 0 {
+			if err := do(storage, page); err != nil {
+				return err
+			}
+			last := page[len(page)-1]
+			r.AfterNumber, r.AfterID = last.Number, last.ID
+		}
+		if left -= len(page); len(page) < r.Limit {
+			return nil
+		}
+	}
+	return nil
+}
+
+// ReplayParked has parked events applied again, by whoever runs their partition, in order: events of a key as soon as
+// nothing of the key before them is parked. It does not wait for that. What fails again is decided about by OnError
+// again. It returns how many events were chosen.
+func (s *Store) ReplayParked(ctx context.Context, projection string, f *ParkedFilter) (n int64, err error) {
+	return s.changeParked(ctx, projection, f, func(storage ProjectionStorage, ids []uuid.UUID) (int64, error) {
+		return storage.ReleaseParked(ctx, projection, ids)
+	})
+}
+
+// DiscardParked gives parked events up: they are never applied. What was behind them is, unless it is discarded, too. It
+// returns how many events were discarded.
+func (s *Store) DiscardParked(ctx context.Context, projection string, f *ParkedFilter) (n int64, err error) {
+	return s.changeParked(ctx, projection, f, func(storage ProjectionStorage, ids []uuid.UUID) (int64, error) {
+		return storage.Unpark(ctx, projection, ids)
+	})
+}
+
+// changeParked changes parked events, a page at a time.
+func (s *Store) changeParked(ctx context.Context, projection string, f *ParkedFilter, change func(ProjectionStorage, []uuid.UUID) (int64, error)) (total int64, err error) {
+	err = s.eachParked(ctx, projection, f, func(_ ProjectionStorage, page []ParkedEvent) error {
+		ids := make([]uuid.UUID, len(page))
+		for i := range page {
+			ids[i] = page[i].ID
+		}
+		var n int64
+		err := s.inProjectionTx(ctx, projection, func(_ *sql.Tx, storage ProjectionStorage, r *ProjectionRecord) (err error) {
+			n, err = change(storage, ids)
+			r.Changes++
+			return err
+		})
+		if err == nil {
+			total += n
+		}
+		return err
+	})
+	return total, err
+}

@@ -1,0 +1,121 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// ProjectionStorage is implemented by a [Transactional] storage that keeps projections. A partition of a projection is
+// a persistent subscription, with a checkpoint and a lease; what is here is what a projection has beside.
+//
+// Each method is atomic. Methods may be called concurrently. On a Storage that WithTx returned they run in that
+// transaction, and what they lock stays locked until it ends.
+type ProjectionStorage interface {
+	SubscriptionStorage
+	Transactional
+
+	// Advance is SaveCheckpoint in the transaction that has applied the events up to the checkpoint. It also returns
+	// ErrLeaseLost if the checkpoint in the same stream is r.From or more already: then these events were applied before.
+	Advance(ctx context.Context, r AdvanceRequest) error
+	// AddSubscriptions creates subscriptions that nobody runs, which must not be there yet.
+	AddSubscriptions(ctx context.Context, ids []SubscriptionID, checkpoint, streamID int64) error
+	// RemoveSubscriptions removes those of the subscriptions that are there, and returns what they were at. Whoever runs
+	// one is fenced off.
+	RemoveSubscriptions(ctx context.Context, ids []SubscriptionID) ([]Lease, error)
+
+	// AddProjection adds a projection unless there is one of that name, and reports whether it did.
+	AddProjection(ctx context.Context, p ProjectionRecord) (added bool, err error)
+	// LockProjection returns a projection, which nobody else changes until the transaction ends, or ErrProjectionNotFound.
+	LockProjection(ctx context.Context, name string) (ProjectionRecord, error)
+	// SaveProjection changes a projection that was locked.
+	SaveProjection(ctx context.Context, p ProjectionRecord) error
+	// ReadProjections returns the projection called name, if there is one; with "" all, by name.
+	ReadProjections(ctx context.Context, name string) ([]ProjectionRecord, error)
+	// RemoveProjection removes a projection, what is parked, and its members. That there is none is no error.
+	RemoveProjection(ctx context.Context, name string) error
+
+	// JoinProjection notes that owner is there for ttl from now to run a projection, and returns all who are.
+	JoinProjection(ctx context.Context, name, owner string, ttl time.Duration) (members []string, err error)
+	// LeaveProjection notes that owner is not there any more.
+	LeaveProjection(ctx context.Context, name, owner string) error
+
+	// Park parks events. It replaces one of the same id that is parked: its stream was hard deleted, and the id used again.
+	Park(ctx context.Context, events []ParkedEvent) error
+	// Unpark removes parked events by id, and returns how many were there.
+	Unpark(ctx context.Context, projection string, ids []uuid.UUID) (int64, error)
+	// ReleaseParked makes parked events by id count as not failed, and returns how many were there.
+	ReleaseParked(ctx context.Context, projection string, ids []uuid.UUID) (int64, error)
+	// ReadParked returns a page of parked events, by number and id.
+	ReadParked(ctx context.Context, r ParkedRequest) ([]ParkedEvent, error)
+	// ParkedKeys returns the keys that have parked events in a partition.
+	ParkedKeys(ctx context.Context, projection string, partition, partitions int) ([]string, error)
+	// CountParked returns how many events are parked in each of the partitions that have any.
+	CountParked(ctx context.Context, projection string, partitions int) (map[int]int64, error)
+
+	// Position returns the position in All of the event with a version in a stream, own or linked, or 0 if there is none.
+	// Outside a transaction it finds every event that was committed before the call.
+	Position(ctx context.Context, stream string, version int64) (int64, error)
+	// Temporary reports whether err, which a handler returned or a commit, says nothing of the events: the database was
+	// busy, or gave the transaction up for another's sake, or went away. Unless tx is nil, it may ask tx whether its
+	// connection still is there.
+	Temporary(ctx context.Context, tx *sql.Tx, err error) bool
+}
+
+// AdvanceRequest asks to move the checkpoint of a projection's partition.
+type AdvanceRequest struct {
+	CheckpointRequest
+	From    int64   // number of the first event that was applied
+	Handled int64   // how many events were applied
+	Rate    float64 // events per second of late
+}
+
+// ProjectionRecord is a projection as a [ProjectionStorage] keeps it.
+type ProjectionRecord struct {
+	Name       string
+	Stream     string // or All
+	Partitions int
+	// Generation goes up whenever the partitions are replaced by others: after a change of their number, or a reset.
+	Generation int64
+	ByStream   bool   // the partition key of an event is the name of its stream
+	Applied    string // what partitions of earlier generations had applied, see layout; "" if that does not matter any more
+	// ReplayUntil is where the stream ended when the projection was reset last; 0 if it never was.
+	ReplayUntil int64
+	// Changes goes up whenever somebody has changed what is parked, so that whoever runs the projection looks.
+	Changes              int64
+	ReplacedBy           string // "" unless another projection has taken its place
+	CreatedAt, UpdatedAt time.Time
+}
+
+// ParkedEvent is an event that a projection has put aside, or one of the same partition key behind it.
+type ParkedEvent struct {
+	Projection string
+	Key        string // partition key
+	Hash       int64  // of Key, see [PartitionKey]
+	Number     int64  // in the projection's stream
+	ID         uuid.UUID
+	Stream     string // where it was appended
+	Version    int64
+	Type       string
+	// Failed says that the event has failed. One that has not waits for those of its key before it, or to be replayed.
+	Failed   bool
+	Error    string // the last one; "" if it was never tried
+	Attempts int
+	ParkedAt time.Time // UTC; zero: the database's clock
+}
+
+// ParkedRequest asks for parked events.
+type ParkedRequest struct {
+	Projection string
+	Keys       []string // empty: all
+	Numbers    []int64  // empty: all
+	// Ready leaves out events that have failed, and those of the same key behind them; and events of other partitions.
+	Ready                 bool
+	Partition, Partitions int
+	AfterNumber           int64 // behind this one
+	AfterID               uuid.UUID
+	ToNumber              int64 // up to this one; not looked at if Ready is set
+	Limit                 int   // at least 1
+}
