@@ -32,8 +32,8 @@ type target struct {
 	create func(b *testing.B) (url string)
 	// connect opens it.
 	connect func(b *testing.B, url string) *sql.DB
-	// backend is the store's backend on it.
-	backend func(db *sql.DB) backend
+	// backend is the store's backend on it, with group commit or without.
+	backend func(db *sql.DB, alone bool) backend
 }
 
 type backend interface {
@@ -69,7 +69,9 @@ func targets(b *testing.B) []target {
 				return server().DatabaseURL(name)
 			},
 			connect: func(b *testing.B, url string) *sql.DB { return pgtest.Open(b, driver, url) },
-			backend: func(db *sql.DB) backend { return postgres.New(db, nil) },
+			backend: func(db *sql.DB, alone bool) backend {
+				return postgres.New(db, &postgres.Options{NoGroupCommit: alone})
+			},
 		})
 	}
 	return append(list, target{
@@ -81,7 +83,9 @@ func targets(b *testing.B) []target {
 			b.Cleanup(func() { require.NoError(b, db.Close()) })
 			return db
 		},
-		backend: func(db *sql.DB) backend { return sqlite.New(db, nil) },
+		backend: func(db *sql.DB, alone bool) backend {
+			return sqlite.New(db, &sqlite.Options{NoGroupCommit: alone})
+		},
 	})
 }
 
@@ -111,10 +115,19 @@ func warmUp(b *testing.B, s *pgtest.Server) {
 	require.NoError(b, err)
 }
 
+// Shapes that some benchmarks have besides.
+const (
+	alone  = "alone" // the store without group commit
+	copies = "copy"  // COPY into the store's table of events
+)
+
 // each runs a benchmark for every target and shape.
-func each(b *testing.B, name string, run func(b *testing.B, s subject)) {
+func each(b *testing.B, name string, run func(b *testing.B, s subject), more ...string) {
 	for _, target := range targets(b) {
-		for _, shape := range shapes {
+		for _, shape := range slices.Concat(shapes, more) {
+			if shape == copies && target.driver != "pgx" {
+				continue // others have none, or a way of their own
+			}
 			b.Run(fmt.Sprintf("db=%s/driver=%s/%sstore=%s", target.db, target.driver, name, shape), func(b *testing.B) {
 				run(b, newSubject(b, target, shape))
 			})
@@ -128,12 +141,14 @@ func newSubject(b *testing.B, t target, shape string) subject {
 	var s subject
 	var err error
 	switch shape {
+	case copies:
+		s, err = newCopied(b.Context(), db)
 	case "raw":
 		s, err = newRaw(b.Context(), db, t.dialect)
 	case "counter":
 		s, err = newCounter(b.Context(), db, t.dialect)
 	default:
-		backend := t.backend(db)
+		backend := t.backend(db, shape == alone)
 		err = migrate.Up(b.Context(), backend)
 		s = ours{store.New(backend, &store.Options{Serializer: asIs{}, MetadataSerializer: asIs{}})}
 	}
@@ -144,26 +159,46 @@ func newSubject(b *testing.B, t target, shape string) subject {
 // BenchmarkAppend appends to ten streams for each writer. An op is one append.
 func BenchmarkAppend(b *testing.B) {
 	for _, batch := range []int{1, 10, 100, 1000} {
-		for _, writers := range []int{1, 4, 16, 32} {
+		more := []string{alone}
+		if batch >= 100 {
+			more = append(more, copies)
+		}
+		for _, writers := range []int{1, 4, 16, 32, 128} {
 			each(b, fmt.Sprintf("batch=%d/writers=%d/", batch, writers), func(b *testing.B, s subject) {
 				appendAll(b, s, 2*writers, batch, writers) // connections and statements
 				b.ReportAllocs()
 				b.ResetTimer()
 				appendAll(b, s, b.N, batch, writers)
 				b.ReportMetric(float64(b.N*batch)/b.Elapsed().Seconds(), "events/s")
-			})
+			}, more...)
 		}
 	}
 }
 
-// appendAll makes n appends with so many writers.
+// BenchmarkContended appends to one stream with 16 writers: nothing can be committed together.
+func BenchmarkContended(b *testing.B) {
+	each(b, "", func(b *testing.B, s subject) {
+		appendTo(b, s, 32, 1, 16, func(int, int64) string { return "one" })
+		b.ResetTimer()
+		appendTo(b, s, b.N, 1, 16, func(int, int64) string { return "one" })
+		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+	}, alone)
+}
+
+// appendAll makes n appends with so many writers, to ten streams each.
 func appendAll(b *testing.B, s subject, n, batch, writers int) {
+	b.Helper()
+	appendTo(b, s, n, batch, writers, func(w int, i int64) string { return fmt.Sprintf("stream-%d-%d", w, i%10) })
+}
+
+// appendTo makes n appends with so many writers, the i-th of them to the stream that its writer chooses.
+func appendTo(b *testing.B, s subject, n, batch, writers int, stream func(w int, i int64) string) {
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	for w := range writers {
 		wg.Go(func() {
 			for i := next.Add(1); i <= int64(n); i = next.Add(1) {
-				if err := s.append(b.Context(), fmt.Sprintf("stream-%d-%d", w, i%10), batch); err != nil {
+				if err := s.append(b.Context(), stream(w, i), batch); err != nil {
 					b.Error(err)
 					return
 				}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/eventstore-go/eventstore/backend/memory"
 	"github.com/eventstore-go/eventstore/serializer"
+	"github.com/eventstore-go/eventstore/serializer/encryption"
 	"github.com/eventstore-go/eventstore/serializer/msgpack"
 	"github.com/eventstore-go/eventstore/serializer/protobuf"
 	"github.com/eventstore-go/eventstore/serializer/zstd"
@@ -57,10 +58,14 @@ func encodings(b *testing.B, run func(b *testing.B, s *serializer.Serializer, va
 	serializer.Register[order](types, "order")
 	serializer.Register[*structpb.Struct](types, "message")
 	for _, format := range []serializer.Format{serializer.JSONFormat{}, msgpack.Format{UseJSONTags: true}, protobuf.Format{}} {
-		for _, coding := range []string{"none", "zstd"} {
+		for _, coding := range []string{"none", "zstd", "aes"} {
 			o := &serializer.Options{Types: types}
-			if coding == "zstd" {
+			switch coding {
+			case "zstd":
 				o.Codings = []serializer.Coding{zstd.New(nil)}
+			case "aes": // one customer, whose key is in memory
+				customer := func(string, any) string { return "c-1938401" }
+				o.Codings = []serializer.Coding{encryption.New(encryption.NewMemoryKeys(), customer, nil)}
 			}
 			for _, size := range []struct {
 				name  string

@@ -25,8 +25,14 @@ const (
 // openStore returns a Store with the backlog, on a database of its own, and that database.
 func openStore(b *testing.B, t target, events int) (*store.Store, *sql.DB) {
 	b.Helper()
+	return openStreams(b, t, events, 10)
+}
+
+// openStreams is openStore with the backlog in so many streams.
+func openStreams(b *testing.B, t target, events, streams int) (*store.Store, *sql.DB) {
+	b.Helper()
 	db := t.open(b)
-	backend := t.backend(db)
+	backend := t.backend(db, false)
 	require.NoError(b, migrate.Up(b.Context(), backend))
 	es := store.New(backend, &store.Options{Serializer: asIs{}, MetadataSerializer: asIs{}})
 	b.Cleanup(func() { require.NoError(b, es.Close()) })
@@ -35,7 +41,7 @@ func openStore(b *testing.B, t target, events int) (*store.Store, *sql.DB) {
 		for i := range page {
 			page[i] = store.Event{Type: kind(i), Data: rawJSON(data), Metadata: rawJSON(metadata)}
 		}
-		_, err := es.Append(b.Context(), fmt.Sprintf("stream-%d", from/kinds%10), store.Any, page...)
+		_, err := es.Append(b.Context(), fmt.Sprintf("stream-%d", from/kinds%streams), store.Any, page...)
 		require.NoError(b, err)
 	}
 	_, err := es.Head(b.Context()) // every event has its position
@@ -194,7 +200,7 @@ func openPair(b *testing.B, t target, notify string) (subscribes, appends *store
 	b.Helper()
 	url := t.create(b)
 	open := func(notifier store.Notifier) *store.Store {
-		backend := t.backend(t.pool(b, url))
+		backend := t.backend(t.pool(b, url), false)
 		require.NoError(b, migrate.Up(b.Context(), backend))
 		es := store.New(backend, &store.Options{Serializer: asIs{}, MetadataSerializer: asIs{}, Notifier: notifier})
 		b.Cleanup(func() { require.NoError(b, es.Close()) })
@@ -275,7 +281,7 @@ func BenchmarkLive(b *testing.B) {
 func live(b *testing.B, t target, n int) {
 	b.Helper()
 	const events = 1000
-	backend := t.backend(t.open(b))
+	backend := t.backend(t.open(b), false)
 	require.NoError(b, migrate.Up(b.Context(), backend))
 	calls := &counted{backend: backend}
 	es := store.New(calls, &store.Options{Serializer: asIs{}, MetadataSerializer: asIs{}})
