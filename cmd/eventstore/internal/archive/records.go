@@ -1,0 +1,108 @@
+package archive
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Header is the first record of an archive.
+type Header struct {
+	Format     int       `json:"format"`            // see Format
+	ID         uuid.UUID `json:"archive_id"`        // of the archive
+	Source     string    `json:"source"`            // what the store was kept in: PostgreSQL, SQLite, commanded
+	Head       int64     `json:"head"`              // position of the last event of the store when it was exported
+	Streams    []string  `json:"streams,omitempty"` // chosen streams; none: the whole store
+	ExportedAt time.Time `json:"exported_at"`
+}
+
+// Stream is a stream. Its ID is the archive's: it is what other records refer to.
+type Stream struct {
+	ID        int64     `json:"stream_id"`
+	Name      string    `json:"stream"`
+	Version   int64     `json:"version"` // of its last event, or link
+	CreatedAt time.Time `json:"created_at"`
+	DeletedAt time.Time `json:"deleted_at,omitzero"` // zero unless soft deleted
+	Linked    bool      `json:"linked,omitempty"`    // it has links, or had: not every version needs to be there
+}
+
+// Link is an event's second place, in a stream that it was not appended to.
+type Link struct {
+	StreamID int64     `json:"stream_id"`
+	Version  int64     `json:"version"`
+	EventID  uuid.UUID `json:"event_id"`
+}
+
+// Snapshot is a source's snapshot.
+type Snapshot struct {
+	SourceID    string    `json:"source_id"`
+	Version     int64     `json:"version"`
+	Type        string    `json:"type"`
+	ContentType string    `json:"content_type,omitempty"`
+	Data        []byte    `json:"-"`
+	Metadata    []byte    `json:"-"` // nil if none
+	CreatedAt   time.Time `json:"created_at"`
+}
+
+// Subscription is a persistent subscription and how far it has come.
+type Subscription struct {
+	Stream     string    `json:"stream"` // or $all
+	Name       string    `json:"name"`
+	Checkpoint int64     `json:"checkpoint"`
+	StreamID   int64     `json:"stream_id,omitempty"` // that Checkpoint counts in; 0 for $all, or if there is no such stream
+	CreatedAt  time.Time `json:"created_at"`
+	UpdatedAt  time.Time `json:"updated_at"`
+}
+
+// Event is an event in its own stream.
+type Event struct {
+	Position      int64     `json:"position"`
+	Index         int       `json:"index,omitempty"` // place in its append, from 0
+	StreamID      int64     `json:"stream_id"`
+	Stream        string    `json:"stream"`
+	Version       int64     `json:"version"`
+	ID            uuid.UUID `json:"id"`
+	Type          string    `json:"type"`
+	CausationID   uuid.UUID `json:"causation_id,omitzero"`   // zero if none
+	CorrelationID uuid.UUID `json:"correlation_id,omitzero"` // zero if none
+	CreatedAt     time.Time `json:"created_at"`
+	ContentType   string    `json:"content_type,omitempty"` // as stored; "" is JSON
+	Data          []byte    `json:"-"`
+	Metadata      []byte    `json:"-"` // nil if none
+}
+
+// Gone says that a stream was hard deleted while it was exported: of its events some may be in the archive.
+type Gone struct {
+	StreamID int64 `json:"stream_id"`
+}
+
+// Counts says how many records of each kind there are.
+type Counts struct {
+	Streams       int64 `json:"streams"`
+	Links         int64 `json:"links"`
+	Snapshots     int64 `json:"snapshots"`
+	Subscriptions int64 `json:"subscriptions"`
+	Events        int64 `json:"events"`
+	Gone          int64 `json:"gone,omitempty"`
+}
+
+// End is the last record of an archive. Without it, the archive was not written to its end.
+type End struct {
+	Counts
+	SHA256 string `json:"sha256"` // of all bytes before this record's line, in hexadecimal
+}
+
+// Source is a store that is exported.
+type Source interface {
+	// Front calls do with all that is not an event, as it is in one moment: first a [Header] (of which only Source, Head and
+	// Streams are set), then each [Stream] by id, each [Link] by stream id and version, each [Snapshot], and each
+	// [Subscription]. Versions of streams, links and checkpoints are those that events up to the head explain. do keeps
+	// nothing of what it is given.
+	Front(ctx context.Context, do func(record any) error) error
+	// Events calls do with all events of the exported streams whose positions are above after and up to head, in order. It
+	// holds no transaction open while do runs for long: it reads in pages.
+	Events(ctx context.Context, after, head int64, do func(e *Event) error) error
+	// StreamIDs calls do with the ids of the streams that are there now, in ascending order.
+	StreamIDs(ctx context.Context, do func(id int64) error) error
+}

@@ -1,0 +1,300 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/database"
+	"github.com/eventstore-go/eventstore/migrate"
+	"github.com/eventstore-go/eventstore/store"
+)
+
+// schemas are those of --schema, which may be several here.
+func (a *app) schemas() []string { return strings.Split(a.schema, ",") }
+
+// each calls do for each schema. One that fails does not keep the others from being done.
+func (a *app) each(o database.Options, do func(d *database.Database) error) error {
+	l, err := a.where()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	found := false
+	for _, schema := range a.schemas() {
+		o.Schema = schema
+		d, err := database.Open(l, o)
+		if err == nil {
+			err = errors.Join(do(d), d.Close())
+		}
+		if err != nil && len(a.schemas()) > 1 && !errors.Is(err, errFound) {
+			err = fmt.Errorf("schema %q: %w", schema, err)
+		}
+		if errors.Is(err, errFound) {
+			found = true
+			continue
+		}
+		errs = append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil || !found {
+		return err
+	}
+	return errFound
+}
+
+// done is what JSON output says of a schema.
+type done struct {
+	Database string   `json:"database"`
+	Schema   string   `json:"schema"`
+	Status   string   `json:"status"`
+	Version  int      `json:"version,omitempty"`
+	Latest   int      `json:"latest,omitempty"`
+	Pending  []string `json:"pending,omitempty"`
+}
+
+// named is a schema in a sentence.
+func named(d *database.Database) string {
+	switch {
+	case d.Kind == database.PostgreSQL:
+		return fmt.Sprintf("schema %q", d.Schema)
+	case d.Schema == "":
+		return "tables without a prefix"
+	}
+	return fmt.Sprintf("tables with prefix %q", d.Schema)
+}
+
+func (a *app) create() *cobra.Command {
+	var dataType string
+	c := &cobra.Command{
+		Use:   "create",
+		Short: "Create the database, if it is missing, and the tables",
+		Long: `Create the database, if it is missing, and the tables in it.
+
+What is there already stays as it is. Any number of processes may do this at the same time.`,
+		Example: `  eventstore create --db postgres://localhost/shop
+  eventstore create --db postgres://localhost/shop --schema tenant_1,tenant_2 --data-type jsonb
+  eventstore create --db events.db`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			l, err := a.where()
+			if err != nil {
+				return err
+			}
+			created, err := database.CreateDatabase(cmd.Context(), l)
+			if err != nil {
+				return err
+			}
+			if created && !a.json() {
+				if err := a.say("created database %s", l.Name()); err != nil {
+					return err
+				}
+			}
+			return a.up(cmd.Context(), database.Options{DataType: dataType, Create: true})
+		},
+	}
+	dataTypeFlag(c, &dataType)
+	return c
+}
+
+func dataTypeFlag(c *cobra.Command, dataType *string) {
+	c.Flags().StringVar(dataType, "data-type", "", "PostgreSQL: the type of new columns for data: bytea (default), jsonb or json")
+}
+
+func (a *app) init() *cobra.Command {
+	var dataType string
+	c := &cobra.Command{
+		Use:   "init",
+		Short: "Create the tables in a database that is there",
+		Example: `  eventstore init --db postgres://localhost/shop --schema events
+  eventstore init --db events.db`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.up(cmd.Context(), database.Options{DataType: dataType})
+		},
+	}
+	dataTypeFlag(c, &dataType)
+	return c
+}
+
+func (a *app) migrate() *cobra.Command {
+	return &cobra.Command{
+		Use:   "migrate",
+		Short: "Bring the tables up to date",
+		Long: `Bring the tables up to date, or create them.
+
+Any number of processes may do this at the same time: one does it, the others wait for it. Each migration is one
+transaction; one that fails leaves everything as it was.`,
+		Example: `  eventstore migrate --schema tenant_1,tenant_2`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.up(cmd.Context(), database.Options{})
+		},
+	}
+}
+
+// up brings the tables of all schemas up to date.
+func (a *app) up(ctx context.Context, o database.Options) error {
+	return a.each(o, func(d *database.Database) error {
+		before, err := migrate.StatusOf(ctx, d.Backend)
+		if err != nil {
+			return err
+		}
+		if err := migrate.Up(ctx, d.Backend); err != nil {
+			return err
+		}
+		after, err := migrate.StatusOf(ctx, d.Backend)
+		if err != nil {
+			return err
+		}
+		status := "up to date"
+		switch {
+		case before.Version == 0:
+			status = "created"
+		case before.Version < after.Version:
+			status = "migrated"
+		}
+		if a.json() {
+			return a.object(done{Database: d.Name(), Schema: d.Schema, Status: status, Version: after.Version, Latest: after.Latest})
+		}
+		return a.say("%s: %s, version %d", named(d), status, after.Version)
+	})
+}
+
+func (a *app) migrations() *cobra.Command {
+	return &cobra.Command{
+		Use:   "migrations",
+		Short: "Show which migrations are pending; exit 1 if any are",
+		Long: `Show how far the tables are, and which migrations are pending.
+
+The exit code is 1 if any are, or if the tables are newer than this program: for scripts that deploy.`,
+		Example: `  eventstore migrations --schema tenant_1,tenant_2 || eventstore migrate --schema tenant_1,tenant_2`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.each(database.Options{}, func(d *database.Database) error {
+				s, err := migrate.StatusOf(cmd.Context(), d.Backend)
+				if err != nil {
+					return err
+				}
+				status := "up to date"
+				switch {
+				case s.Version > s.Latest:
+					status = "newer than this program"
+				case s.Version == 0:
+					status = "no tables"
+				case len(s.Pending) > 0:
+					status = "pending"
+				}
+				if a.json() {
+					err = a.object(done{d.Name(), d.Schema, status, s.Version, s.Latest, s.Pending})
+				} else {
+					err = a.say("%s: %s, version %d of %d", named(d), status, s.Version, s.Latest)
+					for _, p := range s.Pending {
+						err = errors.Join(err, a.say("  pending: %s", p))
+					}
+				}
+				if err == nil && status != "up to date" {
+					err = errFound
+				}
+				return err
+			})
+		},
+	}
+}
+
+func (a *app) drop() *cobra.Command {
+	var yes, cascade, whole bool
+	c := &cobra.Command{
+		Use:   "drop",
+		Short: "Destroy a store, a schema, or the whole database",
+		Long: `Destroy a store: its tables, and in PostgreSQL its schema, if nothing else is in that and it is not "public".
+
+With --cascade the schema goes with all that is in it, with --database the whole database, or file. What will be
+destroyed is shown, and the name is to be typed, unless --yes is set.`,
+		Example: `  eventstore drop --db postgres://localhost/shop --schema tenant_1
+  eventstore drop --db events.db --database --yes`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if whole && cascade {
+				return usage("--database and --cascade don't go together")
+			}
+			if whole {
+				return a.dropDatabase(cmd.Context(), yes)
+			}
+			return a.each(database.Options{}, func(d *database.Database) error { return a.dropStore(cmd.Context(), d, yes, cascade) })
+		},
+	}
+	c.Flags().BoolVar(&yes, "yes", false, "don't ask")
+	c.Flags().BoolVar(&cascade, "cascade", false, "PostgreSQL: the schema with all that is in it, also what is not the store's")
+	c.Flags().BoolVar(&whole, "database", false, "the whole database, or file")
+	return c
+}
+
+func (a *app) dropDatabase(ctx context.Context, yes bool) error {
+	l, err := a.where()
+	if err != nil {
+		return err
+	}
+	if err := a.confirm(yes, fmt.Sprintf("This destroys the whole database %s, with everything in it.", l), l.Name()); err != nil {
+		return err
+	}
+	if err := database.DropDatabase(ctx, l); err != nil {
+		return err
+	}
+	if a.json() {
+		return a.object(done{Database: l.Name(), Status: "dropped"})
+	}
+	return a.say("dropped database %s", l.Name())
+}
+
+func (a *app) dropStore(ctx context.Context, d *database.Database, yes, cascade bool) error {
+	what, err := a.inStore(ctx, d)
+	if err != nil {
+		return err
+	}
+	if cascade {
+		others, err := d.Others(ctx)
+		if err != nil {
+			return err
+		}
+		what += fmt.Sprintf("\nWith it goes all that is in the schema: %s.", strings.Join(others, ", "))
+	}
+	name := d.Schema
+	if name == "" {
+		name = d.Name()
+	}
+	if err := a.confirm(yes, what, name); err != nil {
+		return err
+	}
+	left, err := d.Drop(ctx, cascade)
+	if err != nil {
+		return err
+	}
+	if a.json() {
+		return a.object(done{Database: d.Name(), Schema: d.Schema, Status: "dropped", Pending: left})
+	}
+	if err := a.say("%s: dropped", named(d)); err != nil || len(left) == 0 {
+		return err
+	}
+	return a.say("left in the schema: %s", strings.Join(left, ", "))
+}
+
+// inStore says what a store holds.
+func (a *app) inStore(ctx context.Context, d *database.Database) (string, error) {
+	status, err := migrate.StatusOf(ctx, d.Backend)
+	if err != nil {
+		return "", err
+	}
+	what := fmt.Sprintf("This destroys the store in database %s, %s", d.Location, named(d))
+	if status.Version != status.Latest {
+		return what + ".", nil
+	}
+	page, err := store.New(d.Backend, nil).Streams(ctx, &store.ListOptions{Page: 1, PageSize: 1})
+	if err != nil {
+		return "", err
+	}
+	head, err := d.Backend.Head(ctx)
+	return fmt.Sprintf("%s: %d streams, events up to position %d.", what, page.Total, head), err
+}

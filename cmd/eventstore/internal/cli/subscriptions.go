@@ -1,0 +1,134 @@
+package cli
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/database"
+	"github.com/eventstore-go/eventstore/store"
+)
+
+// subscriptionView is a subscription as JSON output has it.
+type subscriptionView struct {
+	Stream     string    `json:"stream"`
+	Name       string    `json:"name"`
+	Checkpoint int64     `json:"checkpoint"`
+	Head       int64     `json:"head"`
+	Lag        int64     `json:"lag"`
+	Owner      string    `json:"owner,omitempty"`
+	Held       bool      `json:"held"`
+	LeaseUntil time.Time `json:"lease_until,omitzero"`
+	Epoch      int64     `json:"epoch"`
+	LastError  string    `json:"last_error,omitempty"`
+	CreatedAt  time.Time `json:"created_at"`
+	UpdatedAt  time.Time `json:"updated_at"`
+}
+
+func subscriptionViewOf(s store.SubscriptionInfo) subscriptionView {
+	return subscriptionView{s.Stream, s.Name, s.Checkpoint, s.Head, s.Lag(), s.Owner, s.Held, s.LeaseUntil, s.Epoch, s.LastError, s.CreatedAt, s.UpdatedAt}
+}
+
+// heldBy says who runs a subscription.
+func heldBy(s store.SubscriptionInfo) string {
+	if !s.Held {
+		return "-"
+	}
+	return s.Owner
+}
+
+func (a *app) subscriptions() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "subscriptions",
+		Short: "List persistent subscriptions; reset and delete them",
+		Example: `  eventstore subscriptions
+  eventstore subscriptions -o json | jq 'select(.lag > 1000)'`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.with(cmd.Context(), func(_ *database.Database, es *store.Store) error {
+				list, err := es.Subscriptions(cmd.Context())
+				if err != nil {
+					return err
+				}
+				var rows [][]string
+				for _, s := range list {
+					if a.json() {
+						if err := a.object(subscriptionViewOf(s)); err != nil {
+							return err
+						}
+						continue
+					}
+					rows = append(rows, []string{s.Stream, s.Name, number(s.Checkpoint), number(s.Head), number(s.Lag()), heldBy(s), orDash(s.LastError)})
+				}
+				if a.json() {
+					return nil
+				}
+				return a.table([]string{"STREAM", "NAME", ">CHECKPOINT", ">HEAD", ">LAG", "OWNER", "LAST ERROR"}, rows)
+			})
+		},
+	}
+	c.AddCommand(a.subscriptionReset(), a.subscriptionDelete())
+	return c
+}
+
+func (a *app) subscriptionReset() *cobra.Command {
+	var to int64
+	var yes bool
+	c := &cobra.Command{
+		Use:   "reset STREAM NAME",
+		Short: "Set a subscription's checkpoint",
+		Long: `Set a subscription's checkpoint, back or forward: the next event is the one behind it. Back, events come again; forward,
+events are left out; so it asks, unless --yes is set. Whoever runs the subscription goes on from there.`,
+		Example: `  eventstore subscriptions reset '$all' mailer --to 1200 --yes`,
+		Args:    cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			what := fmt.Sprintf("This sets the checkpoint of subscription %q on %q to %d.", args[1], args[0], to)
+			if err := a.confirm(yes, what, args[1]); err != nil {
+				return err
+			}
+			return a.with(cmd.Context(), func(_ *database.Database, es *store.Store) error {
+				if err := es.ResetSubscription(cmd.Context(), args[0], args[1], to); err != nil {
+					return err
+				}
+				if a.json() {
+					return a.object(map[string]any{"stream": args[0], "name": args[1], "checkpoint": to})
+				}
+				return a.say("%s on %s: goes on behind %d", args[1], args[0], to)
+			})
+		},
+	}
+	c.Flags().Int64Var(&to, "to", 0, "the number of the last event that counts as dealt with; 0 to begin anew (required)")
+	c.Flags().BoolVar(&yes, "yes", false, "don't ask")
+	if err := c.MarkFlagRequired("to"); err != nil {
+		panic(err)
+	}
+	return c
+}
+
+func (a *app) subscriptionDelete() *cobra.Command {
+	var yes bool
+	c := &cobra.Command{
+		Use:     "delete STREAM NAME",
+		Short:   "Delete a subscription and its checkpoint",
+		Example: `  eventstore subscriptions delete '$all' mailer --yes`,
+		Args:    cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			what := fmt.Sprintf("This deletes subscription %q on %q: what it was at is lost.", args[1], args[0])
+			if err := a.confirm(yes, what, args[1]); err != nil {
+				return err
+			}
+			return a.with(cmd.Context(), func(_ *database.Database, es *store.Store) error {
+				if err := es.DeleteSubscription(cmd.Context(), args[0], args[1]); err != nil {
+					return err
+				}
+				if a.json() {
+					return a.object(map[string]any{"stream": args[0], "name": args[1], "status": "deleted"})
+				}
+				return a.say("%s on %s: deleted", args[1], args[0])
+			})
+		},
+	}
+	c.Flags().BoolVar(&yes, "yes", false, "don't ask")
+	return c
+}

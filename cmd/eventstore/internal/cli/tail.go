@@ -1,0 +1,92 @@
+package cli
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/database"
+	"github.com/eventstore-go/eventstore/store"
+)
+
+func (a *app) tail() *cobra.Command {
+	t := tailing{app: a}
+	c := &cobra.Command{
+		Use:   "tail",
+		Short: "Print events as they are appended",
+		Long: `Print the last events, and then new ones as they are appended, until it is interrupted, or with --limit until there were
+so many. Each is printed once, in order.`,
+		Example: `  eventstore tail
+  eventstore tail --type Deposited --type Withdrawn --prefix account- --from 1
+  eventstore tail --stream account-7 --last 0 -o json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if t.interval <= 0 || t.last < 0 || t.from < 0 {
+				return usage("--interval must be positive, --last and --from not negative")
+			}
+			return a.with(cmd.Context(), func(d *database.Database, es *store.Store) error {
+				err := t.run(cmd.Context(), d, es)
+				if cmd.Context().Err() != nil {
+					return nil // how it ends
+				}
+				return err
+			})
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&t.stream, "stream", store.All, "follow this stream")
+	f.StringSliceVar(&t.filter.Types, "type", nil, "only events of this type; may be given several times")
+	f.StringVar(&t.filter.StreamPrefix, "prefix", "", "only events of streams whose names begin so")
+	f.Int64Var(&t.from, "from", 0, "begin with this number (default: see --last)")
+	f.Int64Var(&t.last, "last", 10, "begin with the last so many numbers")
+	f.IntVarP(&t.limit, "limit", "n", 0, "end after so many events (default: when it is interrupted)")
+	f.DurationVar(&t.interval, "interval", 200*time.Millisecond, "how often to look for new events")
+	return c
+}
+
+type tailing struct {
+	*app
+	stream     string
+	filter     store.EventFilter
+	from, last int64
+	limit      int
+	interval   time.Duration
+}
+
+func (t *tailing) run(ctx context.Context, d *database.Database, es *store.Store) error {
+	next := t.from
+	if next == 0 {
+		info, err := es.StreamInfo(ctx, t.stream)
+		if err != nil {
+			return err
+		}
+		next = max(1, info.Version-t.last+1)
+	}
+	ticker := time.NewTicker(t.interval)
+	defer ticker.Stop()
+	printed := 0
+	for {
+		page, after, err := d.Backend.ReadFiltered(ctx, store.ReadRequest{Stream: t.stream, From: next, Limit: store.DefaultPageSize}, t.filter)
+		if err != nil {
+			return err
+		}
+		for _, e := range page {
+			if err := t.printEvent(e); err != nil {
+				return err
+			}
+			if printed++; printed == t.limit {
+				return nil
+			}
+		}
+		if after > next {
+			next = after
+			continue
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

@@ -1,0 +1,69 @@
+package cli
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/database"
+	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/verify"
+	"github.com/eventstore-go/eventstore/store"
+)
+
+// violation is a damage as JSON output has it.
+type violation struct {
+	Check string `json:"check"`
+	What  string `json:"what"`
+	Fix   string `json:"fix,omitempty"`
+}
+
+// verified is the last object of JSON output.
+type verified struct {
+	Checks        int   `json:"checks"`
+	Violations    int64 `json:"violations"`
+	Streams       int64 `json:"streams"`
+	Events        int64 `json:"events"`
+	Links         int64 `json:"links"`
+	Subscriptions int64 `json:"subscriptions"`
+}
+
+func (a *app) verify() *cobra.Command {
+	return &cobra.Command{
+		Use:   "verify",
+		Short: "Check that a store is not damaged; exit 1 if it is",
+		Long: `Check that a store is not damaged: versions, the global order, links, checkpoints, sequences. It only reads, waits for
+nobody and keeps nobody waiting, so it may run on a store that is in use.`,
+		Example: `  eventstore verify || echo "call somebody"`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.with(cmd.Context(), func(d *database.Database, _ *store.Store) error {
+				s, err := verify.Run(cmd.Context(), d, func(v verify.Violation) error {
+					if a.json() {
+						return a.object(violation(v))
+					}
+					text := fmt.Sprintf("%s: %s", a.red(v.Check), v.What)
+					if v.Fix != "" {
+						text += "\n    " + v.Fix
+					}
+					return a.say("%s", text)
+				})
+				if err != nil {
+					return err
+				}
+				if a.json() {
+					err = a.object(verified{s.Checks, s.Violations, s.Streams, s.Events, s.Links, s.Subscriptions})
+				} else {
+					verdict := a.green("nothing is wrong")
+					if s.Violations > 0 {
+						verdict = a.red(fmt.Sprintf("%d violations", s.Violations))
+					}
+					err = a.say("%d checks of %d streams, %d events, %d links, %d subscriptions: %s", s.Checks, s.Streams, s.Events, s.Links, s.Subscriptions, verdict)
+				}
+				if err == nil && s.Violations > 0 {
+					err = errFound
+				}
+				return err
+			})
+		},
+	}
+}

@@ -1,0 +1,131 @@
+package commanded
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/archive"
+	"github.com/eventstore-go/eventstore/store"
+)
+
+// shownNames is how many names a [NamesError] has.
+const shownNames = 20
+
+// Front implements [archive.Source], in one transaction at repeatable read. A [NamesError] comes before do is called.
+func (s *Source) Front(ctx context.Context, do func(record any) error) error {
+	return s.read(ctx, sql.LevelRepeatableRead, func(tx *sql.Tx) error {
+		parts := []func(context.Context, *sql.Tx, func(any) error) error{
+			s.names, s.header, s.streams, s.links, s.snapshots, s.subscriptions,
+		}
+		for _, part := range parts {
+			if err := part(ctx, tx, do); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (s *Source) names(ctx context.Context, tx *sql.Tx, _ func(any) error) error {
+	unfit := &NamesError{Schema: s.schema}
+	err := s.each(ctx, tx, "unfit", func(rows *sql.Rows) error {
+		var n Name
+		if err := rows.Scan(&n.Kind, &n.Text, &unfit.Total); err != nil {
+			return err
+		}
+		unfit.Names = append(unfit.Names, n)
+		return nil
+	}, store.MaxStreamName, store.MaxType, store.MaxSubscriptionName, shownNames)
+	if err == nil && unfit.Total > 0 {
+		return unfit
+	}
+	return err
+}
+
+func (s *Source) header(ctx context.Context, tx *sql.Tx, do func(any) error) error {
+	if err := s.each(ctx, tx, "orphans", func(rows *sql.Rows) error { return rows.Scan(&s.summary.Orphans) }); err != nil {
+		return err
+	}
+	h := &archive.Header{Source: "commanded"}
+	if err := s.each(ctx, tx, "head", func(rows *sql.Rows) error { return rows.Scan(&h.Head) }); err != nil {
+		return err
+	}
+	return do(h)
+}
+
+func (s *Source) streams(ctx context.Context, tx *sql.Tx, do func(any) error) error {
+	return s.each(ctx, tx, "streams", func(rows *sql.Rows) error {
+		var r archive.Stream
+		var created int64
+		var deleted sql.NullInt64
+		if err := rows.Scan(&r.ID, &r.Name, &r.Version, &created, &deleted, &r.Linked); err != nil {
+			return err
+		}
+		r.CreatedAt = at(created)
+		if deleted.Valid {
+			r.DeletedAt = at(deleted.Int64)
+		}
+		return do(&r)
+	})
+}
+
+func (s *Source) links(ctx context.Context, tx *sql.Tx, do func(any) error) error {
+	s.summary.Links = 0
+	return s.each(ctx, tx, "links", func(rows *sql.Rows) error {
+		var r archive.Link
+		var there bool
+		if err := rows.Scan(&r.StreamID, &r.Version, &r.EventID, &there); err != nil {
+			return err
+		}
+		if !there {
+			s.summary.Links++
+			return nil
+		}
+		return do(&r)
+	})
+}
+
+func (s *Source) snapshots(ctx context.Context, tx *sql.Tx, do func(any) error) error {
+	return s.each(ctx, tx, "snapshots", func(rows *sql.Rows) error {
+		var r archive.Snapshot
+		var created int64
+		if err := rows.Scan(&r.SourceID, &r.Version, &r.Type, &r.Data, &r.Metadata, &created); err != nil {
+			return err
+		}
+		r.CreatedAt = at(created)
+		r.Metadata, r.ContentType = s.contentType(r.Data, r.Metadata)
+		return do(&r)
+	})
+}
+
+func (s *Source) subscriptions(ctx context.Context, tx *sql.Tx, do func(any) error) error {
+	s.summary.Checkpoints = 0
+	return s.each(ctx, tx, "subscriptions", func(rows *sql.Rows) error {
+		var r archive.Subscription
+		var version sql.NullInt64
+		var created int64
+		if err := rows.Scan(&r.Stream, &r.Name, &r.Checkpoint, &r.StreamID, &version, &created); err != nil {
+			return err
+		}
+		if version.Valid && r.Checkpoint > version.Int64 { // of a stream of that name that was hard deleted
+			r.Checkpoint = version.Int64
+			s.summary.Checkpoints++
+		}
+		r.CreatedAt = at(created)
+		r.UpdatedAt = r.CreatedAt
+		return do(&r)
+	})
+}
+
+// StreamIDs implements [archive.Source].
+func (s *Source) StreamIDs(ctx context.Context, do func(id int64) error) error {
+	return s.read(ctx, sql.LevelDefault, func(tx *sql.Tx) error {
+		return s.each(ctx, tx, "stream_ids", func(rows *sql.Rows) error {
+			var id int64
+			if err := rows.Scan(&id); err != nil {
+				return err
+			}
+			return do(id)
+		})
+	})
+}

@@ -1,0 +1,125 @@
+-- All statements on a store of commanded/eventstore. /*schema.*/ becomes its schema, and /*data*/ behind a column what
+-- makes jsonb text. They only select: the locks are ACCESS SHARE on the tables, which no insert, update or delete waits for.
+-- Times are microseconds of Unix time: of a column without time zone, too, as it holds UTC.
+
+-- name: columns
+-- The columns of the tables of a schema that the user may see, from the catalog.
+select c.relname::text, a.attname::text, t.typname::text
+from pg_catalog.pg_class c
+join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+join pg_catalog.pg_type t on t.oid = a.atttypid
+where n.nspname = $1::text and c.relkind in ('r', 'p')
+  and c.relname in ('streams', 'events', 'stream_events', 'subscriptions', 'snapshots', 'schema_migrations');
+
+-- name: version
+-- The last migration: no row in a store whose list of them was lost.
+select major, minor, patch from /*schema.*/schema_migrations order by major desc, minor desc, patch desc limit 1;
+
+-- name: unfit
+-- Names that are refused. $1, $2 and $3 are the bytes that names of streams, types and subscriptions may have, $4 how many
+-- are wanted; each row has the number of all. It reads the table of events once; it has no index on types.
+with unfit as (
+  select 1 as place, 'stream' as kind, stream_uuid as name from /*schema.*/streams
+  where stream_id <> 0 and (stream_uuid = '' or octet_length(stream_uuid) > $1::int or stream_uuid like '$%')
+  union
+  select 2, 'event type', event_type from /*schema.*/events e
+  where (event_type = '' or octet_length(event_type) > $2::int)
+    and exists (select from /*schema.*/stream_events a where a.event_id = e.event_id and a.stream_id = 0)
+  union
+  select 3, 'subscription', subscription_name from /*schema.*/subscriptions
+  where subscription_name = '' or octet_length(subscription_name) > $3::int or subscription_name like '$%'
+  union
+  select 4, 'subscribed stream', stream_uuid from /*schema.*/subscriptions
+  where stream_uuid <> '$all' and (stream_uuid = '' or octet_length(stream_uuid) > $1::int or stream_uuid like '$%')
+  union
+  select 5, 'snapshot', source_uuid from /*schema.*/snapshots
+  where source_uuid = '' or octet_length(source_uuid) > $1::int
+  union
+  select 6, 'snapshot type', source_type from /*schema.*/snapshots
+  where source_type = '' or octet_length(source_type) > $2::int
+)
+select kind, name, count(*) over () from unfit order by place, name limit $4::int;
+
+-- name: head
+-- The version of $all: row 0, by its primary key.
+select stream_version from /*schema.*/streams where stream_id = 0;
+
+-- name: streams
+-- The number of events that a stream has of its own, and that $all has too, is its version unless links or holes are
+-- between them. Reads stream_events twice, in one hash join: there is no index on original_stream_id.
+select s.stream_id, s.stream_uuid, s.stream_version,
+  (extract(epoch from s.created_at) * 1000000)::bigint,
+  (extract(epoch from s.deleted_at) * 1000000)::bigint,
+  coalesce(o.events, 0) <> s.stream_version
+from /*schema.*/streams s
+left join (
+  select own.stream_id, count(*) as events
+  from /*schema.*/stream_events own
+  join /*schema.*/stream_events a on a.event_id = own.event_id and a.stream_id = 0
+  where own.stream_id <> 0 and own.original_stream_id = own.stream_id
+  group by own.stream_id
+) o on o.stream_id = s.stream_id
+where s.stream_id <> 0
+order by s.stream_id;
+
+-- name: links
+-- Places of events in streams that are not theirs; the last column says whether the event is still in $all, in a stream
+-- that is still there. Each is looked up by primary key.
+select l.stream_id, l.stream_version, l.event_id, s.stream_id is not null
+from /*schema.*/stream_events l
+left join /*schema.*/stream_events a on a.event_id = l.event_id and a.stream_id = 0
+left join /*schema.*/events e on e.event_id = a.event_id
+left join /*schema.*/streams s on s.stream_id = a.original_stream_id and e.event_id is not null
+where l.stream_id <> 0 and l.original_stream_id <> l.stream_id
+order by l.stream_id, l.stream_version;
+
+-- name: orphans
+-- Events that have no place in $all: an append that lost a race with a hard delete leaves them. A hash anti join.
+select count(*) from /*schema.*/events e
+where not exists (select from /*schema.*/stream_events a where a.event_id = e.event_id and a.stream_id = 0);
+
+-- name: snapshots
+-- All snapshots, by primary key.
+select source_uuid, source_version, source_type, data/*data*/, metadata/*data*/,
+  (extract(epoch from created_at) * 1000000)::bigint
+from /*schema.*/snapshots
+order by source_uuid;
+
+-- name: subscriptions
+-- All subscriptions, with the id and the version of the stream, which is found by the unique index on its name. That of
+-- $all is 0, and so is that of a stream that is not there.
+select b.stream_uuid, b.subscription_name, coalesce(b.last_seen, 0), coalesce(s.stream_id, 0), s.stream_version,
+  (extract(epoch from b.created_at) * 1000000)::bigint
+from /*schema.*/subscriptions b
+left join /*schema.*/streams s on s.stream_uuid = b.stream_uuid
+order by b.stream_uuid, b.subscription_name;
+
+-- name: events
+-- A page of at most $3 events of $all after $1, up to $2: by the unique index (stream_id, stream_version), and each event
+-- and stream by primary key. offset 0 keeps the planner from reading all of events for a page of it.
+select a.stream_version, a.original_stream_version, s.stream_id, s.stream_uuid,
+  e.event_id, e.event_type, e.causation_id, e.correlation_id, e.created_at, e.data, e.metadata
+from (
+  select event_id, stream_version, original_stream_id, original_stream_version
+  from /*schema.*/stream_events
+  where stream_id = 0 and stream_version > $1::bigint and stream_version <= $2::bigint
+  order by stream_version
+  limit $3::int
+) a
+left join lateral (
+  select event_id, event_type, causation_id, correlation_id, data/*data*/ as data, metadata/*data*/ as metadata,
+    (extract(epoch from created_at) * 1000000)::bigint as created_at
+  from /*schema.*/events where event_id = a.event_id
+  offset 0
+) e on true
+left join lateral (
+  select stream_id, stream_uuid from /*schema.*/streams
+  where stream_id = a.original_stream_id and stream_id <> 0
+  offset 0
+) s on true
+order by a.stream_version;
+
+-- name: stream_ids
+-- The streams that are there, by primary key.
+select stream_id from /*schema.*/streams where stream_id <> 0 order by stream_id;

@@ -1,0 +1,165 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	_ "embed"
+	"errors"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/eventstore-go/eventstore/internal/queries"
+	"github.com/eventstore-go/eventstore/migrate"
+)
+
+//go:embed admin.sql
+var adminFile string
+
+// SQLSTATEs.
+const (
+	duplicateDatabase = "42P04"
+	uniqueViolation   = "23505" // two sessions create the same
+	noSuchDatabase    = "3D000"
+	dependents        = "2BP01"
+)
+
+func stateOf(err error) string {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg.Code
+	}
+	return ""
+}
+
+// CreateDatabase creates the database unless it is there; that of SQLite is created when it is opened. It reports whether it
+// did. Many may call it at the same time.
+func CreateDatabase(ctx context.Context, l Location) (created bool, err error) {
+	if l.Kind == SQLite {
+		return !l.Exists(), nil
+	}
+	db, err := sql.Open("pgx", l.URL.String())
+	if err != nil {
+		return false, err
+	}
+	err = errors.Join(db.PingContext(ctx), db.Close())
+	if stateOf(err) != noSuchDatabase {
+		return false, err
+	}
+	err = maintain(ctx, l, "create_database")
+	if state := stateOf(err); state == duplicateDatabase || state == uniqueViolation {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// DropDatabase drops the whole database, or the file, with all that is in it.
+func DropDatabase(ctx context.Context, l Location) error {
+	if l.Kind == SQLite {
+		if !l.Exists() {
+			return &NotFoundError{l.Path}
+		}
+		var errs []error
+		for _, suffix := range []string{"", "-wal", "-shm"} {
+			if err := os.Remove(l.Path + suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+				errs = append(errs, err)
+			}
+		}
+		return errors.Join(errs...)
+	}
+	return maintain(ctx, l, "drop_database")
+}
+
+// maintain runs a statement in the database "postgres" of the same server, or in "template1" if there is none.
+func maintain(ctx context.Context, l Location, name string) error {
+	var err error
+	for _, other := range []string{"postgres", "template1"} {
+		u := *l.URL
+		u.Path = "/" + other
+		q := u.Query()
+		q.Del("dbname")
+		u.RawQuery = q.Encode()
+		if err = in(ctx, &u, queries.Parse(adminFile, "/*name*/", strings.ReplaceAll(databaseOf(l.URL), `"`, `""`)).Get(name)); stateOf(err) != noSuchDatabase {
+			return err
+		}
+	}
+	return err
+}
+
+func in(ctx context.Context, u *url.URL, statement string) (err error) {
+	db, err := sql.Open("pgx", u.String())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	_, err = db.ExecContext(ctx, statement)
+	return err
+}
+
+// Drop drops the store: its tables, functions and sequences, and in PostgreSQL the schema, if nothing else is in it and it is
+// not "public". With cascade the schema goes with all that is in it. It returns what is left in the schema.
+func (d *Database) Drop(ctx context.Context, cascade bool) (left []string, err error) {
+	q := queries.Parse(adminFile, "/*schema_name*/", strings.ReplaceAll(d.Schema, `"`, `""`), "/*schema.*/", `"`+strings.ReplaceAll(d.Schema, `"`, `""`)+`".`)
+	if d.Kind == PostgreSQL && cascade {
+		_, err := d.ExecContext(ctx, q.Get("drop_schema_cascade"))
+		return nil, err
+	}
+	status, err := migrate.StatusOf(ctx, d.Backend)
+	if err != nil {
+		return nil, err
+	}
+	if status.Version > status.Latest {
+		return nil, migrate.ErrNewer
+	}
+	if status.Version > 0 {
+		if err := migrate.Down(ctx, d.Backend, status.Version); err != nil {
+			return nil, err
+		}
+	}
+	if d.Kind == SQLite {
+		return nil, nil
+	}
+	if _, err := d.ExecContext(ctx, q.Get("drop_version_table")); err != nil {
+		return nil, err
+	}
+	if left, err = d.Others(ctx); err != nil || len(left) > 0 || d.Schema == "public" {
+		return left, err
+	}
+	_, err = d.ExecContext(ctx, q.Get("drop_schema"))
+	if stateOf(err) == dependents { // functions or types of somebody's
+		err = nil
+	}
+	return nil, err
+}
+
+// Others returns the tables, views and sequences of a PostgreSQL schema.
+func (d *Database) Others(ctx context.Context) (names []string, err error) {
+	if d.Kind == SQLite {
+		return nil, nil
+	}
+	rows, err := d.QueryContext(ctx, queries.Parse(adminFile).Get("others"), d.Schema)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return nil, err
+		}
+		names = append(names, name)
+	}
+	return names, rows.Err()
+}
+
+// Version returns the version of the server, or of SQLite.
+func (d *Database) Version(ctx context.Context) (version string, err error) {
+	name := "version_postgres"
+	if d.Kind == SQLite {
+		name = "version_sqlite"
+	}
+	err = d.QueryRowContext(ctx, queries.Parse(adminFile).Get(name)).Scan(&version)
+	return version, err
+}

@@ -1,0 +1,32 @@
+-- Statements that create and drop databases and schemas in PostgreSQL.
+
+-- name: create_database
+create database "/*name*/";
+
+-- name: drop_database
+-- Whoever is connected is thrown out.
+drop database "/*name*/" with (force);
+
+-- name: current_database
+select current_database();
+
+-- name: others
+-- Tables, views and sequences in the schema that are not the store's, once its own are gone.
+select c.relname from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
+where n.nspname = $1::text and c.relkind in ('r', 'p', 'v', 'm', 'S', 'f') order by 1;
+
+-- name: drop_version_table
+drop table if exists /*schema.*/eventstore_migrations;
+
+-- name: drop_schema
+-- Fails if anything is left in it.
+drop schema if exists "/*schema_name*/" restrict;
+
+-- name: drop_schema_cascade
+drop schema if exists "/*schema_name*/" cascade;
+
+-- name: version_postgres
+show server_version;
+
+-- name: version_sqlite
+select sqlite_version();

@@ -1,0 +1,252 @@
+// Package doctor looks for what makes a store slow, unsafe or stuck: settings of the server, other people's transactions,
+// what is missing in the schema, and readers that have stopped.
+package doctor
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/database"
+	"github.com/eventstore-go/eventstore/internal/queries"
+	"github.com/eventstore-go/eventstore/migrate"
+	"github.com/eventstore-go/eventstore/store"
+)
+
+// Level says how bad a finding is.
+type Level int
+
+// Levels, from good to bad.
+const (
+	Good Level = iota
+	Note
+	Warning
+	Problem
+)
+
+// String returns the level as people read it.
+func (l Level) String() string { return []string{"ok", "note", "warning", "problem"}[l] }
+
+// MarshalText implements [encoding.TextMarshaler].
+func (l Level) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
+
+// Finding is what a check has found.
+type Finding struct {
+	Check  string `json:"check"` // short name of what was looked at, such as long-transaction
+	Level  Level  `json:"level"`
+	What   string `json:"what"`             // one line
+	Advice string `json:"advice,omitempty"` // what to do; "" if all is well
+}
+
+// Options of [Examine]. The zero value of each field is its default.
+type Options struct {
+	// Long is from when on a transaction of somebody else is worth a warning. Ten times that is a problem. Default: 1 minute.
+	Long time.Duration
+	// Lag is from when on a subscription that nobody runs is worth a warning: numbers behind. Default: 1.
+	Lag int64
+}
+
+// Examine makes all checks, and returns what each has found. It only reads. What the user may not look at is a finding, too.
+// The error is the database's if it can't be reached, or ctx's.
+func Examine(ctx context.Context, d *database.Database, o Options) ([]Finding, error) {
+	if o.Long <= 0 {
+		o.Long = time.Minute
+	}
+	if o.Lag <= 0 {
+		o.Lag = 1
+	}
+	e := &examination{d: d, o: o}
+	if err := d.PingContext(ctx); err != nil {
+		return nil, err
+	}
+	checks := e.postgres()
+	if d.Kind == database.SQLite {
+		checks = e.sqlite()
+	}
+	ready := false
+	checks = append(checks, check{"schema", func(ctx context.Context) (err error) {
+		ready, err = e.schema(ctx)
+		return err
+	}})
+	if err := e.make(ctx, checks); err != nil {
+		return nil, err
+	}
+	if ready {
+		err := e.make(ctx, e.inside())
+		return e.found, err
+	}
+	return e.found, nil
+}
+
+// check is one check: it reports findings, and returns why it could not be made.
+type check struct {
+	name string
+	run  func(ctx context.Context) error
+}
+
+type examination struct {
+	d       *database.Database
+	o       Options
+	queries queries.Set
+	name    string // of the check that is made
+	found   []Finding
+}
+
+// make makes checks one after the other. One that fails is a finding, and does not keep the others from being made.
+func (e *examination) make(ctx context.Context, list []check) error {
+	for _, c := range list {
+		e.name = c.name
+		if err := c.run(ctx); err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			e.report(Warning, "this could not be looked at: "+e.d.Redact(err.Error()), "look at it as a user who may, such as the owner of the tables")
+		}
+	}
+	return nil
+}
+
+func (e *examination) report(l Level, what, advice string) {
+	e.found = append(e.found, Finding{e.name, l, what, advice})
+}
+
+func (e *examination) good(format string, args ...any) {
+	e.report(Good, fmt.Sprintf(format, args...), "")
+}
+
+// schema looks at the version of the tables. ready is whether they can be used.
+func (e *examination) schema(ctx context.Context) (ready bool, err error) {
+	s, err := migrate.StatusOf(ctx, e.d.Backend)
+	switch {
+	case errors.Is(err, migrate.ErrNewer), err == nil && s.Version > s.Latest:
+		e.report(Problem, fmt.Sprintf("the tables are at version %d, newer than this program knows", s.Version), "install a newer version of this program, and of the library")
+	case err != nil:
+		return false, err
+	case s.Version == 0:
+		e.report(Problem, "there are no tables", "create them with `eventstore init`, or name the right --schema")
+	case len(s.Pending) > 0:
+		e.report(Problem, fmt.Sprintf("the tables are at version %d of %d", s.Version, s.Latest), "bring them up to date with `eventstore migrate`")
+	default:
+		e.good("the tables are up to date, at version %d", s.Version)
+		return true, nil
+	}
+	return false, nil
+}
+
+// inside are the checks of a store whose tables are there.
+func (e *examination) inside() []check {
+	list := []check{{"objects", e.objects}}
+	if e.d.Kind == database.PostgreSQL {
+		list = append(list, check{"privileges", e.privileges}, check{"positions", e.backlog}, check{"dead-rows", e.bloat})
+	}
+	return append(list, check{"subscriptions", e.subscriptions}, check{"projections", e.projections})
+}
+
+// objects looks for indexes, triggers and functions that are missing, or switched off.
+func (e *examination) objects(ctx context.Context) error {
+	there := map[string]bool{}
+	err := e.each(ctx, "objects", nil, func(rows *sql.Rows) error {
+		var name string
+		var usable bool
+		err := rows.Scan(&name, &usable)
+		there[name] = usable
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	bad := 0
+	for _, name := range expected(e.d) {
+		switch usable, found := there[name]; {
+		case !found:
+			bad++
+			e.report(Problem, name+" is missing", "somebody has dropped it: create it again as in the library's migrations, or restore a backup")
+		case !usable:
+			bad++
+			e.report(Problem, name+" is switched off, or invalid", "enable the trigger, or rebuild the index with `reindex`")
+		}
+	}
+	if bad == 0 {
+		e.good("indexes, triggers and functions are there")
+	}
+	return nil
+}
+
+func (e *examination) subscriptions(ctx context.Context) error {
+	es := store.New(e.d.Backend, nil)
+	list, err := es.Subscriptions(ctx)
+	if err != nil {
+		return err
+	}
+	bad := 0
+	for _, s := range list {
+		name := fmt.Sprintf("%q on %q", s.Name, s.Stream)
+		if s.LastError != "" {
+			bad++
+			e.report(Warning, name+" has failed last: "+s.LastError, "look at what its handler does with the event behind its checkpoint")
+		}
+		if !s.Held && s.Lag() >= e.o.Lag {
+			bad++
+			e.report(Warning, fmt.Sprintf("%s is run by nobody, and %d behind", name, s.Lag()), "start the program that runs it, or delete it with `eventstore subscriptions delete`")
+		}
+	}
+	if bad == 0 {
+		e.good("%d subscriptions, each is run by somebody or at the end", len(list))
+	}
+	return nil
+}
+
+func (e *examination) projections(ctx context.Context) error {
+	es := store.New(e.d.Backend, nil)
+	list, err := es.Projections(ctx)
+	if err != nil {
+		return err
+	}
+	bad := 0
+	for _, p := range list {
+		if p.Parked() > 0 {
+			bad++
+			e.report(Warning, fmt.Sprintf("projection %q has parked %d events", p.Name, p.Parked()), "see `eventstore projections parked list`, then replay or discard them")
+		}
+		if p.Members == 0 && p.Lag() >= e.o.Lag && p.ReplacedBy == "" {
+			bad++
+			e.report(Warning, fmt.Sprintf("projection %q is run by nobody, and %d behind", p.Name, p.Lag()), "start the program that runs it, or delete it with `eventstore projections delete`")
+		}
+		for _, i := range p.Partitions {
+			if i.LastError != "" {
+				bad++
+				e.report(Warning, fmt.Sprintf("partition %d of projection %q has failed last: %s", i.Partition, p.Name, i.LastError), "look at what its handler does with the event behind its checkpoint")
+			}
+		}
+	}
+	if bad == 0 {
+		e.good("%d projections, each is run by somebody or at the end, and has parked nothing", len(list))
+	}
+	return nil
+}
+
+// each calls do for each row of a query.
+func (e *examination) each(ctx context.Context, name string, args []any, do func(rows *sql.Rows) error) (err error) {
+	rows, err := e.d.QueryContext(ctx, e.queries.Get(name), args...)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		if err := do(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// Worst returns the highest level of findings.
+func Worst(list []Finding) Level {
+	worst := Good
+	for _, f := range list {
+		worst = max(worst, f.Level)
+	}
+	return worst
+}

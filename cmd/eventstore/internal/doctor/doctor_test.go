@@ -1,0 +1,197 @@
+package doctor
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/database"
+	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/database/databasetest"
+	"github.com/eventstore-go/eventstore/internal/pgtest"
+	"github.com/eventstore-go/eventstore/migrate"
+	"github.com/eventstore-go/eventstore/store"
+)
+
+func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
+
+// bad returns what Examine finds that is not good, but for settings: throwaway servers don't care for power failures.
+func bad(t *testing.T, d *database.Database, o Options) (list []string) {
+	t.Helper()
+	found, err := Examine(t.Context(), d, o)
+	require.NoError(t, err)
+	for _, f := range found {
+		if f.Level > Good && (f.Check != "settings" || d.Kind == database.SQLite) {
+			assert.NotEmpty(t, f.Advice)
+			list = append(list, f.Level.String()+" "+f.Check+": "+f.What)
+		}
+	}
+	return list
+}
+
+func TestHealthy(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, d *database.Database) {
+		es := store.New(d.Backend, nil)
+		_, err := es.Append(t.Context(), "a", store.Any, store.Event{Type: "counted", Data: 1})
+		require.NoError(t, err)
+		assert.Empty(t, bad(t, d, Options{Long: time.Hour}))
+	})
+}
+
+// TestExpected: the lists are complete.
+func TestExpected(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, d *database.Database) {
+		e := &examination{d: d}
+		e.postgres()
+		if d.Kind == database.SQLite {
+			e.sqlite()
+		}
+		var names []string
+		require.NoError(t, e.each(t.Context(), "objects", nil, func(rows *sql.Rows) error {
+			var name string
+			var usable bool
+			err := rows.Scan(&name, &usable)
+			if !strings.Contains(name, "eventstore_migrations") && !strings.Contains(name, "sqlite_autoindex") {
+				names = append(names, name)
+			}
+			return err
+		}))
+		slices.Sort(names)
+		want := slices.Sorted(slices.Values(expected(d)))
+		assert.Equal(t, want, names)
+	})
+}
+
+// TestSick makes one thing wrong at a time.
+func TestSick(t *testing.T) {
+	t.Parallel()
+	quoted := func(d *database.Database, text string) string {
+		return strings.NewReplacer("S.", `"`+d.Schema+`".`, "P_", d.Schema).Replace(text)
+	}
+	for _, test := range []struct {
+		name, postgres, sqlite string
+		want                   string
+	}{
+		{"index", `alter table S.events drop constraint events_event_id_key`, `drop index P_parked_failed_idx`, "problem objects: index "},
+		{"trigger", `drop trigger guard on S.links`, `drop trigger P_events_no_delete`, "problem objects: trigger "},
+		{"trigger off", `alter table S.events disable trigger guard`, ``, "problem objects: trigger guard on events is switched off"},
+		{"function", `drop function S.hard_delete(bigint)`, ``, "problem objects: function hard_delete is missing"},
+		{"invalid index", `update pg_index set indisvalid = false where indexrelid = 'S.holes_fence_idx'::regclass`, ``, "problem objects: index holes_fence_idx is switched off, or invalid"},
+		{"old", `update S.eventstore_migrations set version = 3`, `update P_eventstore_migrations set version = 3`, "problem schema: the tables are at version 3 of"},
+		{"new", `update S.eventstore_migrations set version = 99`, `update P_eventstore_migrations set version = 99`, "problem schema: the tables are at version"},
+		{"no tables", `drop schema "SCHEMA" cascade`, `drop table P_eventstore_migrations`, "problem schema: there are no tables"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			databasetest.Each(t, func(t *testing.T, d *database.Database) {
+				text := test.postgres
+				if d.Kind == database.SQLite {
+					text = test.sqlite
+				}
+				if text == "" {
+					return // there is no such thing
+				}
+				_, err := d.ExecContext(t.Context(), strings.ReplaceAll(quoted(d, text), "SCHEMA", d.Schema))
+				require.NoError(t, err)
+				found := bad(t, d, Options{Long: time.Hour})
+				require.Len(t, found, 1)
+				assert.Contains(t, found[0], test.want)
+			})
+		})
+	}
+}
+
+func TestLongTransaction(t *testing.T) {
+	t.Parallel()
+	d := databasetest.New(t, database.PostgreSQL)
+	tx, err := d.BeginTx(t.Context(), nil)
+	require.NoError(t, err)
+	_, err = store.New(d.Backend, nil).WithTx(tx).Append(t.Context(), "a", store.Any, store.Event{Type: "counted", Data: 1})
+	require.NoError(t, err)
+	found := bad(t, d, Options{Long: time.Nanosecond})
+	assert.Condition(t, func() bool {
+		return slices.ContainsFunc(found, func(f string) bool {
+			return strings.HasPrefix(f, "problem long-transactions: process ") && strings.HasSuffix(f, "idle in transaction; it holds locks on the store")
+		})
+	}, "%q", found)
+	require.NoError(t, tx.Rollback())
+}
+
+func TestSettings(t *testing.T) {
+	t.Parallel()
+	d := databasetest.New(t, database.PostgreSQL)
+	found, err := Examine(t.Context(), d, Options{})
+	require.NoError(t, err)
+	var fsync string
+	require.NoError(t, d.QueryRowContext(t.Context(), "show fsync").Scan(&fsync))
+	i := slices.IndexFunc(found, func(f Finding) bool { return strings.HasPrefix(f.What, "fsync is ") })
+	assert.Equal(t, fsync == "off", i >= 0)
+	if i >= 0 {
+		assert.Equal(t, Problem, found[i].Level)
+	}
+}
+
+func TestReaders(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, d *database.Database) {
+		es := store.New(d.Backend, &store.Options{PollInterval: 10 * time.Millisecond})
+		for range 3 {
+			_, err := es.Append(t.Context(), "a", store.Any, store.Event{Type: "counted", Data: 1})
+			require.NoError(t, err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		err := es.Consume(ctx, "a", "stopped", func(context.Context, store.Recorded) error {
+			stop()
+			return nil
+		}, nil)
+		require.ErrorIs(t, err, context.Canceled)
+		ctx, stop = context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() {
+			ended <- es.Project(ctx, "balances", func(context.Context, *sql.Tx, []store.Recorded) error { return errors.New("broken") },
+				&store.ProjectOptions{OnError: store.RetryThen(1, store.Park), MinBackoff: time.Millisecond})
+		}()
+		require.Eventually(t, func() bool {
+			p, err := es.Projection(t.Context(), "balances")
+			return err == nil && p.Parked() == 3
+		}, 20*time.Second, 10*time.Millisecond)
+		stop()
+		require.ErrorIs(t, <-ended, context.Canceled)
+		_, err = es.Append(t.Context(), "a", store.Any, store.Event{Type: "counted", Data: 1})
+		require.NoError(t, err)
+		found := strings.Join(bad(t, d, Options{Long: time.Hour}), "\n")
+		assert.Contains(t, found, `warning subscriptions: "stopped" on "a" is run by nobody, and 3 behind`)
+		assert.Contains(t, found, `warning projections: projection "balances" has parked 3 events`)
+		assert.Contains(t, found, `warning projections: projection "balances" is run by nobody, and 1 behind`)
+	})
+}
+
+// TestReader: a user who may only read gets findings, no errors.
+func TestReader(t *testing.T) {
+	t.Parallel()
+	where := pgtest.Database(t)
+	d := databasetest.Open(t, where, "events")
+	require.NoError(t, migrate.Up(t.Context(), d.Backend))
+	_, err := d.ExecContext(t.Context(), `create role doctor_reader; grant usage on schema events to doctor_reader; grant select on all tables in schema events to doctor_reader`)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		_, err := d.ExecContext(context.Background(), `drop owned by doctor_reader; drop role doctor_reader`)
+		require.NoError(t, err)
+	})
+	sep := "?"
+	if strings.Contains(where, "?") {
+		sep = "&"
+	}
+	reader := databasetest.Open(t, where+sep+"options=-c%20role%3Ddoctor_reader", "events")
+	found := bad(t, reader, Options{Long: time.Hour})
+	assert.Contains(t, found, "warning privileges: this user may not do: events: INSERT")
+}

@@ -1,0 +1,2 @@
+// Package transfer moves stores: out into an archive, and in from one.
+package transfer

@@ -1,0 +1,200 @@
+-- Statements that export and import a store in PostgreSQL. $1 of those for an export is a JSON list of streams, or null for
+-- all.
+
+-- name: now
+select clock_timestamp();
+
+-- name: front_head
+-- Index: log_pkey.
+select coalesce((select l.position + l.n - 1 from /*schema.*/log as l order by l.position desc limit 1), 0);
+
+-- name: front_cuts
+-- Streams that have got events which have no position yet, or links to such: from which version on. There are few: a tick ran
+-- just before. Indexes: log_append_seq_key, events_pkey, links_event_key.
+with late as (
+  select e.append_seq, e.idx, e.stream_id, e.version from /*schema.*/events as e
+  where e.append_seq > coalesce((select l.append_seq from /*schema.*/log as l order by l.append_seq desc limit 1), 0)
+  union all
+  select e.append_seq, e.idx, e.stream_id, e.version from /*schema.*/holes as h
+  join /*schema.*/events as e on e.append_seq between h.first_seq and h.last_seq
+), cut as (
+  select l.stream_id, l.version from late as l
+  union all
+  select k.stream_id, k.version from late as l join /*schema.*/links as k on k.append_seq = l.append_seq and k.idx = l.idx
+)
+select c.stream_id, s.name, min(c.version) from cut as c join /*schema.*/streams as s on s.stream_id = c.stream_id group by 1, 2;
+
+-- name: front_outside
+-- Streams that are not chosen, but whose events are linked to by those that are. Reads all links of chosen streams.
+select distinct o.name
+from /*schema.*/streams as s
+join /*schema.*/links as l on l.stream_id = s.stream_id
+join /*schema.*/events as e on e.append_seq = l.append_seq and e.idx = l.idx
+join /*schema.*/streams as o on o.stream_id = e.stream_id
+where s.name in (select t.name from jsonb_array_elements_text($1::jsonb) as t (name))
+  and o.name not in (select t.name from jsonb_array_elements_text($1::jsonb) as t (name))
+order by 1 limit 11;
+
+-- name: front_missing
+-- Chosen streams that are not there. Index: streams_name_key.
+select t.name from jsonb_array_elements_text($1::jsonb) as t (name)
+where not exists (select from /*schema.*/streams as s where s.name = t.name) order by 1 limit 11;
+
+-- name: front_streams
+-- Index: streams_pkey.
+select s.stream_id, s.name, s.version, s.created_at, s.deleted_at, s.linked from /*schema.*/streams as s
+where $1::jsonb is null or s.name in (select t.name from jsonb_array_elements_text($1::jsonb) as t (name))
+order by s.stream_id;
+
+-- name: front_links
+-- Index: links_pkey for the order, events_pkey.
+select l.stream_id, l.version, e.event_id
+from /*schema.*/links as l
+join /*schema.*/events as e on e.append_seq = l.append_seq and e.idx = l.idx
+where $1::jsonb is null or l.stream_id in (
+  select s.stream_id from /*schema.*/streams as s join jsonb_array_elements_text($1::jsonb) as t (name) on s.name = t.name
+)
+order by l.stream_id, l.version;
+
+-- name: front_snapshots
+-- Index: snapshots_pkey.
+select n.source_id, n.version, n.source_type, coalesce(n.content_type, ''), n.data, n.metadata, n.created_at
+from /*schema.*/snapshots as n
+where $1::jsonb is null or n.source_id in (select t.name from jsonb_array_elements_text($1::jsonb) as t (name))
+order by n.source_id;
+
+-- name: front_subscriptions
+-- Not those that are partitions of projections: a projection's tables are not in the archive, so it begins anew.
+select s.stream, s.name, s.checkpoint, s.stream_id, s.created_at, s.updated_at
+from /*schema.*/subscriptions as s
+where left(s.name, 1) <> '$'
+  and ($1::jsonb is null or s.stream in (select t.name from jsonb_array_elements_text($1::jsonb) as t (name)))
+order by s.stream, s.name;
+
+-- name: events
+-- A page of appends, by position. With chosen streams it looks at the others, too. One look-up per append and event,
+-- whatever the planner thinks of tables that were filled a moment ago. Indexes: log_pkey, events_pkey, streams_pkey.
+select l.position + e.idx, e.idx, e.stream_id, s.name, e.version, e.event_id, e.event_type, e.causation_id, e.correlation_id,
+  e.created_at, coalesce(e.content_type, ''), e.data, e.metadata
+from (
+  select g.position, g.append_seq from /*schema.*/log as g
+  where g.position > $2::bigint and g.position <= $3::bigint order by g.position limit $4::int
+) as l
+cross join lateral (
+  select v.idx, v.stream_id, v.version, v.event_id, v.event_type, v.causation_id, v.correlation_id, v.created_at, v.content_type, v.data, v.metadata
+  from /*schema.*/events as v where v.append_seq = l.append_seq offset 0
+) as e
+cross join lateral (select t.name from /*schema.*/streams as t where t.stream_id = e.stream_id offset 0) as s
+where $1::jsonb is null or s.name in (select t.name from jsonb_array_elements_text($1::jsonb) as t (name))
+order by 1;
+
+-- name: events_end
+-- Where the page of events with these arguments ends: its last append; null if there is none. Index: log_pkey.
+select max(g.position) from (
+  select l.position from /*schema.*/log as l where l.position > $1::bigint and l.position <= $2::bigint order by l.position limit $3::int
+) as g;
+
+-- name: stream_ids
+-- Index: streams_pkey.
+select s.stream_id from /*schema.*/streams as s order by s.stream_id;
+
+-- name: data_type
+-- The type of the columns for data and metadata.
+select format_type(a.atttypid, null) from pg_attribute as a where a.attrelid = to_regclass('/*schema.*/events') and a.attname = 'data';
+
+-- name: progress_present
+select 1 where to_regclass('/*schema.*/import_progress') is not null;
+
+-- name: progress_create
+-- How far an import has come. The table is there while one is under way.
+create table if not exists /*schema.*/import_progress (
+  one_row    boolean not null default true,
+  archive_id uuid not null,
+  merge      boolean not null, -- into a store that was not empty
+  base       bigint not null, -- what ids of streams are raised by
+  phase      text not null,
+  done       bigint not null, -- records of the phase
+  position   bigint not null, -- of the last event, in the archive
+  constraint import_progress_pkey primary key (one_row),
+  constraint import_progress_one check (one_row)
+);
+
+-- name: progress_read
+select p.archive_id, p.merge, p.base, p.phase, p.done, p.position from /*schema.*/import_progress as p for update;
+
+-- name: progress_begin
+insert into /*schema.*/import_progress (archive_id, merge, base, phase, done, position) values ($1::uuid, $2::boolean, $3::bigint, $4::text, 0, 0);
+
+-- name: progress_write
+update /*schema.*/import_progress set phase = $1::text, done = $2::bigint, position = $3::bigint
+where phase = $4::text and done = $5::bigint; -- what it was: nobody else is importing
+
+-- name: analyze
+-- So that the store's plans fit what is there now.
+analyze /*schema.*/streams, /*schema.*/events, /*schema.*/links, /*schema.*/log;
+
+-- name: progress_drop
+drop table /*schema.*/import_progress;
+
+-- name: exclusive
+-- Nobody appends until the transaction ends, so nobody draws a number of a stream.
+lock table /*schema.*/streams in share row exclusive mode;
+
+-- name: empty
+select not exists (select from /*schema.*/streams) and not exists (select from /*schema.*/log) and not exists (select from /*schema.*/events);
+
+-- name: reserve
+-- So many numbers of streams, for this import alone; comes back with the one before the first. Everybody else is locked out.
+select setval('/*schema.*/stream_seq', s.last_value + 1 + $1::bigint) - $1::bigint from /*schema.*/stream_seq as s;
+
+-- name: taken
+-- Names of $1, a JSON list, that streams have already. Index: streams_name_key.
+select s.name from /*schema.*/streams as s where s.name in (select t.name from jsonb_array_elements_text($1::jsonb) as t (name)) order by 1 limit 11;
+
+-- name: lock_tick
+-- The lock of a tick: the order of all events is written by one session at a time.
+select pg_advisory_xact_lock(hashtextextended('eventstore tick /*schema_text*/', 0));
+
+-- name: head
+-- Where the order ends, and which number an append was given last. Indexes: log_pkey, log_append_seq_key.
+select coalesce((select l.position + l.n - 1 from /*schema.*/log as l order by l.position desc limit 1), 0),
+  greatest((select l.append_seq from /*schema.*/log as l order by l.append_seq desc limit 1),
+    (select e.append_seq from /*schema.*/events as e order by e.append_seq desc limit 1), 0);
+
+-- name: draw
+-- Numbers for so many appends. The transaction must have an id before, as any that draws: see tick in the migrations.
+select d.seq from (select pg_current_xact_id()) as id, lateral (select nextval('/*schema.*/append_seq') as seq from generate_series(1, $1::int) where id is not null) as d order by 1;
+
+-- name: filler
+-- The last position, whose event was hard deleted: positions go on behind it.
+insert into /*schema.*/log (position, append_seq, n) values ($1::bigint, $1::bigint, 1);
+
+-- name: sequences
+-- Behind the numbers that are written without drawing them. Everybody else is locked out.
+select setval('/*schema.*/append_seq', greatest((select s.last_value from /*schema.*/append_seq as s), $1::bigint)),
+  setval('/*schema.*/stream_seq', greatest((select s.last_value from /*schema.*/stream_seq as s), $2::bigint));
+
+-- name: staged_links
+create temporary table staged_links (stream_id bigint, version bigint, event_id uuid) on commit drop;
+
+-- name: insert_links
+-- Indexes: events_event_id_key, streams_pkey.
+insert into /*schema.*/links (stream_id, version, append_seq, idx)
+select g.stream_id, g.version, e.append_seq, e.idx
+from staged_links as g
+join /*schema.*/events as e on e.event_id = g.event_id
+join /*schema.*/streams as s on s.stream_id = g.stream_id;
+
+-- name: insert_subscription
+-- One that is there already stays as it is. Index: subscriptions_pkey.
+insert into /*schema.*/subscriptions (stream, name, checkpoint, stream_id, epoch, owner, created_at, updated_at)
+values ($1::text, $2::text, $3::bigint, $4::bigint, nextval('/*schema.*/epoch_seq'), '', $5::timestamptz, $6::timestamptz)
+on conflict on constraint subscriptions_pkey do nothing;
+
+-- name: insert_snapshot
+insert into /*schema.*/snapshots (source_id, version, source_type, content_type, data, metadata, created_at)
+values ($1::text, $2::bigint, $3::text, nullif($4::text, ''), /*schema.*/to_data($5::bytea), /*schema.*/to_data($6::bytea), $7::timestamptz)
+on conflict on constraint snapshots_pkey do nothing;
+
+-- name: stream_name
+select s.name from /*schema.*/streams as s where s.stream_id = $1::bigint;

@@ -1,0 +1,309 @@
+package transfer
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/archive"
+	"github.com/eventstore-go/eventstore/store"
+)
+
+// postgresTarget writes with COPY.
+//
+// Into an empty store, the number of an append is its first position, and its place in the log is written with it; so a
+// batch that was committed is there in every way. Into another, numbers are drawn as an append draws them, and a tick gives
+// the places.
+type postgresTarget struct {
+	base
+	conn     *sql.Conn
+	jsonOnly bool
+}
+
+func (t *postgresTarget) close() error { return t.conn.Close() }
+
+// in runs f in a transaction.
+func (t *postgresTarget) in(ctx context.Context, f func(tx tx) error) error {
+	begun, err := t.conn.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	if err := f(tx{begun, t.base}); err != nil {
+		return errors.Join(err, ended(begun.Rollback()))
+	}
+	return begun.Commit()
+}
+
+// ended passes over the error that says that there was nothing to roll back any more.
+func ended(err error) error {
+	if errors.Is(err, sql.ErrTxDone) {
+		return nil
+	}
+	return err
+}
+
+func (t *postgresTarget) begin(ctx context.Context, h archive.Header, highest int64, merge bool) (s state, err error) {
+	err = t.in(ctx, func(tx tx) error {
+		if err := tx.exec(ctx, "exclusive"); err != nil {
+			return err
+		}
+		s, err = tx.begin(ctx, h, merge, func(bool) (base int64, err error) {
+			if merge {
+				_, err = tx.one(ctx, "reserve", []any{highest}, &base)
+				return base, err
+			}
+			return 0, tx.exec(ctx, "sequences", max(h.Head, 1), max(highest, 1))
+		})
+		return err
+	})
+	return s, err
+}
+
+// copyRows is COPY of n rows.
+func (t *postgresTarget) copyRows(ctx context.Context, table pgx.Identifier, columns string, n int, row func(i int) ([]any, error)) error {
+	if n == 0 {
+		return nil
+	}
+	return t.conn.Raw(func(driver any) error {
+		copied, err := driver.(*stdlib.Conn).Conn().CopyFrom(ctx, table, strings.Fields(columns), pgx.CopyFromSlice(n, row))
+		var pg *pgconn.PgError
+		if errors.As(err, &pg) && pg.ConstraintName == "events_event_id_key" {
+			return fmt.Errorf("%w: %s", ErrTakenID, pg.Detail)
+		}
+		if err == nil && copied != int64(n) {
+			err = fmt.Errorf("%d of %d rows were copied", copied, n)
+		}
+		return err
+	})
+}
+
+func (t *postgresTarget) table(name string) pgx.Identifier { return pgx.Identifier{t.d.Schema, name} }
+
+func (t *postgresTarget) streams(ctx context.Context, was, now state, batch []*archive.Stream) error {
+	return t.in(ctx, func(tx tx) error {
+		if err := tx.write(ctx, was, now); err != nil {
+			return err
+		}
+		if err := tx.taken(ctx, batch); err != nil {
+			return err
+		}
+		return t.copyRows(ctx, t.table("streams"), "stream_id name version created_at deleted_at linked", len(batch), func(i int) ([]any, error) {
+			s := batch[i]
+			return []any{was.base + s.ID, s.Name, s.Version, s.CreatedAt, orNull(s.DeletedAt), s.Linked}, nil
+		})
+	})
+}
+
+func orNull(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return t
+}
+
+func (t *postgresTarget) events(ctx context.Context, was, now state, batch []*archive.Event) error {
+	for _, e := range batch {
+		if t.jsonOnly && !store.IsJSON(e.ContentType) {
+			return notJSON(e)
+		}
+	}
+	var appends []int // where each append of the batch begins
+	for i, e := range batch {
+		if e.Index == 0 || i == 0 {
+			appends = append(appends, i)
+		}
+	}
+	return t.in(ctx, func(tx tx) error {
+		if err := tx.write(ctx, was, now); err != nil || len(batch) == 0 {
+			return err
+		}
+		numbers, err := t.numbers(ctx, tx, was, batch, appends)
+		if err != nil {
+			return err
+		}
+		a := -1
+		err = t.copyRows(ctx, t.table("events"),
+			"append_seq stream_id version created_at idx event_id causation_id correlation_id event_type content_type data metadata",
+			len(batch), func(i int) ([]any, error) {
+				e := batch[i]
+				if a+1 < len(appends) && appends[a+1] == i {
+					a++
+				}
+				return []any{
+					numbers[a], was.base + e.StreamID, e.Version, e.CreatedAt, int32(e.Index), e.ID, idOrNull(e.CausationID), idOrNull(e.CorrelationID),
+					e.Type, textOrNull(e.ContentType), e.Data, bytesOrNull(e.Metadata),
+				}, nil
+			})
+		if err != nil || was.merge {
+			return err
+		}
+		return t.copyRows(ctx, t.table("log"), "position append_seq n", len(appends), func(i int) ([]any, error) {
+			n := len(batch)
+			if i+1 < len(appends) {
+				n = appends[i+1]
+			}
+			return []any{batch[appends[i]].Position, numbers[i], int32(n - appends[i])}, nil
+		})
+	})
+}
+
+// numbers returns the number of each append.
+func (t *postgresTarget) numbers(ctx context.Context, tx tx, was state, batch []*archive.Event, appends []int) (list []int64, err error) {
+	if was.merge {
+		err := each(ctx, tx, t.queries.Get("draw"), func(rows *sql.Rows) error {
+			var n int64
+			err := rows.Scan(&n)
+			list = append(list, n)
+			return err
+		}, len(appends))
+		if err == nil && len(list) != len(appends) {
+			err = fmt.Errorf("draw: %d numbers of %d", len(list), len(appends))
+		}
+		return list, err
+	}
+	if err := tx.exec(ctx, "lock_tick"); err != nil {
+		return nil, err
+	}
+	var head, number int64
+	if _, err := tx.one(ctx, "head", nil, &head, &number); err != nil {
+		return nil, err
+	}
+	if head != was.position || number > was.position {
+		return nil, ErrMeanwhile
+	}
+	for _, first := range appends {
+		list = append(list, batch[first].Position)
+	}
+	return list, nil
+}
+
+func notJSON(e *archive.Event) error {
+	return fmt.Errorf("%w: event %s (version %d of %q) has content type %q", ErrNotJSON, e.ID, e.Version, e.Stream, e.ContentType)
+}
+
+func idOrNull(id uuid.UUID) any {
+	if id == uuid.Nil {
+		return nil
+	}
+	return id
+}
+
+func textOrNull(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}
+
+func bytesOrNull(b []byte) any {
+	if b == nil {
+		return nil
+	}
+	return b
+}
+
+func (t *postgresTarget) gone(ctx context.Context, was, now state, batch []*archive.Gone) error {
+	return t.in(ctx, func(tx tx) error {
+		if err := tx.write(ctx, was, now); err != nil {
+			return err
+		}
+		return tx.removeStreams(ctx, was.base, batch)
+	})
+}
+
+func (t *postgresTarget) links(ctx context.Context, was, now state, batch []*archive.Link) error {
+	return t.in(ctx, func(tx tx) error {
+		if err := tx.write(ctx, was, now); err != nil || len(batch) == 0 {
+			return err
+		}
+		if err := tx.exec(ctx, "staged_links"); err != nil {
+			return err
+		}
+		err := t.copyRows(ctx, pgx.Identifier{"staged_links"}, "stream_id version event_id", len(batch), func(i int) ([]any, error) {
+			return []any{was.base + batch[i].StreamID, batch[i].Version, batch[i].EventID}, nil
+		})
+		if err != nil {
+			return err
+		}
+		return tx.exec(ctx, "insert_links")
+	})
+}
+
+func (t *postgresTarget) snapshots(ctx context.Context, was, now state, batch []*archive.Snapshot) error {
+	return t.in(ctx, func(tx tx) error {
+		if err := tx.write(ctx, was, now); err != nil {
+			return err
+		}
+		for _, s := range batch {
+			if t.jsonOnly && !store.IsJSON(s.ContentType) {
+				return fmt.Errorf("%w: the snapshot of %q has content type %q", ErrNotJSON, s.SourceID, s.ContentType)
+			}
+			err := tx.exec(ctx, "insert_snapshot", s.SourceID, s.Version, s.Type, s.ContentType, s.Data, bytesOrNull(s.Metadata), s.CreatedAt)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (t *postgresTarget) subscriptions(ctx context.Context, was, now state, batch []*archive.Subscription) error {
+	return t.in(ctx, func(tx tx) error {
+		if err := tx.write(ctx, was, now); err != nil {
+			return err
+		}
+		for _, s := range batch {
+			if was.merge && s.Stream == store.All {
+				continue // its checkpoint is a position, and those are others now
+			}
+			err := tx.exec(ctx, "insert_subscription", s.Stream, s.Name, s.Checkpoint, subscriptionStream(was, s), s.CreatedAt, s.UpdatedAt)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (t *postgresTarget) finish(ctx context.Context, was state, h archive.Header) error {
+	if _, err := t.conn.ExecContext(ctx, t.queries.Get("analyze")); err != nil {
+		return err
+	}
+	return t.in(ctx, func(tx tx) error {
+		if err := tx.write(ctx, was, was); err != nil {
+			return err
+		}
+		if !was.merge {
+			if err := t.settle(ctx, tx, was, h); err != nil {
+				return err
+			}
+		}
+		return tx.exec(ctx, "progress_drop")
+	})
+}
+
+// settle makes positions go on behind those of the archive.
+func (t *postgresTarget) settle(ctx context.Context, tx tx, was state, h archive.Header) error {
+	if err := tx.exec(ctx, "lock_tick"); err != nil {
+		return err
+	}
+	var head, number int64
+	if _, err := tx.one(ctx, "head", nil, &head, &number); err != nil {
+		return err
+	}
+	if head > was.position || number > was.position {
+		return ErrMeanwhile
+	}
+	if head < h.Head {
+		return tx.exec(ctx, "filler", h.Head)
+	}
+	return nil
+}
