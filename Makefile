@@ -15,7 +15,7 @@ ROUNDS   ?= 5
 
 .PHONY: help
 help: ## list the targets
-	@sed -nE 's/^([a-z/]+):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -nE 's/^([a-z/]+):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
 
 .PHONY: test
 test: postgres cc ## run all tests, with the race detector, on a real PostgreSQL, and count them
@@ -44,8 +44,12 @@ bench: postgres ## compare with raw SQL and with a counter row, in rounds (BENCH
 	done
 	$(BENCHSTAT) -col /store -filter '.unit:events/s OR .unit:p50-ms' build/bench.txt
 
+.PHONY: bench/peers
+bench/peers: postgres cc ## compare with other event stores (a module of its own, outside the checks), in rounds (BENCHTIME=1s ROUNDS=5)
+	cd bench && go test -count=1 -timeout 3h -v -run Compare . -rounds $(ROUNDS) -time $(BENCHTIME) -out ../docs
+
 .PHONY: fuzz
-fuzz: ## run every fuzz test for a while (FUZZTIME=30s)
+fuzz: ## run every fuzz test for a while (FUZZTIME=30s, or 20000x)
 	@grep -rHoE '^func Fuzz[A-Za-z0-9_]+' --include='*_test.go' . | while IFS=: read -r file name; do \
 		name=$${name#func }; echo "$$file $$name"; \
 		go test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" </dev/null; \
