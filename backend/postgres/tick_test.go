@@ -74,6 +74,44 @@ func TestOneTickAtATime(t *testing.T) {
 	require.Equal(t, []string{"a@1", "b@1"}, all(t, b))
 }
 
+// A stream that is hard deleted while a tick that saw it is on its way gets positions for nothing: the head moves, nobody
+// is shown anything, and the positions are not used again.
+func TestHardDeleteDuringATick(t *testing.T) {
+	t.Parallel()
+	const afterSnapshot = "  insert into /*schema.*/log (position, append_seq, n)\n  select head_position"
+	b := setup(t, pgtest.URL(t), change{afterSnapshot, stop("after snapshot") + "\n" + afterSnapshot})
+	es := store.New(b, &store.Options{HardDelete: true})
+	appendTo(t, b, "a", 1)
+	require.Equal(t, []string{"a@1"}, all(t, b))
+	appendTo(t, b, "gone", 2)
+	at := hold(t, b, "after snapshot")
+	ticked := make(chan error, 1)
+	go func() {
+		_, err := b.tick(t.Context(), true)
+		ticked <- err
+	}()
+	at.reached()
+
+	require.NoError(t, es.Delete(t.Context(), "gone", store.Any, store.HardDelete), "it does not wait for the tick")
+	head, err := es.Head(t.Context())
+	require.NoError(t, err)
+	require.EqualValues(t, 1, head)
+	at.release()
+	require.NoError(t, <-ticked)
+
+	head, err = es.Head(t.Context())
+	require.NoError(t, err)
+	require.EqualValues(t, 3, head)
+	require.Equal(t, []string{"a@1"}, all(t, b))
+	appendTo(t, b, "b", 1)
+	var positions []int64
+	for e, err := range es.All(t.Context(), nil) {
+		require.NoError(t, err)
+		positions = append(positions, e.Number)
+	}
+	require.Equal(t, []int64{1, 4}, positions)
+}
+
 func TestReadersShareTicks(t *testing.T) {
 	t.Parallel()
 	var s ticks

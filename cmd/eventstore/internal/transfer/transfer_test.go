@@ -162,7 +162,12 @@ func TestRoundTrip(t *testing.T) {
 					sound(t, fresh)
 					have, freshHead := archived(t, fresh)
 					assert.Equal(t, want, have)
-					assert.Equal(t, head, freshHead)
+					header, err := archive.Open(path)
+					require.NoError(t, err)
+					require.NoError(t, header.Close())
+					// The head may move on without an event: a tick that is on its way places a stream that is deleted meanwhile.
+					assert.GreaterOrEqual(t, header.Header.Head, head)
+					assert.Equal(t, header.Header.Head, freshHead)
 
 					es := open(t, fresh)
 					result, err := es.Append(t.Context(), "links", store.Version(4), store.Event{Type: "more", Data: 1})
@@ -170,7 +175,7 @@ func TestRoundTrip(t *testing.T) {
 					assert.Equal(t, int64(5), result.Last)
 					now, err := es.Head(t.Context())
 					require.NoError(t, err)
-					assert.Equal(t, head+1, now, "positions of what was deleted are not used again")
+					assert.Equal(t, freshHead+1, now, "positions of what was deleted are not used again")
 					_, err = es.Append(t.Context(), "a new one", store.NoStream, store.Event{Type: "more", Data: 1})
 					require.NoError(t, err)
 					entries, err := os.ReadDir(filepath.Dir(path))
