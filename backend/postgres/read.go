@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/eventstore-go/eventstore/backend/internal/page"
 	"github.com/eventstore-go/eventstore/store"
 )
 
@@ -55,19 +56,20 @@ func (f found) holds(r store.ReadRequest) bool {
 }
 
 // readOwn reads a page of a stream that has no links. If it comes back empty, it says what is known of the stream.
-func (b *Backend) readOwn(ctx context.Context, r store.ReadRequest) (page []store.Recorded, f found, err error) {
+func (b *Backend) readOwn(ctx context.Context, r store.ReadRequest) (list []store.Recorded, f found, err error) {
 	s := newScanner(false)
-	page = make([]store.Recorded, 0, min(r.Limit, store.DefaultPageSize))
 	err = b.each(ctx, "read_stream_"+direction(r), func(rows *sql.Rows) error {
 		if err := s.scan(rows); err != nil {
 			return err
 		}
-		page = append(page, store.Recorded{Number: s.version, Stream: r.Stream})
-		s.event(&page[len(page)-1])
+		var e *store.Recorded
+		list, e = page.Add(list, r.Limit)
+		e.Number, e.Stream = s.version, r.Stream
+		s.event(e)
 		return nil
 	}, r.Stream, r.From, int64(r.Limit))
-	if err != nil || len(page) > 0 {
-		return page, f, err
+	if err != nil || len(list) > 0 {
+		return list, f, err
 	}
 	f, err = b.find(ctx, "find_stream", r.Stream)
 	return nil, f, err

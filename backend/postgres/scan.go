@@ -78,7 +78,7 @@ func (s *scanner) event(e *store.Recorded) {
 // keep copies bytes that are valid only until the next row.
 func (s *scanner) keep(b []byte) []byte {
 	if cap(s.arena)-len(s.arena) < len(b) || s.arena == nil {
-		s.arena = make([]byte, 0, max(64<<10, len(b)))
+		s.arena = make([]byte, 0, max(4<<10, min(4*cap(s.arena), 64<<10), len(b)))
 	}
 	at := len(s.arena)
 	s.arena = append(s.arena, b...)

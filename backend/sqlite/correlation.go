@@ -29,5 +29,5 @@ func (b *Backend) ReadCorrelation(ctx context.Context, correlationID uuid.UUID, 
 		}
 		b.correlations.Store(true)
 	}
-	return b.page(ctx, "read_correlation", correlationID[:], from, limit)
+	return b.page(ctx, newScanner("", limit), "read_correlation", correlationID[:], from, limit)
 }

@@ -50,7 +50,7 @@ func (b *Backend) ReadFiltered(ctx context.Context, r store.ReadRequest, f store
 			return nil, r.From, err
 		}
 		last := lastOf(r, head)
-		page, err = b.page(ctx, "read_all_filtered", r.From, last, types, prefix, r.Limit)
+		page, err = b.page(ctx, newScanner("", r.Limit), "read_all_filtered", r.From, last, types, prefix, r.Limit)
 		return page, nextOf(r, page, last, err), err
 	}
 	if err := b.usable(ctx); err != nil {
@@ -68,7 +68,7 @@ func (b *Backend) ReadFiltered(ctx context.Context, r store.ReadRequest, f store
 		return nil, r.From, nil
 	}
 	last := lastOf(r, s.info.Version)
-	page, err = b.page(ctx, "read_stream_filtered", s.info.ID, r.From, last, types, prefix, r.Limit)
+	page, err = b.page(ctx, newScanner("", r.Limit), "read_stream_filtered", s.info.ID, r.From, last, types, prefix, r.Limit)
 	return page, nextOf(r, page, last, err), err
 }
 

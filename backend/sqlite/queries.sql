@@ -120,8 +120,9 @@ update /*prefix*/head set deleting = null;
 
 -- name: read_stream
 -- The stream's own events, by events_version_key, merged with its links, by the key of links: both come in order, so
--- that nothing is sorted and a page costs the same wherever it is. No rows: absent, deleted, or the end.
-select e.version as number, ?1 as name, e.version, e.event_id, e.event_type, e.causation_id, e.correlation_id, e.content_type, e.data,
+-- that nothing is sorted and a page costs the same wherever it is. No rows: absent, deleted, or the end. Own events come
+-- without the name and the version, which the caller has: each value costs.
+select e.version as number, null as name, 0 as version, e.event_id, e.event_type, e.causation_id, e.correlation_id, e.content_type, e.data,
   e.metadata, e.created_at
 from /*prefix*/events e
 where e.stream_id = (select stream_id from /*prefix*/streams where name = ?1 and deleted_at is null) and e.version >= ?2
@@ -134,7 +135,7 @@ where l.stream_id = (select stream_id from /*prefix*/streams where name = ?1 and
 order by number limit ?3;
 
 -- name: read_stream_backward
-select e.version as number, ?1 as name, e.version, e.event_id, e.event_type, e.causation_id, e.correlation_id, e.content_type, e.data,
+select e.version as number, null as name, 0 as version, e.event_id, e.event_type, e.causation_id, e.correlation_id, e.content_type, e.data,
   e.metadata, e.created_at
 from /*prefix*/events e
 where e.stream_id = (select stream_id from /*prefix*/streams where name = ?1 and deleted_at is null) and e.version <= ?2

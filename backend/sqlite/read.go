@@ -14,7 +14,7 @@ func (b *Backend) ReadStream(ctx context.Context, r store.ReadRequest) ([]store.
 	if r.Backward {
 		query = "read_stream_backward"
 	}
-	page, err := b.page(ctx, query, r.Stream, r.From, r.Limit)
+	page, err := b.page(ctx, newScanner(r.Stream, r.Limit), query, r.Stream, r.From, r.Limit)
 	if err != nil || len(page) > 0 {
 		return page, err
 	}
@@ -36,12 +36,12 @@ func (b *Backend) ReadAll(ctx context.Context, r store.ReadRequest) ([]store.Rec
 	if r.Backward {
 		query = "read_all_backward"
 	}
-	return b.page(ctx, query, r.From, r.Limit)
+	return b.page(ctx, newScanner("", r.Limit), query, r.From, r.Limit)
 }
 
 // ReadEvent implements [store.Storage].
 func (b *Backend) ReadEvent(ctx context.Context, id uuid.UUID) (store.Recorded, error) {
-	page, err := b.page(ctx, "read_event", id[:])
+	page, err := b.page(ctx, newScanner("", 1), "read_event", id[:])
 	if err != nil {
 		return store.Recorded{}, err
 	}
@@ -61,11 +61,10 @@ func (b *Backend) Head(ctx context.Context) (position int64, err error) {
 }
 
 // page runs a statement that returns events.
-func (b *Backend) page(ctx context.Context, query string, args ...any) ([]store.Recorded, error) {
+func (b *Backend) page(ctx context.Context, s *scanner, query string, args ...any) ([]store.Recorded, error) {
 	if err := b.usable(ctx); err != nil {
 		return nil, err
 	}
-	s := newScanner()
 	if err := b.each(ctx, query, s.scan, args...); err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/eventstore-go/eventstore/backend/internal/page"
 	"github.com/eventstore-go/eventstore/store"
 )
 
@@ -14,6 +15,8 @@ import (
 // large pieces of memory, and equal names and types one string.
 type scanner struct {
 	page    []store.Recorded
+	most    int    // events
+	own     string // the stream of events that come without its name, whose number is their version
 	arena   []byte
 	strings map[string]string
 	into    []any // pointers to the fields below, in the order of the columns
@@ -39,8 +42,9 @@ func (o *optional) Scan(value any) error {
 	return nil
 }
 
-func newScanner() *scanner {
-	s := &scanner{strings: map[string]string{}}
+// newScanner is for a page of at most so many events, of which those without a stream are of the stream own.
+func newScanner(own string, most int) *scanner {
+	s := &scanner{own: own, most: most, strings: map[string]string{}}
 	s.into = []any{&s.number, &s.stream, &s.version, &s.id, &s.eventType, &s.causation, &s.correlation, &s.contentType, &s.data,
 		&s.metadata, &s.created}
 	return s
@@ -51,9 +55,12 @@ func (s *scanner) scan(rows *sql.Rows) error {
 	if err := rows.Scan(s.into...); err != nil {
 		return err
 	}
-	e := store.Recorded{
-		Number: s.number, Stream: s.intern(s.stream), Version: s.version, Type: s.intern(s.eventType),
-		Data: s.keep(s.data), CreatedAt: fromMicros(s.created),
+	var e *store.Recorded
+	s.page, e = page.Add(s.page, s.most)
+	e.Number, e.Stream, e.Version = s.number, s.own, s.number
+	e.Type, e.Data, e.CreatedAt = s.intern(s.eventType), s.keep(s.data), fromMicros(s.created)
+	if s.version > 0 {
+		e.Stream, e.Version = s.intern(s.stream), s.version
 	}
 	if len(s.contentType) > 0 {
 		e.ContentType = s.intern(s.contentType)
@@ -66,14 +73,13 @@ func (s *scanner) scan(rows *sql.Rows) error {
 	}
 	copy(e.CausationID[:], s.causation)
 	copy(e.CorrelationID[:], s.correlation)
-	s.page = append(s.page, e)
 	return nil
 }
 
 // keep copies bytes that are valid only until the next row.
 func (s *scanner) keep(b []byte) []byte {
 	if cap(s.arena)-len(s.arena) < len(b) || s.arena == nil {
-		s.arena = make([]byte, 0, max(16<<10, min(2*cap(s.arena), 1<<20), len(b)))
+		s.arena = make([]byte, 0, max(4<<10, min(4*cap(s.arena), 1<<20), len(b)))
 	}
 	at := len(s.arena)
 	s.arena = append(s.arena, b...)

@@ -137,8 +137,14 @@ func each(b *testing.B, name string, run func(b *testing.B, s subject), more ...
 
 func newSubject(b *testing.B, t target, shape string) subject {
 	b.Helper()
-	db := t.open(b)
-	var s subject
+	s, _ := subjectOn(b, t, shape)
+	return s
+}
+
+// subjectOn returns a shape and its database.
+func subjectOn(b *testing.B, t target, shape string) (s subject, db *sql.DB) {
+	b.Helper()
+	db = t.open(b)
 	var err error
 	switch shape {
 	case copies:
@@ -153,7 +159,7 @@ func newSubject(b *testing.B, t target, shape string) subject {
 		s = ours{store.New(backend, &store.Options{Serializer: asIs{}, MetadataSerializer: asIs{}})}
 	}
 	require.NoError(b, err)
-	return s
+	return s, db
 }
 
 // BenchmarkAppend appends to ten streams for each writer. An op is one append.

@@ -8,6 +8,7 @@ import (
 
 // dialect is what the baselines need to know of a database.
 type dialect struct {
+	name                     string
 	rawSchema, counterSchema string
 	micros                   bool // times are numbers of microseconds
 	// counterAppend, where set, appends for the counter shape; one at a time.
@@ -23,6 +24,7 @@ func (d dialect) time(t time.Time) any {
 }
 
 var postgresDialect = dialect{
+	name: "postgres",
 	rawSchema: `
 create table raw_events (
   position bigserial primary key, stream text not null, version bigint not null, event_id uuid not null unique, event_type text not null,
@@ -55,6 +57,7 @@ create trigger counter_notify after insert or update on counter_streams for each
 }
 
 var sqliteDialect = dialect{
+	name:   "sqlite",
 	micros: true,
 	rawSchema: `
 create table raw_events (
