@@ -44,6 +44,10 @@ bench: postgres ## compare with raw SQL and with a counter row, in rounds (BENCH
 	done
 	$(BENCHSTAT) -col /store -filter '.unit:events/s OR .unit:p50-ms' build/bench.txt
 
+.PHONY: bench/growth
+bench/growth: postgres ## the same from ten thousand to ten million events; takes an hour and 30 GB (BENCHTIME=1s ROUNDS=5)
+	go test -run '^$$' -bench Growth -benchtime $(BENCHTIME) -timeout 6h ./internal/benchmark -args -upto 10000000 -rounds $(ROUNDS)
+
 .PHONY: bench/peers
 bench/peers: postgres cc ## compare with other event stores (a module of its own, outside the checks), in rounds (BENCHTIME=1s ROUNDS=5)
 	cd bench && go test -count=1 -timeout 3h -v -run Compare . -rounds $(ROUNDS) -time $(BENCHTIME) -out ../docs

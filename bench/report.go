@@ -39,8 +39,8 @@ Repeat it with `+"`make bench/peers`"+`; the code is in `+"`bench/`"+`, a module
 		title, suffix string
 		global        bool
 	}{
-		{"Stores that promise an order of all events", "", true},
-		{"Stores that promise none", "-unordered", false},
+		{"Stores with an order of all events in which a reader misses nothing", "", true},
+		{"Stores with none, or with one in which a reader misses events", "-unordered", false},
 	} {
 		fmt.Fprintf(&out, "\n## %s\n", group.title)
 		if err := p.group(&out, dir, group.suffix, group.global); err != nil {

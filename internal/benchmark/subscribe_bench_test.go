@@ -84,6 +84,8 @@ func BenchmarkCatchUp(b *testing.B) {
 				{name: "buffer=1000/filter=99%", opts: store.SubscribeOptions{BufferSize: 1000, Filter: types(1)}, want: backlog / 100},
 			} {
 				b.Run("how=subscribe/"+c.name+"/store=eventstore", func(b *testing.B) {
+					n++
+					catchUp(b, es, fmt.Sprint("catch-up-", n), c.opts, c.want, c.open) // connections, statements, what the load left to do
 					b.ReportAllocs()
 					for b.Loop() {
 						n++
