@@ -22,7 +22,8 @@ type ReadOptions struct {
 	Backward bool
 	// Limit is how many events are wanted at most. Default: all.
 	Limit int
-	// PageSize is how many events are fetched at a time, at most MaxPageSize. Default: DefaultPageSize.
+	// PageSize is how many events are fetched at a time, at most MaxPageSize. Default: DefaultPageSize. Stream and All
+	// fetch one more than the default.
 	PageSize int
 }
 
@@ -43,6 +44,9 @@ func (s *Store) Stream(ctx context.Context, stream string, opts *ReadOptions) it
 		}
 		r.ahead = &ahead{storage: s.storage}
 		defer r.ahead.wait()
+		if r.pageSize == DefaultPageSize {
+			r.pageSize++ // so that a stream of a round number of events needs no second look for its end
+		}
 		for !r.done {
 			page, err := r.next(ctx)
 			if err != nil {

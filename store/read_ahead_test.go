@@ -100,6 +100,25 @@ func TestReadAhead(t *testing.T) {
 	}
 }
 
+// TestRoundStream: the end of a stream of as many events as a page has by default is seen at once.
+func TestRoundStream(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int64{DefaultPageSize - 1, DefaultPageSize, DefaultPageSize + 1} {
+		storage := &numbered{positions: upTo(n)}
+		var got int64
+		for e, err := range New(storage, nil).All(t.Context(), nil) {
+			require.NoError(t, err)
+			got++
+			require.Equal(t, got, e.Number)
+		}
+		require.Equal(t, n, got)
+		require.Equal(t, map[bool]int64{true: 1, false: 2}[n <= DefaultPageSize], storage.reads.Load())
+		page, err := New(storage, nil).Page(t.Context(), All, nil)
+		require.NoError(t, err)
+		require.Len(t, page, min(int(n), DefaultPageSize), "a page is what it is said to be")
+	}
+}
+
 func TestReadAheadFails(t *testing.T) {
 	t.Parallel()
 	storage := &numbered{positions: upTo(100), failAt: 55}

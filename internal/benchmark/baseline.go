@@ -34,7 +34,7 @@ var (
 	metadata = []byte(`{"user":"u-42","ip":"192.0.2.7","trace":"4bf92f3577"}`)
 )
 
-const pageSize = store.DefaultPageSize
+const pageSize = store.DefaultPageSize + 1 // as the store reads
 
 // row is an event as the baselines read it.
 type row struct {
