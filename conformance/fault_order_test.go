@@ -88,7 +88,7 @@ var orderFaults = []fault{
 			defer mu.Unlock()
 			var shown []store.Recorded
 			for _, e := range page {
-				if e.Number != 5 || seen > 5 {
+				if e.Number%5 != 0 || seen > e.Number {
 					shown = append(shown, e)
 				}
 			}
