@@ -315,6 +315,7 @@ func TestGroupCancelled(t *testing.T) {
 	c.idle()
 	require.ErrorIs(t, one.err, context.Canceled)
 	require.ErrorIs(t, two.err, context.Canceled)
+	again.left()
 	again.release()
 	require.Len(t, all(t, b), 2)
 }

@@ -142,10 +142,19 @@ func hold(t *testing.T, b *Backend, key string) *held {
 // reached waits until a session waits at the stop.
 func (h *held) reached() {
 	h.t.Helper()
-	eventually(h.t, "a session waits at "+h.key, func() bool {
-		return number(h.t, h.b, `select count(*) from pg_locks
-			where locktype = 'advisory' and not granted and objid::bigint = hashtext($1)::bigint & 4294967295`, h.key) > 0
-	})
+	eventually(h.t, "a session waits at "+h.key, func() bool { return h.waiting() > 0 })
+}
+
+// left waits until no session waits at the stop: a statement that is cancelled ends a moment after its caller has gone.
+func (h *held) left() {
+	h.t.Helper()
+	eventually(h.t, "no session waits at "+h.key, func() bool { return h.waiting() == 0 })
+}
+
+func (h *held) waiting() int64 {
+	h.t.Helper()
+	return number(h.t, h.b, `select count(*) from pg_locks
+		where locktype = 'advisory' and not granted and objid::bigint = hashtext($1)::bigint & 4294967295`, h.key)
 }
 
 func (h *held) release() {

@@ -5,12 +5,14 @@ import (
 	"crypto/rand"
 	"database/sql"
 	"encoding/hex"
+	"errors"
 	"net/url"
 	"os"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
 	_ "github.com/lib/pq"              // the driver "postgres"
 	"github.com/stretchr/testify/require"
@@ -127,8 +129,18 @@ func admin(tb testing.TB, url string, statements ...string) {
 	db.SetMaxOpenConns(1)
 	for _, statement := range statements {
 		_, err := db.ExecContext(ctx, statement)
+		for deadlocked(err) && ctx.Err() == nil {
+			_, err = db.ExecContext(ctx, statement)
+		}
 		require.NoError(tb, err, statement)
 	}
+}
+
+// deadlocked reports whether a statement met one that a test has cancelled and that is still on its way, and should be run
+// again.
+func deadlocked(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == "40P01"
 }
 
 // freshName returns a name that needs no quotes and that no other test, in this process or another, will get.
