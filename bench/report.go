@@ -20,7 +20,7 @@ type report struct {
 // write writes the page and its charts into a folder.
 func (p report) write(dir string) error {
 	var out strings.Builder
-	fmt.Fprintf(&out, `# Comparison
+	fmt.Fprintf(&out, `# Benchmarks beside other event stores
 
 What Go programs might use on PostgreSQL to keep events, side by side: %d rounds in turns, on one machine with %d cores, client and
 server on it; %s with fsync=on, a fresh database for each measurement, %d connections, data of %d bytes and metadata of %d.
@@ -47,7 +47,7 @@ Repeat it with `+"`make bench/peers`"+`; the code is in `+"`bench/`"+`, a module
 			return err
 		}
 	}
-	return os.WriteFile(filepath.Join(dir, "comparison.md"), []byte(out.String()), 0o644) //nolint:gosec // it is to be read
+	return os.WriteFile(filepath.Join(dir, "benchmarks.md"), []byte(out.String()), 0o644) //nolint:gosec // it is to be read
 }
 
 // correctness tells what each store got wrong.
@@ -119,7 +119,7 @@ func (p report) group(out *strings.Builder, dir, suffix string, global bool) err
 		if len(charted) == 0 {
 			continue
 		}
-		file := fmt.Sprintf("comparison-%02d%s.svg", i+1, suffix)
+		file := fmt.Sprintf("benchmarks-%02d%s.svg", i+1, suffix)
 		charts = append(charts, fmt.Sprintf("![%s](%s)", w.name, file))
 		if err := chart(filepath.Join(dir, file), w.name, w.unit, charted, medians); err != nil {
 			return err

@@ -33,7 +33,7 @@ func TestNoObserverCostsNothing(t *testing.T) { // not parallel: it counts alloc
 	ids := []uuid.UUID{{1}, {2}}
 	events := []Event{{Type: "happened", Data: 1, Metadata: map[string]string{"user": "u-1"}}, {Type: "happened"}}
 	read := func(next func(*reader, context.Context) ([]Recorded, error)) func() error {
-		r, err := s.reader(All, nil)
+		r, err := s.reader(All, nil, DefaultPageSize)
 		require.NoError(t, err)
 		return func() error {
 			r.request.From = 0

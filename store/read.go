@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -22,8 +23,8 @@ type ReadOptions struct {
 	Backward bool
 	// Limit is how many events are wanted at most. Default: all.
 	Limit int
-	// PageSize is how many events are fetched at a time, at most MaxPageSize. Default: DefaultPageSize. Stream and All
-	// fetch one more than the default.
+	// PageSize is how many events are fetched at a time, at most MaxPageSize. Default: DefaultPageSize, to which Stream
+	// and All add one, so that a stream of a round number of events needs no second look for its end.
 	PageSize int
 }
 
@@ -37,16 +38,13 @@ type ReadOptions struct {
 // loop that is left waits for those on their way. Ranging again reads again from the start.
 func (s *Store) Stream(ctx context.Context, stream string, opts *ReadOptions) iter.Seq2[Recorded, error] {
 	return func(yield func(Recorded, error) bool) {
-		r, err := s.reader(stream, opts)
+		r, err := s.reader(stream, opts, DefaultPageSize+1)
 		if err != nil {
 			yield(Recorded{}, err)
 			return
 		}
 		r.ahead = &ahead{storage: s.storage}
 		defer r.ahead.wait()
-		if r.pageSize == DefaultPageSize {
-			r.pageSize++ // so that a stream of a round number of events needs no second look for its end
-		}
 		for !r.done {
 			page, err := r.next(ctx)
 			if err != nil {
@@ -77,7 +75,7 @@ func (s *Store) All(ctx context.Context, opts *ReadOptions) iter.Seq2[Recorded, 
 // Page reads one page of a stream, or of [All]: at most PageSize events, or Limit if that is less. Fewer than that
 // means that the stream ends there. Errors are those of [Store.Stream].
 func (s *Store) Page(ctx context.Context, stream string, opts *ReadOptions) ([]Recorded, error) {
-	r, err := s.reader(stream, opts)
+	r, err := s.reader(stream, opts, DefaultPageSize)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +93,7 @@ type reader struct {
 	done     bool
 }
 
-func (s *Store) reader(stream string, opts *ReadOptions) (*reader, error) {
+func (s *Store) reader(stream string, opts *ReadOptions, pageSize int) (*reader, error) {
 	if opts == nil {
 		opts = &ReadOptions{}
 	}
@@ -110,12 +108,9 @@ func (s *Store) reader(stream string, opts *ReadOptions) (*reader, error) {
 	r := &reader{
 		store:    s,
 		request:  ReadRequest{Stream: stream, From: opts.From, Backward: opts.Backward},
-		pageSize: opts.PageSize,
+		pageSize: cmp.Or(opts.PageSize, pageSize),
 		left:     opts.Limit,
 		after:    opts.After,
-	}
-	if r.pageSize == 0 {
-		r.pageSize = DefaultPageSize
 	}
 	if r.left == 0 {
 		r.left = math.MaxInt

@@ -1,13 +1,10 @@
 package store
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 )
@@ -57,12 +54,6 @@ type subscription struct {
 	unfed       error // why the feed can't read, or nil
 	retryAt     time.Time
 }
-
-// readSize is how many events are read from storage at a time.
-const readSize = 1000
-
-// pageSize is readSize, or less where the queue is small.
-func (s *subscription) pageSize() int { return min(readSize, (s.opts.MaxSize+1)/2) }
 
 func newSubscription(h *hub, id SubscriptionID, opts SubscribeOptions) *subscription {
 	s := &subscription{
@@ -151,50 +142,6 @@ func (s *subscription) begin(ctx context.Context, create bool) error {
 	}
 }
 
-// acquire takes the lease, or for a transient subscription makes one up, and returns until when it is valid.
-func (s *subscription) acquire(ctx context.Context, create bool) (lease Lease, valid time.Time, err error) {
-	ctx, cancel := context.WithTimeout(ctx, s.opts.Timeout)
-	defer cancel()
-	if create {
-		if lease.Checkpoint, lease.StreamID, err = s.start(ctx); err != nil {
-			return lease, valid, err
-		}
-	}
-	lease.ID = s.id
-	if s.opts.Transient {
-		return lease, valid, nil
-	}
-	valid = time.Now().Add(s.hub.leaseTTL)
-	lease, err = s.takeLease(ctx, LeaseRequest{
-		ID: s.id, Owner: s.hub.owner, TTL: s.hub.leaseTTL, Create: create, Checkpoint: lease.Checkpoint, StreamID: lease.StreamID,
-	})
-	if err != nil {
-		return lease, valid, err
-	}
-	if s.id.Stream == All {
-		head, err := s.hub.storage.Head(ctx)
-		if err == nil && lease.Checkpoint > head {
-			err = &PositionLostError{Stream: All, After: lease.Checkpoint, Head: head}
-		}
-		if err != nil {
-			if final(err) {
-				_ = s.hub.storage.SaveError(ctx, s.id, lease.Epoch, err.Error()) // it is returned, too
-			}
-			s.release(context.WithoutCancel(ctx), lease)
-			return lease, valid, err
-		}
-	}
-	return lease, valid, nil
-}
-
-// takeLease asks for the lease.
-func (s *subscription) takeLease(ctx context.Context, r LeaseRequest) (Lease, error) {
-	ctx, end := s.hub.observe(ctx, s.operation(OpAcquire))
-	lease, err := s.hub.storage.AcquireLease(ctx, r)
-	end(Outcome{Err: err})
-	return lease, err
-}
-
 // operation is one of the subscription's, for the observer.
 func (s *subscription) operation(kind OperationKind) Operation {
 	name, partition := s.id.Name, 0
@@ -202,16 +149,6 @@ func (s *subscription) operation(kind OperationKind) Operation {
 		name, partition = s.opts.projection, s.opts.partition
 	}
 	return Operation{Kind: kind, Stream: s.id.Stream, Subscription: name, Partition: partition}
-}
-
-// release gives a lease up that is not served.
-func (s *subscription) release(ctx context.Context, l Lease) {
-	ctx, cancel := context.WithTimeout(ctx, s.opts.Timeout)
-	defer cancel()
-	err := s.hub.storage.ReleaseLease(ctx, CheckpointRequest(l))
-	if err != nil {
-		s.hub.log.Warn("eventstore: a lease was not given up; it will expire", "stream", s.id.Stream, "subscription", s.id.Name, "error", err)
-	}
 }
 
 // start returns the checkpoint that a new subscription begins with, and the id of the stream it counts in.
@@ -374,251 +311,6 @@ func (s *subscription) resting() bool {
 	return s.retryAt.After(time.Now())
 }
 
-// unknown reports whether the stream that numbers count in is not known, since it was not there yet. s.mu is held.
-func (s *subscription) unknown() bool { return s.id.Stream != All && s.streamID == 0 }
-
-// look finds out whether the stream is still the one that the subscription's numbers count in.
-func (s *subscription) look(ctx context.Context) error {
-	s.mu.Lock()
-	s.looked = true // before it looks: it may be asked to again meanwhile
-	s.mu.Unlock()
-	info, exists, err := s.streamInfo(ctx)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case err != nil:
-		s.looked = false
-		return err
-	case !exists:
-		return nil
-	case info.Status() == Deleted:
-		s.ending = &StreamError{Stream: s.id.Stream, Err: ErrStreamDeleted}
-	case s.streamID != 0 && info.ID != s.streamID:
-		// Hard deleted, and created again: numbers begin anew.
-		s.void()
-		s.queue = newQueue(0)
-		s.streamID, s.saved, s.dirty = info.ID, -1, time.Now()
-		s.missed, s.inbox, s.inboxSize = true, nil, 0
-	case info.Version < s.queue.received:
-		return &PositionLostError{Stream: s.id.Stream, After: s.queue.received, Head: info.Version}
-	default:
-		s.streamID = info.ID
-		if info.Version > s.queue.received {
-			s.missed = true
-		}
-	}
-	return nil
-}
-
-// read adds a page from storage to the queue.
-func (s *subscription) read(ctx context.Context, limit int) error {
-	s.mu.Lock()
-	// What comes to the inbox from now on follows the page, if the page is the last one.
-	s.missed, s.inbox, s.inboxSize = false, nil, 0
-	unknown := s.unknown()
-	s.mu.Unlock()
-	if unknown {
-		// Before anything of it is read: another stream of the name may come after this one.
-		if err := s.look(ctx); err != nil {
-			s.miss()
-			return err
-		}
-	}
-	s.mu.Lock()
-	unknown = s.unknown()
-	from := s.queue.received + 1
-	s.mu.Unlock()
-	if unknown {
-		return nil
-	}
-	page, next, err := s.page(ctx, from, limit)
-	if err != nil || next > from {
-		s.miss()
-	}
-	if err != nil {
-		return err
-	}
-	s.take(page, false, next-1)
-	return nil
-}
-
-// miss says that there is more in storage than in the inbox.
-func (s *subscription) miss() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.missed, s.inbox, s.inboxSize = true, nil, 0
-}
-
-// page reads from storage. next is the number to go on from: from at the end of the stream.
-func (s *subscription) page(ctx context.Context, from int64, limit int) (page []Recorded, next int64, err error) {
-	switch {
-	case s.opts.pages == nil && s.opts.Filter.IsZero() && s.opts.MaxSize >= 2*readSize: // there is no need to save memory
-		r := ReadRequest{Stream: s.id.Stream, From: from, Limit: s.pageSize()}
-		expected := s.ahead.expects(r)
-		page, err = s.ahead.fetch(s.hub.ctx, r, math.MaxInt, s.readPage)
-		if expected && len(page) == 0 && err == nil {
-			page, err = s.readPage(ctx, r) // it was read too early: since then the feed may have offered what follows
-		}
-		if next = from; len(page) > 0 {
-			next = page[len(page)-1].Number + 1
-		}
-		return page, next, err
-	case s.opts.pages == nil:
-		return s.fetch(ctx, from, limit)
-	}
-	return s.opts.pages.read(ctx, from, limit, func(limit int) ([]Recorded, int64, error) { return s.fetch(ctx, from, limit) })
-}
-
-// readPage is fetch with a time limit of its own, for a read that may be ahead of its time.
-func (s *subscription) readPage(ctx context.Context, r ReadRequest) ([]Recorded, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.opts.Timeout)
-	defer cancel()
-	page, _, err := s.fetch(ctx, r.From, r.Limit)
-	return page, err
-}
-
-// fetch is page for a page that nobody shares.
-func (s *subscription) fetch(ctx context.Context, from int64, limit int) (page []Recorded, next int64, err error) {
-	r := ReadRequest{Stream: s.id.Stream, From: from, Limit: limit}
-	ctx, end := s.hub.observe(ctx, s.operation(OpFetch))
-	switch {
-	case !s.opts.Filter.IsZero():
-		page, next, err = s.hub.storage.ReadFiltered(ctx, r, s.opts.Filter)
-	case s.id.Stream == All:
-		page, err = s.hub.storage.ReadAll(ctx, r)
-	default:
-		page, err = s.hub.storage.ReadStream(ctx, r)
-	}
-	end(Outcome{Err: err, Count: len(page)})
-	switch {
-	case errors.Is(err, ErrStreamNotFound):
-		return nil, from, nil
-	case errors.Is(err, ErrStreamDeleted):
-		s.mu.Lock()
-		s.ending = err
-		s.mu.Unlock()
-		return nil, from, nil
-	case err != nil:
-		return nil, from, err
-	}
-	for i := range page {
-		page[i].codec = s.hub.codec
-	}
-	if s.opts.Filter.IsZero() {
-		next = from
-		if n := len(page); n > 0 {
-			next = page[n-1].Number + 1
-		}
-	}
-	return page, next, nil
-}
-
-// unpack adds what the feed has sent to the queue.
-func (s *subscription) unpack(room int) {
-	s.mu.Lock()
-	page := s.inbox[0]
-	if len(page) > room {
-		s.inbox[0], page = page[room:], page[:room]
-	} else {
-		s.inbox[0] = nil
-		s.inbox = s.inbox[1:]
-	}
-	s.inboxSize -= len(page)
-	s.mu.Unlock()
-	s.take(page, true, 0)
-}
-
-// take asks the callbacks about a page, adds what they choose to the queue, and notes that everything up to last was
-// read. Events of the feed are filtered here.
-func (s *subscription) take(page []Recorded, fed bool, last int64) {
-	s.mu.Lock()
-	received, number, streamID := s.queue.received, int64(0), s.streamID
-	s.mu.Unlock()
-	type chosen struct {
-		event   *Recorded
-		key     string
-		failure *CallbackError
-	}
-	list := make([]chosen, 0, len(page))
-	asks := s.opts.Selector != nil || s.opts.PartitionBy != nil || s.opts.choose != nil
-	gap := false
-	for i := range page {
-		e := &page[i]
-		if e.Number <= received {
-			continue
-		}
-		if fed && s.id.Stream != All && e.Number > received+1 {
-			gap = true // links, which the feed does not see
-			break
-		}
-		received, number = e.Number, e.Number
-		if fed && !s.opts.Filter.matches(e) {
-			continue
-		}
-		c := chosen{event: e}
-		selected := true
-		if asks {
-			selected, c.key, c.failure = s.opts.ask(streamID, *e)
-		}
-		if selected {
-			list = append(list, c)
-		}
-	}
-	sparse := len(list) < len(page)/4 // then they must not keep the whole page
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.queue.grow(len(list))
-	for _, c := range list {
-		if sparse {
-			c.event = c.event.clone()
-		}
-		s.queue.add(c.event, c.key, c.failure)
-	}
-	s.queue.skip(max(number, last))
-	if gap {
-		s.missed, s.inbox, s.inboxSize = true, nil, 0
-	}
-	s.noteProgress()
-	s.wake()
-}
-
-// clone returns a copy that shares no memory with the page that r was read with.
-func (r *Recorded) clone() *Recorded {
-	c := *r
-	c.Data, c.Metadata = bytes.Clone(r.Data), bytes.Clone(r.Metadata)
-	c.Type, c.Stream = strings.Clone(r.Type), strings.Clone(r.Stream)
-	return &c
-}
-
-// ask runs the callbacks of an event that is to be queued.
-func (o *SubscribeOptions) ask(streamID int64, e Recorded) (selected bool, key string, failure *CallbackError) {
-	selected = true
-	if o.choose != nil {
-		failure = called("PartitionBy", e, func() error {
-			selected = o.choose(streamID, &e)
-			return nil
-		})
-		return selected, "", failure
-	}
-	if o.Selector != nil {
-		failure = called("Selector", e, func() error {
-			selected = o.Selector(e)
-			return nil
-		})
-		if failure != nil || !selected {
-			return failure != nil, e.Stream, failure
-		}
-	}
-	if o.PartitionBy != nil {
-		key = e.Stream // if there is no answer, the nearest thing to one
-		failure = called("PartitionBy", e, func() error {
-			key = o.PartitionBy(e)
-			return nil
-		})
-	}
-	return true, key, failure
-}
-
 // wake lets waiting subscribers look at the queue. s.mu is held.
 func (s *subscription) wake() {
 	if s.queue.queued == 0 {
@@ -627,64 +319,6 @@ func (s *subscription) wake() {
 	for _, r := range s.subscribers {
 		r.poke()
 	}
-}
-
-// noteProgress notes since when the checkpoint is ahead of what is saved, and pokes the goroutine when it has to know.
-// s.mu is held.
-func (s *subscription) noteProgress() {
-	ahead := s.queue.checkpoint() - s.saved
-	if ahead <= 0 || s.opts.Transient {
-		return
-	}
-	if s.dirty.IsZero() {
-		s.dirty = time.Now()
-		s.poke() // to set a timer
-	}
-	if s.due(ahead) {
-		s.poke()
-	}
-}
-
-// due reports whether a checkpoint that is so far ahead is to be written for its threshold. What was only filtered out
-// does not count one by one. s.mu is held.
-func (s *subscription) due(ahead int64) bool {
-	threshold := int64(s.opts.CheckpointThreshold)
-	if !s.acked {
-		threshold = max(threshold, DefaultCheckpointThreshold)
-	}
-	return ahead >= threshold
-}
-
-// save has the checkpoint written if that is due, and writes the last error. The checkpoint is written beside the
-// goroutine, which reads on meanwhile, one at a time; its error is returned from the next call.
-func (s *subscription) save(ctx context.Context) error {
-	if s.opts.Transient {
-		return nil
-	}
-	s.mu.Lock()
-	ahead := s.queue.checkpoint() - s.saved
-	due := ahead > 0 && !s.saving && (s.due(ahead) || s.opts.CheckpointAfter >= 0 && time.Since(s.dirty) >= s.opts.CheckpointAfter)
-	problem, epoch, err := s.problem, s.lease.Epoch, s.saveErr
-	s.saveErr, s.asked = nil, s.asked || due
-	s.mu.Unlock()
-	if err != nil {
-		return err
-	}
-	if due {
-		s.hub.checkpoints.poke()
-	}
-	if problem == nil {
-		return nil
-	}
-	if err := s.hub.storage.SaveError(ctx, s.id, epoch, *problem); err != nil {
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.problem == problem {
-		s.problem = nil
-	}
-	return nil
 }
 
 // rest waits until there is something to do.
@@ -724,21 +358,6 @@ func (s *subscription) rest(ctx context.Context) {
 	}
 }
 
-// left returns why the subscription has no subscribers any more, or nil.
-func (s *subscription) left() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.closing != nil:
-		s.gone = true
-		return s.closing
-	case len(s.subscribers) == 0:
-		s.gone = true
-		return ErrSubscriberClosed
-	}
-	return nil
-}
-
 // leave writes the checkpoint and gives the lease up. It returns why.
 func (s *subscription) leave(ctx context.Context, why error) error {
 	s.settle()
@@ -771,75 +390,6 @@ func (s *subscription) leave(ctx context.Context, why error) error {
 	}
 	s.hub.leases.poke()
 	return why
-}
-
-// note notes that the last checkpoint was not written.
-func (s *subscription) note(err error, checkpoint int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if checkpoint > s.saved || !errors.Is(err, ErrLeaseLost) {
-		s.unwritten = &SubscriptionError{s.id, fmt.Errorf("checkpoint %d is not written: %w", checkpoint, err)}
-	}
-}
-
-// isLost reports whether the lease was lost.
-func (s *subscription) isLost() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.lost
-}
-
-// lose voids what is in flight and queued, and tells the subscribers.
-func (s *subscription) lose(err error) {
-	s.settle()
-	s.hub.leases.leave(s)
-	s.hub.feed.leave(s)
-	s.mu.Lock()
-	s.lost = true
-	s.leaseEnd(err)
-	s.void()
-	s.queue = newQueue(s.queue.received)
-	for _, r := range s.subscribers {
-		r.notice = s.failed(err)
-		r.poke()
-	}
-	s.mu.Unlock()
-	s.setState(Waiting, err)
-}
-
-// void makes the subscribers forget what they have in flight. s.mu is held.
-func (s *subscription) void() {
-	for _, r := range s.subscribers {
-		r.noteVoid()
-		r.held = holder{}
-	}
-}
-
-// extend notes that the lease was renewed.
-func (s *subscription) extend(until time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	was := s.validUntil
-	s.validUntil = until
-	if !was.After(time.Now()) { // it had expired
-		s.poke()
-		s.wake()
-	}
-}
-
-// loseLease notes that somebody else has, or had, the lease of an epoch.
-func (s *subscription) loseLease(epoch int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.lease.Epoch == epoch {
-		s.lost = true
-		s.poke()
-	}
-}
-
-// valid reports whether the lease has not expired for all this process knows. s.mu is held.
-func (s *subscription) valid() bool {
-	return !s.lost && (s.validUntil.IsZero() || time.Now().Before(s.validUntil))
 }
 
 // setState sets the state and tells OnState if it has changed. It is called on the subscription's goroutine.
@@ -891,83 +441,6 @@ func (s *subscription) fail(err error) {
 	defer s.mu.Unlock()
 	if s.ending == nil {
 		s.ending = err
-		s.poke()
-	}
-}
-
-// offer is called by the feed with new events, whose numbers are those of the subscription's stream. It does not block.
-func (s *subscription) offer(page []Recorded) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.id.Stream != All {
-		if first := page[0].Number; s.queue.received > 0 && first <= max(s.fed, 1) {
-			s.looked = false // numbers begin anew: it may be another stream of the name
-			s.poke()
-		}
-		s.fed = page[len(page)-1].Number
-	}
-	if s.ending != nil || s.missed && !s.opts.endWhenBehind {
-		return
-	}
-	if s.missed && s.inboxSize+len(page) <= s.opts.MaxSize {
-		s.inboxSize += len(page) // it reads them by itself, but does not get ever further behind
-		return
-	}
-	if s.inboxSize+len(page) > s.opts.MaxSize {
-		if s.opts.endWhenBehind {
-			s.ending = ErrTooSlow
-		}
-		s.missed, s.inbox, s.inboxSize = true, nil, 0
-		s.poke()
-		return
-	}
-	s.inbox = append(s.inbox, page)
-	s.inboxSize += len(page)
-	s.poke()
-}
-
-// starve notes why the feed can't read, or with nil that it can again.
-func (s *subscription) starve(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.unfed != nil || err != nil {
-		s.unfed = err
-		s.poke()
-	}
-}
-
-// lookAgain asks the subscription to look at its stream.
-func (s *subscription) lookAgain() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.looked = false
-	s.poke()
-}
-
-// trouble notes the last error, to be seen in the list of subscriptions.
-func (s *subscription) trouble(err error) {
-	text := err.Error()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.troubled = true
-	s.problem = &text
-	s.poke()
-}
-
-// committed notes a checkpoint that a projection has written.
-func (s *subscription) committed(checkpoint int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.saved = max(s.saved, checkpoint)
-}
-
-// solved notes that the last error is over.
-func (s *subscription) solved() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.troubled {
-		s.troubled = false
-		s.problem = new(string)
 		s.poke()
 	}
 }

@@ -277,6 +277,6 @@ func (b *Backend) Temporary(ctx context.Context, tx *sql.Tx, err error) bool {
 	}
 	// Not the server's words: the handler's, or those of a connection that is no more.
 	var one int
-	probe := tx.QueryRowContext(ctx, "select 1").Scan(&one)
+	probe := tx.QueryRowContext(ctx, b.queries.Get("answer")).Scan(&one)
 	return probe != nil && sqlerr.State(probe) == "" && !errors.Is(probe, sql.ErrTxDone)
 }

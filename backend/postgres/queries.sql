@@ -541,6 +541,10 @@ select distinct k.key from /*schema.*/parked as k where k.projection = $1::text 
 -- name: count_parked
 select k.hash % $2::int, count(*) from /*schema.*/parked as k where k.projection = $1::text group by 1;
 
+-- name: answer
+-- Asks a transaction whether it is still one.
+select 1;
+
 -- name: position
 -- The position of the event with version $2 in stream $1, own or linked. Indexes: streams_name_key, events_version_key,
 -- links_pkey, log_append_seq_key.

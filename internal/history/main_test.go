@@ -1,29 +1,11 @@
 package history_test
 
 import (
-	"fmt"
 	"os"
 	"testing"
 
-	"go.uber.org/goleak"
-
-	"github.com/eventstore-go/eventstore/internal/pgtest"
+	"github.com/eventstore-go/eventstore/internal/history/child"
 )
 
 // TestMain runs the tests, or, started by one of them, a worker.
-func TestMain(m *testing.M) {
-	code := 0
-	if plan := os.Getenv(envPlan); plan != "" {
-		if err := work(plan, os.Stdout); err != nil {
-			fmt.Fprintln(os.Stderr, "worker:", err)
-			code = 1
-		}
-	} else {
-		code = pgtest.Main(m)
-	}
-	if err := goleak.Find(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { child.Main(m, func(plan string) error { return work(plan, os.Stdout) }) }

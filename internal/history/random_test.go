@@ -18,6 +18,7 @@ import (
 
 	"github.com/eventstore-go/eventstore/backend/postgres"
 	"github.com/eventstore-go/eventstore/internal/history"
+	"github.com/eventstore-go/eventstore/internal/history/child"
 	"github.com/eventstore-go/eventstore/internal/pgtest"
 	"github.com/eventstore-go/eventstore/migrate"
 	"github.com/eventstore-go/eventstore/store"
@@ -85,14 +86,9 @@ func runWorkers(t *testing.T, n int, planned func(i int) plan) history.History {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	self, err := os.Executable()
-	require.NoError(t, err)
 	cmds, outs, errs := make([]*exec.Cmd, n), make([]bytes.Buffer, n), make([]bytes.Buffer, n)
 	for i := range n {
-		text, err := json.Marshal(planned(i))
-		require.NoError(t, err)
-		cmds[i] = exec.CommandContext(ctx, self)
-		cmds[i].Env = append(os.Environ(), envPlan+"="+string(text))
+		cmds[i] = child.Command(ctx, t, planned(i))
 		cmds[i].Stdout, cmds[i].Stderr = &outs[i], &errs[i]
 		require.NoError(t, cmds[i].Start())
 	}

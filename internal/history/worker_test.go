@@ -17,9 +17,6 @@ import (
 	"github.com/eventstore-go/eventstore/store"
 )
 
-// envPlan names the variable that makes a worker of the test binary, and holds its plan.
-const envPlan = "EVENTSTORE_HISTORY_WORKER"
-
 // plan is what a worker is to do.
 type plan struct {
 	Worker      int

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/eventstore-go/eventstore/internal/history/child"
 	"github.com/eventstore-go/eventstore/internal/pgtest"
 )
 
@@ -42,8 +43,8 @@ func TestBank(t *testing.T) {
 	parked, n := b.parked()
 	info, err := b.es.Projection(t.Context(), projection)
 	require.NoError(t, err)
-	t.Logf("%d transfers; %v; %d processes were started; %d events of %d accounts are parked; the generation of partitions has %d",
-		b.number(`select count(*) from journal`), b.steps, len(b.processes), n, len(parked), len(info.Partitions))
+	t.Logf("%d transfers; %v; %d events of %d accounts are parked; the generation of partitions has %d",
+		b.number(`select count(*) from journal`), b.steps, n, len(parked), len(info.Partitions))
 	require.Empty(t, b.violations(), "when all is well again")
 
 	b.exec(`insert into cure values (true)`)
@@ -61,7 +62,7 @@ func TestBank(t *testing.T) {
 	require.Empty(t, b.violations(), "when it is built again")
 	t.Logf("%d were replayed; rebuilt from %d events", replayed, b.number(`select sum(applied) from balances`))
 	for _, s := range b.slots {
-		s.process.finish()
+		b.finish(s.process)
 	}
 	assert.Positive(t, b.steps["kill"])
 }
@@ -111,7 +112,7 @@ type slot struct {
 	fault   string
 	index   int
 	started int
-	process *process
+	process *child.Process
 }
 
 // repair makes something good again, at a time.
@@ -151,7 +152,7 @@ func (b *bank) restart(s *slot) {
 func (b *bank) step() {
 	b.Helper()
 	for _, s := range b.slots {
-		s.process.alive()
+		s.process.Alive()
 	}
 	s := b.slots[rand.IntN(len(b.slots))]
 	if rand.IntN(3) > 0 {
@@ -161,20 +162,20 @@ func (b *bank) step() {
 	switch n := rand.IntN(20); {
 	case n < 4:
 		name = "kill"
-		s.process.kill()
+		s.process.Kill()
 		b.restart(s)
 	case n < 8:
 		name = "pause"
 		p := s.process
-		p.signal(syscall.SIGSTOP)
+		p.Signal(syscall.SIGSTOP)
 		b.later(ttl*3/2, 3*ttl, func() {
 			if s.process == p {
-				p.signal(syscall.SIGCONT)
+				p.Signal(syscall.SIGCONT)
 			}
 		})
 	case n < 12:
 		name = "terminate"
-		b.number(`select count(pg_terminate_backend(pid)) from pg_stat_activity where application_name = $1`, s.process.plan.Name)
+		b.number(`select count(pg_terminate_backend(pid)) from pg_stat_activity where application_name = $1`, s.process.Name())
 	case n < 15:
 		name = b.try("rob", func(ctx context.Context) error { // somebody takes a lease by force, and forgets it
 			_, err := b.db.ExecContext(ctx, `update bank.subscriptions set owner = 'robber', epoch = nextval('bank.epoch_seq'), lease_until = clock_timestamp() + interval '300 milliseconds'
@@ -190,7 +191,7 @@ func (b *bank) step() {
 	case n < 19:
 		name = "leave"
 		if b.repairs == nil {
-			s.process.finish()
+			b.finish(s.process)
 			b.restart(s)
 		}
 	default:
@@ -237,7 +238,7 @@ func (b *bank) calm() {
 	b.Helper()
 	b.repair(time.Now().Add(time.Hour))
 	for _, s := range b.slots[:4] {
-		s.process.finish()
+		b.finish(s.process)
 	}
 	b.slots = b.slots[4:]
 	b.eventually("no transfer is under way", func() bool {

@@ -1,21 +1,15 @@
 package bank_test
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
-	"encoding/json"
-	"io"
-	"net/url"
-	"os"
-	"os/exec"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/eventstore-go/eventstore/backend/postgres"
+	"github.com/eventstore-go/eventstore/internal/history/child"
 	"github.com/eventstore-go/eventstore/internal/pgtest"
 	"github.com/eventstore-go/eventstore/migrate"
 	"github.com/eventstore-go/eventstore/store"
@@ -32,12 +26,11 @@ const tables = `
 type stage struct {
 	*testing.T
 
-	server    *pgtest.Server
-	url       string
-	db        *sql.DB
-	es        *store.Store
-	processes []*process    // all there were
-	patience  time.Duration // with what has to come
+	server   *pgtest.Server
+	url      string
+	db       *sql.DB
+	es       *store.Store
+	patience time.Duration // with what has to come
 }
 
 func newStage(t *testing.T) *stage {
@@ -52,99 +45,20 @@ func newStage(t *testing.T) *stage {
 	t.Cleanup(func() { require.NoError(t, s.es.Close()) })
 	_, err := s.db.ExecContext(t.Context(), tables)
 	require.NoError(t, err)
-	t.Cleanup(func() {
-		for _, p := range s.processes {
-			if !p.ended() {
-				_ = p.cmd.Process.Kill()
-				<-p.done
-			}
-		}
-	})
 	return s
 }
 
-// process is a worker that was started.
-type process struct {
-	stage *stage
-	plan  plan
-	cmd   *exec.Cmd
-	in    io.WriteCloser
-	said  bytes.Buffer // complete when done is closed
-	done  chan struct{}
-	err   error // how it ended, when done is closed
-}
-
 // start starts a worker.
-func (s *stage) start(p plan) *process {
+func (s *stage) start(p plan) *child.Process {
 	s.Helper()
-	u, err := url.Parse(s.url)
-	require.NoError(s, err)
-	q := u.Query()
-	q.Set("application_name", p.Name)
-	q.Set("connect_timeout", "2")
-	u.RawQuery = q.Encode()
-	p.URL = u.String()
-	text, err := json.Marshal(p)
-	require.NoError(s, err)
-	self, err := os.Executable()
-	require.NoError(s, err)
-	started := &process{stage: s, plan: p, cmd: exec.Command(self), done: make(chan struct{})}
-	started.cmd.Env = append(os.Environ(), envPlan+"="+string(text))
-	started.cmd.Stdout, started.cmd.Stderr = &started.said, &started.said
-	started.in, err = started.cmd.StdinPipe()
-	require.NoError(s, err)
-	require.NoError(s, started.cmd.Start())
-	go func() {
-		defer close(started.done)
-		started.err = started.cmd.Wait()
-	}()
-	s.processes = append(s.processes, started)
-	return started
+	p.URL = child.URL(s, s.url, "", p.Name)
+	return child.Start(s, p.Name, p)
 }
 
-// ended reports whether the process has ended.
-func (p *process) ended() bool {
-	select {
-	case <-p.done:
-		return true
-	default:
-		return false
-	}
-}
-
-// alive fails the test if the process has ended by itself.
-func (p *process) alive() {
-	p.stage.Helper()
-	if p.ended() {
-		require.Fail(p.stage, p.plan.Name+" has ended", "%v\n%s", p.err, &p.said)
-	}
-}
-
-func (p *process) signal(s syscall.Signal) {
-	p.stage.Helper()
-	p.alive()
-	require.NoError(p.stage, p.cmd.Process.Signal(s))
-}
-
-// kill kills the process.
-func (p *process) kill() {
-	p.stage.Helper()
-	p.signal(syscall.SIGKILL)
-	<-p.done
-}
-
-// finish has the worker end, and waits until it has.
-func (p *process) finish() {
-	p.stage.Helper()
-	p.alive()
-	require.NoError(p.stage, p.in.Close())
-	select {
-	case <-p.done:
-		require.NoError(p.stage, p.err, "%s\n%s", p.plan.Name, &p.said)
-	case <-time.After(time.Minute):
-		p.kill()
-		require.Fail(p.stage, p.plan.Name+" does not end", "%s", &p.said)
-	}
+// finish has a worker end, and waits until it has.
+func (s *stage) finish(p *child.Process) {
+	s.Helper()
+	require.True(s, p.Finish(time.Minute), "%s", p.Verdict())
 }
 
 func (s *stage) number(query string, args ...any) (n int64) {

@@ -18,9 +18,6 @@ import (
 	"github.com/eventstore-go/eventstore/store"
 )
 
-// envPlan names the variable that makes a worker of the test binary, and holds its plan.
-const envPlan = "EVENTSTORE_BANK_WORKER"
-
 const (
 	accounts   = 1000
 	projection = "balances"

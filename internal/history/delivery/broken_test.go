@@ -39,7 +39,7 @@ func (s *stage) append(es *store.Store, id string) {
 func (s *stage) checkpointBy(p *process, number int64) {
 	s.Helper()
 	s.eventually(p.plan.Process+" saves a checkpoint", func() bool {
-		p.alive()
+		p.Alive()
 		return s.number(`select count(*) from `+s.schema+`.audit where process = $1 and checkpoint = $2`, p.plan.Process, number) > 0
 	})
 }
@@ -64,18 +64,18 @@ func TestPausedOwner(t *testing.T) {
 			s.append(s.es, "first")
 			a := s.consumer("A", test.fault, true)
 			a.noted("that it saves a checkpoint", func(l delivery.Line) bool { return l.Kind == delivery.Save })
-			a.signal(syscall.SIGSTOP)
+			a.Signal(syscall.SIGSTOP)
 			s.append(s.es, "second")
 			b := s.consumer("B", test.fault, false)
 			s.checkpointBy(b, 2)
-			a.goOn()
-			a.signal(syscall.SIGCONT)
+			a.GoOn()
+			a.Signal(syscall.SIGCONT)
 			a.noted("what came of it", func(l delivery.Line) bool { return l.Kind == delivery.Saved && (l.Err != "") == (test.fault == "") })
 			a.noted("that the lease is lost", func(l delivery.Line) bool { return l.Kind == delivery.Lost })
 			s.append(s.es, "third")
 			s.drained(justOne, 3, a, b)
-			require.True(t, b.finish(time.Minute), "%s", &b.said)
-			require.True(t, a.finish(time.Minute), "%s", &a.said)
+			require.True(t, b.Finish(time.Minute), "%s", b.Verdict())
+			require.True(t, a.Finish(time.Minute), "%s", a.Verdict())
 
 			got := texts(s.history(justOne).Check())
 			for i := range got {
@@ -135,11 +135,11 @@ func TestLateCommit(t *testing.T) {
 			s.append(s.es, "last")
 			a.noted("the last event", sent("last"))
 			s.drained(justOne, 3, a)
-			require.True(t, a.finish(time.Minute), "%s", &a.said)
+			require.True(t, a.Finish(time.Minute), "%s", a.Verdict())
 			b := s.consumer("B", test.fault, false)
 			s.append(s.es, "more")
 			s.drained(justOne, 4, b)
-			require.True(t, b.finish(time.Minute), "%s", &b.said)
+			require.True(t, b.Finish(time.Minute), "%s", b.Verdict())
 
 			h := s.history(justOne)
 			if test.fault == bySequence {

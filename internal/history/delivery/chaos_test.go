@@ -74,7 +74,7 @@ func TestChaos(t *testing.T) {
 		if s.role == consumes {
 			consumers = append(consumers, s.process)
 		} else {
-			require.True(t, s.process.finish(time.Minute), "%s: %v\n%s", s.process.plan.Process, s.process.err, &s.process.said)
+			require.True(t, s.process.Finish(time.Minute), "%s", s.process.Verdict())
 		}
 	}
 	c.eventually("all writers' sessions have ended", func() bool {
@@ -84,7 +84,7 @@ func TestChaos(t *testing.T) {
 	require.NoError(t, err)
 	c.drained(oneAndLanes, head, consumers...)
 	for _, p := range consumers {
-		require.True(t, p.finish(time.Minute), "%s: %v\n%s", p.plan.Process, p.err, &p.said)
+		require.True(t, p.Finish(time.Minute), "%s", p.Verdict())
 	}
 
 	h := c.history(oneAndLanes)
@@ -145,7 +145,7 @@ func (c *chaos) restart(s *slot) {
 func (c *chaos) step() {
 	c.Helper()
 	for _, s := range c.slots {
-		s.process.alive()
+		s.process.Alive()
 	}
 	type option struct {
 		name   string
@@ -154,23 +154,23 @@ func (c *chaos) step() {
 	}
 	options := []option{
 		{"kill", 4, func(s *slot) {
-			s.process.kill()
+			s.process.Kill()
 			c.restart(s)
 		}},
 		{"pause", 6, func(s *slot) {
-			s.process.signal(syscall.SIGSTOP)
+			s.process.Signal(syscall.SIGSTOP)
 			p := s.process
 			c.later(s, ttl*6/5, 2*ttl, func() {
 				if s.process == p {
-					p.signal(syscall.SIGCONT)
+					p.Signal(syscall.SIGCONT)
 				}
 			})
 		}},
 		{"leave", 2, func(s *slot) {
 			if !s.broken {
-				if !s.process.finish(10 * time.Second) {
+				if !s.process.Finish(10 * time.Second) {
 					c.steps["leave, but not in good order"]++
-					c.Logf("%s: %v\n%s", s.process.plan.Process, s.process.err, &s.process.said)
+					c.Logf("%s", s.process.Verdict())
 				}
 				c.restart(s)
 			}

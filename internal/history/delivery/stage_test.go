@@ -1,17 +1,11 @@
 package delivery_test
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
-	"encoding/json"
 	"fmt"
-	"io"
-	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 
@@ -19,6 +13,7 @@ import (
 
 	"github.com/eventstore-go/eventstore/backend/postgres"
 	"github.com/eventstore-go/eventstore/internal/history"
+	"github.com/eventstore-go/eventstore/internal/history/child"
 	"github.com/eventstore-go/eventstore/internal/history/delivery"
 	"github.com/eventstore-go/eventstore/internal/pgtest"
 	"github.com/eventstore-go/eventstore/migrate"
@@ -64,113 +59,25 @@ func newStage(t *testing.T, url, schema string, seed int64) *stage {
 	t.Cleanup(func() { require.NoError(t, s.es.Close()) })
 	_, err := s.db.ExecContext(t.Context(), `set search_path to `+schema+`; `+audit+`; reset search_path`)
 	require.NoError(t, err)
-	t.Cleanup(s.clear)
 	return s
-}
-
-// clear kills what still runs when a test has failed.
-func (s *stage) clear() {
-	for _, p := range s.processes {
-		if !p.ended() {
-			_ = p.cmd.Process.Kill()
-			<-p.done
-		}
-	}
 }
 
 // process is a worker that was started.
 type process struct {
+	*child.Process
+
 	stage *stage
 	plan  plan
-	cmd   *exec.Cmd
-	in    io.WriteCloser
-	said  bytes.Buffer // complete when done is closed
-	done  chan struct{}
-	err   error // how it ended, when done is closed
 }
 
 // start starts a worker. host is where it finds the database, if not where the stage does.
 func (s *stage) start(p plan, host string) *process {
 	s.Helper()
-	u, err := url.Parse(s.url)
-	require.NoError(s, err)
-	if host != "" {
-		u.Host = host
-	}
-	q := u.Query()
-	q.Set("application_name", p.Process)
-	q.Set("connect_timeout", "2")
-	u.RawQuery = q.Encode()
-	p.URL, p.Schema, p.Seed = u.String(), s.schema, s.seed+uint64(len(s.processes))
+	p.URL, p.Schema, p.Seed = child.URL(s, s.url, host, p.Process), s.schema, s.seed+uint64(len(s.processes))
 	p.Journal = filepath.Join(s.dir, p.Process)
-	text, err := json.Marshal(p)
-	require.NoError(s, err)
-	self, err := os.Executable()
-	require.NoError(s, err)
-	started := &process{stage: s, plan: p, cmd: exec.Command(self), done: make(chan struct{})}
-	started.cmd.Env = append(os.Environ(), envPlan+"="+string(text))
-	started.cmd.Stdout, started.cmd.Stderr = &started.said, &started.said
-	started.in, err = started.cmd.StdinPipe()
-	require.NoError(s, err)
-	require.NoError(s, started.cmd.Start())
-	go func() {
-		defer close(started.done)
-		started.err = started.cmd.Wait()
-	}()
+	started := &process{child.Start(s, p.Process, p), s, p}
 	s.processes = append(s.processes, started)
 	return started
-}
-
-// ended reports whether the process has ended.
-func (p *process) ended() bool {
-	select {
-	case <-p.done:
-		return true
-	default:
-		return false
-	}
-}
-
-// alive fails the test if the process has ended by itself.
-func (p *process) alive() {
-	p.stage.Helper()
-	if p.ended() {
-		require.Fail(p.stage, p.plan.Process+" has ended", "%v\n%s", p.err, &p.said)
-	}
-}
-
-func (p *process) signal(s syscall.Signal) {
-	p.stage.Helper()
-	p.alive()
-	require.NoError(p.stage, p.cmd.Process.Signal(s))
-}
-
-// kill kills the process.
-func (p *process) kill() {
-	p.stage.Helper()
-	p.signal(syscall.SIGKILL)
-	<-p.done
-}
-
-// goOn tells the worker to go on.
-func (p *process) goOn() {
-	p.stage.Helper()
-	_, err := io.WriteString(p.in, "\n")
-	require.NoError(p.stage, err)
-}
-
-// finish has the worker end, and waits until it has. It reports whether that was in good order.
-func (p *process) finish(within time.Duration) bool {
-	p.stage.Helper()
-	p.alive()
-	require.NoError(p.stage, p.in.Close())
-	select {
-	case <-p.done:
-		return p.err == nil
-	case <-time.After(within):
-		p.kill()
-		return false
-	}
 }
 
 // lines returns what a consumer has noted so far.
@@ -193,7 +100,7 @@ func read[T any](p *process) []T {
 func (p *process) noted(what string, will func(l delivery.Line) bool) {
 	p.stage.Helper()
 	p.stage.eventually(p.plan.Process+" notes "+what, func() bool {
-		p.alive()
+		p.Alive()
 		for _, l := range p.lines() {
 			if will(l) {
 				return true
@@ -208,7 +115,7 @@ func (s *stage) drained(subscriptions []delivery.Subscription, head int64, consu
 	s.Helper()
 	s.eventually(fmt.Sprintf("all checkpoints are at %d", head), func() bool {
 		for _, c := range consumers {
-			c.alive()
+			c.Alive()
 		}
 		return s.number(`select count(*) from `+s.schema+`.subscriptions where checkpoint = $1`, head) == int64(len(subscriptions))
 	})

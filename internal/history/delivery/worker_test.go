@@ -14,9 +14,6 @@ import (
 	"github.com/eventstore-go/eventstore/internal/history/delivery"
 )
 
-// envPlan names the variable that makes a worker of the test binary, and holds its plan.
-const envPlan = "EVENTSTORE_DELIVERY_WORKER"
-
 // What workers do.
 const (
 	writes   = "writes"

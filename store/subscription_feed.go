@@ -1,0 +1,80 @@
+package store
+
+import ()
+
+// offer is called by the feed with new events, whose numbers are those of the subscription's stream. It does not block.
+func (s *subscription) offer(page []Recorded) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.id.Stream != All {
+		if first := page[0].Number; s.queue.received > 0 && first <= max(s.fed, 1) {
+			s.looked = false // numbers begin anew: it may be another stream of the name
+			s.poke()
+		}
+		s.fed = page[len(page)-1].Number
+	}
+	if s.ending != nil || s.missed && !s.opts.endWhenBehind {
+		return
+	}
+	if s.missed && s.inboxSize+len(page) <= s.opts.MaxSize {
+		s.inboxSize += len(page) // it reads them by itself, but does not get ever further behind
+		return
+	}
+	if s.inboxSize+len(page) > s.opts.MaxSize {
+		if s.opts.endWhenBehind {
+			s.ending = ErrTooSlow
+		}
+		s.missed, s.inbox, s.inboxSize = true, nil, 0
+		s.poke()
+		return
+	}
+	s.inbox = append(s.inbox, page)
+	s.inboxSize += len(page)
+	s.poke()
+}
+
+// starve notes why the feed can't read, or with nil that it can again.
+func (s *subscription) starve(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.unfed != nil || err != nil {
+		s.unfed = err
+		s.poke()
+	}
+}
+
+// lookAgain asks the subscription to look at its stream.
+func (s *subscription) lookAgain() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.looked = false
+	s.poke()
+}
+
+// trouble notes the last error, to be seen in the list of subscriptions.
+func (s *subscription) trouble(err error) {
+	text := err.Error()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.troubled = true
+	s.problem = &text
+	s.poke()
+}
+
+// committed notes a checkpoint that a projection has written.
+func (s *subscription) committed(checkpoint int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.saved = max(s.saved, checkpoint)
+}
+
+// solved notes that the last error is over.
+func (s *subscription) solved() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.troubled {
+		s.troubled = false
+		s.problem = new(string)
+		s.poke()
+	}
+}

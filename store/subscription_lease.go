@@ -1,0 +1,120 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// acquire takes the lease, or for a transient subscription makes one up, and returns until when it is valid.
+func (s *subscription) acquire(ctx context.Context, create bool) (lease Lease, valid time.Time, err error) {
+	ctx, cancel := context.WithTimeout(ctx, s.opts.Timeout)
+	defer cancel()
+	if create {
+		if lease.Checkpoint, lease.StreamID, err = s.start(ctx); err != nil {
+			return lease, valid, err
+		}
+	}
+	lease.ID = s.id
+	if s.opts.Transient {
+		return lease, valid, nil
+	}
+	valid = time.Now().Add(s.hub.leaseTTL)
+	lease, err = s.takeLease(ctx, LeaseRequest{
+		ID: s.id, Owner: s.hub.owner, TTL: s.hub.leaseTTL, Create: create, Checkpoint: lease.Checkpoint, StreamID: lease.StreamID,
+	})
+	if err != nil {
+		return lease, valid, err
+	}
+	if s.id.Stream == All {
+		head, err := s.hub.storage.Head(ctx)
+		if err == nil && lease.Checkpoint > head {
+			err = &PositionLostError{Stream: All, After: lease.Checkpoint, Head: head}
+		}
+		if err != nil {
+			if final(err) {
+				_ = s.hub.storage.SaveError(ctx, s.id, lease.Epoch, err.Error()) // it is returned, too
+			}
+			s.release(context.WithoutCancel(ctx), lease)
+			return lease, valid, err
+		}
+	}
+	return lease, valid, nil
+}
+
+// takeLease asks for the lease.
+func (s *subscription) takeLease(ctx context.Context, r LeaseRequest) (Lease, error) {
+	ctx, end := s.hub.observe(ctx, s.operation(OpAcquire))
+	lease, err := s.hub.storage.AcquireLease(ctx, r)
+	end(Outcome{Err: err})
+	return lease, err
+}
+
+// release gives a lease up that is not served.
+func (s *subscription) release(ctx context.Context, l Lease) {
+	ctx, cancel := context.WithTimeout(ctx, s.opts.Timeout)
+	defer cancel()
+	err := s.hub.storage.ReleaseLease(ctx, CheckpointRequest(l))
+	if err != nil {
+		s.hub.log.Warn("eventstore: a lease was not given up; it will expire", "stream", s.id.Stream, "subscription", s.id.Name, "error", err)
+	}
+}
+
+// isLost reports whether the lease was lost.
+func (s *subscription) isLost() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lost
+}
+
+// lose voids what is in flight and queued, and tells the subscribers.
+func (s *subscription) lose(err error) {
+	s.settle()
+	s.hub.leases.leave(s)
+	s.hub.feed.leave(s)
+	s.mu.Lock()
+	s.lost = true
+	s.leaseEnd(err)
+	s.void()
+	s.queue = newQueue(s.queue.received)
+	for _, r := range s.subscribers {
+		r.notice = s.failed(err)
+		r.poke()
+	}
+	s.mu.Unlock()
+	s.setState(Waiting, err)
+}
+
+// void makes the subscribers forget what they have in flight. s.mu is held.
+func (s *subscription) void() {
+	for _, r := range s.subscribers {
+		r.noteVoid()
+		r.held = holder{}
+	}
+}
+
+// extend notes that the lease was renewed.
+func (s *subscription) extend(until time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	was := s.validUntil
+	s.validUntil = until
+	if !was.After(time.Now()) { // it had expired
+		s.poke()
+		s.wake()
+	}
+}
+
+// loseLease notes that somebody else has, or had, the lease of an epoch.
+func (s *subscription) loseLease(epoch int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lease.Epoch == epoch {
+		s.lost = true
+		s.poke()
+	}
+}
+
+// valid reports whether the lease has not expired for all this process knows. s.mu is held.
+func (s *subscription) valid() bool {
+	return !s.lost && (s.validUntil.IsZero() || time.Now().Before(s.validUntil))
+}
