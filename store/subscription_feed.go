@@ -1,7 +1,5 @@
 package store
 
-import ()
-
 // offer is called by the feed with new events, whose numbers are those of the subscription's stream. It does not block.
 func (s *subscription) offer(page []Recorded) {
 	s.mu.Lock()
