@@ -77,6 +77,7 @@ func BenchmarkCatchUp(b *testing.B) {
 				{name: "buffer=default", want: backlog},
 				{name: "buffer=1", opts: store.SubscribeOptions{BufferSize: 1}, want: backlog},
 				{name: "buffer=1000", opts: store.SubscribeOptions{BufferSize: 1000}, want: backlog},
+				{name: "buffer=1000/checkpoint=10000", opts: store.SubscribeOptions{BufferSize: 1000, CheckpointThreshold: 10_000}, want: backlog},
 				{name: "buffer=1000/first=open", opts: store.SubscribeOptions{BufferSize: 1000, ConcurrencyLimit: 2}, want: backlog, open: true},
 				{name: "buffer=1000/selector=50%", opts: store.SubscribeOptions{BufferSize: 1000, Selector: every(2)}, want: backlog / 2},
 				{name: "buffer=1000/selector=99%", opts: store.SubscribeOptions{BufferSize: 1000, Selector: every(100)}, want: backlog / 100},
