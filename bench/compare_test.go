@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"regexp"
 	"testing"
 	"time"
 
@@ -20,6 +21,7 @@ var (
 	rounds = flag.Int("rounds", 5, "how often each store is measured")
 	length = flag.Duration("time", time.Second, "for how long each time")
 	out    = flag.String("out", "../docs", "where the page goes")
+	only   = flag.String("only", "", "measure the workloads whose names match this regular expression, and write no page")
 )
 
 func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
@@ -56,8 +58,12 @@ func TestCompare(t *testing.T) {
 		}
 		return f(l)
 	}
+	chosen := regexp.MustCompile(*only)
 	for round := range *rounds {
 		for _, w := range workloads() {
+			if !chosen.MatchString(w.name) {
+				continue
+			}
 			for i := range peers {
 				p := peers[(i+round)%len(peers)]
 				var figure float64
@@ -81,6 +87,9 @@ func TestCompare(t *testing.T) {
 				}
 			}
 		}
+	}
+	if *only != "" {
+		return
 	}
 	for _, p := range peers {
 		var v verdict

@@ -19,6 +19,7 @@ type broken struct {
 	delete     func(ctx context.Context, r store.DeleteRequest) error
 	readStream func(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error)
 	readAll    func(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error)
+	recycle    func(page []store.Recorded)
 	readEvent  func(ctx context.Context, id uuid.UUID) (store.Recorded, error)
 	head       func(ctx context.Context) (int64, error)
 	info       func(ctx context.Context, stream string) (store.StreamInfo, error)
@@ -61,6 +62,14 @@ func (b *broken) ReadStream(ctx context.Context, r store.ReadRequest) ([]store.R
 
 func (b *broken) ReadAll(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
 	return or(b.readAll, b.Storage.ReadAll, ctx, r)
+}
+
+func (b *broken) Recycle(page []store.Recorded) {
+	if b.recycle != nil {
+		b.recycle(page)
+	} else if r, ok := b.Storage.(store.Recycler); ok {
+		r.Recycle(page)
+	}
 }
 
 func (b *broken) ReadEvent(ctx context.Context, id uuid.UUID) (store.Recorded, error) {

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"math"
@@ -100,6 +101,16 @@ var readFaults = []fault{
 				return !r.Backward && e.Number-r.From >= int64(r.Limit)
 			}), err
 		})
+	}},
+	{name: "data-recycled", what: "the data of a large page are read into the memory of those before", storage: func(b *broken) {
+		b.changed(func(e *store.Recorded) { e.Data = bytes.Clone(e.Data) })
+		b.recycle = func(page []store.Recorded) {
+			for i := range page {
+				if len(page) >= 200 {
+					clear(page[i].Data)
+				}
+			}
+		}
 	}},
 	{name: "absent-is-empty", what: "an absent stream reads as an empty one", storage: func(b *broken) {
 		b.readStream = func(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {

@@ -1,8 +1,10 @@
 package conformance
 
 import (
+	"bytes"
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -20,6 +22,7 @@ var readCases = []testCase{
 	{name: "read/missing-numbers", run: readMissingNumbers, why: "numbers that a hard delete left unused are passed over; a short page still means the end"},
 	{name: "read/emptied", run: readEmptied, why: "a stream whose events were all hard deleted exists, and is empty"},
 	{name: "read/again", run: readAgain, why: "ranging again starts again, and leaving a range early leaves nothing behind"},
+	{name: "read/kept", run: readKept, why: "an event that a reader keeps stays as it was, whatever is read after it"},
 	{name: "read/grows", run: readGrows, why: "a read is not one snapshot: what was appended while it ran may be read at its end, once"},
 	{name: "read/calls-while-reading", run: readCalls, why: "no connection is held while the caller's code runs, so that it can use the store"},
 	{name: "read/invalid", run: readInvalid, why: "what can't be meant is refused, with the name of the field"},
@@ -212,6 +215,23 @@ func readAgain(f *fixture) {
 			require.NoError(f, err)
 			assert.Equal(f, span(1, 4), numbers(got), stream)
 		}
+	}
+}
+
+func readKept(f *fixture) {
+	f.fill("s", 600)
+	for _, stream := range []string{"s", store.All} {
+		var kept, copies []store.Recorded
+		for range 3 {
+			for e, err := range f.es.Stream(f.ctx, stream, &store.ReadOptions{PageSize: 200}) {
+				require.NoError(f, err)
+				kept = append(kept, e)
+				e.Stream, e.Type = strings.Clone(e.Stream), strings.Clone(e.Type)
+				e.Data, e.Metadata = bytes.Clone(e.Data), bytes.Clone(e.Metadata)
+				copies = append(copies, e)
+			}
+		}
+		assert.Equal(f, copies, kept, stream)
 	}
 }
 

@@ -29,11 +29,46 @@ type queue struct {
 // item is an event that is not acknowledged.
 type item struct {
 	event    *Recorded      // part of the page that it was read with
+	page     *heldPage      // that page, or nil
 	failure  *CallbackError // what a callback said instead of choosing or placing it
 	sent     int            // how often it was sent
 	lane     *lane          // nil without a key
 	previous *item
 	next     *item
+}
+
+// heldPage is a page of events, whose memory can be used again when nobody needs any of them.
+type heldPage struct {
+	events   []Recorded
+	uses     int // unacknowledged items, and those that somebody looks at outside of the lock
+	recycler Recycler
+}
+
+// release ends n uses of the page, which may be nil.
+func (p *heldPage) release(n int) {
+	if p == nil {
+		return
+	}
+	if p.uses -= n; p.uses == 0 {
+		p.recycler.Recycle(p.events)
+		p.events = nil
+	}
+}
+
+// hold keeps the pages of items from being used again, until let is called.
+func hold(items []*item) {
+	for _, i := range items {
+		if i.page != nil {
+			i.page.uses++
+		}
+	}
+}
+
+// let undoes hold.
+func let(items []*item) {
+	for _, i := range items {
+		i.page.release(1)
+	}
 }
 
 // lane is the unacknowledged events of a partition key.
@@ -69,12 +104,15 @@ func (q *queue) skip(number int64) { q.received = max(q.received, number) }
 // grow makes room for n more items in one piece.
 func (q *queue) grow(n int) { q.slab = make([]item, 0, n) }
 
-// add queues an event with a number above all before. It is not changed.
-func (q *queue) add(e *Recorded, key string, failure *CallbackError) {
+// add queues an event with a number above all before. It is not changed. The page that it is part of may be nil.
+func (q *queue) add(e *Recorded, page *heldPage, key string, failure *CallbackError) {
 	if len(q.slab) == cap(q.slab) {
 		q.grow(1)
 	}
-	q.slab = append(q.slab, item{event: e, failure: failure, previous: q.last})
+	if page != nil {
+		page.uses++
+	}
+	q.slab = append(q.slab, item{event: e, page: page, failure: failure, previous: q.last})
 	i := &q.slab[len(q.slab)-1]
 	if q.last == nil {
 		q.first = i
@@ -169,8 +207,9 @@ func (q *queue) ack(h *holder, n int) {
 	}
 }
 
-// drop forgets an unacknowledged item.
+// drop forgets an unacknowledged item. Its event must not be looked at any more, unless it is held.
 func (q *queue) drop(i *item) {
+	i.page.release(1)
 	if i.previous == nil {
 		q.first = i.next
 	} else {

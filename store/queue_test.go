@@ -58,7 +58,7 @@ func TestQueueIsAsExplained(t *testing.T) {
 			"add": func(t *rapid.T) {
 				number := n.received + rapid.Int64Range(1, 3).Draw(t, "step")
 				key := keys.Draw(t, "key")
-				q.add(&Recorded{Number: number}, key, nil)
+				q.add(&Recorded{Number: number}, nil, key, nil)
 				n.received = number
 				n.events = append(n.events, &naiveEvent{number, key, -1})
 			},
@@ -132,14 +132,14 @@ func TestQueueKeepsOnlyWhatIsOpen(t *testing.T) {
 	t.Parallel()
 	q := newQueue(0)
 	var slow, fast holder
-	q.add(&Recorded{Number: 1}, "slow", nil)
+	q.add(&Recorded{Number: 1}, nil, "slow", nil)
 	q.send(&slow, q.next(&slow))
 	for number := int64(2); number < 100_000; number++ {
 		if number%2 == 0 {
 			q.skip(number)
 			continue
 		}
-		q.add(&Recorded{Number: number}, fmt.Sprint(number%7), nil)
+		q.add(&Recorded{Number: number}, nil, fmt.Sprint(number%7), nil)
 		q.send(&fast, q.next(&fast))
 		q.ack(&fast, 1)
 	}

@@ -45,6 +45,7 @@ func (s *Store) Stream(ctx context.Context, stream string, opts *ReadOptions) it
 		}
 		r.ahead = &ahead{storage: s.storage}
 		defer r.ahead.wait()
+		recycler, _ := s.storage.(Recycler)
 		for !r.done {
 			page, err := r.next(ctx)
 			if err != nil {
@@ -59,6 +60,9 @@ func (s *Store) Stream(ctx context.Context, stream string, opts *ReadOptions) it
 				if !yield(e, nil) {
 					return
 				}
+			}
+			if recycler != nil {
+				recycler.Recycle(page)
 			}
 		}
 	}

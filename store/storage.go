@@ -71,6 +71,13 @@ type Checker interface {
 	Check(ctx context.Context) error
 }
 
+// Recycler is implemented by a [Storage] that makes new pages of the memory of old ones.
+type Recycler interface {
+	// Recycle is given a page that ReadStream, ReadAll or ReadFiltered returned, when nobody uses it any more. Copies of its events are still
+	// in use, so that what they point to must stay as it is: their data, metadata and strings.
+	Recycle(page []Recorded)
+}
+
 // NewEvent is an event on its way into a [Storage].
 type NewEvent struct {
 	ID            uuid.UUID // never zero

@@ -47,7 +47,8 @@ type SubscribeOptions struct {
 	// times BufferSize, at least 2,000. From that on, two pages of 1,000 more may be on their way.
 	MaxSize int
 	// CheckpointThreshold is how many numbers the subscription comes forward before its checkpoint is written; after a
-	// crash as many events can come again. Default: DefaultCheckpointThreshold.
+	// crash as many events can come again. Default: DefaultCheckpointThreshold, or as many as it comes forward in a
+	// quarter of CheckpointAfter, if that is more: who is fast is not held up by writing.
 	CheckpointThreshold int
 	// CheckpointAfter is how long an acknowledged event waits at most for its checkpoint when the threshold is not
 	// reached. Negative: for ever. Default: DefaultCheckpointAfter.
@@ -80,6 +81,7 @@ type SubscribeOptions struct {
 	// must not block, so it must not close the subscriber or the Store, or unsubscribe: these wait for that goroutine.
 	OnState func(SubscriptionState)
 
+	paced         bool // CheckpointThreshold is the default, and so is not the only condition
 	endWhenBehind bool // for Watch
 	existing      bool // for Project: the subscription must be there
 	// choose, for Project, is a Selector that also knows which stream numbers count in.
@@ -96,6 +98,7 @@ func (o *SubscribeOptions) checked() (SubscribeOptions, error) {
 	if o != nil {
 		c = *o
 	}
+	c.paced = c.CheckpointThreshold == 0
 	for _, f := range []struct {
 		name  string
 		value *int

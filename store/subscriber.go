@@ -100,6 +100,9 @@ func (r *Subscriber) take() ([]Recorded, error) {
 			return nil, err
 		}
 		events, again, err := r.prepare(items, sent)
+		s.mu.Lock()
+		let(items)
+		s.mu.Unlock()
 		if err != nil || len(events) > 0 {
 			return events, err
 		}
@@ -110,7 +113,7 @@ func (r *Subscriber) take() ([]Recorded, error) {
 	}
 }
 
-// send takes items from the queue. It returns how often the first of them was sent, this time included.
+// send takes items from the queue, which are held. It returns how often the first of them was sent, this time included.
 func (r *Subscriber) send() (items []*item, sent int, err error) {
 	s := r.subscription
 	s.mu.Lock()
@@ -127,6 +130,7 @@ func (r *Subscriber) send() (items []*item, sent int, err error) {
 	most := min(r.size-len(r.held.items), r.share())
 	if most > 0 && s.queue.queued > 0 && s.valid() {
 		items = make([]*item, 0, min(most, s.queue.queued))
+		r.held.items = slices.Grow(r.held.items, cap(items))
 		for len(items) < most {
 			i := s.queue.next(&r.held)
 			if i == nil || i.failure != nil && len(items) > 0 {
@@ -150,6 +154,7 @@ func (r *Subscriber) send() (items []*item, sent int, err error) {
 	if s.queue.queued > 0 {
 		s.wake() // there is more for others
 	}
+	hold(items)
 	return items, items[0].sent, nil
 }
 
@@ -173,7 +178,7 @@ func (r *Subscriber) prepare(items []*item, sent int) (events []Recorded, again 
 		if sent == 1 {
 			return nil, false, f
 		}
-		selected, _, failure := s.opts.ask(r.streamID(), *items[0].event) // once more, since it was given back
+		selected, _, failure := s.opts.ask(r.streamID(), items[0].event) // once more, since it was given back
 		if failure != nil {
 			failure.attempt = sent
 			return nil, false, failure
@@ -271,15 +276,15 @@ func (r *Subscriber) giveBack(items []*item) {
 // It returns at once: the checkpoint is written by the subscription, see CheckpointThreshold, and at the latest
 // when the subscription ends in good order.
 func (r *Subscriber) Ack(ctx context.Context, events ...Recorded) error {
-	numbers := make([]int64, len(events))
-	for i, e := range events {
-		numbers[i] = e.Number
-	}
-	return r.AckNumber(ctx, numbers...)
+	return r.ack(ctx, len(events), func(i int) int64 { return events[i].Number })
 }
 
 // AckNumber is Ack for the numbers of events.
 func (r *Subscriber) AckNumber(ctx context.Context, numbers ...int64) error {
+	return r.ack(ctx, len(numbers), func(i int) int64 { return numbers[i] })
+}
+
+func (r *Subscriber) ack(ctx context.Context, n int, number func(i int) int64) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -287,8 +292,8 @@ func (r *Subscriber) AckNumber(ctx context.Context, numbers ...int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	last := -1
-	for _, number := range numbers {
-		place, err := r.place(number, last+1)
+	for i := range n {
+		place, err := r.place(number(i), last+1)
 		if err != nil {
 			return err
 		}
@@ -296,6 +301,9 @@ func (r *Subscriber) AckNumber(ctx context.Context, numbers ...int64) error {
 	}
 	if last < 0 {
 		return &InvalidError{Field: "events", Reason: "are empty: there is nothing to acknowledge"}
+	}
+	if err := r.expired(); err != nil {
+		return err
 	}
 	full := len(r.held.items) >= r.size
 	s.queue.ack(&r.held, last+1)
@@ -322,11 +330,6 @@ func (r *Subscriber) place(number int64, likely int) (int, error) {
 			return 0, r.ended
 		case s.sealed != nil:
 			return 0, s.sealed
-		case !s.valid():
-			// The lease may come back, if nobody has taken it. The subscriber does not go on with anything then: it comes again.
-			r.noteVoid()
-			s.takeBack(r)
-			return 0, &SubscriptionError{s.id, ErrLeaseLost}
 		}
 		return place, nil
 	}
@@ -337,6 +340,19 @@ func (r *Subscriber) place(number int64, likely int) (int, error) {
 		return 0, r.ended
 	}
 	return 0, &UnexpectedAckError{SubscriptionID: s.id, Number: number}
+}
+
+// expired returns ErrLeaseLost if the lease has ended for all this process knows, and takes back what is in flight: the lease
+// may come back, if nobody has taken it, but the subscriber does not go on with anything then. It comes again. The
+// subscription's mu is held.
+func (r *Subscriber) expired() error {
+	s := r.subscription
+	if s.valid() {
+		return nil
+	}
+	r.noteVoid()
+	s.takeBack(r)
+	return &SubscriptionError{s.id, ErrLeaseLost}
 }
 
 // Nack gives events back: they are sent again, before all with higher numbers, to whoever asks first. Errors are those
@@ -352,12 +368,15 @@ func (r *Subscriber) Nack(ctx context.Context, events ...Recorded) error {
 		return &InvalidError{Field: "events", Reason: "are empty: there is nothing to give back"}
 	}
 	places := make([]int, len(events))
-	for i, e := range events {
-		place, err := r.place(e.Number, i)
+	for i := range events {
+		place, err := r.place(events[i].Number, i)
 		if err != nil {
 			return err
 		}
 		places[i] = place
+	}
+	if err := r.expired(); err != nil {
+		return err
 	}
 	slices.Sort(places)
 	s.queue.giveBack(&r.held, slices.Compact(places)...)

@@ -12,12 +12,16 @@ import (
 // subscription is one subscription as this Store runs it: its queue, its subscribers, and the goroutine that reads for
 // them and writes its checkpoint. Only that goroutine adds to the queue or replaces it.
 type subscription struct {
-	hub   *hub
-	id    SubscriptionID
-	opts  SubscribeOptions
-	ahead ahead         // of the goroutine alone
-	work  chan struct{} // holds one: there is something for the goroutine to do
-	done  chan struct{} // closed when the goroutine has ended
+	hub  *hub
+	id   SubscriptionID
+	opts SubscribeOptions
+	work chan struct{} // holds one: there is something for the goroutine to do
+	done chan struct{} // closed when the goroutine has ended
+
+	// Of the goroutine alone.
+	ahead    ahead
+	recycler Recycler // of pages, or nil
+	chosen   []chosen // empty: memory for the next page
 
 	mu          sync.Mutex
 	queue       *queue
@@ -42,6 +46,7 @@ type subscription struct {
 	acked       bool       // an event was acknowledged since the checkpoint was saved
 	asked       bool       // a checkpoint is due, and is going to be written
 	saving      bool       // a checkpoint is being written
+	savedAt     time.Time  // when the writing of the last one began
 	saveErr     error      // why the last one was not, or nil
 	wasAcked    bool       // what acked was when the writing began
 	settled     *sync.Cond // told when saving has ended
@@ -61,6 +66,7 @@ func newSubscription(h *hub, id SubscriptionID, opts SubscribeOptions) *subscrip
 		work: make(chan struct{}, 1), done: make(chan struct{}), changed: make(chan struct{}),
 		ahead: ahead{storage: h.storage},
 	}
+	s.recycler, _ = h.storage.(Recycler)
 	s.settled = sync.NewCond(&s.mu)
 	return s
 }

@@ -24,13 +24,14 @@ func (s *subscription) noteProgress() {
 }
 
 // due reports whether a checkpoint that is so far ahead is to be written for its threshold. What was only filtered out
-// does not count one by one. s.mu is held.
+// does not count one by one. If it is too early for the default threshold, the next acknowledgement asks again, or
+// CheckpointAfter is over. s.mu is held.
 func (s *subscription) due(ahead int64) bool {
 	threshold := int64(s.opts.CheckpointThreshold)
 	if !s.acked {
 		threshold = max(threshold, DefaultCheckpointThreshold)
 	}
-	return ahead >= threshold
+	return ahead >= threshold && (!s.opts.paced || time.Since(s.savedAt) >= s.opts.CheckpointAfter/4)
 }
 
 // save has the checkpoint written if that is due, and writes the last error. The checkpoint is written beside the

@@ -170,17 +170,12 @@ func (s *subscription) unpack(room int) {
 }
 
 // take asks the callbacks about a page, adds what they choose to the queue, and notes that everything up to last was
-// read. Events of the feed are filtered here.
+// read. Events of the feed are filtered here. A page of the feed, or of a projection, is not the subscription's own.
 func (s *subscription) take(page []Recorded, fed bool, last int64) {
 	s.mu.Lock()
 	received, number, streamID := s.queue.received, int64(0), s.streamID
 	s.mu.Unlock()
-	type chosen struct {
-		event   *Recorded
-		key     string
-		failure *CallbackError
-	}
-	list := make([]chosen, 0, len(page))
+	list := s.chosen[:0] // of the page before
 	asks := s.opts.Selector != nil || s.opts.PartitionBy != nil || s.opts.choose != nil
 	gap := false
 	for i := range page {
@@ -199,21 +194,27 @@ func (s *subscription) take(page []Recorded, fed bool, last int64) {
 		c := chosen{event: e}
 		selected := true
 		if asks {
-			selected, c.key, c.failure = s.opts.ask(streamID, *e)
+			selected, c.key, c.failure = s.opts.ask(streamID, e)
 		}
 		if selected {
 			list = append(list, c)
 		}
 	}
+	var held *heldPage
+	if s.recycler != nil && !fed && s.opts.pages == nil {
+		held = &heldPage{events: page, recycler: s.recycler, uses: 1}
+	}
 	sparse := len(list) < len(page)/4 // then they must not keep the whole page
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	defer held.release(1)
 	s.queue.grow(len(list))
 	for _, c := range list {
 		if sparse {
-			c.event = c.event.clone()
+			s.queue.add(c.event.clone(), nil, c.key, c.failure)
+		} else {
+			s.queue.add(c.event, held, c.key, c.failure)
 		}
-		s.queue.add(c.event, c.key, c.failure)
 	}
 	s.queue.skip(max(number, last))
 	if gap {
@@ -221,6 +222,17 @@ func (s *subscription) take(page []Recorded, fed bool, last int64) {
 	}
 	s.noteProgress()
 	s.wake()
+	if s.chosen = nil; !fed { // while it catches up, page by page
+		clear(list)
+		s.chosen = list[:0]
+	}
+}
+
+// chosen is an event of a page that is to be queued.
+type chosen struct {
+	event   *Recorded
+	key     string
+	failure *CallbackError
 }
 
 // clone returns a copy that shares no memory with the page that r was read with.
@@ -232,18 +244,18 @@ func (r *Recorded) clone() *Recorded {
 }
 
 // ask runs the callbacks of an event that is to be queued.
-func (o *SubscribeOptions) ask(streamID int64, e Recorded) (selected bool, key string, failure *CallbackError) {
+func (o *SubscribeOptions) ask(streamID int64, e *Recorded) (selected bool, key string, failure *CallbackError) {
 	selected = true
 	if o.choose != nil {
-		failure = called("PartitionBy", e, func() error {
-			selected = o.choose(streamID, &e)
+		failure = called("PartitionBy", *e, func() error {
+			selected = o.choose(streamID, e)
 			return nil
 		})
 		return selected, "", failure
 	}
 	if o.Selector != nil {
-		failure = called("Selector", e, func() error {
-			selected = o.Selector(e)
+		failure = called("Selector", *e, func() error {
+			selected = o.Selector(*e)
 			return nil
 		})
 		if failure != nil || !selected {
@@ -252,8 +264,8 @@ func (o *SubscribeOptions) ask(streamID int64, e Recorded) (selected bool, key s
 	}
 	if o.PartitionBy != nil {
 		key = e.Stream // if there is no answer, the nearest thing to one
-		failure = called("PartitionBy", e, func() error {
-			key = o.PartitionBy(e)
+		failure = called("PartitionBy", *e, func() error {
+			key = o.PartitionBy(*e)
 			return nil
 		})
 	}

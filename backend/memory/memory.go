@@ -12,7 +12,10 @@ import (
 	"github.com/eventstore-go/eventstore/store"
 )
 
-var _ store.Storage = (*Backend)(nil)
+var (
+	_ store.Storage  = (*Backend)(nil)
+	_ store.Recycler = (*Backend)(nil)
+)
 
 // Backend is a [store.Storage] in memory. It is safe for concurrent use.
 type Backend struct {

@@ -96,7 +96,7 @@ func nextPart(part, looked int64, matched, limit int) int64 {
 
 // readMatching reads those events of wanted that f chooses, in the order of positions.
 func (b *Backend) readMatching(ctx context.Context, wanted wanted, f store.EventFilter) ([]store.Recorded, error) {
-	p := placing{scanner: newScanner(false), statement: "read_events_filtered", args: filterArgs(f), wants: wanted.list}
+	p := placing{scanner: newPlacedScanner(), statement: "read_events_filtered", args: filterArgs(f), wants: wanted.list}
 	page, err := b.readWants(ctx, &p, wanted.era)
 	slices.SortFunc(page, func(x, y store.Recorded) int { return cmp.Compare(x.Number, y.Number) })
 	return page, err

@@ -20,6 +20,7 @@ var (
 	_ store.Checker        = (*Backend)(nil)
 	_ store.JSONOnly       = (*Backend)(nil)
 	_ store.ParallelReader = (*Backend)(nil)
+	_ store.Recycler       = (*Backend)(nil)
 )
 
 // Options of a [Backend]. The zero value of each field is its default.

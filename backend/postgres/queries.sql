@@ -100,14 +100,14 @@ select /*schema.*/hard_delete($1::bigint);
 
 -- name: read_stream_forward
 -- A page of a stream's own events; nothing if it has links, is deleted or absent: find_stream tells. Index: events_version_key.
-select /*schema.*/header(e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id), e.event_type, e.content_type, e.data, e.metadata
+select /*schema.*/header(e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type), e.content_type, e.data, e.metadata
 from /*schema.*/events as e
 where e.stream_id = (select s.stream_id from /*schema.*/streams as s where s.name = $1::text and s.deleted_at is null and not s.linked)
   and e.version >= $2::bigint
 order by e.version limit $3::int;
 
 -- name: read_stream_backward
-select /*schema.*/header(e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id), e.event_type, e.content_type, e.data, e.metadata
+select /*schema.*/header(e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type), e.content_type, e.data, e.metadata
 from /*schema.*/events as e
 where e.stream_id = (select s.stream_id from /*schema.*/streams as s where s.name = $1::text and s.deleted_at is null and not s.linked)
   and e.version <= $2::bigint
@@ -115,7 +115,7 @@ order by e.version desc limit $3::int;
 
 -- name: read_linked_forward
 -- A page of a stream that has links. Each branch stops at the page's size. Indexes: events_version_key, links_pkey, events_pkey.
-select r.number, /*schema.*/header(r.append_seq, r.idx, r.stream_id, r.version, r.created_at, r.event_id, r.causation_id, r.correlation_id), r.event_type, r.content_type, r.data, r.metadata, s.name
+select r.number, /*schema.*/header(r.version, r.created_at, r.event_id, r.causation_id, r.correlation_id, r.event_type), r.content_type, r.data, r.metadata, s.name
 from (
   (select e.version as number, e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.content_type, e.data, e.metadata
    from /*schema.*/events as e where e.stream_id = $1::bigint and e.version >= $2::bigint order by e.version limit $3::int)
@@ -128,7 +128,7 @@ from (
 order by r.number limit $3::int;
 
 -- name: read_linked_backward
-select r.number, /*schema.*/header(r.append_seq, r.idx, r.stream_id, r.version, r.created_at, r.event_id, r.causation_id, r.correlation_id), r.event_type, r.content_type, r.data, r.metadata, s.name
+select r.number, /*schema.*/header(r.version, r.created_at, r.event_id, r.causation_id, r.correlation_id, r.event_type), r.content_type, r.data, r.metadata, s.name
 from (
   (select e.version as number, e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.content_type, e.data, e.metadata
    from /*schema.*/events as e where e.stream_id = $1::bigint and e.version <= $2::bigint order by e.version desc limit $3::int)
@@ -168,21 +168,21 @@ from (
 
 -- name: read_events_range
 -- Events in the order of their numbers, both ends inclusive: a plain range of events_pkey.
-select /*schema.*/header(e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id), e.event_type, e.content_type, e.data, e.metadata
+select /*schema.*/place(e.append_seq, e.idx, e.stream_id) || /*schema.*/header(e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type), e.content_type, e.data, e.metadata
 from /*schema.*/events as e
 where (e.append_seq, e.idx) >= ($1::bigint, $2::int) and (e.append_seq, e.idx) <= ($3::bigint, $4::int)
 order by e.append_seq, e.idx limit $5::int;
 
 -- name: read_event
 -- Index: events_event_id_key, streams_pkey.
-select e.version, /*schema.*/header(e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id), e.event_type, e.content_type, e.data, e.metadata, s.name
+select e.version, /*schema.*/header(e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type), e.content_type, e.data, e.metadata, s.name
 from /*schema.*/events as e join /*schema.*/streams as s on s.stream_id = e.stream_id
 where e.event_id = $1::uuid;
 
 -- name: read_correlation
 -- The events of a correlation from position $2 on. All of them are found and sorted for each page: a conversation is not
 -- long. Indexes: events_correlation_idx, log_append_seq_key, streams_pkey.
-select l.position + e.idx, /*schema.*/header(e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id), e.event_type, e.content_type, e.data, e.metadata, s.name
+select l.position + e.idx, /*schema.*/header(e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type), e.content_type, e.data, e.metadata, s.name
 from /*schema.*/events as e
   cross join lateral (select k.position from /*schema.*/log as k where k.append_seq = e.append_seq offset 0) as l
   cross join lateral (select t.name from /*schema.*/streams as t where t.stream_id = e.stream_id offset 0) as s
@@ -241,7 +241,7 @@ select s.name, s.stream_id, s.version, s.created_at, s.deleted_at from unnest($1
 -- Behind an "or" neither look can become a join: the types are a hash table made once, and the name is looked up for
 -- each event that has the type. The inner limit is one that the planner does not know, so that it takes the events in
 -- the order of the index, however few it thinks will match. Indexes: events_pkey, streams_pkey.
-select /*schema.*/header(e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id), e.event_type, e.content_type, e.data, e.metadata
+select /*schema.*/place(e.append_seq, e.idx, e.stream_id) || /*schema.*/header(e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type), e.content_type, e.data, e.metadata
 from (
   select f.append_seq, f.idx, f.stream_id, f.version, f.created_at, f.event_id, f.causation_id, f.correlation_id, f.event_type, f.content_type, f.data, f.metadata
   from /*schema.*/events as f
@@ -255,7 +255,7 @@ order by e.append_seq, e.idx limit $5::int;
 -- name: read_stream_filtered
 -- At most $3 events of the versions $2 to $4 of a stream, its own and linked ones, with the filter, and the inner limits,
 -- of read_events_filtered. Indexes: events_version_key, links_pkey, events_pkey, streams_pkey.
-select r.number, /*schema.*/header(r.append_seq, r.idx, r.stream_id, r.version, r.created_at, r.event_id, r.causation_id, r.correlation_id), r.event_type, r.content_type, r.data, r.metadata, s.name
+select r.number, /*schema.*/header(r.version, r.created_at, r.event_id, r.causation_id, r.correlation_id, r.event_type), r.content_type, r.data, r.metadata, s.name
 from (
   (select e.version as number, e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.content_type, e.data, e.metadata
    from (

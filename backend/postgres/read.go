@@ -43,6 +43,9 @@ func (b *Backend) ParallelReads() int {
 	return 2
 }
 
+// Recycle implements [store.Recycler].
+func (b *Backend) Recycle(list []store.Recorded) { page.Recycle(list) }
+
 func direction(r store.ReadRequest) string {
 	if r.Backward {
 		return "backward"
@@ -64,8 +67,8 @@ func (b *Backend) readOwn(ctx context.Context, r store.ReadRequest) (list []stor
 		}
 		var e *store.Recorded
 		list, e = page.Add(list, r.Limit)
-		e.Number, e.Stream = s.version, r.Stream
 		s.event(e)
+		e.Number, e.Stream = e.Version, r.Stream
 		return nil
 	}, r.Stream, r.From, int64(r.Limit))
 	if err != nil || len(list) > 0 {

@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/eventstore-go/eventstore/backend/internal/page"
 	"github.com/eventstore-go/eventstore/store"
 )
 
@@ -196,13 +197,13 @@ type placing struct {
 
 // readPlaced reads the events of wants and returns them in the order of wants. Hard-deleted ones are missing.
 func (b *Backend) readPlaced(ctx context.Context, wanted wanted) ([]store.Recorded, error) {
-	p := placing{scanner: newScanner(false), statement: "read_events_range", wants: wanted.list, starts: make([]int, len(wanted.list))}
+	p := placing{scanner: newPlacedScanner(), statement: "read_events_range", wants: wanted.list, starts: make([]int, len(wanted.list))}
 	total := 0
 	for i, w := range wanted.list {
 		p.starts[i] = total
 		total += w.count()
 	}
-	p.page, p.streamIDs = make([]store.Recorded, total), make([]int64, total)
+	p.page, p.streamIDs = page.Make(total), make([]int64, total)
 	return b.readWants(ctx, &p, wanted.era)
 }
 

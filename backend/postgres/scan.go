@@ -6,38 +6,49 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/eventstore-go/eventstore/backend/internal/page"
 	"github.com/eventstore-go/eventstore/store"
 )
 
-// scanner reads rows of events. The bytes of a page share a few large pieces of memory, and equal types one string.
+// scanner reads rows of events.
 type scanner struct {
-	arena []byte
-	types map[string]string
-	into  []any // pointers to the fields below, in the order of the columns
+	memory page.Memory
+	into   []any // pointers to the fields below, in the order of the columns
 
-	number                                         int64
-	header, eventType, contentType, data, metadata sql.RawBytes
-	stream                                         string
+	number                              int64
+	header, contentType, data, metadata sql.RawBytes
+	stream                              string
 
-	// What scan finds in the header.
-	seq, streamID, version int64
-	idx                    int
+	// What scan finds before the header, if placed.
+	placed        bool
+	seq, streamID int64
+	idx           int
 }
 
-// headerSize is the length of what the function header returns.
-const headerSize = 84
+// The lengths of what the functions place and header return; the latter without ids that may be missing, and the type.
+const (
+	placeSize  = 8 + 4 + 8
+	headerSize = 8 + 8 + 16 + 1
+)
 
-// newScanner is for queries that return the header of an event, its type, content type, data and metadata, or those
-// between its number and its stream's name.
+// newScanner is for queries that return the header of an event, its content type, data and metadata, or those between its
+// number and its stream's name.
 func newScanner(numbered bool) *scanner {
-	s := &scanner{types: map[string]string{}}
+	s := &scanner{}
 	if numbered {
 		s.into = append(s.into, &s.number)
 	}
-	s.into = append(s.into, &s.header, &s.eventType, &s.contentType, &s.data, &s.metadata)
+	s.into = append(s.into, &s.header, &s.contentType, &s.data, &s.metadata)
 	if numbered {
 		s.into = append(s.into, &s.stream)
 	}
+	return s
+}
+
+// newPlacedScanner is for queries that return the place of an event before its header, in one value.
+func newPlacedScanner() *scanner {
+	s := newScanner(false)
+	s.placed = true
 	return s
 }
 
@@ -46,12 +57,14 @@ func (s *scanner) scan(rows *sql.Rows) error {
 	if err := rows.Scan(s.into...); err != nil {
 		return err
 	}
-	h := s.header
-	if len(h) != headerSize {
-		return fmt.Errorf("postgres: the header of an event has %d bytes, not %d", len(h), headerSize)
+	if s.placed && len(s.header) > placeSize {
+		h := s.header
+		s.seq, s.idx, s.streamID = int64(binary.BigEndian.Uint64(h)), int(binary.BigEndian.Uint32(h[8:])), int64(binary.BigEndian.Uint64(h[12:]))
+		s.header = h[placeSize:]
 	}
-	s.seq, s.idx = int64(binary.BigEndian.Uint64(h)), int(binary.BigEndian.Uint32(h[8:]))
-	s.streamID, s.version = int64(binary.BigEndian.Uint64(h[12:])), int64(binary.BigEndian.Uint64(h[20:]))
+	if n := len(s.header); n < headerSize || s.header[headerSize-1] != 0 && n < headerSize+2*16 {
+		return fmt.Errorf("postgres: the header of an event has only %d bytes", n)
+	}
 	return nil
 }
 
@@ -60,36 +73,22 @@ const epoch = 946_684_800_000_000
 
 // event sets all of e but its Number and Stream.
 func (s *scanner) event(e *store.Recorded) {
-	e.Version = s.version
-	e.CreatedAt = time.UnixMicro(int64(binary.BigEndian.Uint64(s.header[28:])) + epoch).UTC()
-	copy(e.ID[:], s.header[36:])
-	copy(e.CausationID[:], s.header[52:])
-	copy(e.CorrelationID[:], s.header[68:])
-	e.Type = s.intern(s.eventType)
+	h := s.header
+	e.Version = int64(binary.BigEndian.Uint64(h))
+	e.CreatedAt = time.UnixMicro(int64(binary.BigEndian.Uint64(h[8:])) + epoch).UTC()
+	copy(e.ID[:], h[16:])
+	related := h[headerSize-1] != 0
+	if h = h[headerSize:]; related {
+		copy(e.CausationID[:], h)
+		copy(e.CorrelationID[:], h[16:])
+		h = h[2*16:]
+	}
+	e.Type = s.memory.String(h)
 	if len(s.contentType) > 0 {
-		e.ContentType = s.intern(s.contentType)
+		e.ContentType = s.memory.String(s.contentType)
 	}
-	e.Data = s.keep(s.data)
+	e.Data = s.memory.Keep(s.data)
 	if s.metadata != nil {
-		e.Metadata = s.keep(s.metadata)
+		e.Metadata = s.memory.Keep(s.metadata)
 	}
-}
-
-// keep copies bytes that are valid only until the next row.
-func (s *scanner) keep(b []byte) []byte {
-	if cap(s.arena)-len(s.arena) < len(b) || s.arena == nil {
-		s.arena = make([]byte, 0, max(4<<10, min(4*cap(s.arena), 64<<10), len(b)))
-	}
-	at := len(s.arena)
-	s.arena = append(s.arena, b...)
-	return s.arena[at:len(s.arena):len(s.arena)]
-}
-
-func (s *scanner) intern(b []byte) string {
-	if t, ok := s.types[string(b)]; ok {
-		return t
-	}
-	t := string(b)
-	s.types[t] = t
-	return t
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/eventstore-go/eventstore/backend/internal/page"
 	"github.com/eventstore-go/eventstore/store"
 )
 
@@ -81,3 +82,6 @@ func (b *Backend) ParallelReads() int {
 	}
 	return 2
 }
+
+// Recycle implements [store.Recycler].
+func (b *Backend) Recycle(list []store.Recorded) { page.Recycle(list) }

@@ -11,15 +11,13 @@ import (
 	"github.com/eventstore-go/eventstore/store"
 )
 
-// scanner reads rows of events: number, stream, version, and the columns of the event. The bytes of a page share a few
-// large pieces of memory, and equal names and types one string.
+// scanner reads rows of events: number, stream, version, and the columns of the event.
 type scanner struct {
-	page    []store.Recorded
-	most    int    // events
-	own     string // the stream of events that come without its name, whose number is their version
-	arena   []byte
-	strings map[string]string
-	into    []any // pointers to the fields below, in the order of the columns
+	page   []store.Recorded
+	most   int    // events
+	own    string // the stream of events that come without its name, whose number is their version
+	memory page.Memory
+	into   []any // pointers to the fields below, in the order of the columns
 
 	number, version, created                                         int64
 	stream, id, eventType, contentType, causation, correlation, data sql.RawBytes
@@ -44,7 +42,7 @@ func (o *optional) Scan(value any) error {
 
 // newScanner is for a page of at most so many events, of which those without a stream are of the stream own.
 func newScanner(own string, most int) *scanner {
-	s := &scanner{own: own, most: most, strings: map[string]string{}}
+	s := &scanner{own: own, most: most}
 	s.into = []any{&s.number, &s.stream, &s.version, &s.id, &s.eventType, &s.causation, &s.correlation, &s.contentType, &s.data,
 		&s.metadata, &s.created}
 	return s
@@ -58,15 +56,15 @@ func (s *scanner) scan(rows *sql.Rows) error {
 	var e *store.Recorded
 	s.page, e = page.Add(s.page, s.most)
 	e.Number, e.Stream, e.Version = s.number, s.own, s.number
-	e.Type, e.Data, e.CreatedAt = s.intern(s.eventType), s.keep(s.data), fromMicros(s.created)
+	e.Type, e.Data, e.CreatedAt = s.memory.String(s.eventType), s.memory.Keep(s.data), fromMicros(s.created)
 	if s.version > 0 {
-		e.Stream, e.Version = s.intern(s.stream), s.version
+		e.Stream, e.Version = s.memory.String(s.stream), s.version
 	}
 	if len(s.contentType) > 0 {
-		e.ContentType = s.intern(s.contentType)
+		e.ContentType = s.memory.String(s.contentType)
 	}
 	if s.metadata.there {
-		e.Metadata = s.keep(s.metadata.bytes)
+		e.Metadata = s.memory.Keep(s.metadata.bytes)
 	}
 	if copy(e.ID[:], s.id) != len(e.ID) {
 		return fmt.Errorf("an event id of %d bytes", len(s.id))
@@ -74,25 +72,6 @@ func (s *scanner) scan(rows *sql.Rows) error {
 	copy(e.CausationID[:], s.causation)
 	copy(e.CorrelationID[:], s.correlation)
 	return nil
-}
-
-// keep copies bytes that are valid only until the next row.
-func (s *scanner) keep(b []byte) []byte {
-	if cap(s.arena)-len(s.arena) < len(b) || s.arena == nil {
-		s.arena = make([]byte, 0, max(4<<10, min(4*cap(s.arena), 1<<20), len(b)))
-	}
-	at := len(s.arena)
-	s.arena = append(s.arena, b...)
-	return s.arena[at:len(s.arena):len(s.arena)]
-}
-
-func (s *scanner) intern(b []byte) string {
-	if t, ok := s.strings[string(b)]; ok {
-		return t
-	}
-	t := string(b)
-	s.strings[t] = t
-	return t
 }
 
 // Times are stored as microseconds since 1970.

@@ -10,7 +10,8 @@ drop function /*schema.*/append_one(text, bigint, boolean, boolean, uuid, uuid, 
 drop function /*schema.*/append(text, bigint, boolean, int, boolean, bytea, bytea, bytea, text[], bytea, bytea, int[], bigint[], bigint, bigint, bigint, int);
 drop table /*schema.*/streams, /*schema.*/events, /*schema.*/links, /*schema.*/log, /*schema.*/store, /*schema.*/holes;
 drop function /*schema.*/guard();
-drop function /*schema.*/header(bigint, int, bigint, bigint, timestamptz, uuid, uuid, uuid);
+drop function /*schema.*/place(bigint, int, bigint);
+drop function /*schema.*/header(bigint, timestamptz, uuid, uuid, uuid, text);
 drop function /*schema.*/to_data(bytea);
 drop function /*schema.*/from_micros(bigint);
 drop sequence /*schema.*/append_seq, /*schema.*/stream_seq;
