@@ -17,6 +17,9 @@ const (
 )
 
 func (p Phase) String() string {
+	if p < Waiting || p > Stopped {
+		return fmt.Sprintf("phase %d", int(p))
+	}
 	return [...]string{"waiting", "catching up", "live", "stopped"}[p]
 }
 

@@ -550,3 +550,10 @@ func TestBackoff(t *testing.T) {
 		assert.EqualValues(t, 0, p.checkpoint())
 	})
 }
+
+func TestPhase(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "stopped", store.Stopped.String())
+	require.Equal(t, "phase 9", store.Phase(9).String())
+	require.Equal(t, "phase -1", store.Phase(-1).String())
+}
