@@ -132,7 +132,7 @@ func (s *subscription) checkpointRequest(soon bool) (r CheckpointRequest, ok boo
 		return r, false
 	}
 	s.saving, s.asked, s.wasAcked, s.acked = true, false, s.acked, false
-	s.savedAt = time.Now()
+	s.savedAt, s.timed = time.Now(), false
 	return CheckpointRequest{ID: s.id, Epoch: s.lease.Epoch, Checkpoint: checkpoint, StreamID: s.streamID}, true
 }
 

@@ -66,6 +66,7 @@ func TestCheckpointPace(t *testing.T) {
 		"default":            {store.SubscribeOptions{}, 5, time.Second},
 		"after":              {store.SubscribeOptions{CheckpointAfter: 400 * time.Millisecond}, 11, 400 * time.Millisecond},
 		"never by the clock": {store.SubscribeOptions{CheckpointAfter: -1}, 20, 0},
+		"late by the clock":  {store.SubscribeOptions{CheckpointAfter: time.Hour}, 5, 250 * time.Millisecond},
 		"threshold":          {store.SubscribeOptions{CheckpointThreshold: 1000}, 20, time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -83,7 +84,7 @@ func TestCheckpointPace(t *testing.T) {
 				saved := len(p.storage.at("SaveCheckpoint"))
 				assert.LessOrEqual(t, saved, c.most)
 				assert.GreaterOrEqual(t, saved, c.most-1)
-				time.Sleep(c.rest)
+				time.Sleep(c.rest) // the timer of the threshold, or of CheckpointAfter
 				synctest.Wait()
 				assert.Equal(t, int64(20_000), p.checkpoint())
 			})

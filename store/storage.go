@@ -74,7 +74,8 @@ type Checker interface {
 // Recycler is implemented by a [Storage] that makes new pages of the memory of old ones.
 type Recycler interface {
 	// Recycle is given a page that ReadStream, ReadAll or ReadFiltered returned, when nobody uses it any more. Copies of its events are still
-	// in use, so that what they point to must stay as it is: their data, metadata and strings.
+	// in use, so that what they point to must stay as it is: their data, metadata and strings. It must not block, nor call the
+	// Store: locks may be held.
 	Recycle(page []Recorded)
 }
 

@@ -48,7 +48,7 @@ type SubscribeOptions struct {
 	MaxSize int
 	// CheckpointThreshold is how many numbers the subscription comes forward before its checkpoint is written; after a
 	// crash as many events can come again. Default: DefaultCheckpointThreshold, or as many as it comes forward in a
-	// quarter of CheckpointAfter, if that is more: who is fast is not held up by writing.
+	// quarter of a second, or of CheckpointAfter if that is shorter: who is fast is not held up by writing.
 	CheckpointThreshold int
 	// CheckpointAfter is how long an acknowledged event waits at most for its checkpoint when the threshold is not
 	// reached. Negative: for ever. Default: DefaultCheckpointAfter.

@@ -47,6 +47,7 @@ type subscription struct {
 	asked       bool       // a checkpoint is due, and is going to be written
 	saving      bool       // a checkpoint is being written
 	savedAt     time.Time  // when the writing of the last one began
+	timed       bool       // the goroutine was told that the next one has reached its threshold
 	saveErr     error      // why the last one was not, or nil
 	wasAcked    bool       // what acked was when the writing began
 	settled     *sync.Cond // told when saving has ended
@@ -339,8 +340,13 @@ func (s *subscription) rest(ctx context.Context) {
 	}
 	if s.retryAt.After(now) {
 		until(s.retryAt)
-	} else if !s.dirty.IsZero() && !s.asked && !s.saving && s.opts.CheckpointAfter >= 0 && !s.opts.Transient {
-		until(s.dirty.Add(s.opts.CheckpointAfter))
+	} else if !s.dirty.IsZero() && !s.asked && !s.saving && !s.opts.Transient {
+		if s.opts.CheckpointAfter >= 0 {
+			until(s.dirty.Add(s.opts.CheckpointAfter))
+		}
+		if at, reached := s.dueAt(s.queue.checkpoint() - s.saved); reached {
+			until(at)
+		}
 	}
 	expired := !s.validUntil.IsZero() && !s.validUntil.After(now)
 	if !expired {

@@ -18,20 +18,35 @@ func (s *subscription) noteProgress() {
 		s.dirty = time.Now()
 		s.poke() // to set a timer
 	}
-	if s.due(ahead) {
+	if at, reached := s.dueAt(ahead); reached && (!s.timed || !at.After(time.Now())) {
+		s.timed = true // for this checkpoint the goroutine is told once
 		s.poke()
 	}
 }
 
-// due reports whether a checkpoint that is so far ahead is to be written for its threshold. What was only filtered out
-// does not count one by one. If it is too early for the default threshold, the next acknowledgement asks again, or
-// CheckpointAfter is over. s.mu is held.
-func (s *subscription) due(ahead int64) bool {
+// checkpointPace is the time between two checkpoints of a subscription that are written for the default threshold.
+const checkpointPace = DefaultCheckpointAfter / 4
+
+// dueAt returns whether a checkpoint that is so far ahead is to be written for its threshold, and when: a default threshold
+// has a pace. What was only filtered out does not count one by one. s.mu is held.
+func (s *subscription) dueAt(ahead int64) (at time.Time, reached bool) {
 	threshold := int64(s.opts.CheckpointThreshold)
 	if !s.acked {
 		threshold = max(threshold, DefaultCheckpointThreshold)
 	}
-	return ahead >= threshold && (!s.opts.paced || time.Since(s.savedAt) >= s.opts.CheckpointAfter/4)
+	if ahead < threshold {
+		return at, false
+	}
+	if s.opts.paced {
+		at = s.savedAt.Add(min(checkpointPace, s.opts.CheckpointAfter/4))
+	}
+	return at, true
+}
+
+// due reports whether it is time for a checkpoint that is so far ahead, for its threshold. s.mu is held.
+func (s *subscription) due(ahead int64) bool {
+	at, reached := s.dueAt(ahead)
+	return reached && !at.After(time.Now())
 }
 
 // save has the checkpoint written if that is due, and writes the last error. The checkpoint is written beside the

@@ -2,13 +2,14 @@
 package page
 
 import (
+	"math/bits"
 	"sync"
 
 	"github.com/eventstore-go/eventstore/store"
 )
 
 // An event is large: a page grows in three steps, so that neither a short one takes the memory of a full one, nor a full one
-// is copied often. The last step is a slice that some page before was made of, where there is one.
+// is copied often. The last step is the memory of a page before, where there is one.
 const (
 	first  = 16
 	second = 128
@@ -39,30 +40,42 @@ func room(n, most int) int {
 // Make returns a page of n events that are zero.
 func Make(n int) []store.Recorded { return empty(n)[:n] }
 
-// recycled has the memory of pages, all zero.
-var recycled sync.Pool
+// Pages of more than second events have room for a power of two, up to largest, so that one that was recycled fits the next.
+const (
+	classes = 6
+	largest = second << (classes - 1)
+)
+
+// recycled has the memory of pages, all zero, by their size.
+var recycled [classes]sync.Pool
+
+// class returns where pages with so much room are kept, and how much room such a page has. 0 is for those that are not kept.
+func class(room int) (nr, size int) {
+	if room <= second || room > largest {
+		return 0, room
+	}
+	nr = bits.Len(uint(room-1)) - bits.Len(second-1)
+	return nr, second << nr
+}
 
 // Recycle implements [store.Recycler].
 func Recycle(page []store.Recorded) {
-	if cap(page) <= second {
+	nr, size := class(cap(page))
+	if nr == 0 || cap(page) != size {
 		return
 	}
-	page = page[:cap(page)]
+	page = page[:size]
 	clear(page)
-	recycled.Put(&page)
+	recycled[nr].Put(&page)
 }
 
-// empty returns an empty page with room for so many events, all zero, and not for many more: whoever keeps the page keeps
-// that, too.
+// empty returns an empty page with room for so many events, all zero.
 func empty(room int) []store.Recorded {
-	if room <= second {
-		return make([]store.Recorded, 0, room)
-	}
-	if p, ok := recycled.Get().(*[]store.Recorded); ok {
-		if cap(*p) >= room && cap(*p) < 2*room {
+	nr, size := class(room)
+	if nr > 0 {
+		if p, ok := recycled[nr].Get().(*[]store.Recorded); ok {
 			return (*p)[:0]
 		}
-		recycled.Put(p)
 	}
-	return make([]store.Recorded, 0, room)
+	return make([]store.Recorded, 0, size)
 }

@@ -94,8 +94,8 @@ $body$;
 create function /*schema.*/header(version bigint, created_at timestamptz, event_id uuid, causation_id uuid, correlation_id uuid, event_type text)
 returns bytea language sql stable as $body$
   select int8send(version) || timestamptz_send(created_at) || uuid_send(event_id)
-    || case when causation_id is null and correlation_id is null then bytea '\x00'
-       else bytea '\x01' || uuid_send(coalesce(causation_id, '00000000-0000-0000-0000-000000000000'))
+    || case when causation_id is null and correlation_id is null then decode('00', 'hex')
+       else decode('01', 'hex') || uuid_send(coalesce(causation_id, '00000000-0000-0000-0000-000000000000'))
          || uuid_send(coalesce(correlation_id, '00000000-0000-0000-0000-000000000000')) end
     || textsend(event_type)
 $body$;
