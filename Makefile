@@ -5,7 +5,7 @@ SHELL := bash
 # SQLite in Go is C translated: what the race detector says of its pointers is known, and takes half the time.
 RACE     := -race -gcflags=modernc.org/sqlite/...=-d=checkptr=0 -gcflags=modernc.org/libc/...=-d=checkptr=0
 # Every fault on every case: seven times as slow with the race detector, under which each is tried on its own cases only.
-FAULTS   := go test -timeout 10m -run 'Faults' ./conformance
+FAULTS   := go test -timeout 20m -run 'Faults' ./conformance
 LINT     := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 BENCHSTAT := go run golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
 FUZZTIME ?= 30s
@@ -19,11 +19,11 @@ help: ## list the targets
 
 .PHONY: test
 test: postgres cc ## run all tests, with the race detector, on a real PostgreSQL, and count them
-	{ go test $(RACE) -timeout 20m -json ./...; $(FAULTS) -json; } | go run ./internal/testreport
+	{ go test $(RACE) -timeout 45m -json ./...; $(FAULTS) -json; } | go run ./internal/testreport
 
 .PHONY: test/race
 test/race: postgres cc ## the same, in go test's own words
-	go test $(RACE) -timeout 20m ./...
+	go test $(RACE) -timeout 45m ./...
 	$(FAULTS)
 
 .PHONY: test/short
