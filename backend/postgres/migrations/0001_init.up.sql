@@ -88,7 +88,7 @@ create function /*schema.*/from_micros(micros bigint) returns timestamptz langua
   select timestamptz 'epoch' + micros / 1000000 * interval '1 second' + micros % 1000000 * interval '1 microsecond'
 $body$;
 
--- header packs what is short in an event into one value: a reader is spared six values a row. It is the version, the creation
+-- header packs what is short in an event into one value: a reader is spared five values a row. It is the version, the creation
 -- time, the id, a byte that says whether there are a causation and a correlation id, these (zero for null), and the type. Stable,
 -- since textsend is; inlined by the planner.
 create function /*schema.*/header(version bigint, created_at timestamptz, event_id uuid, causation_id uuid, correlation_id uuid, event_type text)
