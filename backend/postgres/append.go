@@ -229,6 +229,14 @@ func (b *Backend) writeChunk(ctx context.Context, r store.AppendRequest, from, t
 // judgeAppend says why nothing was written. It returns neither a result nor an error if there is no reason left: then
 // the stream has changed since.
 func (b *Backend) judgeAppend(ctx context.Context, r store.AppendRequest) (store.AppendResult, error) {
+	// The ids before the stream: who committed one of them to the stream is seen there then, and so is that r repeats it.
+	known := -1
+	if !r.FreshIDs {
+		var err error
+		if known, err = b.findKnown(ctx, r.Events); err != nil {
+			return store.AppendResult{}, err
+		}
+	}
 	s, err := b.find(ctx, "find_stream", r.Stream)
 	if err != nil {
 		return store.AppendResult{}, err
@@ -242,19 +250,27 @@ func (b *Backend) judgeAppend(ctx context.Context, r store.AppendRequest) (store
 			return store.AppendResult{Stream: r.Stream, First: first, Last: first + int64(len(r.Events)) - 1, Retried: true}, nil
 		}
 	}
-	if err := r.Expected.Judge(r.Stream, s.State); err != nil || r.FreshIDs {
+	if err := r.Expected.Judge(r.Stream, s.State); err != nil {
 		return store.AppendResult{}, err
 	}
-	ids := make([]uuid.UUID, len(r.Events))
+	if known >= 0 {
+		return store.AppendResult{}, &store.DuplicateEventError{Stream: r.Stream, ID: r.Events[known].ID}
+	}
+	return store.AppendResult{}, nil
+}
+
+// findKnown returns the index of the first event whose id is there already, or -1.
+func (b *Backend) findKnown(ctx context.Context, events []store.NewEvent) (int, error) {
+	ids := make([]uuid.UUID, len(events))
 	for i := range ids {
-		ids[i] = r.Events[i].ID
+		ids[i] = events[i].ID
 	}
 	var known int
 	found, err := b.one(ctx, "find_known", []any{idBytes(ids), int64(len(ids))}, &known)
 	if err != nil || !found {
-		return store.AppendResult{}, err
+		return -1, err
 	}
-	return store.AppendResult{}, &store.DuplicateEventError{Stream: r.Stream, ID: ids[known]}
+	return known, nil
 }
 
 // findRetry returns the first version of the earlier append that r repeats, or 0 if it repeats none.

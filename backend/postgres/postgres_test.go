@@ -50,6 +50,7 @@ func TestConformance(t *testing.T) {
 					New: func(tb testing.TB) store.Storage {
 						db := pgtest.Open(tb, driver, pgtest.URL(tb))
 						db.SetMaxOpenConns(run.conns)
+						db.SetMaxIdleConns(run.conns)
 						opts := run.opts
 						opts.Schema = pgtest.Schema(tb)
 						opts.NoGroupCommit = driver != "pgx" // one driver each: it is the same on both

@@ -3,6 +3,7 @@ package postgres
 import (
 	"testing"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"github.com/eventstore-go/eventstore/internal/pgtest"
@@ -60,4 +61,37 @@ func TestLinkRaceIntoTheEventsOwnStream(t *testing.T) {
 	require.Zero(t, last, "it is judged again")
 	_, err = store.New(b, nil).Link(ctx, "a", store.Any, store.IDs(page...)...)
 	require.ErrorIs(t, err, store.ErrDuplicateEvent)
+}
+
+// TestRetryOvertakesWhileItIsJudged: the first attempt commits after the second was refused and before anybody knows why. The
+// second then finds its ids, and has to find them in the stream.
+func TestRetryOvertakesWhileItIsJudged(t *testing.T) {
+	t.Parallel()
+	b := setup(t, pgtest.URL(t))
+	r := store.AppendRequest{Stream: "a", Expected: store.NoStream, Events: []store.NewEvent{
+		{ID: uuid.New(), Type: "happened"}, {ID: uuid.New(), Type: "happened"},
+	}}
+	tx := begin(t, b)
+	first, err := b.WithTx(tx).Append(t.Context(), r)
+	require.NoError(t, err)
+	_, err = tx.ExecContext(t.Context(), `lock table "`+b.opts.Schema+`".events in access exclusive mode`) // what looks for ids waits
+	require.NoError(t, err)
+
+	var again store.AppendResult
+	done := make(chan error)
+	go func() {
+		res, err := b.judgeAppend(t.Context(), r)
+		again = res
+		done <- err
+	}()
+	eventually(t, "the second looks for its ids", func() bool { return locked(t, b, "events") })
+	require.NoError(t, tx.Commit())
+	require.NoError(t, <-done)
+	first.Retried = true
+	require.Equal(t, first, again)
+}
+
+// locked reports whether a session waits for the table.
+func locked(t *testing.T, b *Backend, table string) bool {
+	return number(t, b, `select count(*) from pg_locks where not granted and relation = $1::regclass`, b.opts.Schema+"."+table) > 0
 }
