@@ -171,7 +171,7 @@ func subTimeout(f *fixture) {
 	require.Less(f, time.Since(began), patience/4, "Subscribe does not wait beyond its context")
 	for _, call := range []string{"AcquireLease", "ReadStream", "StreamVersions"} {
 		p.tap.hang(call, 1)
-		r := p.subscribe("s", call, &store.SubscribeOptions{Timeout: 20 * time.Millisecond, RetryInterval: time.Millisecond})
+		r := p.subscribe("s", call, &store.SubscribeOptions{Timeout: 250 * time.Millisecond, RetryInterval: time.Millisecond})
 		f.takes(r, 1, 2, 3)
 	}
 }

@@ -2,14 +2,12 @@ package conformance
 
 import (
 	"database/sql"
-	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
 
 	_ "github.com/jackc/pgx/v5/stdlib"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 	_ "modernc.org/sqlite"
 
 	"github.com/eventstore-go/eventstore/backend/postgres"
@@ -19,14 +17,7 @@ import (
 	"github.com/eventstore-go/eventstore/store"
 )
 
-func TestMain(m *testing.M) {
-	code := pgtest.Main(m)
-	if err := goleak.Find(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
 
 // TestTxFaults tests the cases that need transactions and one writer.
 func TestTxFaults(t *testing.T) {

@@ -10,7 +10,6 @@ import (
 	"github.com/eventstore-go/eventstore/backend/postgres/pqnotify"
 	"github.com/eventstore-go/eventstore/conformance"
 	"github.com/eventstore-go/eventstore/internal/pgtest"
-	"github.com/eventstore-go/eventstore/migrate"
 	"github.com/eventstore-go/eventstore/store"
 )
 
@@ -39,6 +38,8 @@ func TestConformance(t *testing.T) {
 			}
 			t.Run(driver+run.name, func(t *testing.T) {
 				t.Parallel()
+				at := &places{t: t, driver: driver, conns: run.conns, opts: run.opts}
+				at.opts.NoGroupCommit = driver != "pgx" // one driver each: it is the same on both
 				conformance.Run(t, conformance.Harness{
 					Name:     "postgres/" + driver + run.name,
 					NotInTx:  run.opts.NoPrepare || run.conns == 1 && driver != "pgx",
@@ -47,18 +48,7 @@ func TestConformance(t *testing.T) {
 					Without:  run.without,
 					Notifier: run.notifier,
 					Excused:  run.excused,
-					New: func(tb testing.TB) store.Storage {
-						db := pgtest.Open(tb, driver, pgtest.URL(tb))
-						db.SetMaxOpenConns(run.conns)
-						db.SetMaxIdleConns(run.conns)
-						opts := run.opts
-						opts.Schema = pgtest.Schema(tb)
-						opts.NoGroupCommit = driver != "pgx" // one driver each: it is the same on both
-						b := postgres.New(db, &opts)
-						require.NoError(tb, migrate.Up(tb.Context(), b))
-						tb.Cleanup(func() { require.NoError(tb, b.Close()) })
-						return b
-					},
+					New:      func(tb testing.TB) store.Storage { return at.open(tb) },
 				})
 			})
 		}

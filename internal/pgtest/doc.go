@@ -6,7 +6,7 @@
 //
 // A throwaway cluster belongs to the test binary. It ends with it however that ends: a shell holds the reading end of a
 // pipe from the binary, and when that closes it stops the server and removes its files. Nothing need be called for
-// that, and no goroutine runs, so goleak has nothing to ignore.
+// that, and no goroutine runs.
 //
 // Clusters run without fsync unless a test asks for it: they survive the death of every process, not of the machine.
 // They sort text as a dictionary does where the server can, since most databases in use do, and they live in a time

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"net/url"
 	"os"
 	"sync"
@@ -16,6 +17,7 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
 	_ "github.com/lib/pq"              // the driver "postgres"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 )
 
 // EnvURL names the variable that holds the URL of a PostgreSQL to test on.
@@ -72,8 +74,8 @@ func Open(tb testing.TB, driver, url string) *sql.DB {
 	return db
 }
 
-// Main runs the tests of m and waits until the shared server is gone, for a TestMain that wants to see that. Without
-// it the server goes too, shortly after the test binary.
+// Main runs the tests of m, waits until the shared server is gone, and looks for goroutines that were left running: it returns
+// the code to exit with. Without it the server goes too, shortly after the test binary.
 func Main(m *testing.M) int {
 	code := m.Run()
 	shared.Lock()
@@ -82,7 +84,22 @@ func Main(m *testing.M) int {
 		shared.server.remove()
 		shared.server = nil
 	}
+	if err := Leaks(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = max(code, 1)
+	}
 	return code
+}
+
+// Leaks returns an error that shows the goroutines which are running still, and go on. Those of a driver that has asked a server
+// to cancel a statement end when the server has answered, which on a busy machine takes a while.
+func Leaks() error {
+	for deadline := time.Now().Add(patience); ; {
+		err := goleak.Find()
+		if err == nil || time.Now().After(deadline) {
+			return err
+		}
+	}
 }
 
 var shared struct {

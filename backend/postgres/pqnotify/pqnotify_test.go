@@ -6,24 +6,13 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/eventstore-go/eventstore/backend/postgres/pqnotify"
 	"github.com/eventstore-go/eventstore/internal/notifytest"
 	"github.com/eventstore-go/eventstore/internal/pgtest"
 	"github.com/eventstore-go/eventstore/store"
 )
 
-func TestMain(m *testing.M) {
-	code := pgtest.Main(m)
-	if code == 0 {
-		if err := goleak.Find(); err != nil {
-			println(err.Error())
-			code = 1
-		}
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
 
 func TestNotifier(t *testing.T) {
 	notifytest.Run(t, func(connString, channel string, log *slog.Logger, keepAlive time.Duration) (store.Notifier, error) {

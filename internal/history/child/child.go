@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"github.com/eventstore-go/eventstore/internal/pgtest"
 )
@@ -27,20 +26,19 @@ const envPlan = "EVENTSTORE_WORKER_PLAN"
 // Main is what TestMain calls: it runs the tests or, in a process that one of them has started, work with its plan. Nothing may
 // be left running at the end.
 func Main(m *testing.M, work func(plan string) error) {
-	code := 0
-	if plan := os.Getenv(envPlan); plan != "" {
-		if err := work(plan); err != nil {
-			fmt.Fprintln(os.Stderr, "worker:", err)
-			os.Exit(1)
-		}
-	} else {
-		code = pgtest.Main(m)
+	plan := os.Getenv(envPlan)
+	if plan == "" {
+		os.Exit(pgtest.Main(m))
 	}
-	if err := goleak.Find(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
+	err := work(plan)
+	if err == nil {
+		err = pgtest.Leaks()
 	}
-	os.Exit(code)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "worker:", err)
+		os.Exit(1)
+	}
+	os.Exit(0)
 }
 
 // Command returns the command that runs a worker with a plan, which is sent as JSON. It is killed when ctx ends.

@@ -62,7 +62,10 @@ func (r *recorded) SaveCheckpoints(ctx context.Context, list []store.CheckpointR
 		}
 	}
 	if r.c.Hold {
-		r.c.hold.Do(func() { <-r.c.told })
+		r.c.hold.Do(func() {
+			<-r.c.told
+			ctx = context.WithoutCancel(ctx) // it is for the database to refuse what comes late
+		})
 	}
 	save := r.save
 	if save == nil {

@@ -1,0 +1,119 @@
+package postgres_test
+
+import (
+	"context"
+	"database/sql"
+	"net/url"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/eventstore-go/eventstore/backend/postgres"
+	"github.com/eventstore-go/eventstore/internal/pgtest"
+	"github.com/eventstore-go/eventstore/migrate"
+)
+
+// places lends a schema and a pool of connections to one case after the other: to make them is more work for the server than
+// most cases are.
+type places struct {
+	t      *testing.T // closes and drops them at its end
+	driver string
+	conns  int
+	opts   postgres.Options
+
+	mu   sync.Mutex
+	free []place
+}
+
+type place struct {
+	db     *sql.DB
+	schema string
+}
+
+// open returns a backend over an empty store. The place is lent to others when the test has ended, unless it has failed.
+func (p *places) open(tb testing.TB) *postgres.Backend {
+	tb.Helper()
+	at, used := p.take(tb)
+	opts := p.opts
+	opts.Schema = at.schema
+	b := postgres.New(at.db, &opts)
+	if !used {
+		require.NoError(tb, migrate.Up(tb.Context(), b))
+	}
+	tb.Cleanup(func() {
+		require.NoError(tb, b.Close())
+		if tb.Failed() {
+			return
+		}
+		at.empty(tb)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.free = append(p.free, at)
+	})
+	return b
+}
+
+func (p *places) take(tb testing.TB) (at place, used bool) {
+	tb.Helper()
+	p.mu.Lock()
+	if last := len(p.free) - 1; last >= 0 {
+		defer p.mu.Unlock()
+		at, p.free = p.free[last], p.free[:last]
+		return at, true
+	}
+	p.mu.Unlock()
+	at.schema = pgtest.Schema(p.t)
+	u, err := url.Parse(pgtest.URL(p.t))
+	require.NoError(tb, err)
+	q := u.Query()
+	q.Set("application_name", at.schema)
+	u.RawQuery = q.Encode()
+	at.db = pgtest.Open(p.t, p.driver, u.String())
+	at.db.SetMaxOpenConns(p.conns)
+	at.db.SetMaxIdleConns(p.conns)
+	return at, false
+}
+
+// empty makes the store as it was when it was created. A statement that a test has cancelled may still be on its way, on a
+// connection that the pool has given up: it is waited for.
+func (p place) empty(tb testing.TB) {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	for {
+		var others, busy int
+		require.NoError(tb, p.db.QueryRowContext(ctx, `select count(*), count(*) filter (where state <> 'idle') from pg_stat_activity
+			where application_name = $1 and pid <> pg_backend_pid()`, p.schema).Scan(&others, &busy))
+		stats := p.db.Stats()
+		if others < stats.OpenConnections && busy == 0 && stats.InUse == 0 {
+			break
+		}
+		require.NoError(tb, ctx.Err(), "a session is not at rest after the case")
+		time.Sleep(time.Millisecond)
+	}
+	_, err := p.db.ExecContext(ctx, `set search_path = "`+p.schema+`"; begin;`+`
+		set local session_replication_role = replica; -- no triggers
+		do $body$
+		declare
+			t record;
+			used boolean;
+		begin
+			for t in select c.oid::regclass as name from pg_class c
+				where c.relnamespace = current_schema()::regnamespace and c.relkind = 'r' and c.relname not in ('store', 'eventstore_migrations')
+			loop
+				execute 'select exists (select from ' || t.name || ')' into used;
+				if used then
+					execute 'truncate ' || t.name;
+				end if;
+			end loop;
+			perform setval(s.seqrelid, s.seqstart, false) from pg_sequence s join pg_class c on c.oid = s.seqrelid
+			where c.relnamespace = current_schema()::regnamespace;
+			update store set store_id = gen_random_uuid();
+		end
+		$body$;
+		commit; reset search_path`)
+	assert.NoError(tb, err)
+}
