@@ -5,6 +5,8 @@ SHELL := bash
 # SQLite in Go is C translated. What the race detector says of its pointers is known, and watching the engine itself (a package that
 # instantiates nothing generic, so that nobody else gets its copy of a function) would take half the time.
 RACE     := -race -gcflags=modernc.org/sqlite/...=-d=checkptr=0 -gcflags=modernc.org/libc/...=-d=checkptr=0 -gcflags=modernc.org/sqlite/lib=-race=false
+# A program that the race detector watches waits a second before it ends: some tests run hundreds of programs.
+export GORACE := atexit_sleep_ms=20
 # Every fault on every case: seven times as slow with the race detector, under which each is tried on its own cases only.
 FAULTS   := go test -timeout 20m -run 'Faults' ./conformance
 LINT     := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0

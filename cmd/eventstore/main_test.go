@@ -63,7 +63,9 @@ func TestScripts(t *testing.T) {
 						env.Setenv("EVENTSTORE_DB", where)
 						env.Setenv("COMMANDED_DB", elsewhere)
 						env.Setenv("SOURCE", source)
-						env.Setenv("PGPASSWORD", os.Getenv("PGPASSWORD"))
+						for _, name := range []string{"PGPASSWORD", "GORACE"} {
+							env.Setenv(name, os.Getenv(name))
+						}
 						return nil
 					},
 					Condition: func(c string) (bool, error) {
