@@ -4,7 +4,7 @@ SHELL := bash
 
 # SQLite in Go is C translated. What the race detector says of its pointers is known, and watching the engine itself (a package that
 # instantiates nothing generic, so that nobody else gets its copy of a function) would take half the time.
-RACE     := -race -gcflags=modernc.org/sqlite/...=-d=checkptr=0 -gcflags=modernc.org/libc/...=-d=checkptr=0 -gcflags=modernc.org/sqlite/lib=-race=false
+RACE     := -race -gcflags=modernc.org/sqlite/...=-d=checkptr=0 -gcflags=modernc.org/libc/...=-d=checkptr=0 -gcflags=modernc.org/memory=-d=checkptr=0 -gcflags=modernc.org/sqlite/lib=-race=false
 # A program that the race detector watches waits a second before it ends: some tests run hundreds of programs.
 export GORACE := atexit_sleep_ms=20
 # Every fault on every case: seven times as slow with the race detector, under which each is tried on its own cases only.
