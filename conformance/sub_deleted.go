@@ -1,6 +1,9 @@
 package conformance
 
 import (
+	"context"
+	"sync"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -12,6 +15,7 @@ var subDeletedCases = []testCase{
 	{name: "sub/hard-deleted-tail", tx: noTx, run: subHardDeletedTail, why: "an end that was hard deleted does not make a subscription read for ever"},
 	{name: "sub/created-again", tx: noTx, run: subCreatedAgain, why: "a stream that was hard deleted and created again is a new one, and its events are delivered from its first"},
 	{name: "sub/created-again-longer", tx: noTx, run: subCreatedAgainLonger, why: "a new stream of the name is noticed before its events are taken for the old one's"},
+	{name: "sub/created-again-read", tx: noTx, run: subCreatedAgainRead, why: "a new stream of the name is noticed even if it comes between the look at the old one and the read"},
 	{name: "sub/created-again-stopped", tx: noTx, run: subCreatedAgainStopped, why: "a checkpoint of a stream that is gone hides nothing of the new one"},
 	{name: "sub/links-gone", tx: noTx, run: subLinksGone, why: "links to hard-deleted events are passed over"},
 	{name: "sub/soft-deleted", tx: noTx, run: subSoftDeleted, why: "a subscription to a stream that is soft deleted ends, and says so; others are not affected"},
@@ -87,6 +91,29 @@ func subCreatedAgainLonger(f *fixture) {
 	p.fill("s", 5)
 	f.takes(r, 1, 2, 3, 4, 5)
 	f.saved("s", subscription, 5)
+}
+
+func subCreatedAgainRead(f *fixture) {
+	f.fill("s", 4)
+	p := f.party()
+	opts := &store.SubscribeOptions{BufferSize: 2, CheckpointThreshold: 1}
+	r := p.subscribe("s", subscription, opts)
+	f.takes(r, 1, 2)
+	require.NoError(f, r.Close())
+	f.saved("s", subscription, 2)
+	var once sync.Once
+	p.tap.guard(func(_ context.Context, call string) error {
+		if call == "ReadStream" {
+			once.Do(func() {
+				f.delete("s", store.HardDelete)
+				f.fill("s", 6)
+			})
+		}
+		return nil
+	})
+	r = p.subscribe("s", subscription, opts)
+	f.takes(r, 1, 2, 3, 4, 5, 6)
+	f.saved("s", subscription, 6)
 }
 
 func subCreatedAgainStopped(f *fixture) {

@@ -71,6 +71,11 @@ func TestSubFaults(t *testing.T) {
 			})
 		})
 	}
+	wg.Wait()
+	withSubs := map[string]bool{} // they are red by their subcases: what comes before those may just have taken too long
+	for sub := range seen {
+		withSubs[sub[:strings.LastIndex(sub, "/")]] = true
+	}
 	for _, f := range subFaults {
 		for _, name := range f.cases {
 			parent := name
@@ -85,7 +90,7 @@ func TestSubFaults(t *testing.T) {
 				red := false
 				for attempt := 0; attempt < 10 && !red; attempt++ { // a busy machine hides what is a matter of time
 					run(f.breaks(trial{Harness: over, testCase: c, impatient: time.Second}), parent, func(sub string, failed bool) {
-						if failed && (sub == name || strings.HasPrefix(sub, name+"/")) {
+						if failed && (sub == name && !withSubs[name] || strings.HasPrefix(sub, name+"/")) {
 							mu.Lock()
 							defer mu.Unlock()
 							red, seen[sub] = true, true
@@ -446,7 +451,7 @@ var subStorageFaults = []subFault{
 		tap: tapping(func(b *broken) {
 			b.head = func(context.Context) (int64, error) { return 100, nil }
 		})},
-	{name: "one-incarnation", what: "a stream that is created again is the same", cases: []string{"sub/created-again", "sub/created-again-longer", "sub/created-again-stopped"},
+	{name: "one-incarnation", what: "a stream that is created again is the same", cases: []string{"sub/created-again", "sub/created-again-longer", "sub/created-again-read", "sub/created-again-stopped"},
 		tap: looking(func(i *store.StreamInfo) { i.ID = 1 })},
 	{name: "streams-never-change", what: "a stream stays as it was first seen", cases: []string{"sub/watch-links", "sub/hint-lost", "sub/soft-deleted"},
 		tap: func(t *tap) { looking(frozen())(t) }},

@@ -44,7 +44,7 @@ type Backend interface {
 // [VersionError], which is [ErrNewer]. When ctx ends, so does the migration that runs, and leaves nothing behind.
 func Up(ctx context.Context, b Backend) error {
 	status, err := StatusOf(ctx, b)
-	if err != nil || status.Version == status.Latest {
+	if !busy(err) && (err != nil || status.Version == status.Latest) { // who has the lock is waited for below
 		return err
 	}
 	return run(ctx, b, func(m *migrate.Migrate, d *driver) error {

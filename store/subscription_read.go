@@ -51,6 +51,19 @@ func (s *subscription) look(ctx context.Context) error {
 	return nil
 }
 
+// same reports whether the stream is there, and still the one that the subscription's numbers count in. If it isn't, it is to be
+// looked at before anything else.
+func (s *subscription) same(ctx context.Context) (bool, error) {
+	info, exists, err := s.streamInfo(ctx)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	same := err == nil && exists && info.ID == s.streamID
+	if !same {
+		s.looked = false
+	}
+	return same, err
+}
+
 // read adds a page from storage to the queue.
 func (s *subscription) read(ctx context.Context, limit int) error {
 	s.mu.Lock()
@@ -78,6 +91,12 @@ func (s *subscription) read(ctx context.Context, limit int) error {
 	}
 	if err != nil {
 		return err
+	}
+	if next > from && s.id.Stream != All {
+		// The page was read by the stream's name. If that is still the one whose numbers are counted, it was all the time.
+		if same, err := s.same(ctx); err != nil || !same {
+			return err
+		}
 	}
 	s.take(page, false, next-1)
 	return nil

@@ -229,70 +229,34 @@ func (b *Backend) writeChunk(ctx context.Context, r store.AppendRequest, from, t
 // judgeAppend says why nothing was written. It returns neither a result nor an error if there is no reason left: then
 // the stream has changed since.
 func (b *Backend) judgeAppend(ctx context.Context, r store.AppendRequest) (store.AppendResult, error) {
-	// The ids before the stream: who committed one of them to the stream is seen there then, and so is that r repeats it.
-	known := -1
-	if !r.FreshIDs {
-		var err error
-		if known, err = b.findKnown(ctx, r.Events); err != nil {
-			return store.AppendResult{}, err
-		}
-	}
-	s, err := b.find(ctx, "find_stream", r.Stream)
-	if err != nil {
-		return store.AppendResult{}, err
-	}
-	if s.Exists && !s.Deleted && !r.FreshIDs {
-		first, err := b.findRetry(ctx, s.id, r)
+	if r.FreshIDs {
+		s, err := b.find(ctx, "find_stream", r.Stream)
 		if err != nil {
 			return store.AppendResult{}, err
 		}
-		if first > 0 {
-			return store.AppendResult{Stream: r.Stream, First: first, Last: first + int64(len(r.Events)) - 1, Retried: true}, nil
-		}
+		return store.AppendResult{}, r.Expected.Judge(r.Stream, s.State)
 	}
-	if err := r.Expected.Judge(r.Stream, s.State); err != nil {
+	ids := make([]uuid.UUID, len(r.Events))
+	for i := range ids {
+		ids[i] = r.Events[i].ID
+	}
+	var version, first, known sql.NullInt64
+	var deleted bool
+	_, err := b.one(ctx, "judge_append", []any{r.Stream, ids[0].String(), idBytes(ids), int64(len(ids))}, &version, &deleted, &first, &known)
+	if err != nil {
 		return store.AppendResult{}, err
 	}
-	if known >= 0 {
-		return store.AppendResult{}, &store.DuplicateEventError{Stream: r.Stream, ID: r.Events[known].ID}
+	if first.Valid && !deleted && r.MayBeRetry(first.Int64) {
+		return store.AppendResult{Stream: r.Stream, First: first.Int64, Last: first.Int64 + int64(len(ids)) - 1, Retried: true}, nil
+	}
+	state := store.State{Exists: version.Valid, Deleted: deleted, Version: version.Int64}
+	if err := r.Expected.Judge(r.Stream, state); err != nil {
+		return store.AppendResult{}, err
+	}
+	if known.Valid {
+		return store.AppendResult{}, &store.DuplicateEventError{Stream: r.Stream, ID: ids[known.Int64]}
 	}
 	return store.AppendResult{}, nil
-}
-
-// findKnown returns the index of the first event whose id is there already, or -1.
-func (b *Backend) findKnown(ctx context.Context, events []store.NewEvent) (int, error) {
-	ids := make([]uuid.UUID, len(events))
-	for i := range ids {
-		ids[i] = events[i].ID
-	}
-	var known int
-	found, err := b.one(ctx, "find_known", []any{idBytes(ids), int64(len(ids))}, &known)
-	if err != nil || !found {
-		return -1, err
-	}
-	return known, nil
-}
-
-// findRetry returns the first version of the earlier append that r repeats, or 0 if it repeats none.
-func (b *Backend) findRetry(ctx context.Context, streamID int64, r store.AppendRequest) (first int64, err error) {
-	n, same := 0, true
-	err = b.each(ctx, "find_append", func(rows *sql.Rows) error {
-		var id string
-		var version int64
-		if err := rows.Scan(&id, &version); err != nil {
-			return err
-		}
-		if n == 0 {
-			first = version
-		}
-		same = same && n < len(r.Events) && id == r.Events[n].ID.String()
-		n++
-		return nil
-	}, streamID, r.Events[0].ID.String(), int64(len(r.Events)+1))
-	if err != nil || !same || n != len(r.Events) || !r.MayBeRetry(first) {
-		return 0, err
-	}
-	return first, nil
 }
 
 // refused reports whether the database refused a row: an id that another session committed since the statement looked,

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"database/sql"
+	"fmt"
 
 	"github.com/eventstore-go/eventstore/store"
 )
@@ -31,7 +32,7 @@ func (b *Backend) Delete(ctx context.Context, r store.DeleteRequest) error {
 // delete runs in b.tx. The row is locked by a statement of its own: the next one has a later snapshot and so sees every
 // event of the stream.
 func (b *Backend) delete(ctx context.Context, r store.DeleteRequest) error {
-	s, err := b.find(ctx, "lock_for_delete", r.Stream)
+	s, err := b.lockForDelete(ctx, r.Stream)
 	if err != nil {
 		return err
 	}
@@ -42,6 +43,21 @@ func (b *Backend) delete(ctx context.Context, r store.DeleteRequest) error {
 		return b.exec(ctx, "soft_delete", s.id)
 	}
 	return b.exec(ctx, "hard_delete", s.id)
+}
+
+// lockForDelete locks a stream, if it is there. Whoever waits for a row that is deleted, and replaced by the same transaction, does
+// not see the new one: it looks again.
+func (b *Backend) lockForDelete(ctx context.Context, stream string) (s found, err error) {
+	for range mostTries {
+		if s, err = b.find(ctx, "lock_for_delete", stream); err != nil || s.Exists {
+			return s, err
+		}
+		again, err := b.find(ctx, "find_stream", stream)
+		if err != nil || !again.Exists {
+			return again, err
+		}
+	}
+	return s, fmt.Errorf("postgres: delete %q: %w: the stream kept changing", stream, store.ErrRetryTx)
 }
 
 // exec runs a statement for its effect.

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"slices"
 	"strconv"
@@ -130,6 +131,9 @@ func (g *group) enter(ctx context.Context, b *Backend, r store.AppendRequest) (*
 	}
 	if err := g.await(b, m); err != nil {
 		return nil, nil, err
+	}
+	if errors.Is(m.err, context.Canceled) { // the flush was cancelled, since all had given up: each by its own context
+		return nil, m, translate(ctx, "append", m.err)
 	}
 	return m.leader, m, m.err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 
 	"github.com/eventstore-go/eventstore/store"
 )
@@ -32,11 +33,11 @@ func (b *Backend) Link(ctx context.Context, r store.LinkRequest) (res store.Appe
 
 // link runs in b.tx.
 func (b *Backend) link(ctx context.Context, r store.LinkRequest) (store.AppendResult, error) {
-	// Another session linking to this stream is waited for, so that what is in it already is seen, not raised.
-	if _, err := b.one(ctx, "lock_stream", []any{r.Stream}, new(int64)); err != nil {
-		return store.AppendResult{}, err
-	}
 	for range mostTries {
+		// Another session linking to this stream is waited for, so that what is in it already is seen, not raised.
+		if _, err := b.one(ctx, "lock_stream", []any{r.Stream}, new(int64)); err != nil {
+			return store.AppendResult{}, err
+		}
 		s, err := b.find(ctx, "find_stream", r.Stream)
 		if err != nil {
 			return store.AppendResult{}, err
@@ -76,26 +77,28 @@ func (b *Backend) writeLinks(ctx context.Context, r store.LinkRequest, target fo
 // linkable resolves the ids to where their events are.
 func (b *Backend) linkable(ctx context.Context, r store.LinkRequest, target found) (seqs, idxs []int64, err error) {
 	seqs, idxs = make([]int64, len(r.Events)), make([]int64, len(r.Events))
-	own := -1
-	err = b.each(ctx, "find_linkable", func(rows *sql.Rows) error {
-		var n int
-		var seq, idx, streamID int64
-		if err := rows.Scan(&n, &seq, &idx, &streamID); err != nil {
-			return err
+	own, missing := -1, 0
+	// Twice if need be: whoever waits for a stream that is deleted, and written anew by the same transaction, does not see the new one.
+	for attempt := 0; attempt == 0 || attempt == 1 && missing >= 0; attempt++ {
+		err = b.each(ctx, "find_linkable", func(rows *sql.Rows) error {
+			var n int
+			var seq, idx, streamID int64
+			if err := rows.Scan(&n, &seq, &idx, &streamID); err != nil {
+				return err
+			}
+			seqs[n], idxs[n] = seq, idx
+			if streamID == target.id {
+				own = n
+			}
+			return nil
+		}, idBytes(r.Events), int64(len(r.Events)))
+		if err != nil {
+			return nil, nil, err
 		}
-		seqs[n], idxs[n] = seq, idx
-		if streamID == target.id {
-			own = n
-		}
-		return nil
-	}, idBytes(r.Events), int64(len(r.Events)))
-	if err != nil {
-		return nil, nil, err
+		missing = slices.Index(seqs, 0)
 	}
-	for n, seq := range seqs {
-		if seq == 0 {
-			return nil, nil, &store.EventNotFoundError{ID: r.Events[n]}
-		}
+	if missing >= 0 {
+		return nil, nil, &store.EventNotFoundError{ID: r.Events[missing]}
 	}
 	if own >= 0 {
 		return nil, nil, &store.DuplicateEventError{Stream: r.Stream, ID: r.Events[own]}

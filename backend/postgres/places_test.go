@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"net/url"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -48,7 +49,9 @@ func (p *places) open(tb testing.TB) *postgres.Backend {
 		if tb.Failed() {
 			return
 		}
-		at.empty(tb)
+		if at.empty(tb); tb.Failed() {
+			return
+		}
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.free = append(p.free, at)
@@ -78,23 +81,27 @@ func (p *places) take(tb testing.TB) (at place, used bool) {
 }
 
 // empty makes the store as it was when it was created. A statement that a test has cancelled may still be on its way, on a
-// connection that the pool has given up: it is waited for.
+// connection that the pool has given up: its session is waited for.
 func (p place) empty(tb testing.TB) {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	for {
-		var others, busy int
-		require.NoError(tb, p.db.QueryRowContext(ctx, `select count(*), count(*) filter (where state <> 'idle') from pg_stat_activity
-			where application_name = $1 and pid <> pg_backend_pid()`, p.schema).Scan(&others, &busy))
-		stats := p.db.Stats()
-		if others < stats.OpenConnections && busy == 0 && stats.InUse == 0 {
-			break
-		}
-		require.NoError(tb, ctx.Err(), "a session is not at rest after the case")
-		time.Sleep(time.Millisecond)
+	var pids []string
+	var conn *sql.Conn
+	for range max(p.db.Stats().OpenConnections, 1) { // all, so that none that has died is counted
+		c, err := p.db.Conn(ctx)
+		require.NoError(tb, err, "the case has left a connection in use")
+		defer c.Close() //nolint:errcheck // it goes back to the pool
+		conn = c
+		var pid string
+		require.NoError(tb, conn.QueryRowContext(ctx, `select pg_backend_pid()::text`).Scan(&pid))
+		pids = append(pids, pid)
 	}
-	_, err := p.db.ExecContext(ctx, `set search_path = "`+p.schema+`"; begin;`+`
+	for others := -1; others != 0; time.Sleep(time.Millisecond) {
+		require.NoError(tb, conn.QueryRowContext(ctx, `select count(*) from pg_stat_activity
+			where application_name = $1 and pid <> all ($2::text::int[])`, p.schema, "{"+strings.Join(pids, ",")+"}").Scan(&others))
+	}
+	_, err := conn.ExecContext(ctx, `set search_path = "`+p.schema+`"; begin;`+`
 		set local session_replication_role = replica; -- no triggers
 		do $body$
 		declare
@@ -112,6 +119,9 @@ func (p place) empty(tb testing.TB) {
 			perform setval(s.seqrelid, s.seqstart, false) from pg_sequence s join pg_class c on c.oid = s.seqrelid
 			where c.relnamespace = current_schema()::regnamespace;
 			update store set store_id = gen_random_uuid();
+			if to_regclass('events_correlation_idx') is not null then
+				drop index events_correlation_idx; -- made on demand
+			end if;
 		end
 		$body$;
 		commit; reset search_path`)

@@ -48,20 +48,30 @@ select s.stream_id, s.version, s.created_at, s.deleted_at, s.linked from /*schem
 -- session was doing to the stream. Index: streams_name_key.
 select s.version from /*schema.*/streams as s where s.name = $1::text for no key update;
 
--- name: find_append
--- The events of the append that holds an id, in order, to tell a retry. Indexes: events_event_id_key, events_pkey.
-select e.event_id, e.version from /*schema.*/events as e
-where e.append_seq = (select f.append_seq from /*schema.*/events as f where f.event_id = $2::uuid and f.stream_id = $1::bigint)
-order by e.idx limit $3::int;
-
--- name: find_known
--- The first of the ids (16 bytes each in $1, $2 of them) that is in the store. Index: events_event_id_key.
-select i.n from generate_series(0, $2::int - 1) as i (n) cross join lateral (
-  select from /*schema.*/events as e
-  where e.event_id = encode(substring($1::bytea from 16 * i.n + 1 for 16), 'hex')::uuid
-  offset 0
-) as known
-order by i.n limit 1;
+-- name: judge_append
+-- What an append with ids of the caller's ($2 the first, $3 all, 16 bytes each, $4 of them) is judged by that was refused: the
+-- stream; the first version of the earlier append to it that it repeats; and the first of the ids that is in the store. One
+-- statement and so one moment: a stream that is written or deleted between two looks would make an error that was never true.
+-- Indexes: streams_name_key, events_event_id_key, events_pkey.
+select s.version, s.deleted_at is not null, r.first, k.n
+from (values (true)) as one (row)
+left join /*schema.*/streams as s on s.name = $1::text
+left join lateral (
+  select min(a.version) as first from (
+    select e.event_id, e.version, e.idx from /*schema.*/events as e
+    where e.append_seq = (select f.append_seq from /*schema.*/events as f where f.event_id = $2::uuid and f.stream_id = s.stream_id)
+    order by e.idx limit $4::int + 1
+  ) as a
+  having string_agg(uuid_send(a.event_id), ''::bytea order by a.idx) = $3::bytea
+) as r on true
+left join lateral (
+  select i.n from generate_series(0, $4::int - 1) as i (n) cross join lateral (
+    select from /*schema.*/events as e
+    where e.event_id = encode(substring($3::bytea from 16 * i.n + 1 for 16), 'hex')::uuid
+    offset 0
+  ) as known
+  order by i.n limit 1
+) as k on true;
 
 -- name: find_linkable
 -- Resolves the ids (16 bytes each in $1, $2 of them) for a link, and locks their streams against a hard delete, which

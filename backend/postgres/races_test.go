@@ -91,6 +91,41 @@ func TestRetryOvertakesWhileItIsJudged(t *testing.T) {
 	require.Equal(t, first, again)
 }
 
+// TestStreamReplacedMeanwhile: one transaction deletes a stream and writes it anew, with the same event. Who waited for it finds
+// what is there then.
+func TestStreamReplacedMeanwhile(t *testing.T) {
+	t.Parallel()
+	for name, call := range map[string]func(es *store.Store, id uuid.UUID) error{
+		"delete": func(es *store.Store, _ uuid.UUID) error {
+			return es.Delete(t.Context(), "a", store.Any, store.HardDelete)
+		},
+		"link": func(es *store.Store, id uuid.UUID) error {
+			_, err := es.Link(t.Context(), "links", store.Any, id)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t, pgtest.URL(t))
+			es := store.New(b, &store.Options{HardDelete: true})
+			e := store.Event{ID: uuid.New(), Type: "happened"}
+			_, err := es.Append(t.Context(), "a", store.Any, e)
+			require.NoError(t, err)
+			tx := begin(t, b)
+			require.NoError(t, es.WithTx(tx).Delete(t.Context(), "a", store.Any, store.HardDelete))
+			_, err = es.WithTx(tx).Append(t.Context(), "a", store.Any, e)
+			require.NoError(t, err)
+			done := make(chan error)
+			go func() { done <- call(es, e.ID) }()
+			eventually(t, "it waits", func() bool {
+				return number(t, b, `select count(*) from pg_stat_activity where wait_event_type = 'Lock' and query like '%' || $1 || '%'`, b.opts.Schema) > 0
+			})
+			require.NoError(t, tx.Commit())
+			require.NoError(t, <-done)
+		})
+	}
+}
+
 // locked reports whether a session waits for the table.
 func locked(t *testing.T, b *Backend, table string) bool {
 	return number(t, b, `select count(*) from pg_locks where not granted and relation = $1::regclass`, b.opts.Schema+"."+table) > 0

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"database/sql"
+	"fmt"
 
 	"github.com/google/uuid"
 
@@ -15,21 +16,27 @@ func (b *Backend) ReadStream(ctx context.Context, r store.ReadRequest) ([]store.
 	if err := b.Check(ctx); err != nil {
 		return nil, err
 	}
-	page, f, err := b.readOwn(ctx, r)
-	if err == nil && len(page) == 0 && f.holds(r) {
-		page, f, err = b.readOwn(ctx, r) // the stream was created between the two looks
+	var before found
+	for range mostTries {
+		page, f, err := b.readOwn(ctx, r)
+		switch {
+		case err != nil || len(page) > 0:
+			return page, err
+		case !f.Exists:
+			return nil, &store.StreamError{Stream: r.Stream, Err: store.ErrStreamNotFound}
+		case f.Deleted:
+			return nil, &store.StreamError{Stream: r.Stream, Err: store.ErrStreamDeleted}
+		case f.Version == 0, !r.Backward && f.Version < r.From, f.id == before.id:
+			return nil, nil
+		case f.linked:
+			page, err = b.readLinked(ctx, "read_linked_"+direction(r), f.id, r.From, int64(r.Limit))
+			if err != nil || len(page) > 0 {
+				return page, err
+			}
+		}
+		before = f // it may have been created, or deleted and created again, between two looks: then there is something
 	}
-	switch {
-	case err != nil || len(page) > 0:
-		return page, err
-	case !f.Exists:
-		return nil, &store.StreamError{Stream: r.Stream, Err: store.ErrStreamNotFound}
-	case f.Deleted:
-		return nil, &store.StreamError{Stream: r.Stream, Err: store.ErrStreamDeleted}
-	case !f.linked:
-		return nil, nil
-	}
-	return b.readLinked(ctx, "read_linked_"+direction(r), f.id, r.From, int64(r.Limit))
+	return nil, fmt.Errorf("postgres: read %q: %w: the stream kept changing", r.Stream, store.ErrRetryTx)
 }
 
 // fewConnections are too few for a reader to have several of them.
@@ -51,11 +58,6 @@ func direction(r store.ReadRequest) string {
 		return "backward"
 	}
 	return "forward"
-}
-
-// holds reports whether a page of the stream's own events should not be empty.
-func (f found) holds(r store.ReadRequest) bool {
-	return f.Exists && !f.Deleted && !f.linked && f.Version > 0 && (r.Backward || f.Version >= r.From)
 }
 
 // readOwn reads a page of a stream that has no links. If it comes back empty, it says what is known of the stream.
