@@ -15,20 +15,24 @@ func (b *Backend) ReadStream(ctx context.Context, r store.ReadRequest) ([]store.
 	if r.Backward {
 		query = "read_stream_backward"
 	}
-	page, err := b.page(ctx, newScanner(r.Stream, r.Limit), query, r.Stream, r.From, r.Limit)
-	if err != nil || len(page) > 0 {
-		return page, err
+	for before := int64(0); ; {
+		page, err := b.page(ctx, newScanner(r.Stream, r.Limit), query, r.Stream, r.From, r.Limit)
+		if err != nil || len(page) > 0 {
+			return page, err
+		}
+		s, err := b.stream(ctx, r.Stream)
+		switch {
+		case err != nil:
+			return nil, err
+		case !s.exists:
+			return nil, &store.StreamError{Stream: r.Stream, Err: store.ErrStreamNotFound}
+		case s.state().Deleted:
+			return nil, &store.StreamError{Stream: r.Stream, Err: store.ErrStreamDeleted}
+		case s.info.Version == 0, !r.Backward && s.info.Version < r.From, s.info.ID == before:
+			return nil, nil
+		}
+		before = s.info.ID // it may have been created between the two looks: then there is something
 	}
-	s, err := b.stream(ctx, r.Stream)
-	switch {
-	case err != nil:
-		return nil, err
-	case !s.exists:
-		return nil, &store.StreamError{Stream: r.Stream, Err: store.ErrStreamNotFound}
-	case s.state().Deleted:
-		return nil, &store.StreamError{Stream: r.Stream, Err: store.ErrStreamDeleted}
-	}
-	return nil, nil
 }
 
 // ReadAll implements [store.Storage].
