@@ -104,6 +104,14 @@ func (s suite) check(t *testing.T) {
 					cases = redCases(cases, section(string(want), f.name))
 				}
 				red := s.run(t, f, cases)
+				for range 5 { // who of two comes first may be the same each time, by chance
+					again := slices.DeleteFunc(redCases(cases, section(string(want), f.name)), func(c testCase) bool {
+						return !strings.HasPrefix(c.name, "concurrent/") || red[c.name]
+					})
+					for name, failed := range s.run(t, f, again) {
+						red[name] = red[name] || failed
+					}
+				}
 				maps.DeleteFunc(red, func(_ string, failed bool) bool { return !failed })
 				names := slices.Sorted(maps.Keys(red))
 				require.NotEmpty(t, names, "no case notices: %s", f.what)
