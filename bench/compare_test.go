@@ -6,7 +6,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"os"
 	"regexp"
 	"testing"
 	"time"
@@ -23,8 +22,6 @@ var (
 	out    = flag.String("out", "../docs", "where the page goes")
 	only   = flag.String("only", "", "measure the workloads whose names match this regular expression, and write no page")
 )
-
-func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
 
 // TestCompare measures every store with every workload, in turns, and writes the page.
 func TestCompare(t *testing.T) {

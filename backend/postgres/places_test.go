@@ -97,7 +97,9 @@ func (p place) empty(tb testing.TB) {
 		require.NoError(tb, conn.QueryRowContext(ctx, `select pg_backend_pid()::text`).Scan(&pid))
 		pids = append(pids, pid)
 	}
-	for others := -1; others != 0; time.Sleep(time.Millisecond) {
+	every := time.NewTicker(time.Millisecond)
+	defer every.Stop()
+	for others := -1; others != 0; <-every.C {
 		require.NoError(tb, conn.QueryRowContext(ctx, `select count(*) from pg_stat_activity
 			where application_name = $1 and pid <> all ($2::text::int[])`, p.schema, "{"+strings.Join(pids, ",")+"}").Scan(&others))
 	}
