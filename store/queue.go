@@ -12,62 +12,80 @@ import (
 // its own: nobody else is sent events of it. Events without a key are in no lane, and go to anybody.
 //
 // Every operation costs amortised constant time, or the logarithm of the number of lanes; memory is linear in the
-// unacknowledged events, however many were filtered out or acknowledged behind them.
+// unacknowledged events and those they were read with, however many were filtered out or acknowledged behind them.
 type queue struct {
-	received int64 // the last number read
-	queued   int   // items that nobody was sent
-	first    *item // unacknowledged items, queued and in flight, in the order of numbers
-	last     *item
-
-	slab []item // has room for the items of a page
+	received int64  // the last number read
+	queued   int    // items that nobody was sent
+	first    *batch // those with unacknowledged items, queued or in flight, in the order of numbers
+	last     *batch
+	spare    *batch // memory for the next one, or nil
 
 	free  fifo             // queued items without a key
 	lanes map[string]*lane // those with items queued or in flight
 	ready lanes            // lanes with queued items that nobody holds
 }
 
-// item is an event that is not acknowledged.
+// item is an event that is not acknowledged, or is in a batch with one.
 type item struct {
-	event    *Recorded      // part of the page that it was read with
-	page     *heldPage      // that page, or nil
-	failure  *CallbackError // what a callback said instead of choosing or placing it
-	sent     int            // how often it was sent
-	lane     *lane          // nil without a key
-	previous *item
-	next     *item
+	event   *Recorded
+	key     string         // of its partition
+	failure *CallbackError // what a callback said instead of choosing or placing it
+	sent    int            // how often it was sent
+	acked   bool
+	lane    *lane // nil without a key
+	batch   *batch
 }
 
-// heldPage is a page of events, whose memory can be used again when nobody needs any of them.
-type heldPage struct {
-	events   []Recorded
-	uses     int // unacknowledged items, and those that somebody looks at outside of the lock
-	recycler Recycler
+// batch is items that were queued together, and the page that their events are part of. The memory of both is used again
+// when nobody needs any of them.
+type batch struct {
+	items    []item     // in the order of numbers
+	page     []Recorded // nil if others use it, too
+	recycler Recycler   // of the page
+	open     int        // items that are not acknowledged
+	head     int        // all before this place are
+	held     int        // items that somebody looks at outside of the lock
+	previous *batch
+	next     *batch
 }
 
-// release ends n uses of the page, which may be nil.
-func (p *heldPage) release(n int) {
-	if p == nil {
+// newBatch returns a batch with room for n items, to be filled and added.
+func (q *queue) newBatch(n int) *batch {
+	b := q.spare
+	q.spare = nil
+	if b == nil || cap(b.items) < n || cap(b.items) > 4*n+64 { // so that one that has caught up does not keep the memory of that
+		b = &batch{items: make([]item, 0, n)}
+	}
+	return b
+}
+
+// reuse makes a batch the spare one, if nobody needs any of it.
+func (q *queue) reuse(b *batch) {
+	if b.open > 0 || b.held > 0 {
 		return
 	}
-	if p.uses -= n; p.uses == 0 {
-		p.recycler.Recycle(p.events)
-		p.events = nil
+	if b.page != nil {
+		b.recycler.Recycle(b.page)
+	}
+	clear(b.items)
+	*b = batch{items: b.items[:0]}
+	if q.spare == nil || cap(q.spare.items) < cap(b.items) {
+		q.spare = b
 	}
 }
 
-// hold keeps the pages of items from being used again, until let is called.
-func hold(items []*item) {
+// hold keeps the events of items from being used again, until let is called.
+func (q *queue) hold(items []*item) {
 	for _, i := range items {
-		if i.page != nil {
-			i.page.uses++
-		}
+		i.batch.held++
 	}
 }
 
 // let undoes hold.
-func let(items []*item) {
+func (q *queue) let(items []*item) {
 	for _, i := range items {
-		i.page.release(1)
+		i.batch.held--
+		q.reuse(i.batch)
 	}
 }
 
@@ -82,7 +100,7 @@ type lane struct {
 
 // holder is what a subscriber has in flight.
 type holder struct {
-	items []*item // in the order in which they were sent
+	items []*item // in the order in which they were sent; not changed in place, since those who look at them share it
 	lanes lanes   // held, with queued items
 }
 
@@ -92,44 +110,62 @@ func newQueue(checkpoint int64) *queue {
 
 // checkpoint returns the highest number up to which every event was acknowledged, or was left out.
 func (q *queue) checkpoint() int64 {
-	if q.first != nil {
-		return q.first.event.Number - 1
+	b := q.first
+	if b == nil {
+		return q.received
 	}
-	return q.received
+	for b.items[b.head].acked {
+		b.head++
+	}
+	return b.items[b.head].event.Number - 1
+}
+
+// checkpointBehind returns what the checkpoint is when every event up to number is acknowledged.
+func (q *queue) checkpointBehind(number int64) int64 {
+	for b := q.first; b != nil; b = b.next {
+		for i := range b.items {
+			if i := &b.items[i]; !i.acked && i.event.Number > number {
+				return i.event.Number - 1
+			}
+		}
+	}
+	return max(number, q.received)
 }
 
 // skip notes that everything up to number was read and is left out, or is not there.
 func (q *queue) skip(number int64) { q.received = max(q.received, number) }
 
-// grow makes room for n more items in one piece.
-func (q *queue) grow(n int) { q.slab = make([]item, 0, n) }
-
-// add queues an event with a number above all before. It is not changed. The page that it is part of may be nil.
-func (q *queue) add(e *Recorded, page *heldPage, key string, failure *CallbackError) {
-	if len(q.slab) == cap(q.slab) {
-		q.grow(1)
+// add queues events with numbers above all before. They are not changed.
+func (q *queue) add(b *batch) {
+	b.open = len(b.items)
+	if b.open == 0 {
+		q.reuse(b)
+		return
 	}
-	if page != nil {
-		page.uses++
-	}
-	q.slab = append(q.slab, item{event: e, page: page, failure: failure, previous: q.last})
-	i := &q.slab[len(q.slab)-1]
-	if q.last == nil {
-		q.first = i
+	if b.previous = q.last; q.last == nil {
+		q.first = b
 	} else {
-		q.last.next = i
+		q.last.next = b
 	}
-	q.last = i
-	q.received = e.Number
-	q.queued++
-	if key == "" {
+	q.last = b
+	q.queued += b.open
+	q.received = b.items[b.open-1].event.Number
+	for i := range b.items {
+		b.items[i].batch = b
+		q.place(&b.items[i])
+	}
+}
+
+// place puts a new item where it is looked for.
+func (q *queue) place(i *item) {
+	if i.key == "" {
 		q.free.push(i)
 		return
 	}
-	l := q.lanes[key]
+	l := q.lanes[i.key]
 	if l == nil {
-		l = &lane{key: key}
-		q.lanes[key] = l
+		l = &lane{key: i.key}
+		q.lanes[i.key] = l
 	}
 	i.lane = l
 	l.items.push(i)
@@ -198,8 +234,8 @@ func (h *holder) find(number int64, likely int) (place int, ok bool) {
 // ack acknowledges the first n items of what h has in flight.
 func (q *queue) ack(h *holder, n int) {
 	for _, i := range h.items[:n] {
-		q.drop(i)
 		q.land(i)
+		q.drop(i)
 	}
 	h.items = h.items[n:]
 	if len(h.items) == 0 {
@@ -207,20 +243,24 @@ func (q *queue) ack(h *holder, n int) {
 	}
 }
 
-// drop forgets an unacknowledged item. Its event must not be looked at any more, unless it is held.
+// drop forgets an unacknowledged item. It must not be looked at any more, unless it is held.
 func (q *queue) drop(i *item) {
-	i.page.release(1)
-	if i.previous == nil {
-		q.first = i.next
-	} else {
-		i.previous.next = i.next
+	b := i.batch
+	i.acked = true
+	if b.open--; b.open > 0 {
+		return
 	}
-	if i.next == nil {
-		q.last = i.previous
+	if b.previous == nil {
+		q.first = b.next
 	} else {
-		i.next.previous = i.previous
+		b.previous.next = b.next
 	}
-	i.previous, i.next = nil, nil
+	if b.next == nil {
+		q.last = b.previous
+	} else {
+		b.next.previous = b.previous
+	}
+	q.reuse(b)
 }
 
 // land notes that an item is not in flight any more.

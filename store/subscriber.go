@@ -101,7 +101,7 @@ func (r *Subscriber) take() ([]Recorded, error) {
 		}
 		events, again, err := r.prepare(items, sent)
 		s.mu.Lock()
-		let(items)
+		s.queue.let(items)
 		s.mu.Unlock()
 		if err != nil || len(events) > 0 {
 			return events, err
@@ -129,19 +129,19 @@ func (r *Subscriber) send() (items []*item, sent int, err error) {
 	}
 	most := min(r.size-len(r.held.items), r.share())
 	if most > 0 && s.queue.queued > 0 && s.valid() {
-		items = make([]*item, 0, min(most, s.queue.queued))
-		r.held.items = slices.Grow(r.held.items, cap(items))
-		for len(items) < most {
+		before := len(r.held.items)
+		r.held.items = slices.Grow(r.held.items, min(most, s.queue.queued))
+		for len(r.held.items)-before < most {
 			i := s.queue.next(&r.held)
-			if i == nil || i.failure != nil && len(items) > 0 {
+			if i == nil || i.failure != nil && len(r.held.items) > before {
 				break
 			}
 			s.queue.send(&r.held, i)
-			items = append(items, i)
 			if i.failure != nil {
 				break
 			}
 		}
+		items = r.held.items[before:]
 	}
 	if len(items) == 0 {
 		r.waiting = true
@@ -154,7 +154,7 @@ func (r *Subscriber) send() (items []*item, sent int, err error) {
 	if s.queue.queued > 0 {
 		s.wake() // there is more for others
 	}
-	hold(items)
+	s.queue.hold(items)
 	return items, items[0].sent, nil
 }
 
@@ -184,7 +184,7 @@ func (r *Subscriber) prepare(items []*item, sent int) (events []Recorded, again 
 			return nil, false, failure
 		}
 		if !selected {
-			r.settle(items[:1])
+			r.settle(items[0])
 			return nil, true, nil
 		}
 	}
@@ -229,25 +229,18 @@ func (r *Subscriber) checkpoint(number int64) (checkpoint, streamID int64, ok bo
 	if _, ok := r.held.find(number, 0); !ok {
 		return 0, 0, false
 	}
-	for i := s.queue.first; i != nil; i = i.next {
-		if i.event.Number > number {
-			return i.event.Number - 1, s.streamID, true
-		}
-	}
-	return max(number, s.queue.received), s.streamID, true
+	return s.queue.checkpointBehind(number), s.streamID, true
 }
 
-// settle acknowledges items that turned out to be left out.
-func (r *Subscriber) settle(items []*item) {
+// settle acknowledges an item that turned out to be left out.
+func (r *Subscriber) settle(i *item) {
 	s := r.subscription
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, i := range items {
-		if place := slices.Index(r.held.items, i); place >= 0 {
-			s.queue.drop(i)
-			s.queue.land(i)
-			r.held.items = slices.Delete(r.held.items, place, place+1)
-		}
+	if place := slices.Index(r.held.items, i); place >= 0 {
+		s.queue.land(i)
+		s.queue.drop(i)
+		r.held.items = slices.Delete(slices.Clone(r.held.items), place, place+1)
 	}
 	s.noteProgress()
 	s.wake()

@@ -21,7 +21,6 @@ type subscription struct {
 	// Of the goroutine alone.
 	ahead    ahead
 	recycler Recycler // of pages, or nil
-	chosen   []chosen // empty: memory for the next page
 
 	mu          sync.Mutex
 	queue       *queue

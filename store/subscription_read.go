@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 	"strings"
 	"time"
 )
@@ -193,8 +194,8 @@ func (s *subscription) unpack(room int) {
 func (s *subscription) take(page []Recorded, fed bool, last int64) {
 	s.mu.Lock()
 	received, number, streamID := s.queue.received, int64(0), s.streamID
+	chosen := s.queue.newBatch(len(page))
 	s.mu.Unlock()
-	list := s.chosen[:0] // of the page before
 	asks := s.opts.Selector != nil || s.opts.PartitionBy != nil || s.opts.choose != nil
 	gap := false
 	for i := range page {
@@ -210,30 +211,28 @@ func (s *subscription) take(page []Recorded, fed bool, last int64) {
 		if fed && !s.opts.Filter.matches(e) {
 			continue
 		}
-		c := chosen{event: e}
-		selected := true
+		selected, key, failure := true, "", (*CallbackError)(nil)
 		if asks {
-			selected, c.key, c.failure = s.opts.ask(streamID, e)
+			selected, key, failure = s.opts.ask(streamID, e)
 		}
 		if selected {
-			list = append(list, c)
+			chosen.items = append(chosen.items, item{event: e, key: key, failure: failure})
 		}
 	}
-	var held *heldPage
 	if s.recycler != nil && !fed && s.opts.pages == nil {
-		held = &heldPage{events: page, recycler: s.recycler, uses: 1}
+		chosen.page, chosen.recycler = page, s.recycler
 	}
-	sparse := len(list) < len(page)/4 // then they must not keep the whole page
+	var few *batch
+	if len(chosen.items) < len(page)/4 { // then they must not keep the whole page
+		few = chosen.clone()
+		clear(chosen.items)
+		chosen.items = chosen.items[:0]
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	defer held.release(1)
-	s.queue.grow(len(list))
-	for _, c := range list {
-		if sparse {
-			s.queue.add(c.event.clone(), nil, c.key, c.failure)
-		} else {
-			s.queue.add(c.event, held, c.key, c.failure)
-		}
+	s.queue.add(chosen)
+	if few != nil {
+		s.queue.add(few)
 	}
 	s.queue.skip(max(number, last))
 	if gap {
@@ -241,17 +240,15 @@ func (s *subscription) take(page []Recorded, fed bool, last int64) {
 	}
 	s.noteProgress()
 	s.wake()
-	if s.chosen = nil; !fed { // while it catches up, page by page
-		clear(list)
-		s.chosen = list[:0]
-	}
 }
 
-// chosen is an event of a page that is to be queued.
-type chosen struct {
-	event   *Recorded
-	key     string
-	failure *CallbackError
+// clone returns a batch that is no larger than it must be, and shares no memory with the page.
+func (b *batch) clone() *batch {
+	c := &batch{items: slices.Clone(b.items)}
+	for i := range c.items {
+		c.items[i].event = c.items[i].event.clone()
+	}
+	return c
 }
 
 // clone returns a copy that shares no memory with the page that r was read with.
