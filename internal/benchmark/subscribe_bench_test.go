@@ -58,7 +58,8 @@ func kind(i int) string { return fmt.Sprintf("kind-%02d", i%kinds) }
 
 // BenchmarkCatchUp lets a new subscription catch up with 500,000 events. An op is all of them, the checkpoint at the end
 // included. Beside it stand a plain read of the same events, and loops that poll the baselines' tables and write their
-// checkpoint once per page of 1,000.
+// checkpoint once per page of 1,000. Between two ops stands a read as well: of-read is their rate as a part of its rate, so
+// that a machine that is slow for a while is slow for both.
 func BenchmarkCatchUp(b *testing.B) {
 	for _, t := range targets(b) {
 		b.Run(fmt.Sprintf("db=%s/driver=%s", t.db, t.driver), func(b *testing.B) {
@@ -96,11 +97,19 @@ func BenchmarkCatchUp(b *testing.B) {
 					n++
 					catchUp(b, es, fmt.Sprint("catch-up-", n), c.opts, c.want, c.open) // connections, statements, what the load left to do
 					b.ReportAllocs()
+					var read time.Duration
 					for b.Loop() {
+						b.StopTimer()
+						begin := time.Now()
+						_, _, err := ours{es}.readAll(b.Context(), 0)
+						require.NoError(b, err)
+						read += time.Since(begin)
+						b.StartTimer()
 						n++
 						catchUp(b, es, fmt.Sprint("catch-up-", n), c.opts, c.want, c.open)
 					}
 					rate(b)
+					b.ReportMetric(read.Seconds()/b.Elapsed().Seconds(), "of-read")
 				})
 			}
 		})
