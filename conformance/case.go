@@ -54,7 +54,7 @@ func (u txUse) runsInTx() bool { return u == oneTx || u == manyTx }
 func cases() []testCase {
 	return slices.Concat(
 		appendCases, retryCases, eventCases, readCases, allCases, linkCases, deleteCases, matrixCases, streamsCases,
-		snapshotCases, limitCases, cancelCases, concurrentCases, storeCases, txCases, openTxCases,
+		snapshotCases, limitCases, cancelCases, concurrentCases, storeCases, txCases, openTxCases, betweenCases,
 		leaseCases, checkpointCases, filterCases, subCases(), projectCases, projectManageCases,
 	)
 }

@@ -78,6 +78,28 @@ var txFaults = []fault{
 			return renumbered(list)
 		})
 	}},
+	{name: "empty-when-created", what: "a stream that is created while it is read is empty", tx: func(b *brokenTx) {
+		b.readStream = func(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
+			page, err := b.Storage.ReadStream(ctx, r)
+			if _, e := b.Storage.StreamInfo(ctx, r.Stream); e == nil && errors.Is(err, store.ErrStreamNotFound) {
+				return nil, nil
+			}
+			return page, err
+		}
+	}},
+	{name: "gone-when-replaced", what: "a stream that is replaced while it is read is not found", tx: func(b *brokenTx) {
+		b.readStream = func(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
+			was, err := b.Storage.StreamInfo(ctx, r.Stream)
+			if err != nil {
+				return nil, err
+			}
+			page, err := b.Storage.ReadStream(ctx, r)
+			if is, e := b.Storage.StreamInfo(ctx, r.Stream); e == nil && is.ID != was.ID {
+				return nil, &store.StreamError{Stream: r.Stream, Err: store.ErrStreamNotFound}
+			}
+			return page, err
+		}
+	}},
 	{name: "large-append-cut-in-tx", what: "in a transaction the first 1,000 events of an append are written", tx: binding(func(_ *sql.Tx, bound *broken) {
 		bound.requested(func(r *store.AppendRequest) { r.Events = r.Events[:min(len(r.Events), 1000)] })
 	})},

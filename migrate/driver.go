@@ -44,10 +44,7 @@ func (d *driver) exec(ctx context.Context, name string, args ...any) error {
 
 // Lock waits for other migrators and makes sure of the version table.
 func (d *driver) Lock() error {
-	err := d.exec(d.ctx, "migrate_lock")
-	for busy(err) && d.pause() {
-		err = d.exec(d.ctx, "migrate_lock")
-	}
+	err := waiting(d.ctx, func() error { return d.exec(d.ctx, "migrate_lock") })
 	if err != nil {
 		return err
 	}
@@ -55,15 +52,18 @@ func (d *driver) Lock() error {
 	return d.exec(d.ctx, "migrate_prepare")
 }
 
-// pause returns false if ctx is done.
-func (d *driver) pause() bool {
-	timer := time.NewTimer(busyPause)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-d.ctx.Done():
-		return false
+// waiting calls f again while SQLite says that somebody else has a lock, until ctx ends.
+func waiting(ctx context.Context, f func() error) error {
+	for {
+		err := f()
+		if !busy(err) {
+			return err
+		}
+		select {
+		case <-time.After(busyPause):
+		case <-ctx.Done():
+			return err
+		}
 	}
 }
 

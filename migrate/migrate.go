@@ -43,9 +43,13 @@ type Backend interface {
 // A failed migration is a [MigrationError]; those before it stay applied. Tables that are newer than the files are a
 // [VersionError], which is [ErrNewer]. When ctx ends, so does the migration that runs, and leaves nothing behind.
 func Up(ctx context.Context, b Backend) error {
-	status, err := StatusOf(ctx, b)
-	if !busy(err) && (err != nil || status.Version == status.Latest) { // who has the lock is waited for below
+	var status Status
+	err := waiting(ctx, func() (err error) {
+		status, err = StatusOf(ctx, b)
 		return err
+	})
+	if err != nil || status.Version == status.Latest {
+		return withContext(ctx, err)
 	}
 	return run(ctx, b, func(m *migrate.Migrate, d *driver) error {
 		// One at a time: given several, golang-migrate leaves goroutines behind when one fails.
@@ -101,7 +105,11 @@ func run(ctx context.Context, b Backend, f func(*migrate.Migrate, *driver) error
 	if err != nil {
 		return err
 	}
-	conn, err := b.DB().Conn(ctx)
+	var conn *sql.Conn
+	err = waiting(ctx, func() (err error) {
+		conn, err = b.DB().Conn(ctx)
+		return err
+	})
 	if err != nil {
 		return errors.Join(fmt.Errorf("migrate: connect: %w", err), files.Close())
 	}

@@ -50,9 +50,7 @@ func eachDatabase(t *testing.T, test func(t *testing.T, p place)) {
 	}
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
-		// A busy_timeout that ends long before a wait for the lock does.
-		dsn := strings.Replace(sqlite.DSN(filepath.Join(t.TempDir(), "events.db")), "busy_timeout(10000)", "busy_timeout(20)", 1)
-		require.Contains(t, dsn, "busy_timeout(20)")
+		dsn := impatient(t)
 		open := func(prefix, table string) migrate.Backend {
 			db, err := sql.Open("sqlite", dsn)
 			require.NoError(t, err)
@@ -282,6 +280,39 @@ func TestWaitsForTheLock(t *testing.T) {
 		require.NoError(t, <-done)
 		require.Empty(t, status(t, b).Pending, "and the connection is fine, or another")
 	})
+}
+
+// TestWaitsForALockedFile: somebody else has SQLite's file for itself, so that it can't even be looked at.
+func TestWaitsForALockedFile(t *testing.T) {
+	t.Parallel()
+	dsn := impatient(t)
+	open := func() *sqlite.Backend {
+		db, err := sql.Open("sqlite", dsn)
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, db.Close()) })
+		db.SetMaxOpenConns(1)
+		return sqlite.New(db, nil)
+	}
+	holder, b := open(), open()
+	_, err := holder.DB().ExecContext(t.Context(), `pragma locking_mode = exclusive; create table mine (n int);`)
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond) // ten times SQLite's busy_timeout
+	defer cancel()
+	require.ErrorIs(t, migrate.Up(ctx, b), context.DeadlineExceeded)
+
+	done := make(chan error, 1)
+	go func() { done <- migrate.Up(t.Context(), b) }()
+	require.NoError(t, holder.DB().Close())
+	require.NoError(t, <-done)
+	require.Empty(t, status(t, b).Pending)
+}
+
+// impatient returns the DSN of a file, with a busy_timeout that ends long before a wait for a lock does.
+func impatient(t *testing.T) string {
+	t.Helper()
+	dsn := strings.Replace(sqlite.DSN(filepath.Join(t.TempDir(), "events.db")), "busy_timeout(10000)", "busy_timeout(20)", 1)
+	require.Contains(t, dsn, "busy_timeout(20)")
+	return dsn
 }
 
 func TestCancelledMigration(t *testing.T) {
