@@ -82,7 +82,7 @@ func (s suite) run(t *testing.T, f fault, cases []testCase) map[string]bool {
 }
 
 // check checks that each fault turns exactly those cases red that stand in the golden file, and that every case is
-// turned red by some fault. Under the race detector each fault is tried on those cases alone.
+// turned red by some fault.
 func (s suite) check(t *testing.T) {
 	whole := s.run(t, fault{}, s.cases)
 	for name, failed := range whole {
@@ -99,13 +99,9 @@ func (s suite) check(t *testing.T) {
 		for _, f := range s.faults {
 			t.Run(f.name, func(t *testing.T) {
 				t.Parallel()
-				cases := s.cases
-				if racing && !*update {
-					cases = redCases(cases, section(string(want), f.name))
-				}
-				red := s.run(t, f, cases)
+				red := s.run(t, f, s.cases)
 				for range 5 { // who of two comes first may be the same each time, by chance
-					again := slices.DeleteFunc(redCases(cases, section(string(want), f.name)), func(c testCase) bool {
+					again := slices.DeleteFunc(redCases(s.cases, section(string(want), f.name)), func(c testCase) bool {
 						return !strings.HasPrefix(c.name, "concurrent/") || red[c.name]
 					})
 					for name, failed := range s.run(t, f, again) {
