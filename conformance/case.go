@@ -33,7 +33,7 @@ const (
 	manyTx                       // the same, with a transaction for each call: several callers, or cancelled calls
 	noTx                         // run as it is only
 	ownTx                        // needs transactions, and makes its own, one at a time
-	besideTx                     // needs transactions, and other connections read while one is open
+	besideTx                     // needs transactions, and other connections read while one is open, or write while one reads
 	writersBesideTx              // the same, and other connections write
 	onlyWithoutTx                // only for backends without transactions
 )

@@ -53,7 +53,7 @@ type batch struct {
 func (q *queue) newBatch(n int) *batch {
 	b := q.spare
 	q.spare = nil
-	if b == nil || cap(b.items) < n || cap(b.items) > 4*n+64 { // so that one that has caught up does not keep the memory of that
+	if b == nil || cap(b.items) < n || cap(b.items) > 4*n+64 { // one that has caught up needs less
 		b = &batch{items: make([]item, 0, n)}
 	}
 	return b
@@ -120,11 +120,11 @@ func (q *queue) checkpoint() int64 {
 	return b.items[b.head].event.Number - 1
 }
 
-// checkpointBehind returns what the checkpoint is when every event up to number is acknowledged.
+// checkpointBehind returns what the checkpoint is when every event up to number is acknowledged. It looks at those up to there.
 func (q *queue) checkpointBehind(number int64) int64 {
 	for b := q.first; b != nil; b = b.next {
-		for i := range b.items {
-			if i := &b.items[i]; !i.acked && i.event.Number > number {
+		for i := range b.items[b.head:] {
+			if i := &b.items[b.head+i]; !i.acked && i.event.Number > number {
 				return i.event.Number - 1
 			}
 		}
