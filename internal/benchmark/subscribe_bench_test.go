@@ -84,6 +84,7 @@ func BenchmarkCatchUp(b *testing.B) {
 				open bool // the first event stays unacknowledged
 			}{
 				{name: "buffer=default", want: history},
+				{name: "buffer=default/checkpoint=none", opts: store.SubscribeOptions{Transient: true}, want: history},
 				{name: "buffer=1", opts: store.SubscribeOptions{BufferSize: 1}, want: history},
 				{name: "buffer=1000", opts: store.SubscribeOptions{BufferSize: 1000}, want: history},
 				{name: "buffer=1000/checkpoint=10000", opts: store.SubscribeOptions{BufferSize: 1000, CheckpointThreshold: 10_000}, want: history},
