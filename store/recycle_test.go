@@ -1,6 +1,10 @@
 package store_test
 
 import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -52,6 +56,53 @@ func TestRecycleGivenBack(t *testing.T) {
 		assert.Equal(t, int64(5), again[0].Number)
 		require.NoError(t, r.Ack(t.Context(), again...))
 	})
+}
+
+// TestRecycleAmongMany: several callers of Next share what a subscriber has in flight. None gets an event of a page that is used
+// again, whatever the others acknowledge, give back, or fail on meanwhile.
+func TestRecycleAmongMany(t *testing.T) {
+	t.Parallel()
+	const total = 2000
+	p := newProcess(t, memory.New(), nil)
+	p.append(total)
+	var calls atomic.Int64
+	r := p.subscribe(store.SubscribeOptions{BufferSize: 16, MaxSize: 8, CheckpointThreshold: 1, Mapper: func(e store.Recorded) (store.Recorded, error) {
+		if calls.Add(1)%50 == 0 {
+			return e, errors.New("not now")
+		}
+		return e, nil
+	}})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for n := 0; ; n++ {
+				list, err := r.Next(ctx)
+				var failed *store.CallbackError
+				switch {
+				case errors.As(err, &failed):
+					_ = r.Nack(ctx, failed.Event) // somebody may have acknowledged it
+					continue
+				case err != nil:
+					return
+				}
+				for _, e := range list {
+					assert.Equal(t, "happened", e.Type)
+					assert.Equal(t, e.Version, e.Number)
+				}
+				if n%5 == 0 {
+					_ = r.Nack(ctx, list...)
+				} else {
+					_ = r.Ack(ctx, list...)
+				}
+			}
+		})
+	}
+	assert.Eventually(t, func() bool { return p.checkpoint() == total }, time.Minute, time.Millisecond)
+	cancel()
+	wg.Wait()
+	require.NoError(t, r.Close())
 }
 
 // TestCheckpointPace: by default a fast subscriber's checkpoint is written four times a second, and in time when it stops; a
