@@ -11,8 +11,8 @@ import (
 // Events with the same partition key are in a lane. While a subscriber has an event of a lane in flight, the lane is
 // its own: nobody else is sent events of it. Events without a key are in no lane, and go to anybody.
 //
-// Every operation costs amortised constant time, or the logarithm of the number of lanes; memory is linear in the
-// unacknowledged events and those they were read with, however many were filtered out or acknowledged behind them.
+// Every operation but checkpointBehind costs amortised constant time, or the logarithm of the number of lanes; memory is linear
+// in the unacknowledged events and those they were read with, however many were filtered out or acknowledged behind them.
 type queue struct {
 	received int64  // the last number read
 	queued   int    // items that nobody was sent
