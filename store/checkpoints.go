@@ -145,12 +145,12 @@ func (s *subscription) savedCheckpoint(r CheckpointRequest, err error) {
 	switch {
 	case err != nil:
 		s.acked = s.acked || s.wasAcked
-		s.saveErr = err
+		s.saveErr, s.refused = err, err
 		if errors.Is(err, ErrLeaseLost) && r.Epoch == s.lease.Epoch {
 			s.lost = true
 		}
 	case r.StreamID == s.streamID && r.Epoch == s.lease.Epoch:
-		s.saved, s.dirty = r.Checkpoint, time.Time{}
+		s.saved, s.dirty, s.refused = r.Checkpoint, time.Time{}, nil
 		s.noteProgress()
 	}
 	s.poke()

@@ -48,6 +48,7 @@ type subscription struct {
 	savedAt     time.Time  // when the writing of the last one began
 	timed       bool       // the goroutine was told that the next one has reached its threshold
 	saveErr     error      // why the last one was not, or nil
+	refused     error      // the same, until one is written
 	wasAcked    bool       // what acked was when the writing began
 	settled     *sync.Cond // told when saving has ended
 	problem     *string    // the last error, to be saved, or nil
@@ -121,7 +122,7 @@ func (s *subscription) begin(ctx context.Context, create bool) error {
 			s.queue = newQueue(lease.Checkpoint)
 			s.lease, s.validUntil, s.streamID, s.saved = lease, valid, lease.StreamID, lease.Checkpoint
 			s.lost, s.looked, s.missed, s.inbox, s.inboxSize = false, false, true, nil, 0
-			s.dirty, s.acked, s.asked, s.saveErr, s.unfed = time.Time{}, false, false, nil, nil
+			s.dirty, s.acked, s.asked, s.saveErr, s.refused, s.unfed = time.Time{}, false, false, nil, nil, nil
 			s.leaseCtx, s.leaseEnd = context.WithCancelCause(context.Background())
 			s.mu.Unlock()
 			if !s.opts.Transient {
@@ -296,18 +297,29 @@ func (s *subscription) step(ctx context.Context) (more bool, err error) {
 	case !enough:
 		return false, nil
 	case missed:
-		s.setState(CatchingUp, nil)
+		s.goOn(CatchingUp, nil)
 		return true, s.read(ctx, min(room, readSize))
 	case inbox:
-		s.setState(Live, nil)
+		s.goOn(Live, nil)
 		s.unpack(room)
 		return true, nil
 	case unfed != nil:
-		s.setState(Waiting, unfed)
+		s.goOn(Waiting, unfed)
 		return false, nil
 	}
-	s.setState(Live, nil)
+	s.goOn(Live, nil)
 	return false, nil
+}
+
+// goOn sets the state, unless the checkpoint can't be written: then it is Waiting until one is.
+func (s *subscription) goOn(p Phase, err error) {
+	s.mu.Lock()
+	refused := s.refused
+	s.mu.Unlock()
+	if refused != nil {
+		p, err = Waiting, refused
+	}
+	s.setState(p, err)
 }
 
 // resting reports whether the subscription waits after an error.

@@ -567,6 +567,38 @@ func TestStateInOutage(t *testing.T) {
 	}
 }
 
+// TestStateWhileCheckpointsFail: a subscription whose checkpoint can't be written says so, and why, once, and goes on sending.
+func TestStateWhileCheckpointsFail(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newProcess(t, memory.New(), nil)
+		p.append(2)
+		var phases []store.Phase
+		r := p.subscribe(store.SubscribeOptions{OnState: func(s store.SubscriptionState) { phases = append(phases, s.Phase) }})
+		got, _ := next(t, r, 2)
+		p.storage.guard(func(_ context.Context, call string) error {
+			if call == "SaveCheckpoint" || call == "SaveCheckpoints" {
+				return errUnreachable
+			}
+			return nil
+		})
+		require.NoError(t, r.Ack(t.Context(), got[0]))
+		time.Sleep(time.Hour)
+		assert.Equal(t, store.Waiting, r.State().Phase)
+		p.append(1) // the reading goes on
+		more, _ := next(t, r, 1)
+		require.NoError(t, r.Ack(t.Context(), got[1]))
+		time.Sleep(time.Hour)
+		require.ErrorIs(t, r.State().Err, errUnreachable)
+		p.storage.guard(nil)
+		time.Sleep(time.Minute)
+		require.Equal(t, store.SubscriptionState{Phase: store.Live}, r.State())
+		require.NoError(t, r.Ack(t.Context(), more...))
+		require.NoError(t, p.Close())
+		assert.Equal(t, []store.Phase{store.CatchingUp, store.Live, store.Waiting, store.Live, store.Stopped}, phases)
+	})
+}
+
 // TestCallbackExits: a callback that ends the subscription's goroutine, as FailNow does, ends the subscription.
 func TestCallbackExits(t *testing.T) {
 	t.Parallel()

@@ -63,7 +63,7 @@ func (s *subscription) trouble(err error) {
 func (s *subscription) committed(checkpoint int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.saved = max(s.saved, checkpoint)
+	s.saved, s.refused = max(s.saved, checkpoint), nil
 }
 
 // solved notes that the last error is over.
