@@ -1,6 +1,8 @@
 package delivery
 
 import (
+	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/eventstore-go/eventstore/internal/history"
@@ -29,20 +31,65 @@ type subscriber struct {
 // hold says that a subscriber has so many unacknowledged events of a stream.
 type hold struct{ subscriber, events int }
 
-// journal is the check of what one process tells of one subscription.
+// journal is a check of what one process tells of one subscription.
 type journal struct {
 	*checker
 	Consumer
 	Subscription
 
-	taken   []int64 // epochs, in order
-	epochOf []int64 // of each line that is Sent or Ack; 0 if there is none
-	tenures map[int64]*tenure
+	taken    []int64         // epochs, in order
+	assigned map[int]int64   // epochs that sessions must have, by their first line
+	choices  map[int][]int64 // those that they might have
+	epochOf  []int64         // of each line that is Sent or Ack; 0 if there is none
+	tenures  map[int64]*tenure
+	sent     map[int64]bool // by position
+	found    []Violation
 }
 
-// checkConsumer checks what a process was sent, acknowledged and saved of a subscription.
+// checkConsumer checks what a process was sent, acknowledged and saved of a subscription. Where a session might belong to
+// several epochs, that it breaks a rule in one of them does not count if it breaks none in another.
 func (c *checker) checkConsumer(consumer Consumer, s Subscription) {
-	j := &journal{checker: c, Consumer: consumer, Subscription: s, tenures: map[int64]*tenure{}}
+	best := c.checkJournal(consumer, s, nil)
+	for better := best; better != nil && len(best.found) > 0; {
+		better = nil
+		for _, assigned := range best.others() {
+			if other := c.checkJournal(consumer, s, assigned); len(other.found) < len(best.found) {
+				best, better = other, other
+				break
+			}
+		}
+	}
+	c.found = append(c.found, best.found...)
+	maps.Copy(c.sent[s.Name], best.sent)
+}
+
+// others returns what might be tried instead: one session in another epoch, or all in one that they might have.
+func (j *journal) others() (list []map[int]int64) {
+	together := map[int64]map[int]int64{}
+	for _, first := range slices.Sorted(maps.Keys(j.choices)) {
+		for _, number := range j.choices[first] {
+			if together[number] == nil {
+				together[number] = maps.Clone(j.assigned)
+				list = append(list, together[number])
+			}
+			together[number][first] = number
+			if number != j.epochOf[first] {
+				one := maps.Clone(j.assigned)
+				one[first] = number
+				list = append(list, one)
+			}
+		}
+	}
+	return list
+}
+
+// checkJournal is checkConsumer with epochs assigned to some sessions.
+func (c *checker) checkJournal(consumer Consumer, s Subscription, assigned map[int]int64) *journal {
+	j := &journal{
+		checker: c, Consumer: consumer, Subscription: s, assigned: map[int]int64{}, choices: map[int][]int64{},
+		tenures: map[int64]*tenure{}, sent: map[int64]bool{},
+	}
+	maps.Copy(j.assigned, assigned)
 	for number, e := range c.epochs[s.Name] {
 		if e.process == consumer.Process {
 			j.taken = append(j.taken, number)
@@ -75,6 +122,11 @@ func (c *checker) checkConsumer(consumer Consumer, s Subscription) {
 			j.saved(line)
 		}
 	}
+	return j
+}
+
+func (j *journal) violated(rule Rule, format string, args ...any) {
+	j.found = append(j.found, Violation{rule, fmt.Sprintf(format, args...)})
 }
 
 // tenure returns what is known of an epoch so far; nil of none.
@@ -101,7 +153,7 @@ func (j *journal) tenure(number int64) *tenure {
 }
 
 // assign finds the epoch of each delivery. What a subscriber is sent between two times it is told that the lease is lost
-// belongs to one epoch, which is later than the one before.
+// is a session, which belongs to one epoch, later than that of the one before.
 func (j *journal) assign() {
 	j.epochOf = make([]int64, len(j.Lines))
 	type session struct {
@@ -116,7 +168,7 @@ func (j *journal) assign() {
 			return
 		}
 		delete(open, who)
-		number := j.choose(max(s.from, before[who]+1), s.to, j.Lines[s.lines[0]].Events)
+		number := j.choose(s.lines[0], max(s.from, before[who]+1), s.to)
 		if number == 0 {
 			j.violated(Leased, "%s sent %s to subscriber %d of %q without a lease", j.Process, j.Lines[s.lines[0]].Events[0], who, j.Name)
 		}
@@ -144,24 +196,37 @@ func (j *journal) assign() {
 			}
 		}
 	}
-	for who := range open {
+	for _, who := range slices.Sorted(maps.Keys(open)) {
 		end(who)
 	}
 }
 
-// choose returns the first epoch of the process from … to that may begin with the events, else the last one, 0 if there
-// is none.
-func (j *journal) choose(from, to int64, events []history.Seen) (number int64) {
+// choose returns an epoch of the process from … to for the session with this first line: the one assigned to it, else the
+// first one that may begin with its events, else the last one; 0 if there is none.
+func (j *journal) choose(first int, from, to int64) int64 {
+	var choices []int64
 	for _, n := range j.taken {
-		if n < from || n > to {
-			continue
+		if from <= n && n <= to {
+			choices = append(choices, n)
 		}
-		number = n
-		if place, ok := j.places[events[0].Position]; ok && (j.Lanes && events[0].Position > j.epochs[j.Name][n].start || place == j.place(j.epochs[j.Name][n].start+1)) {
+	}
+	if len(choices) == 0 {
+		return 0
+	}
+	if len(choices) > 1 {
+		j.choices[first] = choices
+	}
+	if n := j.assigned[first]; slices.Contains(choices, n) {
+		return n
+	}
+	e := j.Lines[first].Events[0]
+	for _, n := range choices {
+		start := j.epochs[j.Name][n].start
+		if place, ok := j.places[e.Position]; ok && (j.Lanes && e.Position > start || place == j.place(start+1)) {
 			return n
 		}
 	}
-	return number
+	return choices[len(choices)-1]
 }
 
 // place returns where in h.Stored the first event at or behind a position is.
@@ -182,7 +247,7 @@ func (j *journal) deliver(t *tenure, who int, e history.Seen) {
 		j.violated(Authentic, "%s was sent %s, which is not what the store holds", j.Process, e)
 		return
 	}
-	j.sent[j.Name][e.Position] = true
+	j.sent[e.Position] = true
 	_, twice := t.sent[e.Position]
 	again := t.void[e.Position] // it may come again
 	delete(t.void, e.Position)

@@ -106,6 +106,54 @@ func TestGoodHistoryPasses(t *testing.T) {
 	require.Empty(t, good().Check())
 }
 
+// ambiguous is a history of which P took epochs 1 to 3, and was told of the last one only: what it was sent may belong to
+// each. Its subscribers shared what there is.
+func ambiguous() *delivery.History {
+	e := seen("a1", "b1", "a2", "b2")
+	row := func(epoch, checkpoint int64) delivery.Row {
+		return delivery.Row{Subscription: "lanes", Process: "P", Owner: "store of P", Epoch: epoch, Checkpoint: checkpoint}
+	}
+	return &delivery.History{
+		Subscriptions: []delivery.Subscription{{Name: "lanes", Lanes: true}},
+		Stored:        e,
+		Rows:          []delivery.Row{row(1, 0), row(2, 0), row(3, 0), row(3, 4)},
+		Consumers: []delivery.Consumer{{Process: "P", Lines: []delivery.Line{
+			lane(1, delivery.Line{Kind: delivery.Sent, From: 0, To: 3, Events: []history.Seen{e[0], e[2]}}), // 0
+			lane(2, delivery.Line{Kind: delivery.Sent, From: 0, To: 3, Events: []history.Seen{e[1], e[3]}}),
+			lane(1, delivery.Line{Kind: delivery.Ack, Number: 3}), // 2
+			lane(2, delivery.Line{Kind: delivery.Ack, Number: 4}),
+			lane(0, delivery.Line{Kind: delivery.Save, Epoch: 3, Number: 4}), // 4
+			lane(0, delivery.Line{Kind: delivery.Saved, Epoch: 3, Number: 4}),
+		}}},
+	}
+}
+
+func TestEpochsThatAreNotKnown(t *testing.T) {
+	t.Parallel()
+	t.Run("all in the last one", func(t *testing.T) {
+		t.Parallel()
+		require.Empty(t, ambiguous().Check())
+	})
+	t.Run("each in another one", func(t *testing.T) {
+		t.Parallel()
+		h := ambiguous() // what the first subscriber was sent is void, and comes to the second one
+		lines := h.Consumers[0].Lines
+		again := lane(2, delivery.Line{Kind: delivery.Sent, From: 3, To: 3, Events: lines[0].Events})
+		done := lane(2, delivery.Line{Kind: delivery.Ack, Number: 3})
+		h.Consumers[0].Lines = slices.Insert(slices.Delete(lines, 2, 3), 2, again, done)
+		require.Empty(t, h.Check())
+	})
+	t.Run("in none of them", func(t *testing.T) {
+		t.Parallel()
+		h := ambiguous()
+		h.Consumers[0].Lines = slices.Delete(h.Consumers[0].Lines, 3, 4)
+		require.Equal(t, []string{
+			`earned: P saved checkpoint 4 of "lanes" in epoch 3, but had not acknowledged b1 (b@1) at 2`,
+			`earned: P saved checkpoint 4 of "lanes" in epoch 3, but had not acknowledged b2 (b@2) at 4`,
+		}, texts(h.Check()))
+	})
+}
+
 func TestBadHistoriesAreRefused(t *testing.T) {
 	t.Parallel()
 	const p, q, r = 0, 1, 2
