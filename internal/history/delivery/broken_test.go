@@ -154,6 +154,20 @@ func TestLateCommit(t *testing.T) {
 	}
 }
 
+// TestUnknownEpoch: a process takes an epoch without being told, and another one that it is told of.
+func TestUnknownEpoch(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, pgtest.URL(t), pgtest.Schema(t), 1)
+	a := s.consumer("A", noAnswer, false)
+	s.eventually("A has the lease", func() bool {
+		return s.number(`select coalesce(max(epoch), 0) from `+s.schema+`.audit where process = 'A'`) > 1
+	})
+	s.append(s.es, "first")
+	s.drained(justOne, 1, a)
+	require.True(t, a.Finish(time.Minute), "%s", a.Verdict())
+	assert.Empty(t, s.history(justOne).Check())
+}
+
 // bare returns what the store holds as the storage with the fault reads it.
 func (s *stage) bare() (list []history.Seen) {
 	s.Helper()

@@ -2,7 +2,9 @@ package delivery_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/eventstore-go/eventstore/backend/postgres"
 	"github.com/eventstore-go/eventstore/internal/history/delivery"
@@ -13,6 +15,7 @@ import (
 const (
 	noFencing  = "no fencing"
 	bySequence = "by sequence"
+	noAnswer   = "no answer" // not the storage's fault: the answer to its first request for a lease is lost
 )
 
 // storage is what a consumer's Store gets.
@@ -25,6 +28,8 @@ func (c *consumer) storage() (store.Storage, error) {
 		return r, nil
 	case bySequence:
 		return &sequential{r}, nil
+	case noAnswer:
+		return &unanswered{recorded: r}, nil
 	}
 	return nil, fmt.Errorf("no such fault: %s", c.Fault)
 }
@@ -105,6 +110,25 @@ func (r *recorded) note(kind delivery.Kind, request store.CheckpointRequest, err
 		l.Err = err.Error()
 	}
 	return r.c.journal.Add(l)
+}
+
+// unanswered takes a lease without telling, once.
+type unanswered struct {
+	*recorded
+
+	once sync.Once
+}
+
+func (u *unanswered) AcquireLease(ctx context.Context, request store.LeaseRequest) (lease store.Lease, err error) {
+	u.once.Do(func() {
+		if _, err = u.Backend.AcquireLease(ctx, request); err == nil {
+			err = errors.New("no answer")
+		}
+	})
+	if err != nil {
+		return lease, err
+	}
+	return u.recorded.AcquireLease(ctx, request)
 }
 
 // saveUnfenced saves checkpoints whatever the epoch.
