@@ -45,7 +45,7 @@ func (s *Store) subscribe(ctx context.Context, id SubscriptionID, opts Subscribe
 		return nil, err
 	}
 	err = r.subscription.await(ctx, func(state SubscriptionState) bool {
-		return !opts.WaitForLease || state.Phase != Waiting
+		return !opts.WaitForLease || state.Phase != Waiting || r.subscription.isRefused()
 	})
 	if err != nil {
 		r.leave() // without waiting for a database that may hang, as ctx says

@@ -122,7 +122,7 @@ func (s *subscription) begin(ctx context.Context, create bool) error {
 			s.queue = newQueue(lease.Checkpoint)
 			s.lease, s.validUntil, s.streamID, s.saved = lease, valid, lease.StreamID, lease.Checkpoint
 			s.lost, s.looked, s.missed, s.inbox, s.inboxSize = false, false, true, nil, 0
-			s.dirty, s.acked, s.asked, s.saveErr, s.refused, s.unfed = time.Time{}, false, false, nil, nil, nil
+			s.dirty, s.acked, s.asked, s.saveErr, s.unfed = time.Time{}, false, false, nil, nil
 			s.leaseCtx, s.leaseEnd = context.WithCancelCause(context.Background())
 			s.mu.Unlock()
 			if !s.opts.Transient {
@@ -320,6 +320,13 @@ func (s *subscription) goOn(p Phase, err error) {
 		p, err = Waiting, refused
 	}
 	s.setState(p, err)
+}
+
+// isRefused reports whether it is the checkpoint that can't be written that keeps the subscription Waiting.
+func (s *subscription) isRefused() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.refused != nil
 }
 
 // resting reports whether the subscription waits after an error.

@@ -574,7 +574,8 @@ func TestStateWhileCheckpointsFail(t *testing.T) {
 		p := newProcess(t, memory.New(), nil)
 		p.append(2)
 		var phases []store.Phase
-		r := p.subscribe(store.SubscribeOptions{OnState: func(s store.SubscriptionState) { phases = append(phases, s.Phase) }})
+		opts := store.SubscribeOptions{ConcurrencyLimit: 2, OnState: func(s store.SubscriptionState) { phases = append(phases, s.Phase) }}
+		r := p.subscribe(opts)
 		got, _ := next(t, r, 2)
 		p.storage.guard(func(_ context.Context, call string) error {
 			if call == "SaveCheckpoint" || call == "SaveCheckpoints" {
@@ -585,7 +586,9 @@ func TestStateWhileCheckpointsFail(t *testing.T) {
 		require.NoError(t, r.Ack(t.Context(), got[0]))
 		time.Sleep(time.Hour)
 		assert.Equal(t, store.Waiting, r.State().Phase)
-		p.append(1) // the reading goes on
+		opts.WaitForLease = true
+		p.subscribe(opts) // it has the lease
+		p.append(1)       // and reads on
 		more, _ := next(t, r, 1)
 		require.NoError(t, r.Ack(t.Context(), got[1]))
 		time.Sleep(time.Hour)

@@ -72,7 +72,7 @@ func (s *subscription) lose(err error) {
 	s.hub.leases.leave(s)
 	s.hub.feed.leave(s)
 	s.mu.Lock()
-	s.lost = true
+	s.lost, s.refused = true, nil
 	s.leaseEnd(err)
 	s.void()
 	s.queue = newQueue(s.queue.received)
