@@ -38,7 +38,8 @@ const (
 // leader who takes followers along is the group commit of databases. The idea is that of DeWitt et al., Implementation
 // Techniques for Main Memory Database Systems, 1984.)
 type group struct {
-	places chan struct{} // one for each append that waits, or that others have taken along
+	places   chan struct{} // one for each append that waits, or that others have taken along
+	patience time.Duration // see there
 
 	mu      sync.Mutex
 	flushes int              // under way, and leaders
@@ -84,7 +85,7 @@ type flush struct {
 }
 
 func newGroup() *group {
-	return &group{places: make(chan struct{}, mostWaiting), leaders: map[*leader]bool{}, streams: map[string]*traffic{}}
+	return &group{places: make(chan struct{}, mostWaiting), patience: patience, leaders: map[*leader]bool{}, streams: map[string]*traffic{}}
 }
 
 // grouped reports whether an append is small enough for a group.
@@ -243,7 +244,7 @@ func (g *group) pass(b *Backend) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for l := range g.leaders {
-		if time.Since(l.since) < patience {
+		if time.Since(l.since) < g.patience {
 			continue
 		}
 		l.passed = true
@@ -291,7 +292,7 @@ func (g *group) take() (taken []*member) {
 
 // await waits until m leads, or is to go alone, or a flush has dealt with it. The error says that its caller has given up.
 func (g *group) await(b *Backend, m *member) error {
-	timer := time.NewTimer(patience)
+	timer := time.NewTimer(g.patience)
 	defer timer.Stop()
 	for {
 		select {
@@ -299,7 +300,7 @@ func (g *group) await(b *Backend, m *member) error {
 			return nil
 		case <-timer.C:
 			g.pass(b)
-			timer.Reset(patience)
+			timer.Reset(g.patience)
 			continue
 		case <-m.ctx.Done():
 		}

