@@ -1,7 +1,6 @@
 package conformance
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -107,7 +106,7 @@ func checkpoint(l store.Lease, number, streamID int64) store.CheckpointRequest {
 // until looks again and again until done.
 func (f *fixture) until(what string, done func() bool) {
 	f.Helper()
-	late := time.NewTimer(cmp.Or(f.impatient, 20*time.Second))
+	late := time.NewTimer(f.patient())
 	defer late.Stop()
 	every := time.NewTicker(5 * time.Millisecond)
 	defer every.Stop()

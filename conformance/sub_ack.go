@@ -181,7 +181,9 @@ func subCrash(f *fixture) {
 	f.ack(r, got[:3]...)
 	f.saved("s", subscription, 3)
 	p.tap.cut()
-	f.ack(r, got[3])
+	if err := r.Ack(f.ctx, got[3]); err != nil {
+		require.ErrorIs(f, err, store.ErrLeaseLost, "it has taken its time")
+	}
 	f.takes(other.subscribe("s", subscription, opts), 4, 5, 6)
 	assert.ErrorIs(f, r.Ack(f.ctx, got[5]), store.ErrLeaseLost, "the crashed one knows by its clock")
 }
@@ -226,6 +228,7 @@ func subLateWrite(f *fixture) {
 	if err != nil {
 		require.ErrorIs(f, err, store.ErrLeaseLost)
 	}
+	f.ousted(r)
 	assert.ErrorIs(f, f.fails(r), store.ErrLeaseLost)
 	f.saved("s", subscription, 1)
 	require.NoError(f, f.rows().ReleaseLease(f.ctx, store.CheckpointRequest{ID: id, Epoch: usurped.Epoch, Checkpoint: 3, StreamID: usurped.StreamID}))

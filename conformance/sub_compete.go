@@ -1,9 +1,11 @@
 package conformance
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -53,16 +55,18 @@ func subRoundRobin(f *fixture) {
 func subShare(f *fixture) {
 	p := f.party()
 	list := p.crowd(3, store.SubscribeOptions{BufferSize: 100})
-	got := make(chan []store.Recorded, len(list))
+	got, waiting := make(chan []store.Recorded, len(list)), make(chan bool, len(list))
 	for _, r := range list {
 		go func() {
 			ctx, cancel := f.soon()
 			defer cancel()
-			events, _ := r.Next(ctx)
+			events, _ := r.Next(&awaited{Context: ctx, told: waiting})
 			got <- events
 		}()
 	}
-	f.glance()
+	for range list {
+		receive(f, waiting)
+	}
 	p.fill("s", 30)
 	var all []int64
 	for range list {
@@ -72,6 +76,19 @@ func subShare(f *fixture) {
 	}
 	slices.Sort(all)
 	assert.Equal(f, len(all), len(slices.Compact(all)), "an event went to two subscribers")
+}
+
+// awaited is a context that tells when somebody waits for its end.
+type awaited struct {
+	context.Context
+
+	once sync.Once
+	told chan<- bool
+}
+
+func (a *awaited) Done() <-chan struct{} {
+	a.once.Do(func() { a.told <- true })
+	return a.Context.Done()
 }
 
 func subSlowOne(f *fixture) {

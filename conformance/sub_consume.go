@@ -245,7 +245,7 @@ func subConsumeLeaseLost(f *fixture) {
 		return nil
 	}, &store.ConsumeOptions{SubscribeOptions: store.SubscribeOptions{CheckpointThreshold: 1, RetryInterval: 5 * time.Millisecond}})
 	f.saved("s", subscription, 1)
-	f.eventually("the second is handled", func() bool { return len(seen.numbers()) == 2 })
+	f.eventually("the second is handled", func() bool { return slices.Contains(seen.numbers(), 2) })
 	usurped := f.usurp(id)
 	assert.ErrorIs(f, receive(f, told), store.ErrLeaseLost)
 	f.saved("s", subscription, 1)
@@ -253,7 +253,7 @@ func subConsumeLeaseLost(f *fixture) {
 	f.eventually("the third is handled", func() bool { return slices.Contains(seen.numbers(), 3) })
 	f.saved("s", subscription, 3)
 	require.ErrorIs(f, end(), context.Canceled)
-	assert.Equal(f, []int64{1, 2, 3}, seen.numbers())
+	assert.Equal(f, []int64{1, 2, 3}, slices.Compact(seen.numbers()))
 }
 
 func subConsumeCallback(f *fixture) {

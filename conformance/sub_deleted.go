@@ -3,6 +3,7 @@ package conformance
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -32,8 +33,10 @@ func subHardDeletedMiddle(f *fixture) {
 	f.delete("gone", store.HardDelete)
 	f.fill("a", 2)
 	got := numbers(f.take(running, 6))
-	if len(got) > 6 || got[1] == 4 { // one of the deleted events was queued already
-		got = append(got, numbers(f.take(running, 1))...)
+	if got[1] == 4 { // one of the deleted events was queued already
+		if len(got) < 7 {
+			got = append(got, numbers(f.take(running, 1))...)
+		}
 		assert.Equal(f, []int64{3, 4, 8, 9, 10, 11, 12}, got)
 	} else {
 		assert.Equal(f, []int64{3, 8, 9, 10, 11, 12}, got)
@@ -58,9 +61,10 @@ func subHardDeletedTail(f *fixture) {
 	fresh := p.live(store.All, "fresh", nil)
 	f.takes(fresh, 1, 2, 3)
 	f.phase(behind, store.Live)
-	before := p.tap.total()
+	before, began := p.tap.total(), time.Now()
 	f.glance()
-	assert.Less(f, p.tap.total()-before, 30, "calls while there is nothing to do")
+	calls := p.tap.total() - before
+	assert.Less(f, calls, 20+int(time.Since(began)/(4*time.Millisecond)), "calls while there is nothing to do")
 	f.fill("gone", 1)
 	f.takes(fresh, 8)
 	f.takes(behind, 8)

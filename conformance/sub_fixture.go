@@ -17,7 +17,7 @@ const (
 	// subscription is what most cases call theirs.
 	subscription = "reader"
 	// patience is how long a case waits for what has to come.
-	patience = 20 * time.Second
+	patience = time.Minute
 	// glance is how long a case looks whether something comes that must not.
 	glance = 40 * time.Millisecond
 	// shortLease is the time of leases that a case waits for.
@@ -252,6 +252,13 @@ func (f *fixture) usurp(id store.SubscriptionID) store.Lease {
 		return err == nil
 	})
 	return lease
+}
+
+// ousted waits until a subscription knows that somebody else has the lease: it is told of a loss once, however often it has
+// got it back in between.
+func (f *fixture) ousted(r subscriber) {
+	f.Helper()
+	f.eventually("the subscription knows that the lease is held", func() bool { return errors.Is(r.State().Err, store.ErrLeaseHeld) })
 }
 
 // phase waits until a subscription is in a phase.

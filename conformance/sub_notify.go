@@ -162,9 +162,12 @@ func subHintRepeated(f *fixture) {
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
+			again := time.NewTicker(100 * time.Microsecond)
+			defer again.Stop()
 			for ctx.Err() == nil {
 				b.ring()
 				p.store.Committed()
+				<-again.C // others are to do something, too
 			}
 		})
 	}
