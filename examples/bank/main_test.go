@@ -66,9 +66,28 @@ func TestKilled(t *testing.T) {
 func TestRun(t *testing.T) {
 	t.Parallel()
 	at := filepath.Join(t.TempDir(), "bank.db")
-	var out bytes.Buffer
-	require.NoError(t, run(t.Context(), &out, at, false, 1500*time.Millisecond))
-	assert.Contains(t, out.String(), "programs share the work")
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	out := until{text: "programs share the work", then: cancel}
+	require.NoError(t, run(ctx, &out, at, false, 0))
+	assert.Contains(t, out.String(), out.text)
+	out.Reset()
 	require.NoError(t, run(t.Context(), &out, at, true, 0))
 	assert.Contains(t, out.String(), "together they are 0.")
+}
+
+// until is a buffer that does something when it has a text.
+type until struct {
+	bytes.Buffer
+
+	text string
+	then func()
+}
+
+func (u *until) Write(p []byte) (int, error) {
+	n, err := u.Buffer.Write(p)
+	if bytes.Contains(u.Bytes(), []byte(u.text)) {
+		u.then()
+	}
+	return n, err
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -49,6 +50,9 @@ func (b *bank) report(ctx context.Context, out io.Writer) error {
 			return ctx.Err()
 		}
 		info, err := b.es.Projection(ctx, projection)
+		if errors.Is(err, store.ErrProjectionNotFound) {
+			continue // nobody has come to it yet
+		}
 		if err != nil {
 			return err
 		}

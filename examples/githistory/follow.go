@@ -79,7 +79,7 @@ func (h *history) countAll(ctx context.Context, out io.Writer) error {
 			return err
 		}
 		h.followed("counted")
-		if err := sub.Ack(ctx, events...); err != nil && !errors.Is(err, store.ErrLeaseLost) {
+		if err := sub.Ack(context.WithoutCancel(ctx), events...); err != nil && !errors.Is(err, store.ErrLeaseLost) {
 			return err
 		}
 		if _, err := fmt.Fprintf(out, "%d events counted\n", position); err != nil {
