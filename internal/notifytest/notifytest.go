@@ -221,7 +221,7 @@ func cut(f *fixture) {
 
 func stalled(f *fixture) {
 	p, connString := f.through()
-	f.listen(connString, 100*time.Millisecond)
+	f.listen(connString, time.Second)
 	f.wakes("when it has connected")
 	f.hears()
 	p.Stall()

@@ -35,7 +35,7 @@ func TestBank(t *testing.T) {
 	}
 	b := newBank(t, "")
 	b.patience += length / 2 // it may be behind
-	for end := time.Now().Add(length); time.Now().Before(end); {
+	for end := time.Now().Add(length); time.Now().Before(end) || b.steps["kill"] == 0; {
 		b.step()
 	}
 	b.calm()

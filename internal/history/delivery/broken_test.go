@@ -81,7 +81,11 @@ func TestPausedOwner(t *testing.T) {
 			for i := range got {
 				got[i] = laterEpoch.ReplaceAllString(got[i], "in epoch %d by A") // on a busy machine a lease is lost more often
 			}
-			assert.ElementsMatch(t, test.want, got)
+			if test.fault == "" {
+				assert.Empty(t, got)
+			} else {
+				assert.Subset(t, got, test.want) // B may write late, too
+			}
 		})
 	}
 }

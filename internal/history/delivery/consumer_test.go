@@ -69,7 +69,11 @@ func (c *consumer) follow(ctx context.Context, s delivery.Subscription, number i
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, sub.Close()) }()
+	defer func() {
+		if closed := sub.Close(); !errors.Is(closed, store.ErrLeaseLost) { // somebody else may have it by now
+			err = errors.Join(err, closed)
+		}
+	}()
 	line := delivery.Line{Subscription: s.Name, Subscriber: number}
 	var late *store.Recorded // an event that was not acknowledged, to see what comes behind it
 	for {
