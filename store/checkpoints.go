@@ -125,10 +125,10 @@ func (s *subscription) checkpointRequest(soon bool) (r CheckpointRequest, ok boo
 		return r, false
 	}
 	after := s.opts.CheckpointAfter
-	if soon {
+	if soon && after > 0 {
 		after /= 2
 	}
-	if !s.due(ahead) && (after < 0 || time.Since(s.dirty) < after) {
+	if s.refused == nil && !s.due(ahead) && (after < 0 || time.Since(s.dirty) < after) {
 		return r, false
 	}
 	s.saving, s.asked, s.wasAcked, s.acked = true, false, s.acked, false
@@ -142,15 +142,19 @@ func (s *subscription) savedCheckpoint(r CheckpointRequest, err error) {
 	defer s.mu.Unlock()
 	s.saving = false
 	s.settled.Broadcast()
+	current := r.StreamID == s.streamID && r.Epoch == s.lease.Epoch
 	switch {
 	case err != nil:
 		s.acked = s.acked || s.wasAcked
-		s.saveErr, s.refused = err, err
-		if errors.Is(err, ErrLeaseLost) && r.Epoch == s.lease.Epoch {
+		s.saveErr = err
+		switch {
+		case errors.Is(err, ErrLeaseLost) && r.Epoch == s.lease.Epoch:
 			s.lost = true
+		case current && r.Checkpoint > s.saved:
+			s.refuse(err)
 		}
-	case r.StreamID == s.streamID && r.Epoch == s.lease.Epoch:
-		s.saved, s.dirty, s.refused = r.Checkpoint, time.Time{}, nil
+	case current:
+		s.saved, s.dirty, s.refused = max(s.saved, r.Checkpoint), time.Time{}, nil
 		s.noteProgress()
 	}
 	s.poke()

@@ -26,7 +26,7 @@ type subscription struct {
 	queue       *queue
 	subscribers []*Subscriber
 	state       SubscriptionState
-	changed     chan struct{} // closed at the next change of state
+	changed     chan struct{} // closed when those who wait for a state are to look again
 	begun       bool          // the first attempt to get the lease has been made
 	lease       Lease
 	leaseCtx    context.Context // ends when the lease is lost
@@ -48,7 +48,7 @@ type subscription struct {
 	savedAt     time.Time  // when the writing of the last one began
 	timed       bool       // the goroutine was told that the next one has reached its threshold
 	saveErr     error      // why the last one was not, or nil
-	refused     error      // the same, until one is written
+	refused     error      // why checkpoints are not, until one is or there is none to write
 	wasAcked    bool       // what acked was when the writing began
 	settled     *sync.Cond // told when saving has ended
 	problem     *string    // the last error, to be saved, or nil
@@ -122,7 +122,7 @@ func (s *subscription) begin(ctx context.Context, create bool) error {
 			s.queue = newQueue(lease.Checkpoint)
 			s.lease, s.validUntil, s.streamID, s.saved = lease, valid, lease.StreamID, lease.Checkpoint
 			s.lost, s.looked, s.missed, s.inbox, s.inboxSize = false, false, true, nil, 0
-			s.dirty, s.acked, s.asked, s.saveErr, s.unfed = time.Time{}, false, false, nil, nil
+			s.dirty, s.acked, s.asked, s.saveErr, s.refused, s.unfed = time.Time{}, false, false, nil, nil, nil
 			s.leaseCtx, s.leaseEnd = context.WithCancelCause(context.Background())
 			s.mu.Unlock()
 			if !s.opts.Transient {
@@ -322,13 +322,6 @@ func (s *subscription) goOn(p Phase, err error) {
 	s.setState(p, err)
 }
 
-// isRefused reports whether it is the checkpoint that can't be written that keeps the subscription Waiting.
-func (s *subscription) isRefused() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.refused != nil
-}
-
 // resting reports whether the subscription waits after an error.
 func (s *subscription) resting() bool {
 	s.mu.Lock()
@@ -432,14 +425,19 @@ func (s *subscription) setState(p Phase, err error) {
 	s.begun = true
 	if !same {
 		s.state = SubscriptionState{Phase: p, Err: err}
-		close(s.changed)
-		s.changed = make(chan struct{})
+		s.change()
 	}
 	state := s.state
 	s.mu.Unlock()
 	if !same && s.opts.OnState != nil {
 		s.opts.OnState(state)
 	}
+}
+
+// change wakes those who wait for a state, or for what goes with it. s.mu is held.
+func (s *subscription) change() {
+	close(s.changed)
+	s.changed = make(chan struct{})
 }
 
 // failed says which subscription an error is of.

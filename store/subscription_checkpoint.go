@@ -57,7 +57,7 @@ func (s *subscription) save(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	ahead := s.queue.checkpoint() - s.saved
-	due := ahead > 0 && !s.saving && (s.due(ahead) || s.opts.CheckpointAfter >= 0 && time.Since(s.dirty) >= s.opts.CheckpointAfter)
+	due := ahead > 0 && !s.saving && (s.refused != nil || s.due(ahead) || s.opts.CheckpointAfter >= 0 && time.Since(s.dirty) >= s.opts.CheckpointAfter)
 	problem, epoch, err := s.problem, s.lease.Epoch, s.saveErr
 	s.saveErr, s.asked = nil, s.asked || due
 	s.mu.Unlock()
@@ -79,6 +79,19 @@ func (s *subscription) save(ctx context.Context) error {
 		s.problem = nil
 	}
 	return nil
+}
+
+// refuse notes why a checkpoint was not written. s.mu is held.
+func (s *subscription) refuse(err error) {
+	s.refused = err
+	s.change()
+}
+
+// isRefused reports whether all that keeps the subscription Waiting is that its checkpoint can't be written.
+func (s *subscription) isRefused() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.refused != nil && s.valid()
 }
 
 // left returns why the subscription has no subscribers any more, or nil.

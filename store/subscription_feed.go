@@ -1,5 +1,7 @@
 package store
 
+import "time"
+
 // offer is called by the feed with new events, whose numbers are those of the subscription's stream. It does not block.
 func (s *subscription) offer(page []Recorded) {
 	s.mu.Lock()
@@ -63,7 +65,13 @@ func (s *subscription) trouble(err error) {
 func (s *subscription) committed(checkpoint int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.refused != nil {
+		s.poke()
+	}
 	s.saved, s.refused = max(s.saved, checkpoint), nil
+	if s.queue.checkpoint() <= s.saved { // nothing is left to write
+		s.dirty, s.asked = time.Time{}, false
+	}
 }
 
 // solved notes that the last error is over.

@@ -101,6 +101,7 @@ func (s *subscription) extend(until time.Time) {
 	if !was.After(time.Now()) { // it had expired
 		s.poke()
 		s.wake()
+		s.change()
 	}
 }
 

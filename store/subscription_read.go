@@ -39,7 +39,7 @@ func (s *subscription) look(ctx context.Context) error {
 		// Hard deleted, and created again: numbers begin anew.
 		s.void()
 		s.queue = newQueue(0)
-		s.streamID, s.saved, s.dirty = info.ID, -1, time.Now()
+		s.streamID, s.saved, s.dirty, s.asked, s.refused = info.ID, -1, time.Now(), false, nil
 		s.missed, s.inbox, s.inboxSize = true, nil, 0
 	case info.Version < s.queue.received:
 		return &PositionLostError{Stream: s.id.Stream, After: s.queue.received, Head: info.Version}

@@ -6,8 +6,8 @@ import "fmt"
 type Phase int
 
 const (
-	// Waiting for the lease, which another process holds, or for the database. While it is its checkpoint that can't be written,
-	// it still sends events.
+	// Waiting for the lease, which another process holds, or for the database. If only its checkpoint can't be written, it goes
+	// on sending events while it has the lease.
 	Waiting Phase = iota
 	// CatchingUp reads what was there before, or what it could not take while its queue was full.
 	CatchingUp
