@@ -39,7 +39,7 @@ const (
 // Techniques for Main Memory Database Systems, 1984.)
 type group struct {
 	places   chan struct{} // one for each append that waits, or that others have taken along
-	patience time.Duration // see there
+	patience time.Duration // see the constant
 
 	mu      sync.Mutex
 	flushes int              // under way, and leaders

@@ -340,7 +340,7 @@ func TestGroupCutOff(t *testing.T) {
 	outcomes := []*outcome{c.add(t.Context(), "a", store.Any, happened()...), c.add(t.Context(), "b", store.Any, happened()...)}
 	c.start()
 	held.reached()
-	eventually(t, "the flush is cut off", func() bool { // what it waits for is told a moment later than that it waits
+	eventually(t, "the flush is cut off", func() bool { // the view shows a moment later what pg_locks does
 		return number(t, b, `select count(pg_terminate_backend(pid)) from pg_stat_activity
 			where datname = current_database() and wait_event_type = 'Lock' and query like '%' || $1 || '.append_group%'`, quote(b.opts.Schema)) == 1
 	})

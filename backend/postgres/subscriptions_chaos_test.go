@@ -162,7 +162,7 @@ func TestSessionsOfTheOwnerEnd(t *testing.T) {
 }
 
 // TestDatabaseIsAway kills the server and starts it again when the lease has long expired. Nobody delivers meanwhile,
-// nobody stops, and when the server is back one goes on, at once, where the checkpoint is.
+// nobody stops, and when the server is back one goes on where the checkpoint is.
 func TestDatabaseIsAway(t *testing.T) {
 	t.Parallel()
 	const ttl = 2 * time.Second

@@ -96,7 +96,7 @@ func Main(m *testing.M) int {
 // Leaks returns an error that shows the goroutines which are running still, but for those of a driver that has asked a server to
 // cancel a statement: it waits for the server to hang up, which on a busy machine takes a while. Others are given a while to end.
 func Leaks() error {
-	end := time.Now().Add(30 * time.Second)
+	end := time.Now().Add(5 * time.Second)
 	for {
 		err := goleak.Find(
 			goleak.IgnoreAnyFunction("github.com/jackc/pgx/v5/pgconn.(*PgConn).asyncClose.func1"),

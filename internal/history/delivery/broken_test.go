@@ -2,6 +2,8 @@ package delivery_test
 
 import (
 	"regexp"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -81,11 +83,10 @@ func TestPausedOwner(t *testing.T) {
 			for i := range got {
 				got[i] = laterEpoch.ReplaceAllString(got[i], "in epoch %d by A") // on a busy machine a lease is lost more often
 			}
-			if test.fault == "" {
-				assert.Empty(t, got)
-			} else {
-				assert.Subset(t, got, test.want) // B may write late, too
-			}
+			got = slices.DeleteFunc(got, func(v string) bool { // B, which lacks the fence as well, may write late, too
+				return test.fault != "" && (strings.Contains(v, " by B was written") || strings.Contains(v, ": B was told"))
+			})
+			assert.ElementsMatch(t, test.want, got)
 		})
 	}
 }

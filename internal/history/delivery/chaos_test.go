@@ -231,7 +231,7 @@ func (c *chaos) owner(s *slot) *slot {
 	return s
 }
 
-// calm reports that nothing much has happened yet, as on a very busy machine: "one" has changed hands twice at most.
+// calm reports that nothing much has happened yet, as on a very busy machine: "one" has had two epochs at most.
 func (c *chaos) calm() bool {
 	c.Helper()
 	var epochs int

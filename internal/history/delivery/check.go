@@ -9,8 +9,8 @@ import (
 // Check returns what in the history breaks a rule; nil if nothing does.
 //
 // An epoch of a subscription begins with the row that first has it, whose process took it. Deliveries belong to the epoch
-// that the process was in. Where it can have been one of several, since it took the lease while a subscriber waited, or took
-// it without being told, it is one in which they break no rule, if one is found by moving them one by one or all together.
+// that the process was in. Where it can have been one of several, since it took the lease while a subscriber waited, it is one
+// in which they break no rule, if one is found by moving them one by one or all together.
 func (h *History) Check() []Violation {
 	c := &checker{h: h, places: map[int64]int{}, ids: map[string]bool{}, epochs: map[string]map[int64]*epoch{}, sent: map[string]map[int64]bool{}}
 	for i, s := range h.Stored {

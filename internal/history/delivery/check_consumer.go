@@ -37,7 +37,7 @@ type journal struct {
 	Consumer
 	Subscription
 
-	taken    []int64         // epochs, in order
+	taken    []int64         // epochs that it was told of, in order
 	assigned map[int]int64   // epochs that sessions must have, by their first line
 	choices  map[int][]int64 // those that they might have
 	epochOf  []int64         // of each line that is Sent or Ack; 0 if there is none
@@ -46,16 +46,24 @@ type journal struct {
 	found    []Violation
 }
 
+// tries is how many other epochs of sessions are tried at most.
+const tries = 1000
+
 // checkConsumer checks what a process was sent, acknowledged and saved of a subscription. Where a session might belong to
-// several epochs, that it breaks a rule in one of them does not count if it breaks none in another.
+// several epochs, it is moved to one in which it breaks fewer rules, if that is found.
 func (c *checker) checkConsumer(consumer Consumer, s Subscription) {
 	best := c.checkJournal(consumer, s, nil)
-	for better := best; better != nil && len(best.found) > 0; {
-		better = nil
-		for _, assigned := range best.others() {
-			if other := c.checkJournal(consumer, s, assigned); len(other.found) < len(best.found) {
-				best, better = other, other
+	left := tries
+	for better := true; better && len(best.found) > 0; {
+		better = false
+		for _, move := range best.moves() {
+			if left--; left < 0 || len(best.found) == 0 {
 				break
+			}
+			assigned := maps.Clone(best.assigned)
+			maps.Copy(assigned, move)
+			if other := c.checkJournal(consumer, s, assigned); len(other.found) < len(best.found) {
+				best, better = other, true
 			}
 		}
 	}
@@ -63,20 +71,18 @@ func (c *checker) checkConsumer(consumer Consumer, s Subscription) {
 	maps.Copy(c.sent[s.Name], best.sent)
 }
 
-// others returns what might be tried instead: one session in another epoch, or all in one that they might have.
-func (j *journal) others() (list []map[int]int64) {
+// moves returns what might be tried: one session in another epoch, or all in one that they might have.
+func (j *journal) moves() (list []map[int]int64) {
 	together := map[int64]map[int]int64{}
 	for _, first := range slices.Sorted(maps.Keys(j.choices)) {
 		for _, number := range j.choices[first] {
 			if together[number] == nil {
-				together[number] = maps.Clone(j.assigned)
+				together[number] = map[int]int64{}
 				list = append(list, together[number])
 			}
 			together[number][first] = number
 			if number != j.epochOf[first] {
-				one := maps.Clone(j.assigned)
-				one[first] = number
-				list = append(list, one)
+				list = append(list, map[int]int64{first: number})
 			}
 		}
 	}
@@ -90,9 +96,12 @@ func (c *checker) checkJournal(consumer Consumer, s Subscription, assigned map[i
 		tenures: map[int64]*tenure{}, sent: map[int64]bool{},
 	}
 	maps.Copy(j.assigned, assigned)
-	for number, e := range c.epochs[s.Name] {
-		if e.process == consumer.Process {
-			j.taken = append(j.taken, number)
+	for _, line := range consumer.Lines {
+		if line.Kind != Took || line.Subscription != s.Name {
+			continue
+		}
+		if e := c.epochs[s.Name][line.Epoch]; e != nil && e.process == consumer.Process {
+			j.taken = append(j.taken, line.Epoch)
 		}
 	}
 	slices.Sort(j.taken)

@@ -45,7 +45,7 @@ func good() *delivery.History {
 			lanes(0, 20), lanes(6, 90),
 		},
 		Consumers: []delivery.Consumer{
-			{Process: "P", Lines: []delivery.Line{
+			{Process: "P", Lines: took("one", []delivery.Line{
 				one(delivery.Line{Kind: delivery.Sent, From: 0, To: 1, Events: e[:3]}), // 0
 				one(delivery.Line{Kind: delivery.Ack, Number: 2}),
 				one(delivery.Line{Kind: delivery.Save, Epoch: 1, Number: 2}), // 2
@@ -58,14 +58,14 @@ func good() *delivery.History {
 				one(delivery.Line{Kind: delivery.Ack, Number: 6}),
 				one(delivery.Line{Kind: delivery.Save, Epoch: 3, Number: 6}), // 10
 				one(delivery.Line{Kind: delivery.Saved, Epoch: 3, Number: 6}),
-			}},
-			{Process: "Q", Lines: []delivery.Line{
+			}, 1, 3)},
+			{Process: "Q", Lines: took("one", []delivery.Line{
 				one(delivery.Line{Kind: delivery.Sent, From: 0, To: 2, Events: e[2:4]}),
 				one(delivery.Line{Kind: delivery.Ack, Number: 4}),
 				one(delivery.Line{Kind: delivery.Save, Epoch: 2, Number: 4}),
 				one(delivery.Line{Kind: delivery.Saved, Epoch: 2, Number: 4}),
-			}},
-			{Process: "R", Lines: []delivery.Line{
+			}, 2)},
+			{Process: "R", Lines: took("lanes", []delivery.Line{
 				lane(1, delivery.Line{Kind: delivery.Sent, From: 0, To: 7, Events: []history.Seen{e[0], e[2]}}), // 0
 				lane(2, delivery.Line{Kind: delivery.Sent, From: 0, To: 7, Events: []history.Seen{e[1], e[4]}}),
 				lane(1, delivery.Line{Kind: delivery.Ack, Number: 3}), // 2
@@ -75,9 +75,17 @@ func good() *delivery.History {
 				lane(1, delivery.Line{Kind: delivery.Ack, Number: 6}), // 6
 				lane(0, delivery.Line{Kind: delivery.Save, Epoch: 7, Number: 6}),
 				lane(0, delivery.Line{Kind: delivery.Saved, Epoch: 7, Number: 6}), // 8
-			}},
+			}, 7)},
 		},
 	}
+}
+
+// took adds that the process was told of epochs: where, does not matter.
+func took(subscription string, lines []delivery.Line, epochs ...int64) []delivery.Line {
+	for _, e := range epochs {
+		lines = append(lines, delivery.Line{Kind: delivery.Took, Subscription: subscription, Epoch: e})
+	}
+	return lines
 }
 
 // one makes a line of the only subscriber of "one".
@@ -106,9 +114,9 @@ func TestGoodHistoryPasses(t *testing.T) {
 	require.Empty(t, good().Check())
 }
 
-// ambiguous is a history of which P took epochs 1 to 3, and was told of the last one only: what it was sent may belong to
-// each. Its subscribers shared what there is.
-func ambiguous() *delivery.History {
+// ambiguous is a history of which P took epochs 1 to 3, and was told of some. Its subscribers shared what there is, and asked
+// for it before the first.
+func ambiguous(told ...int64) *delivery.History {
 	e := seen("a1", "b1", "a2", "b2")
 	row := func(epoch, checkpoint int64) delivery.Row {
 		return delivery.Row{Subscription: "lanes", Process: "P", Owner: "store of P", Epoch: epoch, Checkpoint: checkpoint}
@@ -117,35 +125,43 @@ func ambiguous() *delivery.History {
 		Subscriptions: []delivery.Subscription{{Name: "lanes", Lanes: true}},
 		Stored:        e,
 		Rows:          []delivery.Row{row(1, 0), row(2, 0), row(3, 0), row(3, 4)},
-		Consumers: []delivery.Consumer{{Process: "P", Lines: []delivery.Line{
+		Consumers: []delivery.Consumer{{Process: "P", Lines: took("lanes", []delivery.Line{
 			lane(1, delivery.Line{Kind: delivery.Sent, From: 0, To: 3, Events: []history.Seen{e[0], e[2]}}), // 0
 			lane(2, delivery.Line{Kind: delivery.Sent, From: 0, To: 3, Events: []history.Seen{e[1], e[3]}}),
 			lane(1, delivery.Line{Kind: delivery.Ack, Number: 3}), // 2
 			lane(2, delivery.Line{Kind: delivery.Ack, Number: 4}),
 			lane(0, delivery.Line{Kind: delivery.Save, Epoch: 3, Number: 4}), // 4
 			lane(0, delivery.Line{Kind: delivery.Saved, Epoch: 3, Number: 4}),
-		}}},
+		}, told...)}},
 	}
 }
 
 func TestEpochsThatAreNotKnown(t *testing.T) {
 	t.Parallel()
+	// again has what the first subscriber was sent void, and sent to the second one.
+	again := func(h *delivery.History) *delivery.History {
+		lines := h.Consumers[0].Lines
+		sent := lane(2, delivery.Line{Kind: delivery.Sent, From: 3, To: 3, Events: lines[0].Events})
+		done := lane(2, delivery.Line{Kind: delivery.Ack, Number: 3})
+		h.Consumers[0].Lines = slices.Insert(slices.Delete(lines, 2, 3), 2, sent, done)
+		return h
+	}
 	t.Run("all in the last one", func(t *testing.T) {
 		t.Parallel()
-		require.Empty(t, ambiguous().Check())
+		require.Empty(t, ambiguous(1, 2, 3).Check())
+		require.Empty(t, ambiguous(3).Check())
 	})
 	t.Run("each in another one", func(t *testing.T) {
 		t.Parallel()
-		h := ambiguous() // what the first subscriber was sent is void, and comes to the second one
-		lines := h.Consumers[0].Lines
-		again := lane(2, delivery.Line{Kind: delivery.Sent, From: 3, To: 3, Events: lines[0].Events})
-		done := lane(2, delivery.Line{Kind: delivery.Ack, Number: 3})
-		h.Consumers[0].Lines = slices.Insert(slices.Delete(lines, 2, 3), 2, again, done)
-		require.Empty(t, h.Check())
+		require.Empty(t, again(ambiguous(1, 2, 3)).Check())
+	})
+	t.Run("in one that nobody was told of", func(t *testing.T) {
+		t.Parallel()
+		require.Contains(t, texts(again(ambiguous(3)).Check()), `once: P was sent a1 (a@1) at 1 twice in epoch 3 of "lanes"`)
 	})
 	t.Run("in none of them", func(t *testing.T) {
 		t.Parallel()
-		h := ambiguous()
+		h := ambiguous(1, 2, 3)
 		h.Consumers[0].Lines = slices.Delete(h.Consumers[0].Lines, 3, 4)
 		require.Equal(t, []string{
 			`earned: P saved checkpoint 4 of "lanes" in epoch 3, but had not acknowledged b1 (b@1) at 2`,

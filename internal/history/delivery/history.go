@@ -38,6 +38,7 @@ type Kind string
 
 // Kinds of lines.
 const (
+	Took Kind = "took" // the process was told that it has taken Epoch
 	Sent Kind = "sent" // the subscriber was sent Events
 	Lost Kind = "lost" // the subscriber was told that the lease is lost
 	Ack  Kind = "ack"  // the subscriber is about to acknowledge Number

@@ -44,12 +44,13 @@ type recorded struct {
 
 func (r *recorded) AcquireLease(ctx context.Context, request store.LeaseRequest) (store.Lease, error) {
 	lease, err := r.Backend.AcquireLease(ctx, request)
-	if err == nil {
-		r.c.mu.Lock()
-		r.c.epochs[request.ID.Name] = lease.Epoch
-		r.c.mu.Unlock()
+	if err != nil {
+		return lease, err
 	}
-	return lease, err
+	r.c.mu.Lock()
+	r.c.epochs[request.ID.Name] = lease.Epoch
+	r.c.mu.Unlock()
+	return lease, r.c.journal.Add(delivery.Line{Kind: delivery.Took, Subscription: request.ID.Name, Epoch: lease.Epoch})
 }
 
 func (r *recorded) SaveCheckpoint(ctx context.Context, request store.CheckpointRequest) error {
