@@ -182,7 +182,7 @@ func subCrash(f *fixture) {
 	f.saved("s", subscription, 3)
 	p.tap.cut()
 	if err := r.Ack(f.ctx, got[3]); err != nil {
-		require.ErrorIs(f, err, store.ErrLeaseLost, "it has taken its time")
+		require.ErrorIs(f, err, store.ErrLeaseLost, "the lease may have expired meanwhile")
 	}
 	f.takes(other.subscribe("s", subscription, opts), 4, 5, 6)
 	assert.ErrorIs(f, r.Ack(f.ctx, got[5]), store.ErrLeaseLost, "the crashed one knows by its clock")

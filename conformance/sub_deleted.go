@@ -64,7 +64,7 @@ func subHardDeletedTail(f *fixture) {
 	before, began := p.tap.total(), time.Now()
 	f.glance()
 	calls := p.tap.total() - before
-	assert.Less(f, calls, 20+int(time.Since(began)/(4*time.Millisecond)), "calls while there is nothing to do")
+	assert.Less(f, calls, 26+int(time.Since(began)/(10*time.Millisecond)), "calls while there is nothing to do")
 	f.fill("gone", 1)
 	f.takes(fresh, 8)
 	f.takes(behind, 8)

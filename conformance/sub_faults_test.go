@@ -197,7 +197,7 @@ var subDeliveryFaults = []subFault{
 	{name: "event-repeated", what: "an event comes twice",
 		cases: []string{
 			"sub/catch-up-all", "sub/absent-stream", "sub/large-append", "sub/hint-late", "sub/hint-repeated", "sub/checkpoint-in-catch-up", "sub/hint-lost",
-			"sub/hint-woken", "sub/hint-in-process", "sub/listen-fails", "sub/feed-fails", "sub/keeps-lease",
+			"sub/hint-woken", "sub/hint-in-process", "sub/listen-fails", "sub/feed-fails",
 		},
 		subs: func(c *carelessSubs, t *tap) { batched(repeating())(c, t) }},
 	{name: "event-lost", what: "one event in seven is left out",

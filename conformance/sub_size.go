@@ -168,7 +168,7 @@ func subTimeout(f *fixture) {
 	began := time.Now()
 	_, err := p.Subscribe(ctx, "s", subscription, nil)
 	require.ErrorIs(f, err, context.DeadlineExceeded)
-	require.Less(f, time.Since(began), patience/4, "Subscribe does not wait beyond its context")
+	require.Less(f, time.Since(began), 5*time.Second, "Subscribe does not wait beyond its context")
 	for _, call := range []string{"AcquireLease", "ReadStream", "StreamVersions"} {
 		p.tap.hang(call, 1)
 		r := p.subscribe("s", call, &store.SubscribeOptions{Timeout: 250 * time.Millisecond, RetryInterval: time.Millisecond})
