@@ -21,7 +21,8 @@ const (
 	streams   = 40                   // that all writers share
 	hands     = 3                    // writers in a process
 	pace      = 8 * time.Millisecond // between two things that a writer does
-	patience  = time.Second          // for an answer of the database
+	patience  = time.Second          // for an answer of the database, at first
+	most      = 8 * time.Second      // and when it has given none: a machine that is very busy needs longer, each time anew
 	retries   = 3                    // of an append that nobody has answered
 	afterFail = 100 * time.Millisecond
 )
@@ -34,6 +35,17 @@ type writer struct {
 	name string
 	rng  *rand.Rand
 	made int // events so far
+
+	patience time.Duration
+}
+
+// heard notes whether there was an answer.
+func (r *writer) heard(answer bool) {
+	if answer {
+		r.patience = patience
+	} else {
+		r.patience = min(2*r.patience, most)
+	}
 }
 
 // write runs writers until ctx ends.
@@ -42,7 +54,7 @@ func (w *worker) write(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, es.Close()) }()
 	all, ctx := errgroup.WithContext(ctx)
 	for i := range hands {
-		r := &writer{worker: w, es: es, name: fmt.Sprintf("%s-%d", w.Process, i), rng: rand.New(rand.NewPCG(w.Seed, uint64(i)))}
+		r := &writer{worker: w, es: es, name: fmt.Sprintf("%s-%d", w.Process, i), rng: rand.New(rand.NewPCG(w.Seed, uint64(i))), patience: patience}
 		all.Go(func() error { return r.run(ctx) })
 	}
 	return all.Wait()
@@ -92,9 +104,10 @@ func events(w history.Write) []store.Event {
 func (r *writer) alone(ctx context.Context) history.Write {
 	w := r.plan()
 	for range retries {
-		under, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+		under, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.patience)
 		res, err := r.es.Append(under, w.Stream, store.Any, events(w)...)
 		cancel()
+		r.heard(err == nil)
 		if err == nil {
 			w.First, w.Outcome = res.First, history.Committed
 			return w
@@ -121,7 +134,7 @@ func (r *writer) together(ctx context.Context) []history.Write {
 	}
 	keep := r.rng.IntN(4) > 0
 	prepared := false
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience+linger)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.patience+linger)
 	defer cancel()
 	err := r.es.InTx(ctx, func(tx *sql.Tx) error {
 		for i := range list {
@@ -138,6 +151,7 @@ func (r *writer) together(ctx context.Context) []history.Write {
 		prepared = true
 		return nil
 	})
+	r.heard(err == nil || errors.Is(err, errRollback))
 	outcome := history.Refused // nobody asked for a commit
 	switch {
 	case err == nil:
