@@ -180,8 +180,8 @@ func TestProjectStreamAnew(t *testing.T) {
 			return
 		}
 		require.NoError(t, p.Delete(t.Context(), "a", store.Any, store.HardDelete))
+		read.Add(1) // it may be read as soon as it is there
 		p.append("a", 5)
-		read.Add(1)
 		<-again
 	}
 	p.run(p.Store, applied, store.ProjectOptions{Stream: "a"})
