@@ -55,9 +55,9 @@ func TestPausedOwner(t *testing.T) {
 	}{
 		{"fenced", "", nil},
 		{"not fenced", noFencing, []string{
-			`fenced: checkpoint 1 of "one" in epoch %d by A was written in an epoch that B took`,
-			`forward: checkpoint 1 of "one" in epoch %d by A was written behind 2`,
-			`durable: A was told that checkpoint 1 of "one" is written in epoch 1, which it is not`,
+			`fenced: checkpoint 1 of "one" in epoch N by A was written in an epoch that B took`,
+			`forward: checkpoint 1 of "one" in epoch N by A was written behind 2`,
+			`durable: A was told that checkpoint 1 of "one" is written in epoch N, which it is not`,
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -79,10 +79,7 @@ func TestPausedOwner(t *testing.T) {
 			require.True(t, b.Finish(time.Minute), "%s", b.Verdict())
 			require.True(t, a.Finish(time.Minute), "%s", a.Verdict())
 
-			got := texts(s.history(justOne).Check())
-			for i := range got {
-				got[i] = laterEpoch.ReplaceAllString(got[i], "in epoch %d by A") // on a busy machine a lease is lost more often
-			}
+			got := anyEpoch(texts(s.history(justOne).Check()))
 			got = slices.DeleteFunc(got, func(v string) bool { // B, which lacks the fence as well, may write late, too
 				return test.fault != "" && (strings.Contains(v, " by B was written") || strings.Contains(v, ": B was told"))
 			})
@@ -90,9 +87,6 @@ func TestPausedOwner(t *testing.T) {
 		})
 	}
 }
-
-// laterEpoch is in violations about what A wrote in an epoch that B had taken.
-var laterEpoch = regexp.MustCompile(`in epoch ([2-9]|[1-9][0-9]+) by A`)
 
 // texts returns what violations say.
 func texts(list []delivery.Violation) []string {
@@ -103,6 +97,16 @@ func texts(list []delivery.Violation) []string {
 	return texts
 }
 
+// anyEpoch returns texts that name no epoch: on a busy machine a lease is lost more often.
+func anyEpoch(texts []string) []string {
+	for i, text := range texts {
+		texts[i] = epochs.ReplaceAllString(text, "in epoch N")
+	}
+	return texts
+}
+
+var epochs = regexp.MustCompile(`in epoch \d+`)
+
 // TestLateCommit commits a transaction when what was appended after it has been delivered.
 func TestLateCommit(t *testing.T) {
 	t.Parallel()
@@ -112,8 +116,8 @@ func TestLateCommit(t *testing.T) {
 	}{
 		{"by position", "", []string{}},
 		{"by sequence", bySequence, []string{
-			`gapless: A was sent quick (of quick@1) at 2 behind 0 in epoch 1 of "one", and not slow (of slow@1) at 1`,
-			`earned: A saved checkpoint N of "one" in epoch 1, but had not acknowledged slow (of slow@1) at 1`,
+			`gapless: A was sent quick (of quick@1) at 2 behind 0 in epoch N of "one", and not slow (of slow@1) at 1`,
+			`earned: A saved checkpoint N of "one" in epoch N, but had not acknowledged slow (of slow@1) at 1`,
 			`delivered: slow (of slow@1) at 1 was never delivered to "one"`,
 		}},
 	} {
@@ -150,7 +154,7 @@ func TestLateCommit(t *testing.T) {
 			if test.fault == bySequence {
 				h.Stored = s.bare()
 			}
-			found := texts(h.Check())
+			found := anyEpoch(texts(h.Check()))
 			for i := range found { // 1 or 2, as it was saved before "slow" was looked for, or after
 				found[i] = regexp.MustCompile(`checkpoint \d+`).ReplaceAllString(found[i], "checkpoint N")
 			}
@@ -164,9 +168,7 @@ func TestUnknownEpoch(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, pgtest.URL(t), pgtest.Schema(t), 1)
 	a := s.consumer("A", noAnswer, false)
-	s.eventually("A has the lease", func() bool {
-		return s.number(`select coalesce(max(epoch), 0) from `+s.schema+`.audit where process = 'A'`) > 1
-	})
+	a.noted("that it has the lease, for the second time", func(l delivery.Line) bool { return l.Kind == delivery.Took && l.Epoch > 1 })
 	s.append(s.es, "first")
 	s.drained(justOne, 1, a)
 	require.True(t, a.Finish(time.Minute), "%s", a.Verdict())

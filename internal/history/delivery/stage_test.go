@@ -165,7 +165,7 @@ func (s *stage) number(query string, args ...any) (n int64) {
 // eventually waits until done, looking again and again.
 func (s *stage) eventually(what string, done func() bool) {
 	s.Helper()
-	ctx, cancel := context.WithTimeout(s.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(s.Context(), 3*time.Minute)
 	defer cancel()
 	for !done() {
 		if wait(ctx, 10*time.Millisecond) {

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
+	"sync/atomic"
 
 	"github.com/eventstore-go/eventstore/backend/postgres"
 	"github.com/eventstore-go/eventstore/internal/history/delivery"
@@ -15,7 +15,7 @@ import (
 const (
 	noFencing  = "no fencing"
 	bySequence = "by sequence"
-	noAnswer   = "no answer" // not the storage's fault: the answer to its first request for a lease is lost
+	noAnswer   = "no answer" // not the storage's fault: the answer that grants the first lease is lost
 )
 
 // storage is what a consumer's Store gets.
@@ -113,23 +113,23 @@ func (r *recorded) note(kind delivery.Kind, request store.CheckpointRequest, err
 	return r.c.journal.Add(l)
 }
 
-// unanswered takes a lease without telling, once.
+// unanswered is granted its first lease without being told.
 type unanswered struct {
 	*recorded
 
-	once sync.Once
+	granted atomic.Bool
 }
 
-func (u *unanswered) AcquireLease(ctx context.Context, request store.LeaseRequest) (lease store.Lease, err error) {
-	u.once.Do(func() {
-		if _, err = u.Backend.AcquireLease(ctx, request); err == nil {
-			err = errors.New("no answer")
-		}
-	})
-	if err != nil {
-		return lease, err
+func (u *unanswered) AcquireLease(ctx context.Context, request store.LeaseRequest) (store.Lease, error) {
+	if u.granted.Load() {
+		return u.recorded.AcquireLease(ctx, request)
 	}
-	return u.recorded.AcquireLease(ctx, request)
+	_, err := u.Backend.AcquireLease(ctx, request)
+	if err == nil {
+		u.granted.Store(true)
+		err = errors.New("no answer")
+	}
+	return store.Lease{}, err
 }
 
 // saveUnfenced saves checkpoints whatever the epoch.
