@@ -124,10 +124,11 @@ func (s *Store) ResetProjection(ctx context.Context, name string, clear func(ctx
 	})
 }
 
-// discardAll discards everything that is parked.
+// discardAll discards everything that is parked. Nothing is parked meanwhile, since the partitions are removed.
 func discardAll(ctx context.Context, storage ProjectionStorage, projection string) error {
+	r := ParkedRequest{Projection: projection, AfterNumber: -1, ToNumber: math.MaxInt64, Limit: DefaultPageSize}
 	for {
-		page, err := storage.ReadParked(ctx, ParkedRequest{Projection: projection, AfterNumber: -1, ToNumber: math.MaxInt64, Limit: DefaultPageSize})
+		page, err := storage.ReadParked(ctx, r)
 		if err != nil || len(page) == 0 {
 			return err
 		}
@@ -138,6 +139,8 @@ func discardAll(ctx context.Context, storage ProjectionStorage, projection strin
 		if _, err := storage.Unpark(ctx, projection, parkedIDs(list)); err != nil {
 			return err
 		}
+		last := page[len(page)-1]
+		r.AfterNumber, r.AfterID = last.Number, last.ID
 	}
 }
 
