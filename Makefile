@@ -8,8 +8,8 @@ RACE     := -race -gcflags=modernc.org/sqlite/...=-d=checkptr=0 -gcflags=modernc
 # A program that the race detector watches waits a second before it ends: some tests run hundreds of programs.
 export GORACE := atexit_sleep_ms=20
 # The suites with faults, each of which must be noticed, take seven times as long with the race detector. What they run is run with
-# it over the backends.
-FAULTS   := go test -timeout 20m -run Faults ./conformance/...
+# it over the backends. Many of them wait.
+FAULTS   := go test -timeout 20m -parallel 4 -run Faults ./conformance/...
 LINT     := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 BENCHSTAT := go run golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
 FUZZTIME ?= 30s

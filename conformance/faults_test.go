@@ -74,8 +74,12 @@ type suite struct {
 func (s suite) run(t *testing.T, f fault, cases []testCase) map[string]bool {
 	red := map[string]bool{}
 	note := func(name string, failed bool) { red[name] = failed }
+	impatient := 3 * time.Second
+	if f.name == "" {
+		impatient = 0
+	}
 	for _, c := range cases {
-		r := f.breaks(trial{Harness: s.over, testCase: c, largest: 7_500, impatient: 3 * time.Second})
+		r := f.breaks(trial{Harness: s.over, testCase: c, largest: 7_500, impatient: impatient})
 		record(t, c.name, note, func(rec *recorder) { r.run(rec, rec.sub) })
 	}
 	return red
@@ -163,6 +167,7 @@ func casesFor(wanted func(u txUse) bool) []testCase {
 
 // TestFaults tests all cases that need no transactions.
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	suite{
 		golden: "testdata/faults.txt",
 		over:   Harness{Name: "memory", New: func(testing.TB) store.Storage { return memory.New() }},

@@ -51,7 +51,8 @@ func (f projectFault) breaks(r trial) trial {
 	return r
 }
 
-// TestProjectFaults: every case of projections is green over SQLite, and turned red by the faults that name it.
+// TestProjectFaults: every case of projections is green over SQLite, and turned red by the faults that name it. It runs many at
+// once, and so not beside other tests.
 func TestProjectFaults(t *testing.T) {
 	byName := map[string]testCase{}
 	for _, c := range cases() {

@@ -43,7 +43,8 @@ func (f subFault) breaks(r trial) trial {
 
 func isSub(name string) bool { return strings.HasPrefix(name, "sub/") }
 
-// TestSubFaults: every case of subscriptions is green over memory, and turned red by the faults that name it.
+// TestSubFaults: every case of subscriptions is green over memory, and turned red by the faults that name it. It runs many at
+// once, and so not beside other tests.
 func TestSubFaults(t *testing.T) {
 	byName := map[string]testCase{}
 	for _, c := range cases() {

@@ -21,6 +21,7 @@ func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
 
 // TestTxFaults tests the cases that need transactions and one writer.
 func TestTxFaults(t *testing.T) {
+	t.Parallel()
 	suite{
 		golden: "testdata/txfaults.txt",
 		over:   Harness{Name: "sqlite", New: newSQLite},
@@ -31,6 +32,7 @@ func TestTxFaults(t *testing.T) {
 
 // TestOpenTxFaults tests the cases that need several writers.
 func TestOpenTxFaults(t *testing.T) {
+	t.Parallel()
 	url := pgtest.URL(t)
 	suite{
 		golden: "testdata/opentxfaults.txt",
