@@ -79,7 +79,7 @@ func (s *stage) eventually(what string, done func() bool) {
 	ctx, cancel := context.WithTimeout(s.Context(), s.patience)
 	defer cancel()
 	for !done() {
-		if pause(ctx, 20*time.Millisecond) {
+		if pause(ctx, 100*time.Millisecond) {
 			info, err := s.es.Projection(s.Context(), projection)
 			require.Fail(s, "never happened: "+what, "%+v %v", info, err)
 		}
