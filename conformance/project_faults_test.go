@@ -345,7 +345,7 @@ var projectFaults = []projectFault{
 		storage: func(b brokenProjections) store.ProjectionStorage { return parkTells{b} }},
 	{name: "keys-unknown", what: "whoever goes on does not know what is parked", cases: []string{"project/park", "project/replay-key"},
 		storage: func(b brokenProjections) store.ProjectionStorage { return keysUnknown{b} }},
-	{name: "unpark-keeps", what: "what was applied stays parked", cases: []string{"project/replay", "project/discard", "project/discard-meanwhile", "project/parked-gone", "project/reset"},
+	{name: "unpark-keeps", what: "what was applied stays parked", cases: []string{"project/replay", "project/discard", "project/discard-meanwhile", "project/parked-gone", "project/reset", "project/reset-many"},
 		storage: func(b brokenProjections) store.ProjectionStorage { return unparkKeeps{b} }},
 	{name: "release-keeps", what: "what is to be replayed is not", cases: []string{"project/replay", "project/replay-fails", "project/replay-key", "project/partition-by"},
 		storage: func(b brokenProjections) store.ProjectionStorage { return releaseKeeps{b} }},

@@ -29,6 +29,7 @@ var projectManageCases = []testCase{
 	{name: "project/partition-by", tx: ownTx, run: projectPartitionBy, why: "the key is the caller's: order and parking go by it"},
 	{name: "project/partition-by-panics", tx: ownTx, run: projectPartitionByPanics, why: "an event without a key is somebody's decision, and not passed over"},
 	{name: "project/reset", tx: ownTx, run: projectReset, why: "a read model is rebuilt from the first event, and what happens again is told from what is new"},
+	{name: "project/reset-many", tx: ownTx, run: projectResetMany, why: "nothing that was parked before comes up again afterwards, however much it was"},
 	{name: "project/replace", tx: ownTx, run: projectReplace, why: "a new read model takes the place of the old one at a moment at which it shows as much"},
 	{name: "project/delete", tx: ownTx, run: projectDelete, why: "a projection that is deleted ends, and begins anew"},
 	{name: "project/wait-for", tx: ownTx, run: projectWaitFor, why: "who has written finds it in the read model"},
@@ -326,6 +327,25 @@ func projectReset(f *fixture) {
 	m.stays("nothing was reset")
 	assert.Equal(f, int64(7), p.info(projected).Checkpoint())
 	require.ErrorIs(f, p.ResetProjection(f.ctx, "nothing", nil), store.ErrProjectionNotFound)
+}
+
+func projectResetMany(f *fixture) {
+	p, s := f.process(), f.projectionKeeper()
+	_, err := s.AddProjection(f.ctx, store.ProjectionRecord{Name: "p", Stream: store.All, Partitions: 1, Generation: 1})
+	require.NoError(f, err)
+	list := make([]store.ParkedEvent, 2*store.DefaultPageSize+1)
+	for i := range list { // some have the same number, for which a page may end between them
+		list[i] = store.ParkedEvent{Projection: "p", Key: "k", Number: int64(1 + i/7), ID: uuid.New(), Stream: "s", Version: 1, Type: "t"}
+	}
+	require.NoError(f, s.Park(f.ctx, list))
+	parked := func() int {
+		list, err := p.Parked(f.ctx, "p", nil)
+		require.NoError(f, err)
+		return len(list)
+	}
+	require.Equal(f, len(list), parked())
+	require.NoError(f, p.ResetProjection(f.ctx, "p", nil))
+	assert.Zero(f, parked())
 }
 
 func projectReplace(f *fixture) {
