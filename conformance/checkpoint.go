@@ -147,7 +147,7 @@ func checkpointRelease(f *fixture) {
 
 func checkpointError(f *fixture) {
 	s := f.keeper()
-	f.fill("other", 20) // for checkpoints on All to be in
+	f.positions(20) // for checkpoints on All to be in
 	l := f.acquire(s, onAll("a"), "a")
 	require.NoError(f, s.SaveCheckpoint(f.ctx, checkpoint(l, 3, 0)))
 	before := f.subscription(s, l.ID)

@@ -37,6 +37,13 @@ func (f *fixture) seenStreams(s store.SubscriptionStorage) []seenStream {
 	}
 }
 
+// positions appends n events and has them given their positions, which no checkpoint may be above.
+func (f *fixture) positions(n int) {
+	f.Helper()
+	f.fill("other", n)
+	f.head()
+}
+
 // request asks for the checkpoint number, after the event at seen.
 func (t seenStream) request(number int64, seen store.SeenEvent) store.CheckpointRequest {
 	r := checkpoint(t.l, number, t.id)

@@ -612,7 +612,7 @@ func (f *fixture) advance(s store.ProjectionStorage, r store.AdvanceRequest) err
 
 func advanceFence(f *fixture) {
 	s := f.projectionKeeper()
-	f.fill("other", 20) // for checkpoints on All to be in
+	f.positions(20) // for checkpoints on All to be in
 	l := f.acquire(s, onAll("p"), "a")
 	request := func(from, to, streamID int64) store.AdvanceRequest {
 		return store.AdvanceRequest{CheckpointRequest: checkpoint(l, to, streamID), From: from, Handled: 2, Rate: 1.5}
@@ -641,7 +641,7 @@ func advanceFence(f *fixture) {
 
 func advanceRolledBack(f *fixture) {
 	s := f.projectionKeeper()
-	f.fill("other", 20) // for checkpoints on All to be in
+	f.positions(20) // for checkpoints on All to be in
 	l := f.acquire(s, onAll("p"), "a")
 	before := f.subscription(s, l.ID)
 	tx, err := s.BeginTx(f.ctx, nil)
@@ -666,7 +666,7 @@ func advanceRolledBack(f *fixture) {
 
 func advanceRemoved(f *fixture) {
 	s := f.projectionKeeper()
-	f.fill("other", 20) // for checkpoints on All to be in
+	f.positions(20) // for checkpoints on All to be in
 	ids := []store.SubscriptionID{onAll("$p/1/0"), onAll("$p/1/1"), onAll("$p/1/2"), onAll("$p/1/10")}
 	require.NoError(f, s.AddSubscriptions(f.ctx, ids[1:], 5, 3))
 	i := f.subscription(s, ids[1])
