@@ -59,7 +59,9 @@ func (w *worker) run(ctx context.Context) {
 			}
 		}
 		if w.subscriber != nil {
-			if err := w.subscriber.Close(); err != nil {
+			if err := w.subscriber.Close(); errors.Is(err, ErrPositionLost) {
+				w.err = errors.Join(w.err, err)
+			} else if err != nil {
 				w.p.hub.log.Warn("eventstore: a partition did not end in good order", "projection", w.p.name, "partition", w.partition, "error", err)
 			}
 		}
