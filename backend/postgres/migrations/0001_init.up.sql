@@ -432,9 +432,9 @@ $body$;
 -- older one says nothing of count as ended. Without an older one it is below every fence.
 create function /*schema.*/ended(since pg_snapshot, now pg_snapshot) returns xid8 language sql immutable as $body$
   select case when since is null or pg_snapshot_xmax(since) > pg_snapshot_xmax(now) then '0'::xid8
-    else (select min(x.id) from (
+    else (select x.id from (
       (select pg_snapshot_xip(since) except select pg_snapshot_xip(now)) union all select pg_snapshot_xmax(since)
-    ) as x (id)) end
+    ) as x (id) order by x.id limit 1) end -- PostgreSQL 14 has no min of xid8
 $body$;
 
 -- advance lets a sequence go on behind lowest. In small steps where it is close: a number that another session draws at the
