@@ -644,6 +644,10 @@ returning s.version;
 -- name: delete_snapshot
 delete from /*schema.*/snapshots as s where s.source_id = $1::text;
 
+-- name: server_version
+-- The server's version, as a number and in words.
+select current_setting('server_version_num')::int, current_setting('server_version');
+
 -- name: migrate_present
 -- One row if the version table is there. Fails in no case, so that it can be asked in a caller's transaction.
 select 1 where to_regclass('/*version_table_text*/') is not null;
@@ -703,6 +707,10 @@ commit;
 -- Creating a schema takes a right on the database, even if it is there.
 do $body$
 begin
+  if current_setting('server_version_num')::int < 140000 then
+    raise exception 'eventstore: the server is PostgreSQL %, but the store needs version 14 or later', current_setting('server_version')
+      using errcode = 'feature_not_supported';
+  end if;
   if to_regnamespace('/*schema_quoted_text*/') is null then
     create schema /*schema*/;
   end if;
