@@ -548,16 +548,19 @@ on conflict on constraint parked_pkey do update set number = excluded.number, ha
   event_type = excluded.event_type, error = excluded.error;
 
 -- name: unpark
--- Index: parked_pkey.
+-- A join, so that each id costs one look-up: for a list of ids, PostgreSQL 17 without statistics reads all that is parked, through
+-- the other index that has the column. Index: parked_pkey.
 with gone as (
-  delete from /*schema.*/parked as k where k.projection = $1::text and k.event_id = any ($2::text::uuid[]) returning 1
+  delete from /*schema.*/parked as k using unnest($2::text::uuid[]) as i (id)
+  where k.projection = $1::text and k.event_id = i.id returning 1
 )
 select count(*) from gone as g;
 
 -- name: release_parked
--- Index: parked_pkey.
+-- A join, as in unpark. Index: parked_pkey.
 with changed as (
-  update /*schema.*/parked as k set failed = false where k.projection = $1::text and k.event_id = any ($2::text::uuid[]) returning 1
+  update /*schema.*/parked as k set failed = false from unnest($2::text::uuid[]) as i (id)
+  where k.projection = $1::text and k.event_id = i.id returning 1
 )
 select count(*) from changed as c;
 
@@ -677,6 +680,10 @@ returning s.version;
 -- name: delete_snapshot
 delete from /*schema.*/snapshots as s where s.source_id = $1::text;
 
+-- name: server_version
+-- The server's version, as a number and in words.
+select current_setting('server_version_num')::int, current_setting('server_version');
+
 -- name: migrate_present
 -- One row if the version table is there. Fails in no case, so that it can be asked in a caller's transaction.
 select 1 where to_regclass('/*version_table_text*/') is not null;
@@ -736,6 +743,10 @@ commit;
 -- Creating a schema takes a right on the database, even if it is there.
 do $body$
 begin
+  if current_setting('server_version_num')::int < 140000 then
+    raise exception 'eventstore: the server is PostgreSQL %, but the store needs version 14 or later', current_setting('server_version')
+      using errcode = 'feature_not_supported';
+  end if;
   if to_regnamespace('/*schema_quoted_text*/') is null then
     create schema /*schema*/;
   end if;
