@@ -75,7 +75,7 @@ func (b *Backend) append(ctx context.Context, r store.AppendRequest, wasRefused 
 		case err == nil && last > 0:
 			return store.AppendResult{Stream: r.Stream, First: last - int64(len(r.Events)) + 1, Last: last}, nil
 		case err != nil && !refused(err):
-			return store.AppendResult{}, err
+			return store.AppendResult{}, b.beyondMemory(size(r.Events), err)
 		case err != nil && b.tx != nil:
 			return store.AppendResult{}, refusedInTx(err)
 		}
