@@ -66,6 +66,7 @@ func (b *Backend) Check(ctx context.Context) error {
 		return err
 	}
 	b.jsonOnly.Store(dataType != "bytea")
+	b.jsonb.Store(dataType == "jsonb")
 	b.ready.Store(true)
 	return nil
 }
@@ -98,6 +99,9 @@ func (b *Backend) checkJSON(events []store.NewEvent) error {
 	for i := range events {
 		if !store.IsJSON(events[i].ContentType) {
 			return &store.InvalidError{Field: fmt.Sprintf("events[%d].data", i), Reason: store.NotJSON(events[i].ContentType)}
+		}
+		if err := b.checkJSONB(fmt.Sprintf("events[%d].", i), events[i].Data, events[i].Metadata); err != nil {
+			return err
 		}
 	}
 	return nil
