@@ -213,6 +213,9 @@ func (c *consumer) handle(ctx context.Context, e Recorded, failed *CallbackError
 		case <-lease.Done():
 			return errVoid
 		}
+		if !c.subscriber.inFlight(e) {
+			return errVoid // its stream was created again
+		}
 		if failed != nil {
 			return void(c.subscriber.Nack(ctx, e))
 		}

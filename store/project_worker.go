@@ -294,6 +294,9 @@ func (w *worker) process(ctx context.Context, list []task) error {
 		if err := w.pause(ctx, wait.NextBackOff()); err != nil {
 			return err
 		}
+		if list[0].parked == nil && !w.subscriber.inFlight(list[0].event) {
+			return errVoid // its stream was created again
+		}
 	}
 	return nil
 }
