@@ -3,9 +3,11 @@ package postgres
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 
+	"github.com/eventstore-go/eventstore/backend/internal/sqlerr"
 	"github.com/eventstore-go/eventstore/store"
 )
 
@@ -23,7 +25,11 @@ func (b *Backend) Link(ctx context.Context, r store.LinkRequest) (res store.Appe
 			return err
 		}
 		defer tx.Rollback() //nolint:errcheck // after a commit this does nothing; after an error that error counts
-		if res, err = (&Backend{shared: b.shared, tx: tx}).link(ctx, r); err != nil {
+		if res, err = (&Backend{shared: b.shared, tx: tx}).link(ctx, r); errors.Is(err, ErrSequenceBehind) {
+			_ = tx.Rollback() // with a pool of one, the tick needs the connection
+			_, tickErr := b.tick(ctx, true)
+			return errors.Join(err, tickErr)
+		} else if err != nil {
 			return err
 		}
 		return b.CommitTx(ctx, tx)
@@ -64,6 +70,9 @@ func (b *Backend) writeLinks(ctx context.Context, r store.LinkRequest, target fo
 	}
 	var version sql.NullInt64
 	_, err = b.one(ctx, "link_events", []any{r.Stream, expectedArg(r.Expected), r.Expected.MayCreate(), intArray(seqs), intArray(idxs)}, &version)
+	if sqlerr.State(err) == sequenceBehind {
+		return 0, refusedInTx(err)
+	}
 	if err != nil || version.Valid || !target.Exists {
 		return version.Int64, err
 	}

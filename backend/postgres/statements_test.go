@@ -107,9 +107,9 @@ func TestPlans(t *testing.T) {
 			fill(exec, size+1, step.events)
 			size = step.events
 		}
-		for _, call := range []string{`select /*schema.*/tick(100, true, null)`, `select /*schema.*/append('s-7', null, true, 1, true, '\x00000000000000000000000000009999', null, null, '{{t},{null}}', 'd', '', '{{1},{1},{1},{1},{-1}}', null, null, null, null, 0)`,
-			`select /*schema.*/append_one('s-8', null, true, true, '00000000-0000-0000-0000-000000009998', null, null, 't', null, 'd', null, null)`,
-			`select /*schema.*/append_group('{s-7,s-9,new}', '{null,null,null}', '{t,t,t}', null, '{t,f,f}', '{1,1,1}',
+		for _, call := range []string{`select /*schema.*/tick/*of*/(100, true, null)`, `select /*schema.*/append('s-7', null, true, 1, true, '\x00000000000000000000000000009999', null, null, '{{t},{null}}', 'd', '', '{{1},{1},{1},{1},{-1}}', null, null, null, null, 0)`,
+			`select /*schema.*/append_one/*of*/('s-8', null, true, true, '00000000-0000-0000-0000-000000009998', null, null, 't', null, 'd', null, null)`,
+			`select /*schema.*/append_group/*of*/('{s-7,s-9,new}', '{null,null,null}', '{t,t,t}', null, '{t,f,f}', '{1,1,1}',
 				'\x000000000000000000000000000099970000000000000000000000000000999600000000000000000000000000009995', null, null, '{{t},{null}}', 'ddd', '',
 				'{{1,1,1},{1,2,3},{1,1,1},{1,1,1},{-1,-1,-1},{1,2,3},{0,0,0}}', null)`} {
 			for _, plan := range nestedPlans(t, b, call) {

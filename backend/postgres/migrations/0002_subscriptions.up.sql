@@ -17,3 +17,18 @@ create table /*schema.*/subscriptions (
 -- All epochs are drawn from here, so that a subscription that was deleted and created again does not take an owner of
 -- before for its own.
 create sequence /*schema.*/epoch_seq as bigint;
+
+-- new_epoch draws an epoch, one that no subscription had before. It sets the sequence right if that is behind: what others draw
+-- meanwhile is above the floor, too. Reads all of subscriptions, which is small. Index: retired_pkey.
+create function /*schema.*/new_epoch/*of*/() returns bigint language plpgsql as $body$
+declare
+  lowest constant bigint := greatest((select max(s.epoch) from /*schema.*/subscriptions s), (select max(r.id) from /*schema.*/retired r where r.kind = 'epoch'));
+  id constant bigint := nextval('/*schema.*/epoch_seq');
+begin
+  if id > lowest is not false then
+    return id;
+  end if;
+  perform /*schema.*/advance('/*schema.*/epoch_seq', id, lowest);
+  return nextval('/*schema.*/epoch_seq');
+end
+$body$;

@@ -116,6 +116,8 @@ var postgresDamage = []damage{
 	{"append_seq behind", `select setval('/*schema.*/append_seq', 3)`, []string{"sequence-behind"}},
 	{"append_seq new", `select setval('/*schema.*/append_seq', 8, false)`, []string{"sequence-behind"}},
 	{"stream_seq behind", `select setval('/*schema.*/stream_seq', 2)`, []string{"sequence-behind"}},
+	{"stream_seq behind what was hard deleted", `insert into /*schema.*/retired (kind, id) values ('stream', 99)`, []string{"sequence-behind"}},
+	{"epoch_seq behind what was deleted", `insert into /*schema.*/retired (kind, id) values ('epoch', 99)`, []string{"sequence-behind"}},
 	{"epoch_seq behind", `select setval('/*schema.*/epoch_seq', 3)`, []string{"sequence-behind", "subscription-epoch"}},
 	{"no store", `delete from /*schema.*/store`, []string{"one-row"}},
 }
