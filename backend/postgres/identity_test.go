@@ -36,7 +36,7 @@ func reader(t *testing.T, b *Backend) (id int64) {
 // consumed returns the first n numbers that the subscription to "s" is given.
 func consumed(t *testing.T, es *store.Store, n int) (numbers []int64) {
 	t.Helper()
-	ctx, stop := context.WithCancel(t.Context())
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()
 	err := es.Consume(ctx, "s", "reader", func(_ context.Context, e store.Recorded) error {
 		if numbers = append(numbers, e.Number); len(numbers) == n {

@@ -150,8 +150,6 @@ var sqliteDamage = []damage{
 	{"a link beyond the end", `update /*prefix*/links set version = 9 where version = 3`, []string{"link-version"}},
 	{"a link to an own event", `update /*prefix*/links set position = 7 where version = 2`, []string{"link-own"}},
 	{"a version used twice", `update /*prefix*/links set version = 4 where version = 3`, []string{"version-twice"}},
-	{"numbers of streams behind", `update sqlite_sequence set seq = 2 where name = '/*prefix*/streams'`, []string{"sequence-behind"}},
-	{"numbers of streams lost", `delete from sqlite_sequence`, []string{"sequence-behind", "subscription-stream"}},
 	{"epochs behind", `update /*prefix*/epochs set epoch = 3`, []string{"sequence-behind", "subscription-epoch"}},
 }
 
