@@ -31,7 +31,7 @@ var resendings = map[string]resending{
 		usurped := f.usurp(store.SubscriptionID{Stream: sent[0].Stream, Name: subscription})
 		f.ousted(r)
 		f.lost(r)
-		require.NoError(f, f.rows().ReleaseLease(f.ctx, store.CheckpointRequest(usurped)))
+		require.NoError(f, f.rows().ReleaseLease(f.ctx, checkpoint(usurped, usurped.Checkpoint, usurped.StreamID)))
 	}, store.ErrLeaseLost},
 	"created-again": {func(f *fixture, _ *party, _ subscriber, sent []store.Recorded) {
 		f.delete(sent[0].Stream, store.HardDelete)

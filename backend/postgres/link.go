@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/eventstore-go/eventstore/backend/internal/sqlerr"
 	"github.com/eventstore-go/eventstore/store"
 )
 
@@ -57,6 +58,9 @@ func (b *Backend) writeLinks(ctx context.Context, r store.LinkRequest, target fo
 	}
 	var version sql.NullInt64
 	_, err = b.one(ctx, "link_events", []any{r.Stream, expectedArg(r.Expected), r.Expected.MayCreate(), intArray(seqs), intArray(idxs)}, &version)
+	if sqlerr.State(err) == sequenceBehind {
+		return 0, refusedInTx(err)
+	}
 	if err != nil || version.Valid || !target.Exists {
 		return version.Int64, err
 	}

@@ -357,7 +357,7 @@ func TestLostAnswerToOtherWrites(t *testing.T) {
 			write: func(l *lossy) func() error {
 				lease := lease(l)
 				lease.Checkpoint = 1
-				return func() error { return l.b.SaveCheckpoint(l.t.Context(), store.CheckpointRequest(lease)) }
+				return func() error { return l.b.SaveCheckpoint(l.t.Context(), requestOf(lease)) }
 			},
 			check: func(l *lossy) { assert.EqualValues(l.t, 1, checkpoint(l).Checkpoint) },
 		},
@@ -366,7 +366,7 @@ func TestLostAnswerToOtherWrites(t *testing.T) {
 				lease := lease(l)
 				lease.Checkpoint = 1
 				return func() error {
-					lost, err := l.b.SaveCheckpoints(l.t.Context(), []store.CheckpointRequest{store.CheckpointRequest(lease)})
+					lost, err := l.b.SaveCheckpoints(l.t.Context(), []store.CheckpointRequest{requestOf(lease)})
 					assert.Empty(l.t, lost)
 					return err
 				}
@@ -385,7 +385,7 @@ func TestLostAnswerToOtherWrites(t *testing.T) {
 			write: func(l *lossy) func() error {
 				lease := lease(l)
 				lease.Checkpoint = 1
-				return func() error { return l.b.ReleaseLease(l.t.Context(), store.CheckpointRequest(lease)) }
+				return func() error { return l.b.ReleaseLease(l.t.Context(), requestOf(lease)) }
 			},
 			check: func(l *lossy) { assert.False(l.t, checkpoint(l).Held) },
 		},
@@ -433,4 +433,9 @@ func TestLostAnswerToOtherWrites(t *testing.T) {
 			})
 		}
 	}
+}
+
+// requestOf asks for the checkpoint that a lease was taken with.
+func requestOf(l store.Lease) store.CheckpointRequest {
+	return store.CheckpointRequest{ID: l.ID, Epoch: l.Epoch, Checkpoint: l.Checkpoint, StreamID: l.StreamID}
 }

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"database/sql"
+	"errors"
 
 	"github.com/eventstore-go/eventstore/backend/internal/sqlerr"
 	"github.com/eventstore-go/eventstore/store"
@@ -57,7 +58,13 @@ func (b *Backend) once(ctx context.Context, f func(b *Backend) error) error {
 			return err
 		}
 		defer tx.Rollback() //nolint:errcheck // after a commit this does nothing; after an error that error counts
-		if err := f(&Backend{shared: b.shared, tx: tx}); err != nil {
+		err = f(&Backend{shared: b.shared, tx: tx})
+		if errors.Is(err, ErrSequenceBehind) {
+			_ = tx.Rollback() // with a pool of one, the tick needs the connection
+			_, tickErr := b.tick(ctx, true)
+			return errors.Join(err, tickErr)
+		}
+		if err != nil {
 			return err
 		}
 		return b.CommitTx(ctx, tx)

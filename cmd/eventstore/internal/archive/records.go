@@ -15,6 +15,7 @@ type Header struct {
 	Head       int64     `json:"head"`              // position of the last event of the store when it was exported
 	Streams    []string  `json:"streams,omitempty"` // chosen streams; none: the whole store
 	ExportedAt time.Time `json:"exported_at"`
+	LastStream int64     `json:"last_stream,omitempty"` // highest id that a stream of the store had, or more: new streams get higher ones
 }
 
 // Stream is a stream. Its ID is the archive's: it is what other records refer to.
@@ -95,8 +96,8 @@ type End struct {
 
 // Source is a store that is exported.
 type Source interface {
-	// Front calls do with all that is not an event, as it is in one moment: first a [Header] (of which only Source, Head and
-	// Streams are set), then each [Stream] by id, each [Link] by stream id and version, each [Snapshot], and each
+	// Front calls do with all that is not an event, as it is in one moment: first a [Header] (of which only Source, Head,
+	// Streams and LastStream are set), then each [Stream] by id, each [Link] by stream id and version, each [Snapshot], and each
 	// [Subscription]. Versions of streams, links and checkpoints are those that events up to the head explain. do keeps
 	// nothing of what it is given.
 	Front(ctx context.Context, do func(record any) error) error

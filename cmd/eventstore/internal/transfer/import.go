@@ -66,7 +66,7 @@ type state struct {
 // one transaction; they return ErrOther if the import is not where was says.
 type target interface {
 	// begin returns the state of the import under way, or begins one of the archive.
-	// Streams of the archive have numbers up to highest.
+	// Streams of the archive have or had ids up to highest, which new streams don't get.
 	begin(ctx context.Context, h archive.Header, highest int64, merge bool) (state, error)
 	// streams, events and so on write a batch.
 	streams(ctx context.Context, was, now state, batch []*archive.Stream) error
@@ -120,13 +120,14 @@ func Import(ctx context.Context, d *database.Database, path string, o ImportOpti
 	return end, i.run(ctx)
 }
 
-// verify reads an archive to its end. It returns the highest number of a stream, too.
+// verify reads an archive to its end. It returns the highest id that a stream has or had, too.
 func verify(ctx context.Context, path string) (h archive.Header, highest int64, end archive.End, err error) {
 	r, err := archive.Open(path)
 	if err != nil {
 		return h, 0, end, err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
+	highest = r.Header.LastStream
 	for {
 		record, err := r.Next()
 		if err != nil {

@@ -5,8 +5,9 @@
 select clock_timestamp();
 
 -- name: front_head
--- Index: log_pkey.
-select coalesce((select l.position + l.n - 1 from /*schema.*/log as l order by l.position desc limit 1), 0);
+-- With the highest id that a stream had. Indexes: log_pkey, streams_pkey, retired_pkey.
+select coalesce((select l.position + l.n - 1 from /*schema.*/log as l order by l.position desc limit 1), 0),
+  greatest((select max(s.stream_id) from /*schema.*/streams as s), (select max(r.id) from /*schema.*/retired as r where r.kind = 'stream'), 0);
 
 -- name: front_cuts
 -- Streams that have got events which have no position yet, or links to such: from which version on. There are few: a tick ran
@@ -173,6 +174,14 @@ insert into /*schema.*/log (position, append_seq, n) values ($1::bigint, $1::big
 -- Behind the numbers that are written without drawing them. Everybody else is locked out.
 select setval('/*schema.*/append_seq', greatest((select s.last_value from /*schema.*/append_seq as s), $1::bigint)),
   setval('/*schema.*/stream_seq', greatest((select s.last_value from /*schema.*/stream_seq as s), $2::bigint));
+
+-- name: highest_stream
+-- The highest id that a stream had. Everybody else is locked out. Indexes: streams_pkey, retired_pkey.
+select greatest((select max(s.stream_id) from /*schema.*/streams as s), (select max(r.id) from /*schema.*/retired as r where r.kind = 'stream'), 0);
+
+-- name: retire_streams
+-- Ids up to this one are not given to new streams. See retired in the migrations.
+insert into /*schema.*/retired (kind, id) select 'stream', $1::bigint where $1::bigint > 0 on conflict on constraint retired_pkey do nothing;
 
 -- name: staged_links
 create temporary table staged_links (stream_id bigint, version bigint, event_id uuid) on commit drop;

@@ -1,7 +1,8 @@
 -- Statements that export and import a store in SQLite. ?1 of those for an export is a JSON list of streams, or null for all.
 
 -- name: front_head
-select position from /*prefix*/head;
+-- With the highest id that a stream had.
+select h.position, max(h.last_stream, ifnull((select max(s.stream_id) from /*prefix*/streams s), 0)) from /*prefix*/head h;
 
 -- name: front_outside
 -- Streams that are not chosen, but whose events are linked to by those that are. Reads all links of chosen streams.
@@ -89,8 +90,12 @@ select not exists (select 1 from /*prefix*/streams) and not exists (select 1 fro
   and (select position from /*prefix*/head) = 0;
 
 -- name: reserve
--- The highest number that a stream had.
-select ifnull((select seq from sqlite_sequence where name = '/*prefix*/streams'), 0);
+-- The highest id that a stream had.
+select max(h.last_stream, ifnull((select max(s.stream_id) from /*prefix*/streams s), 0)) from /*prefix*/head h;
+
+-- name: retire_streams
+-- Ids up to this one are not given to new streams.
+update /*prefix*/head set last_stream = max(last_stream, ?1);
 
 -- name: taken
 -- Names of ?1, a JSON list, that streams have already. Index: streams_name_key.
@@ -103,10 +108,10 @@ select position from /*prefix*/head;
 update /*prefix*/head set position = ?1;
 
 -- name: skip_stream
--- Positions are missing: a number of a stream is, too, of one that was hard deleted.
-update sqlite_sequence set seq = seq + 1
-where name = '/*prefix*/streams' and seq = (select count(*) from /*prefix*/streams)
-  and (select position from /*prefix*/head) > (select count(*) from /*prefix*/events);
+-- Positions are missing: so is the id of a stream that was hard deleted.
+update /*prefix*/head set last_stream = (select count(*) from /*prefix*/streams) + 1
+where position > (select count(*) from /*prefix*/events)
+  and max(last_stream, ifnull((select max(s.stream_id) from /*prefix*/streams s), 0)) = (select count(*) from /*prefix*/streams);
 
 -- name: insert_stream
 insert into /*prefix*/streams (stream_id, name, version, created_at, deleted_at) values (?1, ?2, ?3, ?4, ?5);

@@ -58,9 +58,13 @@ func (t *postgresTarget) begin(ctx context.Context, h archive.Header, highest in
 		s, err = tx.begin(ctx, h, merge, func(bool) (base int64, err error) {
 			if merge {
 				_, err = tx.one(ctx, "reserve", []any{highest}, &base)
-				return base, err
+			} else if _, err = tx.one(ctx, "highest_stream", nil, &base); err == nil {
+				err = tx.exec(ctx, "sequences", max(h.Head, 1), max(base+highest, 1))
 			}
-			return 0, tx.exec(ctx, "sequences", max(h.Head, 1), max(highest, 1))
+			if err != nil {
+				return 0, err
+			}
+			return base, tx.exec(ctx, "retire_streams", base+highest)
 		})
 		return err
 	})

@@ -29,14 +29,13 @@ func (t *sqliteTarget) in(ctx context.Context, f func(tx tx) error) error {
 	return begun.Commit()
 }
 
-func (t *sqliteTarget) begin(ctx context.Context, h archive.Header, _ int64, merge bool) (s state, err error) {
+func (t *sqliteTarget) begin(ctx context.Context, h archive.Header, highest int64, merge bool) (s state, err error) {
 	err = t.in(ctx, func(tx tx) error {
-		s, err = tx.begin(ctx, h, merge, func(empty bool) (base int64, err error) {
-			if empty {
-				return 0, nil
+		s, err = tx.begin(ctx, h, merge, func(bool) (base int64, err error) {
+			if _, err = tx.one(ctx, "reserve", nil, &base); err != nil {
+				return 0, err
 			}
-			_, err = tx.one(ctx, "reserve", nil, &base)
-			return base, err
+			return base, tx.exec(ctx, "retire_streams", base+highest)
 		})
 		return err
 	})
