@@ -150,10 +150,14 @@ func (e *InvalidError) Is(target error) bool { return target == ErrInvalid }
 // SchemaError is [ErrSchema] with what is there, what is needed, and what to run.
 type SchemaError struct {
 	Have, Want int    // migration versions; Have is 0 if there is none
+	Renamed    bool   // the tables stand under another name than when they were made
 	Advice     string // what to run
 }
 
 func (e *SchemaError) Error() string {
+	if e.Renamed {
+		return "store: the store has been renamed: " + e.Advice
+	}
 	if e.Have == 0 {
 		return "store: the store's tables are missing: " + e.Advice
 	}

@@ -700,6 +700,29 @@ select current_setting('server_version_num')::int, current_setting('server_versi
 -- One row if the version table is there. Fails in no case, so that it can be asked in a caller's transaction.
 select 1 where to_regclass('/*version_table_text*/') is not null;
 
+-- name: migrate_renamed
+-- One row if the tables are there, but the functions that name the schema are those of another name. Fails in no case.
+select 1 where to_regclass('/*schema.*/streams') is not null and to_regproc('/*schema.*/tick/*of*/') is null;
+
+-- name: migrate_adopt
+-- Runs when the functions that name the schema have been made under its new name, in the same transaction: puts them in the
+-- place of the old ones, and drops those.
+do $body$
+declare
+  old record;
+begin
+  alter table /*schema.*/streams alter column stream_id set default /*schema.*/new_stream_id/*of*/();
+  for old in
+    select p.oid::regprocedure as signature
+    from pg_proc p
+      join pg_proc o on o.pronamespace = p.pronamespace and o.proname like '%/*of*/' and left(o.proname, -10) = left(p.proname, -10)
+    where p.pronamespace = to_regnamespace('/*schema_quoted_text*/') and p.proname ~ '_[0-9a-f]{10}$' and p.proname <> o.proname
+  loop
+    execute format('drop function %s', old.signature);
+  end loop;
+end
+$body$;
+
 -- name: data_type
 -- The type of the columns for data and metadata.
 select format_type(a.atttypid, null) from pg_attribute as a
