@@ -116,9 +116,12 @@ func (s *subscription) page(ctx context.Context, from int64, limit int) (page []
 	case s.opts.pages == nil && s.opts.Filter.IsZero() && s.opts.MaxSize >= 2*readSize: // there is no need to save memory
 		r := ReadRequest{Stream: s.id.Stream, From: from, Limit: s.pageSize()}
 		expected := s.ahead.expects(r)
-		page, err = s.ahead.fetch(s.hub.ctx, r, math.MaxInt, s.readPage)
+		var part StreamPart
+		part, err = s.ahead.fetch(s.hub.ctx, r, math.MaxInt, s.readPage)
+		page = part.Events
 		if expected && len(page) == 0 && err == nil {
-			page, err = s.readPage(ctx, r) // it was read too early: since then the feed may have offered what follows
+			part, err = s.readPage(ctx, r) // it was read too early: since then the feed may have offered what follows
+			page = part.Events
 		}
 		if next = from; len(page) > 0 {
 			next = page[len(page)-1].Number + 1
@@ -131,11 +134,11 @@ func (s *subscription) page(ctx context.Context, from int64, limit int) (page []
 }
 
 // readPage is fetch with a time limit of its own, for a read that may be ahead of its time.
-func (s *subscription) readPage(ctx context.Context, r ReadRequest) ([]Recorded, error) {
+func (s *subscription) readPage(ctx context.Context, r ReadRequest) (StreamPart, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.opts.Timeout)
 	defer cancel()
 	page, _, err := s.fetch(ctx, r.From, r.Limit)
-	return page, err
+	return StreamPart{Events: page}, err
 }
 
 // fetch is page for a page that nobody shares.
@@ -148,7 +151,9 @@ func (s *subscription) fetch(ctx context.Context, from int64, limit int) (page [
 	case s.id.Stream == All:
 		page, err = s.hub.storage.ReadAll(ctx, r)
 	default:
-		page, err = s.hub.storage.ReadStream(ctx, r)
+		var part StreamPart
+		part, err = s.hub.storage.ReadStream(ctx, r)
+		page = part.Events
 	}
 	end(Outcome{Err: err, Count: len(page)})
 	switch {
