@@ -52,8 +52,8 @@ var hot = []struct {
 	want       []string
 }{
 	{"find_stream", `'s-7'`, []string{"Index Scan using streams_name_key"}},
-	{"read_stream_forward", `'s-7', 10, 1000`, []string{"Index Scan using events_version_key", "Index Scan using streams_name_key"}},
-	{"read_stream_backward", `'s-7', 900, 1000`, []string{"Index Scan Backward using events_version_key"}},
+	{"read_stream_forward", `'s-7', 10, 1000, 7`, []string{"Index Scan using events_version_key", "Index Scan using streams_name_key"}},
+	{"read_stream_backward", `'s-7', 900, 1000, 0`, []string{"Index Scan Backward using events_version_key"}},
 	{"read_linked_forward", `7, 10, 1000`, []string{"Index Scan using events_version_key", "Index Scan using links_pkey", "events_pkey"}},
 	{"read_linked_backward", `7, 10, 1000`, []string{"Index Scan Backward using events_version_key", "Index Scan Backward using links_pkey"}},
 	{"read_log_forward", `5000, 1000`, []string{"Index Scan using log_pkey", "Index Scan Backward using log_pkey"}},
