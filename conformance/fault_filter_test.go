@@ -45,6 +45,10 @@ func like(name, prefix string) bool {
 }
 
 var filterFaults = []fault{
+	{name: "ends-left-out", what: "a page has no event that was not chosen", storage: choosing(func(f store.EventFilter, _ store.ReadRequest, e *store.Recorded) bool {
+		return f.Matches(e)
+	})},
+	{name: "unchosen", what: "a filter chooses everything", storage: choosing(func(store.EventFilter, store.ReadRequest, *store.Recorded) bool { return true })},
 	{name: "types-folded", what: "types that differ in case are one", storage: choosing(func(f store.EventFilter, _ store.ReadRequest, e *store.Recorded) bool {
 		wanted := len(f.Types) == 0 || slices.ContainsFunc(f.Types, func(t string) bool { return strings.EqualFold(t, e.Type) })
 		return wanted && strings.HasPrefix(e.Stream, f.StreamPrefix)

@@ -290,6 +290,35 @@ var leaseFaults = []fault{
 			return write(r)
 		})
 	}},
+	{name: "seen-unchecked", what: "a checkpoint is saved whatever event is in the place of the one that was seen", storage: func(b *broken) {
+		b.writing(func(_ context.Context, r store.CheckpointRequest, write func(store.CheckpointRequest) error) error {
+			r.Seen = store.SeenEvent{}
+			return write(r)
+		})
+	}},
+	{name: "end-unchecked", what: "a checkpoint above the end of the stream is reported as saved", storage: func(b *broken) {
+		b.writing(func(_ context.Context, r store.CheckpointRequest, write func(store.CheckpointRequest) error) error {
+			var lost *store.PositionLostError
+			if err := write(r); !errors.As(err, &lost) || lost.Replaced {
+				return err
+			}
+			return nil
+		})
+	}},
+	{name: "known-ignored", what: "a checkpoint is saved even if the database has gone back behind the last one", storage: func(b *broken) {
+		b.writing(func(_ context.Context, r store.CheckpointRequest, write func(store.CheckpointRequest) error) error {
+			r.Known = 0
+			return write(r)
+		})
+	}},
+	{name: "refused-keeps-lease", what: "a lease whose checkpoint is refused is not given up", storage: func(b *broken) {
+		b.release = func(ctx context.Context, r store.CheckpointRequest) error {
+			if err := b.SubscriptionStorage.SaveCheckpoint(ctx, r); err != nil {
+				return err
+			}
+			return b.SubscriptionStorage.ReleaseLease(ctx, r)
+		}
+	}},
 	{name: "checkpoint-rounded", what: "checkpoints are kept in hundreds", storage: func(b *broken) {
 		b.writing(func(_ context.Context, r store.CheckpointRequest, write func(store.CheckpointRequest) error) error {
 			r.Checkpoint -= r.Checkpoint % 100

@@ -277,6 +277,16 @@ var subDeliveryFaults = []subFault{
 				return page, next, err
 			}
 		})},
+	{name: "gone-is-end", what: "a stream ends at its last event, however far its numbers go", cases: []string{"sub/end-gone"},
+		tap: tapping(func(b *broken) {
+			b.filtered = func(ctx context.Context, r store.ReadRequest, f store.EventFilter) ([]store.Recorded, int64, error) {
+				page, next, err := b.SubscriptionStorage.ReadFiltered(ctx, r, f)
+				if len(page) > 0 {
+					next = page[len(page)-1].Number + 1
+				}
+				return page, next, err
+			}
+		})},
 	{name: "gap-is-end", what: "nothing is read behind a gap", cases: []string{"sub/hard-deleted-middle", "sub/links-gone"},
 		tap: paging(func(page []store.Recorded, from int64) []store.Recorded {
 			for i, e := range page {

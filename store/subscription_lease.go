@@ -23,8 +23,16 @@ func (s *subscription) acquire(ctx context.Context, create bool) (lease Lease, v
 	lease, err = s.takeLease(ctx, LeaseRequest{
 		ID: s.id, Owner: s.hub.owner, TTL: s.hub.leaseTTL, Create: create, Checkpoint: lease.Checkpoint, StreamID: lease.StreamID,
 	})
-	if err != nil || !lease.hasRead() {
+	if err != nil {
 		return lease, valid, err
+	}
+	s.mu.Lock()
+	if s.streamID == lease.StreamID && s.seen.Number > lease.Seen.Number {
+		lease.Seen = s.seen // under an earlier lease: if it is lost, the subscribers are to know
+	}
+	s.mu.Unlock()
+	if !lease.hasRead() {
+		return lease, valid, nil
 	}
 	if err = s.hub.storage.SaveCheckpoint(ctx, lease.request()); err != nil { // saves what is there already, and so is judged
 		if final(err) {

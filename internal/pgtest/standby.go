@@ -1,0 +1,67 @@
+package pgtest
+
+import (
+	"context"
+	"database/sql"
+	"net"
+	"os"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// StartStandby starts a streaming standby of a server, with the settings of that server, and stops it when the test ends. The
+// passwords are the same.
+func (s *Server) StartStandby(tb testing.TB) *Server {
+	tb.Helper()
+	basebackup := s.Program(tb, "pg_basebackup")
+	dir, err := os.MkdirTemp(tempDir(), "pgtest-")
+	require.NoError(tb, err)
+	require.NoError(tb, giveAway(dir))
+	standby := &Server{tb: tb, bin: s.bin, dir: dir, password: s.password, settings: s.settings}
+	standby.watch, standby.watchPID, err = startWatch(s.bin, dir)
+	require.NoError(tb, err)
+	tb.Cleanup(standby.remove)
+	require.NoError(tb, run(dir, basebackup, "-D", standby.data(), "-d", s.URL(), "-R", "-X", "stream", "-c", "fast", "--no-sync"))
+	require.NoError(tb, standby.startSomewhere())
+	return standby
+}
+
+// CutOff ends the stream of a standby for good: what its primary commits from now on does not reach it. It returns when the
+// stream has ended.
+func (s *Server) CutOff() {
+	s.tb.Helper()
+	db := s.own()
+	defer db.Close() //nolint:errcheck // nothing is written
+	for _, statement := range []string{`alter system set primary_conninfo = 'port=1'`, `select pg_reload_conf()`} {
+		_, err := db.ExecContext(context.Background(), statement)
+		require.NoError(s.tb, err)
+	}
+	require.NoError(s.tb, until("the stream has ended", func() (bool, error) {
+		var streaming bool
+		err := db.QueryRowContext(context.Background(), `select exists (select from pg_stat_wal_receiver where status = 'streaming')`).Scan(&streaming)
+		return !streaming, err
+	}))
+}
+
+// Promote makes a standby a primary. It returns when it takes writes.
+func (s *Server) Promote() {
+	s.tb.Helper()
+	db := s.own()
+	defer db.Close() //nolint:errcheck // nothing is written
+	var promoted bool
+	require.NoError(s.tb, db.QueryRowContext(context.Background(), `select pg_promote()`).Scan(&promoted))
+	require.True(s.tb, promoted)
+}
+
+// own opens the server's database for its own use.
+func (s *Server) own() *sql.DB {
+	s.tb.Helper()
+	db, err := sql.Open("pgx", s.URL())
+	require.NoError(s.tb, err)
+	return db
+}
+
+// Address returns the server's address, host:port.
+func (s *Server) Address() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)) }
