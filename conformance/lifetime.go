@@ -60,6 +60,37 @@ func storeTwo(f *fixture) {
 	assert.Len(f, f.read("s", nil), 3)
 }
 
+func storeCloseOne(f *fixture) {
+	first, second := f.open(&store.Options{HardDelete: true}), f.open(&store.Options{HardDelete: true})
+	use := func(es face, stream string) {
+		f.Helper()
+		_, err := es.Append(f.ctx, stream, store.NoStream, events(2)...)
+		require.NoError(f, err)
+		got, err := collect(f, es.Stream(f.ctx, stream, nil))
+		require.NoError(f, err)
+		assert.Len(f, got, 2)
+		_, err = es.Link(f.ctx, "links", store.Any, store.IDs(got...)...)
+		require.NoError(f, err)
+		_, err = collect(f, es.All(f.ctx, nil))
+		require.NoError(f, err)
+		_, err = es.Event(f.ctx, got[0].ID)
+		require.NoError(f, err)
+		require.NoError(f, es.Delete(f.ctx, stream, store.Any, store.HardDelete))
+	}
+	use(first, "a")
+	use(second, "b")
+	require.NoError(f, first.Close())
+	use(second, "c")
+	_, err := first.Head(f.ctx)
+	require.ErrorIs(f, err, store.ErrClosed)
+	third := f.open(&store.Options{HardDelete: true})
+	use(third, "d")
+	require.NoError(f, second.Close())
+	use(third, "e")
+	require.NoError(f, third.Close())
+	use(f.es, "f")
+}
+
 // countingNotifier counts its hints.
 type countingNotifier struct{ n atomic.Int64 }
 

@@ -49,6 +49,8 @@ func translate(ctx context.Context, statement string, err error) error {
 	switch sqlerr.State(err) {
 	case serialization, deadlock:
 		return fmt.Errorf("postgres: %s: %w: %w", statement, store.ErrRetryTx, err)
+	case notReadCommitted:
+		return fmt.Errorf("postgres: %s: %w: %w", statement, store.ErrIsolation, err)
 	case undefinedTable, undefinedFunction, undefinedColumn, invalidSchema:
 		return fmt.Errorf("postgres: %s: %w: %w", statement, &store.SchemaError{Want: latest, Advice: advice}, err)
 	case invalidText, invalidBytes, invalidEscape, invalidNumber:

@@ -645,6 +645,10 @@ delete from /*schema.*/snapshots as s where s.source_id = $1::text;
 -- One row if the version table is there. Fails in no case, so that it can be asked in a caller's transaction.
 select 1 where to_regclass('/*version_table_text*/') is not null;
 
+-- name: encodings
+-- How the database encodes text, and this session.
+select current_setting('server_encoding'), current_setting('client_encoding');
+
 -- name: data_type
 -- The type of the columns for data and metadata.
 select format_type(a.atttypid, null) from pg_attribute as a
