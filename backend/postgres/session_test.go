@@ -89,7 +89,7 @@ func TestEncoding(t *testing.T) {
 // TestSessionSettings: what a store writes and reads does not go by the settings of the server, the database, the role or the session.
 func TestSessionSettings(t *testing.T) {
 	t.Parallel()
-	at := databaseWith(t, "encoding 'UTF8' template template0", "array_nulls = off", "bytea_output = 'escape'",
+	at := databaseWith(t, "encoding 'UTF8' template template0", "array_nulls = off", "standard_conforming_strings = off", "escape_string_warning = off", "bytea_output = 'escape'",
 		"intervalstyle = 'sql_standard'", "datestyle = 'SQL, DMY'", "extra_float_digits = 0", "timezone = 'Asia/Kathmandu'", "xmloption = 'document'")
 	for _, driver := range pgtest.Drivers() {
 		for _, group := range []bool{true, false} {
