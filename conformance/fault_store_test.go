@@ -238,6 +238,7 @@ var storeFaults = []fault{
 		}
 	}},
 	{name: "close-forgotten", what: "a closed store goes on", store: func(c *careless) { c.close = func() error { return nil } }},
+	closesStorage(),
 	{name: "close-twice-fails", what: "a store can be closed once", store: func(c *careless) {
 		closed := false
 		c.close = func() error {
@@ -264,4 +265,25 @@ var storeFaults = []fault{
 	}},
 	{name: "commit-not-passed-on", what: "the notifier does not hear of the caller's commits", store: func(c *careless) { c.hint = func() {} }},
 	{name: "beside-the-transaction", what: "a store over a transaction works without one", store: swallowing(store.ErrNoTransactions)},
+}
+
+// closesStorage is the fault that a closed store takes the storage with it.
+func closesStorage() fault {
+	var gone atomic.Bool // of the trial that runs
+	return fault{name: "close-closes-storage", what: "closing a store closes the storage that others use",
+		storage: func(b *broken) {
+			gone.Store(false)
+			b.readStream = func(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
+				if gone.Load() {
+					return nil, store.ErrClosed
+				}
+				return b.Storage.ReadStream(ctx, r)
+			}
+		},
+		store: func(c *careless) {
+			c.close = func() error {
+				gone.Store(true)
+				return c.face.Close()
+			}
+		}}
 }

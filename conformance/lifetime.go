@@ -16,6 +16,7 @@ import (
 var storeCases = []testCase{
 	{name: "store/closed", tx: noTx, run: storeClosed, why: "after Close every call says so, instead of working by chance"},
 	{name: "store/two-on-one-storage", tx: noTx, run: storeTwo, why: "any number of stores may share a storage"},
+	{name: "store/close-one", tx: noTx, run: storeCloseOne, why: "closing a store ends what it began, and nothing of the others on the same storage"},
 	{name: "store/notifier", run: storeNotifier, why: "subscribers hear at once of commits that this process knows of"},
 	{name: "store/codec", run: storeCodec, why: "events decode with the serializer of the store that read them, and not before they are asked to"},
 	{name: "tx/none", tx: onlyWithoutTx, run: txNone, why: "a backend without transactions says so, instead of writing outside the caller's"},
@@ -58,6 +59,30 @@ func storeTwo(f *fixture) {
 	require.NoError(f, err)
 	assert.Equal(f, span(1, 3), numbers(got))
 	assert.Len(f, f.read("s", nil), 3)
+}
+
+func storeCloseOne(f *fixture) {
+	first, second := f.open(nil), f.open(nil)
+	use := func(es face, stream string) {
+		f.Helper()
+		_, err := es.Append(f.ctx, stream, store.NoStream, events(1)...)
+		require.NoError(f, err)
+		got, err := collect(f, es.Stream(f.ctx, stream, nil))
+		require.NoError(f, err)
+		assert.Len(f, got, 1)
+	}
+	use(first, "a")
+	use(second, "b")
+	require.NoError(f, first.Close())
+	use(second, "c")
+	_, err := first.Head(f.ctx)
+	require.ErrorIs(f, err, store.ErrClosed)
+	third := f.open(nil)
+	use(third, "d")
+	require.NoError(f, second.Close())
+	use(third, "e")
+	require.NoError(f, third.Close())
+	use(f.es, "f")
 }
 
 // countingNotifier counts its hints.

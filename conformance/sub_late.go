@@ -175,6 +175,7 @@ func subCloseRevived(f *fixture) {
 	opts := &store.SubscribeOptions{CheckpointAfter: -1}
 	r := p.subscribe("s", subscription, opts)
 	receive(f, reading)
+	epoch := f.row("s", subscription).Epoch
 	closed := make(chan error, 1)
 	go func() { closed <- r.Close() }()
 	require.ErrorIs(f, f.fails(r), store.ErrSubscriberClosed, "it is closing")
@@ -194,7 +195,7 @@ func subCloseRevived(f *fixture) {
 	require.NoError(f, r.Close())
 	row := f.row("s", subscription)
 	assert.False(f, row.Held)
-	assert.EqualValues(f, 2, row.Epoch, "each has had the lease")
+	assert.Greater(f, row.Epoch, epoch, "each has had the lease")
 }
 
 func subConsumeCancelled(f *fixture) {

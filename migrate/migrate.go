@@ -37,6 +37,12 @@ type Backend interface {
 	MigrationQuery(name string) string
 }
 
+// Checker is implemented by a [Backend] that can't use every database. Up asks it before it changes anything.
+type Checker interface {
+	// Suitable returns why the database can't hold the tables, whatever their version.
+	Suitable(ctx context.Context) error
+}
+
 // Up creates the tables or brings them to the newest version. It waits, as long as ctx allows, while another process
 // does the same. With nothing to do it returns nil. Tables in a schema that was renamed are made to fit its new name first: see
 // [Adopter].
@@ -44,6 +50,11 @@ type Backend interface {
 // A failed migration is a [MigrationError]; those before it stay applied. Tables that are newer than the files are a
 // [VersionError], which is [ErrNewer]. When ctx ends, so does the migration that runs, and leaves nothing behind.
 func Up(ctx context.Context, b Backend) error {
+	if c, ok := b.(Checker); ok {
+		if err := waiting(ctx, func() error { return c.Suitable(ctx) }); err != nil {
+			return withContext(ctx, err)
+		}
+	}
 	var status Status
 	err := waiting(ctx, func() (err error) {
 		status, err = StatusOf(ctx, b)

@@ -36,6 +36,9 @@ var (
 	// ErrRetryTx is returned when the database gave up this transaction for the sake of another (a serialization
 	// failure at REPEATABLE READ and above, or a deadlock): roll back and run the transaction again.
 	ErrRetryTx = errors.New("transaction must be rolled back and run again")
+	// ErrIsolation is returned from a hard delete in a caller's transaction at REPEATABLE READ or above on PostgreSQL: it needs
+	// READ COMMITTED. The transaction can only be rolled back, and running it again at the same level fails again.
+	ErrIsolation = errors.New("transaction must be at READ COMMITTED")
 	// ErrSchema is returned when the database lacks the tables this version needs. See [SchemaError].
 	ErrSchema = errors.New("database schema does not fit")
 	// ErrUnsupportedDatabase is returned when the database can't hold a store at all, such as PostgreSQL before version 14.
@@ -74,7 +77,7 @@ var (
 	ErrSnapshotConflict = errors.New("newer snapshot exists")
 	// ErrNotIndexed is returned by Correlation as long as the backend has no index of correlations.
 	ErrNotIndexed = errors.New("correlations are not indexed: call the backend's IndexCorrelations once")
-	// ErrClosed is returned from every call on a closed Store.
+	// ErrClosed is returned from every call on a closed Store, or on a Store whose backend was closed.
 	ErrClosed = errors.New("store is closed")
 	// ErrUnknownType is returned by Decode when the serializer does not know the event's type.
 	ErrUnknownType = errors.New("unknown event type")

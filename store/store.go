@@ -3,8 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"errors"
-	"io"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -115,21 +113,17 @@ func (s *Store) Check(ctx context.Context) error {
 }
 
 // Close makes every later call fail with [ErrClosed]. It ends all subscriptions in good order: their checkpoints are
-// written and their leases given up, for which it waits. Then it frees what the backend keeps, such as prepared
-// statements. It does not close the *sql.DB, which is the caller's and must still be open. The error says what could not
-// be written. Closing again does nothing. On a view made by WithTx it does nothing.
+// written and their leases given up, for which it waits. It ends what this Store began and nothing else: the backend, which other
+// Stores may share, stays usable, and so does the *sql.DB, which must still be open. The error says what could not be written.
+// Closing again does nothing. On a view made by WithTx it does nothing.
 func (s *Store) Close() error {
 	if s.tx != nil || s.closed.Swap(true) {
 		return nil
 	}
-	var err error
-	if s.hub != nil {
-		err = s.hub.close()
+	if s.hub == nil {
+		return nil
 	}
-	if c, ok := s.storage.(io.Closer); ok {
-		err = errors.Join(err, c.Close())
-	}
-	return err
+	return s.hub.close()
 }
 
 // usable returns why the Store can't be used, or nil.

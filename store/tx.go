@@ -15,6 +15,12 @@ import (
 // commit, so reading All through this Store shows neither them nor what nobody has read from outside yet. The Store
 // can't see the commit: call [Store.Committed] after it, or use [Store.InTx], so that subscribers hear of it at once.
 //
+// Begin tx at READ COMMITTED, the default of PostgreSQL. At REPEATABLE READ and SERIALIZABLE an append, link or soft delete to a stream
+// that another transaction has written to since tx took its snapshot fails with [ErrRetryTx], where READ COMMITTED would return a
+// version conflict, and a hard delete fails with [ErrIsolation]. At SERIALIZABLE the commit, too, may fail with SQLSTATE 40001, also
+// when the other transactions wrote to other streams only: PostgreSQL tracks index pages, which streams share. [Store.InTx] returns
+// that as ErrRetryTx; tx.Commit returns the driver's error. Run such a transaction again from its beginning.
+//
 // On a backend without transactions every call on the result fails with [ErrNoTransactions].
 func (s *Store) WithTx(tx *sql.Tx) *Store {
 	bound := *s
@@ -30,7 +36,8 @@ func (s *Store) WithTx(tx *sql.Tx) *Store {
 }
 
 // InTx runs f in a new transaction of the backend's database and commits it, or rolls it back if f returns an error
-// or panics. Bind the Store to it inside f: es.WithTx(tx). The error of f is returned as it is.
+// or panics. Bind the Store to it inside f: es.WithTx(tx). The error of f is returned as it is. If the commit fails because the
+// database gave the transaction up, the error is [ErrRetryTx], and f may be run again.
 func (s *Store) InTx(ctx context.Context, f func(tx *sql.Tx) error) error {
 	if err := s.usable(ctx); err != nil {
 		return err

@@ -122,10 +122,14 @@ func appendInt(row []byte, n int64) []byte {
 	return strconv.AppendInt(row, n, 10)
 }
 
-// appendCreated appends microseconds since 1970, or null for the database's clock, to an array literal.
+// dbClock stands in an array for a creation time that the database's clock gives: there it is null. Array literals hold no null,
+// which is the text "null" to a session with array_nulls = off.
+const dbClock = "-9223372036854775808"
+
+// appendCreated appends microseconds since 1970, or dbClock, to an array literal.
 func appendCreated(row []byte, t time.Time) []byte {
 	if t.IsZero() {
-		return appendWord(row, "null")
+		return appendWord(row, dbClock)
 	}
 	return appendInt(row, t.UnixMicro())
 }
@@ -164,7 +168,7 @@ func (t *typeIndex) of(pair typePair) int {
 	return len(t.pairs)
 }
 
-// array is the literal of an array with a row of types and a row of content types, null where there is none.
+// array is the literal of an array with a row of types and a row of content types, empty where there is none.
 func (t *typeIndex) array() string {
 	var events, contents strings.Builder
 	for i, pair := range t.pairs {
@@ -173,11 +177,7 @@ func (t *typeIndex) array() string {
 			contents.WriteByte(',')
 		}
 		writeText(&events, pair.event)
-		if pair.content == "" {
-			contents.WriteString("null")
-		} else {
-			writeText(&contents, pair.content)
-		}
+		writeText(&contents, pair.content)
 	}
 	return "{{" + events.String() + "},{" + contents.String() + "}}"
 }

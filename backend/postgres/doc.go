@@ -29,6 +29,9 @@
 // SELECT and UPDATE on its sequences. With SELECT on tables and sequences alone a role reads, and sees of all events those
 // that others have placed in the log; so do sessions on a standby.
 //
+// The database must be encoded in UTF8, and so must what sessions send (client_encoding): anything else is refused at the first call,
+// since drivers would not agree on names. Other settings of a session, such as array_nulls or bytea_output, change nothing.
+//
 // The tables stand in one schema and can be read with plain SQL; see migrations/0001_init.up.sql. Nothing depends on the
 // search path or on the state of a session, so a pooler in transaction mode works (see [Options].NoPrepare). Appends
 // are as durable as synchronous_commit says; places in the log are always durable.

@@ -54,6 +54,8 @@ func translate(ctx context.Context, statement string, err error) error {
 		return fmt.Errorf("postgres: %s: %w: %w", statement, store.ErrRetryTx, err)
 	case undefinedFunction: // as that of another schema's name, see Adoption
 		return fmt.Errorf("postgres: %s: %w: %w", statement, &store.SchemaError{Want: latest, Renamed: true, Advice: renamedAdvice}, err)
+	case notReadCommitted:
+		return fmt.Errorf("postgres: %s: %w: %w", statement, store.ErrIsolation, err)
 	case undefinedTable, undefinedColumn, invalidSchema:
 		return fmt.Errorf("postgres: %s: %w: %w", statement, &store.SchemaError{Want: latest, Advice: advice}, err)
 	case invalidText, invalidBytes, invalidEscape, invalidNumber:

@@ -416,10 +416,11 @@ func groupArgs(requests []store.AppendRequest) []any {
 	hasBegun := false
 	for i, r := range requests {
 		names[i], events[i] = r.Stream, r.Events
-		expected = appendWord(expected, "null")
+		version := int64(-1) // any: there are no nulls in array literals, see dbClock
 		if v, ok := r.Expected.AsVersion(); ok {
-			expected = strconv.AppendInt(expected[:len(expected)-len("null")], v, 10)
+			version = v
 		}
+		expected = appendInt(expected, version)
 		create = appendWord(create, strconv.FormatBool(r.Expected.MayCreate()))
 		look = appendWord(look, strconv.FormatBool(!r.FreshIDs))
 		totals = appendInt(totals, int64(len(r.Events)))

@@ -730,6 +730,10 @@ begin
 end
 $body$;
 
+-- name: encodings
+-- How the database encodes text, and this session.
+select current_setting('server_encoding'), current_setting('client_encoding');
+
 -- name: data_type
 -- The type of the columns for data and metadata.
 select format_type(a.atttypid, null) from pg_attribute as a

@@ -42,10 +42,13 @@ func (b *Backend) Check(ctx context.Context) error {
 	if b.err != nil {
 		return b.err
 	}
+	if b.closed.Load() {
+		return store.ErrClosed
+	}
 	if b.ready.Load() {
 		return nil
 	}
-	if err := b.checkServer(ctx); err != nil {
+	if err := b.Suitable(ctx); err != nil {
 		return err
 	}
 	present, err := b.one(ctx, "migrate_present", nil, new(int))
@@ -76,6 +79,29 @@ func (b *Backend) Check(ctx context.Context) error {
 	b.jsonOnly.Store(dataType != "bytea")
 	b.jsonb.Store(dataType == "jsonb")
 	b.ready.Store(true)
+	return nil
+}
+
+// Suitable returns [store.ErrUnsupportedDatabase] if the server is too old, and a [store.InvalidError] if the database, or the session, does not encode text as UTF-8: names would not be the
+// same for every driver. [migrate.Up] asks before it creates anything, and Check before everything else.
+//
+// [migrate.Up]: https://pkg.go.dev/github.com/eventstore-go/eventstore/migrate#Up
+func (b *Backend) Suitable(ctx context.Context) error {
+	if err := b.checkServer(ctx); err != nil {
+		return err
+	}
+	var server, client string
+	if _, err := b.one(ctx, "encodings", nil, &server, &client); err != nil {
+		return err
+	}
+	switch {
+	case server != "UTF8":
+		return &store.InvalidError{Field: "database", Reason: fmt.Sprintf(
+			"is encoded in %s, must be in UTF8; create another one: create database … encoding 'UTF8' template template0", server)}
+	case client != "UTF8":
+		return &store.InvalidError{Field: "client_encoding", Reason: fmt.Sprintf(
+			"is %s, must be UTF8; set it in the connection string, or alter the role or the database that sets it", client)}
+	}
 	return nil
 }
 

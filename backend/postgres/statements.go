@@ -35,7 +35,7 @@ func (b *Backend) statement(ctx context.Context, name string) (*sql.Stmt, error)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if s, ok := b.statements.Load(name); ok || b.closed {
+	if s, ok := b.statements.Load(name); ok || b.closed.Load() {
 		_ = fresh.Close() //nolint:sqlclosecheck // only if somebody was faster, or it is too late
 		if !ok {
 			return nil, store.ErrClosed

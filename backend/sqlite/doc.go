@@ -21,6 +21,7 @@
 // [DSN] and [Memory] set what the backend needs in modernc's terms. With another driver, or a DSN of your own: set
 // busy_timeout (a [PragmaError] says if it is missing), journal_mode WAL, so that readers and the writer do not wait
 // for each other, and synchronous FULL, without which SQLite in WAL mode may lose the last commits in a power failure.
+// A database in UTF-16, which one can choose when it is created, is refused with a [PragmaError]: names are compared byte by byte.
 //
 // # One writer
 //

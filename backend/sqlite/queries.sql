@@ -471,6 +471,9 @@ where (?1 = '' or instr(name, ?1) > 0) and (?2 = '' or ?2 = iif(deleted_at is nu
 -- name: busy_timeout
 pragma busy_timeout;
 
+-- name: encoding
+pragma encoding;
+
 -- name: journal_mode
 pragma journal_mode;
 

@@ -34,8 +34,14 @@ func (b *Backend) MigrationQuery(name string) string { return b.queries.Get(name
 // if a connection lacks a setting. Every operation checks once by itself; [store.Store.Check] at the start of a
 // program tells at once.
 func (b *Backend) Check(ctx context.Context) error {
+	if b.closed.Load() {
+		return store.ErrClosed
+	}
 	if b.err != nil || b.checked.Load() {
 		return b.err
+	}
+	if err := b.Suitable(ctx); err != nil {
+		return err
 	}
 	if err := b.checkSettings(ctx); err != nil {
 		return err
@@ -44,6 +50,21 @@ func (b *Backend) Check(ctx context.Context) error {
 		return err
 	}
 	b.checked.Store(true)
+	return nil
+}
+
+// Suitable returns a [PragmaError] if the database does not encode text as UTF-8: names are compared byte by byte. [migrate.Up] asks
+// before it creates anything, and Check before everything else.
+//
+// [migrate.Up]: https://pkg.go.dev/github.com/eventstore-go/eventstore/migrate#Up
+func (b *Backend) Suitable(ctx context.Context) error {
+	var encoding string
+	if _, err := b.one(ctx, "encoding", nil, &encoding); err != nil {
+		return err
+	}
+	if encoding != "UTF-8" {
+		return &PragmaError{Pragma: "encoding", Have: encoding, Want: "UTF-8: create another file, since the encoding of one that has tables can't be changed"}
+	}
 	return nil
 }
 

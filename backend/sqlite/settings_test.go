@@ -121,3 +121,25 @@ func TestOptionsRefused(t *testing.T) {
 		require.ErrorIs(t, migrate.Up(t.Context(), sqlite.New(db, opts)), store.ErrInvalid, "nothing is created, either")
 	}
 }
+
+// TestEncoding: a file that does not encode text as UTF-8 is refused before anything is created, read or written.
+func TestEncoding(t *testing.T) {
+	t.Parallel()
+	for _, encoding := range []string{"UTF-16le", "UTF-16be"} {
+		db := handle(t, sqlite.DSN(filepath.Join(t.TempDir(), "events.db")), 1)
+		_, err := db.ExecContext(t.Context(), "pragma encoding = '"+encoding+"'; create table other (n int)")
+		require.NoError(t, err)
+		b := sqlite.New(db, nil)
+		es := store.New(b, nil)
+		_, appended := es.Append(t.Context(), "café", store.Any, events(1)...)
+		for call, err := range map[string]error{"up": migrate.Up(t.Context(), b), "check": es.Check(t.Context()), "append": appended} {
+			var pragma *sqlite.PragmaError
+			require.ErrorAs(t, err, &pragma, call)
+			assert.Equal(t, "encoding", pragma.Pragma)
+			assert.Equal(t, encoding, pragma.Have)
+		}
+		var tables int
+		require.NoError(t, db.QueryRowContext(t.Context(), "select count(*) from sqlite_master where type = 'table'").Scan(&tables))
+		assert.Equal(t, 1, tables)
+	}
+}

@@ -63,8 +63,8 @@ type shared struct {
 	correlations atomic.Bool
 
 	mu         sync.Mutex
-	statements sync.Map // name to *sql.Stmt; mu is held to add
-	closed     bool     // guarded by mu
+	statements sync.Map    // name to *sql.Stmt; mu is held to add
+	closed     atomic.Bool // set with mu held
 }
 
 //go:embed queries.sql
@@ -119,11 +119,12 @@ func (b *Backend) writingIn(tx *sql.Tx) *Backend {
 // DB returns the *sql.DB that the Backend was made on.
 func (b *Backend) DB() *sql.DB { return b.db }
 
-// Close closes the prepared statements. The *sql.DB stays open.
+// Close closes the prepared statements, and every later call on the Backend, and on Stores over it, fails with [store.ErrClosed].
+// Call it if the *sql.DB, which stays open, is to outlive the Backend. Closing a Store does not close its Backend.
 func (b *Backend) Close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.closed = true
+	b.closed.Store(true)
 	var errs []error
 	b.statements.Range(func(name, stmt any) bool {
 		errs = append(errs, stmt.(*sql.Stmt).Close())

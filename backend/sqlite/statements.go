@@ -41,7 +41,7 @@ func (b *Backend) prepare(ctx context.Context) error {
 func (b *Backend) keep(name string, stmt *sql.Stmt) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.closed {
+	if b.closed.Load() {
 		_ = stmt.Close()
 		return store.ErrClosed
 	}

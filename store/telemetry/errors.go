@@ -22,6 +22,7 @@ var classes = []struct {
 	{store.ErrHardDeleteDisabled, "hard_delete_disabled"},
 	{store.ErrNoTransactions, "no_transactions"},
 	{store.ErrRetryTx, "retry_tx"},
+	{store.ErrIsolation, "isolation"},
 	{store.ErrSchema, "schema"},
 	{store.ErrPositionLost, "position_lost"},
 	{store.ErrLeaseHeld, "lease_held"},

@@ -108,9 +108,10 @@ create function /*schema.*/to_data(bytes bytea) returns bytea/*data_type*/ langu
   select /*decode_data*/bytes
 $body$;
 
--- The time so many microseconds after 1970 began. In two steps: an interval is multiplied in floating point.
+-- The time so many microseconds after 1970 began, or null for the lowest number. In two steps: an interval is multiplied in floating
+-- point.
 create function /*schema.*/from_micros(micros bigint) returns timestamptz language sql stable as $body$
-  select timestamptz 'epoch' + micros / 1000000 * interval '1 second' + micros % 1000000 * interval '1 microsecond'
+  select timestamptz 'epoch' + nullif(micros, -9223372036854775808) / 1000000 * interval '1 second' + micros % 1000000 * interval '1 microsecond'
 $body$;
 
 -- header packs what is short in an event into one value: a reader is spared five values a row. It is the version, the creation
@@ -166,11 +167,11 @@ create function /*schema.*/append/*of*/(
   in_ids bytea,          -- ids, 16 bytes each; in the first chunk, if they are looked for, of the whole append
   in_causation bytea,    -- causation ids likewise, zero for none; null if there are none
   in_correlation bytea,
-  in_types text[],       -- two rows: the distinct pairs of type and content type
+  in_types text[],       -- two rows: the distinct pairs of type and content type, '' for none: arrays hold no null, see array_nulls
   in_data bytea,         -- data of all events
   in_metadata bytea,     -- metadata of all events
   in_cuts int[],         -- five rows: per event its pair of types, start and length of data, start and length (-1: none) of metadata
-  in_created bigint[],   -- creation times in microseconds since 1970, or null for now
+  in_created bigint[],   -- creation times in microseconds since 1970, or the lowest number for now
   in_seq bigint,         -- for a later chunk: the append's number,
   in_stream_id bigint,   --   the stream's id,
   in_version bigint,     --   its version behind the append,
@@ -228,7 +229,7 @@ begin
     nullif(encode(substring(in_causation from 16 * c.nr::int - 15 for 16), 'hex')::uuid, '00000000-0000-0000-0000-000000000000'),
     nullif(encode(substring(in_correlation from 16 * c.nr::int - 15 for 16), 'hex')::uuid, '00000000-0000-0000-0000-000000000000'),
     in_types[1][c.type],
-    in_types[2][c.type],
+    nullif(in_types[2][c.type], ''),
     /*schema.*/to_data(substring(in_data from c.data_at for c.data_len)),
     case when c.meta_len >= 0 then /*schema.*/to_data(substring(in_metadata from c.meta_at for c.meta_len)) end
   from unnest(in_cuts[1:1], in_cuts[2:2], in_cuts[3:3], in_cuts[4:4], in_cuts[5:5], in_created)
@@ -290,9 +291,9 @@ $body$;
 -- each id that a caller gave. No plan but these whatever the planner thinks of the tables: hence enable_seqscan.
 create function /*schema.*/append_group/*of*/(
   in_streams text[],     -- per append
-  in_expected bigint[],  --   the version that the stream must be at, or null for any
+  in_expected bigint[],  --   the version that the stream must be at, or -1 for any
   in_create boolean[],   --   whether an absent stream is created,
-  in_begun bigint[],     --   and with which creation time; null for now
+  in_begun bigint[],     --   and with which creation time, as in append
   in_look boolean[],     --   whether an id may be known already
   in_totals int[],       --   events in it
   in_ids bytea, in_causation bytea, in_correlation bytea, in_types text[], in_data bytea, in_metadata bytea, -- as in append, of all
@@ -310,7 +311,7 @@ begin
   from unnest(in_streams, in_expected, in_totals) with ordinality as r (stream, expected, total, nr)
   left join lateral (
     select t.stream_id, t.version from /*schema.*/streams t
-    where t.name = r.stream and t.deleted_at is null and (r.expected is null or t.version = r.expected)
+    where t.name = r.stream and t.deleted_at is null and (r.expected = -1 or t.version = r.expected)
     for no key update skip locked
   ) as s on true;
   if true = any (in_look) then
@@ -359,7 +360,7 @@ begin
     nullif(encode(substring(in_causation from 16 * c.nr::int - 15 for 16), 'hex')::uuid, '00000000-0000-0000-0000-000000000000'),
     nullif(encode(substring(in_correlation from 16 * c.nr::int - 15 for 16), 'hex')::uuid, '00000000-0000-0000-0000-000000000000'),
     in_types[1][c.type],
-    in_types[2][c.type],
+    nullif(in_types[2][c.type], ''),
     /*schema.*/to_data(substring(in_data from c.data_at for c.data_len)),
     case when c.meta_len >= 0 then /*schema.*/to_data(substring(in_metadata from c.meta_at for c.meta_len)) end
   from unnest(in_cuts[1:1], in_cuts[2:2], in_cuts[3:3], in_cuts[4:4], in_cuts[5:5], in_cuts[6:6], in_cuts[7:7], in_created)

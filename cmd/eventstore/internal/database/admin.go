@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	_ "embed"
 	"errors"
+	"fmt"
 	"net/url"
 	"os"
 	"strings"
@@ -24,6 +25,7 @@ const (
 	uniqueViolation   = "23505" // two sessions create the same
 	noSuchDatabase    = "3D000"
 	dependents        = "2BP01"
+	invalidParameter  = "22023" // the encoding is not that of template1
 )
 
 func stateOf(err error) string {
@@ -49,8 +51,11 @@ func CreateDatabase(ctx context.Context, l Location) (created bool, err error) {
 		return false, err
 	}
 	err = maintain(ctx, l, "create_database")
-	if state := stateOf(err); state == duplicateDatabase || state == uniqueViolation {
+	switch stateOf(err) {
+	case duplicateDatabase, uniqueViolation:
 		return false, nil
+	case invalidParameter:
+		err = fmt.Errorf("%w; create the database yourself: create database … encoding 'UTF8' locale 'C' template template0", err)
 	}
 	return err == nil, err
 }

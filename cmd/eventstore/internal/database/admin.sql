@@ -1,7 +1,8 @@
 -- Statements that create and drop databases and schemas in PostgreSQL.
 
 -- name: create_database
-create database "/*name*/";
+-- The encoding is that of template1 otherwise, and of another one nothing could use the database.
+create database "/*name*/" encoding 'UTF8';
 
 -- name: drop_database
 -- Whoever is connected is thrown out.
