@@ -60,8 +60,8 @@ func small(t *testing.T, d *database.Database) {
 // unguard removes what keeps people from damaging a store.
 var unguard = map[database.Kind]string{
 	database.PostgreSQL: `alter table /*schema.*/events disable trigger guard; alter table /*schema.*/links disable trigger guard;
-		alter table /*schema.*/log disable trigger guard`,
-	database.SQLite: `drop trigger /*prefix*/events_no_update; drop trigger /*prefix*/events_no_delete; drop trigger /*prefix*/links_no_update;
+		alter table /*schema.*/log disable trigger guard; alter table /*schema.*/streams disable trigger guard`,
+	database.SQLite: `drop trigger /*prefix*/streams_no_rename; drop trigger /*prefix*/events_no_update; drop trigger /*prefix*/events_no_delete; drop trigger /*prefix*/links_no_update;
 		drop trigger /*prefix*/links_no_delete; drop trigger /*prefix*/streams_no_delete; drop trigger /*prefix*/head_no_decrease;
 		drop trigger /*prefix*/head_no_delete; drop trigger /*prefix*/epochs_no_decrease`,
 }
