@@ -153,10 +153,12 @@ order by r.number desc limit $3::int;
 -- name: read_log_forward
 -- The appends that hold the $2 positions from $1 on, and the one behind those, so that a reader gets over positions
 -- that a hard delete left unused. They come in one value, 20 bytes each: a row for each would cost
--- the reader as much as the event itself. Store and timeline tell what the ids of streams belong to. Index: log_pkey.
+-- the reader as much as the event itself. The store, and the server since its start with the database, tell what the ids of streams
+-- belong to: a standby that takes over, a server that was restored, and a copy of a database are others. Not the timeline of the
+-- WAL, which not every server shows (Amazon Aurora). Index: log_pkey, pg_database_datname_index.
 select string_agg(int8send(p.position) || int8send(p.append_seq) || int4send(p.n), ''::bytea),
   (select h.store_id::text from /*schema.*/store as h),
-  case when pg_is_in_recovery() then '' else left(pg_walfile_name(pg_current_wal_lsn()), 8) end -- the timeline
+  (select extract(epoch from pg_postmaster_start_time()) || '/' || d.oid from pg_database as d where d.datname = current_database())
 from (
   (select l.position, l.append_seq, l.n from /*schema.*/log as l where l.position <= $1::bigint order by l.position desc limit 1)
   union all
@@ -169,7 +171,7 @@ from (
 -- The same, downwards. Index: log_pkey.
 select string_agg(int8send(p.position) || int8send(p.append_seq) || int4send(p.n), ''::bytea),
   (select h.store_id::text from /*schema.*/store as h),
-  case when pg_is_in_recovery() then '' else left(pg_walfile_name(pg_current_wal_lsn()), 8) end -- the timeline
+  (select extract(epoch from pg_postmaster_start_time()) || '/' || d.oid from pg_database as d where d.datname = current_database())
 from (
   (select l.position, l.append_seq, l.n from /*schema.*/log as l where l.position <= $1::bigint and l.position > $1::bigint - $2::bigint order by l.position desc limit $2::bigint)
   union all
