@@ -654,13 +654,15 @@ where a.attrelid = to_regclass('/*schema_quoted_text*/.events') and a.attname = 
 
 -- name: convert_data
 -- Makes data and metadata be of the type that this backend was opened with. Locks out everybody, and writes both tables
--- anew. The columns pass through text, and so must hold JSON: what else they hold is refused before, or by the cast.
+-- anew. The columns pass through text, and so must hold JSON: what else they hold is refused before, or by the cast. So are numbers
+-- of jsonb with more digits than may be read back; they are counted by the weight and scale that numeric_send shows.
 do $body$
 declare
   wanted constant text := 'bytea/*data_type*/';
   present text;
   stranger record;
   col record;
+  grown text;
 begin
   lock table /*schema.*/events, /*schema.*/snapshots in access exclusive mode;
   select format_type(a.atttypid, null) into present from pg_attribute a
@@ -682,6 +684,18 @@ begin
       case when wanted = 'bytea' then format('convert_to(%I::text, ''UTF8'')', col.name)
         when present = 'bytea' then format('convert_from(%I, ''UTF8'')::%s', col.name, wanted)
         else format('%I::text::%s', col.name, wanted) end);
+  end loop;
+  for col in select t.name as tab, t.id, c.name, c.most from (values ('events', 'event_id'), ('snapshots', 'source_id')) as t (name, id),
+      (values ('data', 67108864), ('metadata', 1048576)) as c (name, most) where wanted = 'jsonb' loop
+    execute format($find$select r.%I::text from %s.%I as r where (
+        select sum(case when n.weight < 32768 then 4 * n.weight + 4 else 1 end + n.scale) from (
+          select get_byte(b.sent, 2) * 256 + get_byte(b.sent, 3) as weight, get_byte(b.sent, 6) * 256 + get_byte(b.sent, 7) as scale
+          from jsonb_path_query(r.%I, '$.** ? (@.type() == "number")') as j (value) cross join lateral (select numeric_send(j.value::numeric)) as b (sent)
+        ) as n
+      ) > %s limit 1$find$, col.id, '/*schema_quoted_text*/', col.tab, col.name, col.most) into grown;
+    if grown is not null then
+      raise exception 'eventstore: the % of % has numbers with more digits than may be read back', col.name, grown using errcode = 'ESTNJ';
+    end if;
   end loop;
   drop function /*schema.*/to_data(bytea);
   create function /*schema.*/to_data(bytes bytea) returns bytea/*data_type*/ language sql immutable as $convert$
