@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"sync"
@@ -40,6 +41,49 @@ func acknowledged(b *broken, same func(ctx context.Context, r store.AppendReques
 			return store.AppendResult{Stream: r.Stream, First: there[0].Version, Last: there[len(there)-1].Version, Retried: true}, nil
 		}
 		return res, err
+	}
+}
+
+// retryIf refuses a retry that has an event which is not the same as the one that is there.
+func retryIf(b *broken, same func(n store.NewEvent, there store.Recorded) bool) {
+	b.append = func(ctx context.Context, r store.AppendRequest) (store.AppendResult, error) {
+		res, err := b.Storage.Append(ctx, r)
+		for _, n := range r.Events {
+			if there, missing := b.Storage.ReadEvent(ctx, n.ID); err == nil && res.Retried && missing == nil && !same(n, there) {
+				return store.AppendResult{}, &store.DuplicateEventError{Stream: r.Stream, ID: n.ID}
+			}
+		}
+		return res, err
+	}
+}
+
+// lastOfRetry makes reads of a stream, of which the last append was a retry, change what they found by what the retry has sent.
+func lastOfRetry(b *broken, change func(n store.NewEvent, there *store.Recorded)) func(context.Context, store.ReadRequest) (store.StreamPart, error) {
+	var mu sync.Mutex
+	sent := map[string]map[uuid.UUID]store.NewEvent{}
+	b.append = func(ctx context.Context, r store.AppendRequest) (store.AppendResult, error) {
+		res, err := b.Storage.Append(ctx, r)
+		mu.Lock()
+		defer mu.Unlock()
+		delete(sent, r.Stream)
+		if res.Retried {
+			sent[r.Stream] = map[uuid.UUID]store.NewEvent{}
+			for _, n := range r.Events {
+				sent[r.Stream][n.ID] = n
+			}
+		}
+		return res, err
+	}
+	return func(ctx context.Context, r store.ReadRequest) (store.StreamPart, error) {
+		part, err := b.Storage.ReadStream(ctx, r)
+		mu.Lock()
+		defer mu.Unlock()
+		for i := range part.Events {
+			if n, ok := sent[r.Stream][part.Events[i].ID]; ok {
+				change(n, &part.Events[i])
+			}
+		}
+		return part, err
 	}
 }
 
@@ -84,12 +128,12 @@ var retryFaults = []fault{
 	}},
 	{name: "retry-overwrites", what: "a retry replaces what was recorded", storage: func(b *broken) {
 		var mu sync.Mutex
-		types := map[uuid.UUID]string{}
+		sent := map[uuid.UUID][]byte{}
 		b.changed(func(e *store.Recorded) {
 			mu.Lock()
 			defer mu.Unlock()
-			if t, ok := types[e.ID]; ok {
-				e.Type = t
+			if metadata, ok := sent[e.ID]; ok {
+				e.Metadata = metadata
 			}
 		})
 		b.append = func(ctx context.Context, r store.AppendRequest) (store.AppendResult, error) {
@@ -98,11 +142,56 @@ var retryFaults = []fault{
 			defer mu.Unlock()
 			for _, e := range r.Events {
 				if res.Retried {
-					types[e.ID] = e.Type
+					sent[e.ID] = e.Metadata
 				}
 			}
 			return res, err
 		}
+	}},
+	{name: "retry-of-any-content", what: "the same ids are a retry, whatever the events hold", store: func(c *careless) {
+		c.append = func(ctx context.Context, stream string, e store.Expected, events []store.Event) (store.AppendResult, error) {
+			res, err := c.face.Append(ctx, stream, e, events...)
+			var duplicate *store.DuplicateEventError
+			if errors.As(err, &duplicate) && duplicate.Differs != "" {
+				return store.AppendResult{Stream: stream, First: 1, Last: int64(len(events)), Retried: true}, nil
+			}
+			return res, err
+		}
+	}},
+	{name: "retry-content-not-told", what: "a duplicate does not say that the content differs", store: func(c *careless) {
+		c.append = func(ctx context.Context, stream string, e store.Expected, events []store.Event) (store.AppendResult, error) {
+			res, err := c.face.Append(ctx, stream, e, events...)
+			var duplicate *store.DuplicateEventError
+			if errors.As(err, &duplicate) {
+				err = &store.DuplicateEventError{Stream: stream, ID: duplicate.ID}
+			}
+			return res, err
+		}
+	}},
+	{name: "retry-by-bytes", what: "a retry must have the same bytes", storage: func(b *broken) {
+		retryIf(b, func(n store.NewEvent, there store.Recorded) bool { return bytes.Equal(n.Data, there.Data) })
+	}},
+	{name: "retry-by-metadata", what: "a retry must have the same metadata", storage: func(b *broken) {
+		retryIf(b, func(n store.NewEvent, there store.Recorded) bool { return bytes.Equal(n.Metadata, there.Metadata) })
+	}},
+	{name: "retry-by-correlation", what: "a retry must have the same causation and correlation", storage: func(b *broken) {
+		retryIf(b, func(n store.NewEvent, there store.Recorded) bool {
+			return n.CausationID == there.CausationID && n.CorrelationID == there.CorrelationID
+		})
+	}},
+	{name: "retry-by-length", what: "data of the same length are the same", storage: func(b *broken) {
+		b.readStream = lastOfRetry(b, func(n store.NewEvent, there *store.Recorded) {
+			if there.Type == n.Type && len(there.Data) == len(n.Data) {
+				there.Data, there.ContentType = n.Data, n.ContentType
+			}
+		})
+	}},
+	{name: "retry-first-page", what: "a retry is compared as far as one page goes", storage: func(b *broken) {
+		b.readStream = lastOfRetry(b, func(n store.NewEvent, there *store.Recorded) {
+			if there.Version > store.DefaultPageSize {
+				there.Data, there.ContentType = n.Data, n.ContentType
+			}
+		})
 	}},
 	{name: "retry-in-any-order", what: "the same ids to the same stream are a retry, in any order and number", storage: func(b *broken) {
 		acknowledged(b, func(_ context.Context, r store.AppendRequest, there []store.Recorded) bool {

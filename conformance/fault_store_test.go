@@ -273,9 +273,9 @@ func closesStorage() fault {
 	return fault{name: "close-closes-storage", what: "closing a store closes the storage that others use",
 		storage: func(b *broken) {
 			gone.Store(false)
-			b.readStream = func(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
+			b.readStream = func(ctx context.Context, r store.ReadRequest) (store.StreamPart, error) {
 				if gone.Load() {
-					return nil, store.ErrClosed
+					return store.StreamPart{}, store.ErrClosed
 				}
 				return b.Storage.ReadStream(ctx, r)
 			}

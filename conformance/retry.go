@@ -1,6 +1,11 @@
 package conformance
 
 import (
+	"encoding/json"
+	"fmt"
+	"sync/atomic"
+	"time"
+
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -17,6 +22,9 @@ var retryCases = []testCase{
 	{name: "retry/other-belief", why: whyRetry, run: retryOtherBelief},
 	{name: "retry/after-more-events", why: whyRetry, run: retryLater},
 	{name: "retry/first-content-stays", why: "recorded events never change", run: retryContent},
+	{name: "retry/other-content", run: retryOtherContent,
+		why: "success would say that an event is recorded which is not: a program that uses an id for two events loses the second"},
+	{name: "retry/encoded-anew", why: "maps have no order and encryption draws a nonce: a retry is the same value, not the same bytes", run: retryEncodedAnew},
 	{name: "retry/not-the-same", why: whyNoRetry, run: retryNotTheSame},
 	{name: "retry/other-version", why: whyNoRetry, run: retryOtherVersion},
 	{name: "retry/linked", why: whyNoRetry, run: retryLinked},
@@ -101,13 +109,96 @@ func retryLater(f *fixture) {
 	f.retried(second, store.StreamExists, two...)
 }
 
+// retryContent retries with what describes the try, not the event, changed.
 func retryContent(f *fixture) {
-	list := named(1)
+	list := named(2)
 	first := f.append("s", store.NoStream, list...)
 	was := f.read("s", nil)
-	list[0].Type, list[0].Data, list[0].Metadata = "changed", map[string]int{"n": 99}, map[string]int{"m": 99}
+	for i := range list {
+		list[i].Metadata, list[i].CreatedAt = map[string]int{"m": 99}, time.Date(2020, 1, 2, 3, 4, 5, 0, time.UTC)
+		list[i].CausationID, list[i].CorrelationID = uuid.New(), uuid.New()
+	}
 	f.retried(first, store.NoStream, list...)
 	assert.Equal(f, was, f.read("s", nil))
+}
+
+// retryOtherContent sends the ids of an append again with other events.
+func retryOtherContent(f *fixture) {
+	at := []store.Expected{store.NoStream, store.Any, store.StreamExists, store.Version(0)}
+	for name, n := range sorted(map[string]int{"single": 1, "batch": 3, "page": store.DefaultPageSize + 1}) {
+		for what, change := range sorted(map[string]func(e *store.Event){
+			"type":        func(e *store.Event) { e.Type += "-changed" },
+			"data":        func(e *store.Event) { e.Data = map[string]string{"text": "a"} },
+			"same-length": func(e *store.Event) { e.Data = map[string]string{"text": "z"} },
+			"null":        func(e *store.Event) { e.Data = nil },
+		}) {
+			at := at
+			if n > 3 {
+				if at = at[:1]; what != "same-length" {
+					continue
+				}
+			}
+			f.sub(name+"/"+what, func(f *fixture) {
+				stream := name + "/" + what
+				list := named(n)
+				last := &list[n-1]
+				last.Data = map[string]string{"text": "b"}
+				if what == "data" {
+					last.Data = 1
+				}
+				first := f.append(stream, store.NoStream, list...)
+				was := f.read(stream, nil)
+				sent := *last
+				change(last)
+				for _, e := range at {
+					f.refused(store.ErrDuplicateEvent, stream, e, list...)
+				}
+				_, err := f.es.Append(f.ctx, stream, store.Any, list...)
+				var duplicate *store.DuplicateEventError
+				require.ErrorAs(f, err, &duplicate)
+				differs := "data"
+				if what == "type" {
+					differs = "type"
+				}
+				assert.Equal(f, store.DuplicateEventError{Stream: stream, ID: last.ID, Differs: differs}, *duplicate)
+				assert.Equal(f, was, f.read(stream, nil))
+				*last = sent
+				f.retried(first, store.NoStream, list...)
+			})
+		}
+	}
+}
+
+// restless is a serializer of JSON that gives a value other bytes each time.
+type restless struct{ calls *atomic.Int64 }
+
+func (restless) ContentType() string { return store.JSON }
+
+func (r restless) Encode(_ string, value any) ([]byte, string, error) {
+	data, err := json.Marshal(value)
+	if r.calls.Add(1)%2 == 0 {
+		return fmt.Appendf(nil, `{"value": %s, "padding": 1.0}`, data), store.JSON, err
+	}
+	return fmt.Appendf(nil, `{"padding":10e-1,"value":%s}`, data), store.JSON, err
+}
+
+func (restless) Decode(_, _ string, data []byte, into any) error {
+	var wrapped struct{ Value json.RawMessage }
+	if err := json.Unmarshal(data, &wrapped); err != nil {
+		return err
+	}
+	return json.Unmarshal(wrapped.Value, into)
+}
+
+func retryEncodedAnew(f *fixture) {
+	f.es = f.open(&store.Options{HardDelete: true, Serializer: restless{new(atomic.Int64)}})
+	list := named(3)
+	first := f.append("s", store.NoStream, list...)
+	for range 3 { // an odd number of events: each is encoded in both ways
+		f.retried(first, store.NoStream, list...)
+	}
+	list[1].Data = map[string]any{"n": 99}
+	f.refused(store.ErrDuplicateEvent, "s", store.NoStream, list...)
 }
 
 func retryNotTheSame(f *fixture) {

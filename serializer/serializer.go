@@ -12,6 +12,7 @@ var (
 	_ store.Serializer = (*Serializer)(nil)
 	_ store.TypeNamer  = (*Serializer)(nil)
 	_ store.Upcaster   = (*Serializer)(nil)
+	_ store.Opener     = (*Serializer)(nil)
 )
 
 // Options of a [Serializer]. The zero value of each field is its default.
@@ -158,6 +159,13 @@ func (s *Serializer) DecodeAll(eventType, contentType string, data []byte) ([]an
 		return nil, err
 	}
 	return s.values(eventType, c.version, format, data)
+}
+
+// Open implements [store.Opener].
+func (s *Serializer) Open(eventType, contentType string, data []byte) (plainType string, plain []byte, err error) {
+	c, _, plain, err := s.open(eventType, contentType, data)
+	c.codings = nil
+	return c.String(), plain, err
 }
 
 // open undoes the codings.

@@ -16,6 +16,11 @@ import (
 // [ErrRetryTx], or the database's. Appending again with the same ids is a retry if it is the very same append: it
 // succeeds and returns the first result, with Retried set. So give ids when a retry may follow.
 //
+// A retry has the ids of one earlier append to the stream, all of them, in the same order, and events of the same types with the
+// same data. Otherwise it is a [DuplicateEventError], which names what differs. Data are compared as values, so that an encoding
+// may differ from try to try. Metadata, causation, correlation and CreatedAt are not compared: they may describe the try.
+// What was recorded stays.
+//
 // If ctx ends while the append is under way, the error is ctx's and nothing is written, unless the commit was already
 // on its way: then the events may be there, and a retry with the same ids tells. The same holds for an error of the
 // connection. An error that refuses the append, such as [ErrWrongExpectedVersion], always means that nothing was written.
@@ -34,7 +39,7 @@ func (s *Store) append(ctx context.Context, stream string, expected Expected, ev
 	if err != nil {
 		return AppendResult{}, err
 	}
-	res, err := s.storage.Append(ctx, r)
+	res, err := s.appendOrRetry(ctx, r)
 	if err != nil {
 		return AppendResult{}, err
 	}

@@ -69,7 +69,8 @@
 // same time (concurrent/append-any, concurrent/append-stream-exists).
 //
 // An append that is sent again as it was, with the same event ids, succeeds and returns the first result (retry/same,
-// retry/batch, concurrent/append-retry). Any other use of a known id is [ErrDuplicateEvent] (retry/not-the-same,
+// retry/batch, concurrent/append-retry), however its data are encoded this time (retry/encoded-anew). Any other use of a known id
+// is [ErrDuplicateEvent], also with other types or data in the same places (retry/other-content, retry/not-the-same,
 // append/known-id).
 //
 // # Transactions

@@ -24,8 +24,8 @@ var (
 	ErrStreamReplaced = errors.New("stream was hard deleted")
 	// ErrStreamDeleted is returned for a read of, or a write to, a soft-deleted stream.
 	ErrStreamDeleted = errors.New("stream is deleted")
-	// ErrDuplicateEvent is returned when an event id is already in the store (or an event already in the stream it is
-	// linked to). See [DuplicateEventError].
+	// ErrDuplicateEvent is returned when an event id is already in the store, unless the append is a retry (or when an event is
+	// already in the stream it is linked to). See [DuplicateEventError].
 	ErrDuplicateEvent = errors.New("duplicate event")
 	// ErrEventNotFound is returned when no event has the given id. See [EventNotFoundError].
 	ErrEventNotFound = errors.New("event not found")
@@ -123,9 +123,15 @@ func (e *StreamError) Unwrap() error { return e.Err }
 type DuplicateEventError struct {
 	Stream string // the stream being written
 	ID     uuid.UUID
+	// Differs is "type" or "data" if the append would be a retry, but gives this event another type or other data than recorded;
+	// else it is empty.
+	Differs string
 }
 
 func (e *DuplicateEventError) Error() string {
+	if e.Differs != "" {
+		return fmt.Sprintf("store: %q: event %s is already there with another value of %s: draw a new id", e.Stream, e.ID, e.Differs)
+	}
 	return fmt.Sprintf("store: %q: event %s is already there", e.Stream, e.ID)
 }
 

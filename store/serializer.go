@@ -69,6 +69,14 @@ type TypeNamer interface {
 	TypeName(value any) (name string, ok bool)
 }
 
+// Opener is implemented by a [Serializer] that compresses, encrypts or otherwise wraps an encoding, so that a retry of an append is
+// recognized though the bytes differ. See [Store.Append].
+type Opener interface {
+	// Open returns what is in the wrapping, and its content type. Two encodings of a value then have the same bytes, the same
+	// JSON, or decode to equal values. It must not keep data.
+	Open(eventType, contentType string, data []byte) (plainType string, plain []byte, err error)
+}
+
 // Upcaster is implemented by a [Serializer] for which an event may stand for any number of values.
 type Upcaster interface {
 	// DecodeAll returns the values that an event stands for today. Errors are those of Decode into a *any, but for ErrSplit.

@@ -97,7 +97,8 @@ type NewEvent struct {
 //
 // When an id is already in the store: if the events are those of one earlier append, all of them, in the same order,
 // to the same stream, and at the versions this request could have given them, the request is a retry and the first
-// result is returned again. Otherwise the version is judged first, and what is left is a DuplicateEventError.
+// result is returned again. Otherwise the version is judged first, and what is left is a DuplicateEventError. The Store
+// compares what the events of a retry hold, so that a backend looks at ids only.
 type AppendRequest struct {
 	Stream   string
 	Expected Expected   // set

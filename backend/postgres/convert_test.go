@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -75,6 +76,7 @@ func TestConvertDataRefuses(t *testing.T) {
 		"NUL":              {nil, json.RawMessage(`"\u0000"`)},
 		"lies":             {bytesAsTheyAre{}, []byte("not JSON")},
 		"no text":          {bytesAsTheyAre{}, []byte("\xff")},
+		"too many digits":  {nil, json.RawMessage("[1e131071" + strings.Repeat(",1e131071", 1_000) + "]")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -9,8 +9,8 @@ import (
 )
 
 // names caches the names of streams by their ids. Within an era a stream's name never changes and its id is never used
-// again, so an entry is never wrong. A new era begins when the tables were made anew, or a standby took over: it may
-// not have had the newest streams, and gives their ids again.
+// again, so an entry is never wrong. A new era begins when the tables were made anew, or another server or database answers,
+// such as a standby that took over: it may not have had the newest streams, and gives their ids again.
 type names struct {
 	mu sync.RWMutex
 
@@ -18,8 +18,8 @@ type names struct {
 	byID map[int64]string
 }
 
-// era is what the ids of streams belong to.
-type era struct{ store, timeline string }
+// era is what the ids of streams belong to: a store, in a database of a server since its start.
+type era struct{ store, server string }
 
 const maxNames = 100_000 // then the cache starts over
 

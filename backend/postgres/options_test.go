@@ -215,6 +215,13 @@ func TestGuards(t *testing.T) {
 			require.ErrorContains(t, err, "recorded events do not change", statement)
 		}
 	}
+	for _, statement := range []string{
+		`delete from "%s".streams where name = 'a'`, `delete from "%s".streams where name = 'none'`, `truncate "%s".streams`,
+		`update "%s".streams set name = 'b' where name = 'a'`, `update "%s".streams set stream_id = 77`, `update "%s".streams set created_at = now()`,
+	} {
+		_, err := b.DB().ExecContext(t.Context(), fmt.Sprintf(statement, schema))
+		require.ErrorContains(t, err, "recorded events do not change", statement)
+	}
 
 	t.Run("a hard delete permits nothing but itself", func(t *testing.T) {
 		db := pgtest.Open(t, "pgx", pgtest.URL(t))

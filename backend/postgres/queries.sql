@@ -154,10 +154,12 @@ order by r.number desc limit $3::int;
 -- name: read_log_forward
 -- The appends that hold the $2 positions from $1 on, and the one behind those, so that a reader gets over positions
 -- that a hard delete left unused. They come in one value, 20 bytes each: a row for each would cost
--- the reader as much as the event itself. Store and timeline tell what the ids of streams belong to. Index: log_pkey.
+-- the reader as much as the event itself. The store, and the server since its start with the database, tell what the ids of streams
+-- belong to: a standby that takes over, a server that was restored, and a copy of a database are others. Not the timeline of the
+-- WAL, which not every server shows (Amazon Aurora). Index: log_pkey, pg_database_datname_index.
 select string_agg(int8send(p.position) || int8send(p.append_seq) || int4send(p.n), ''::bytea),
   (select h.store_id::text from /*schema.*/store as h),
-  case when pg_is_in_recovery() then '' else left(pg_walfile_name(pg_current_wal_lsn()), 8) end -- the timeline
+  (select extract(epoch from pg_postmaster_start_time()) || '/' || d.oid from pg_database as d where d.datname = current_database())
 from (
   (select l.position, l.append_seq, l.n from /*schema.*/log as l where l.position <= $1::bigint order by l.position desc limit 1)
   union all
@@ -170,7 +172,7 @@ from (
 -- The same, downwards. Index: log_pkey.
 select string_agg(int8send(p.position) || int8send(p.append_seq) || int4send(p.n), ''::bytea),
   (select h.store_id::text from /*schema.*/store as h),
-  case when pg_is_in_recovery() then '' else left(pg_walfile_name(pg_current_wal_lsn()), 8) end -- the timeline
+  (select extract(epoch from pg_postmaster_start_time()) || '/' || d.oid from pg_database as d where d.datname = current_database())
 from (
   (select l.position, l.append_seq, l.n from /*schema.*/log as l where l.position <= $1::bigint and l.position > $1::bigint - $2::bigint order by l.position desc limit $2::bigint)
   union all
@@ -741,13 +743,15 @@ where a.attrelid = to_regclass('/*schema_quoted_text*/.events') and a.attname = 
 
 -- name: convert_data
 -- Makes data and metadata be of the type that this backend was opened with. Locks out everybody, and writes both tables
--- anew. The columns pass through text, and so must hold JSON: what else they hold is refused before, or by the cast.
+-- anew. The columns pass through text, and so must hold JSON: what else they hold is refused before, or by the cast. So are numbers
+-- of jsonb with more digits than may be read back; they are counted by the weight and scale that numeric_send shows.
 do $body$
 declare
   wanted constant text := 'bytea/*data_type*/';
   present text;
   stranger record;
   col record;
+  grown text;
 begin
   lock table /*schema.*/events, /*schema.*/snapshots in access exclusive mode;
   select format_type(a.atttypid, null) into present from pg_attribute a
@@ -769,6 +773,18 @@ begin
       case when wanted = 'bytea' then format('convert_to(%I::text, ''UTF8'')', col.name)
         when present = 'bytea' then format('convert_from(%I, ''UTF8'')::%s', col.name, wanted)
         else format('%I::text::%s', col.name, wanted) end);
+  end loop;
+  for col in select t.name as tab, t.id, c.name, c.most from (values ('events', 'event_id'), ('snapshots', 'source_id')) as t (name, id),
+      (values ('data', 67108864), ('metadata', 1048576)) as c (name, most) where wanted = 'jsonb' loop
+    execute format($find$select r.%I::text from %s.%I as r where (
+        select sum(case when n.weight < 32768 then 4 * n.weight + 4 else 1 end + n.scale) from (
+          select get_byte(b.sent, 2) * 256 + get_byte(b.sent, 3) as weight, get_byte(b.sent, 6) * 256 + get_byte(b.sent, 7) as scale
+          from jsonb_path_query(r.%I, '$.** ? (@.type() == "number")') as j (value) cross join lateral (select numeric_send(j.value::numeric)) as b (sent)
+        ) as n
+      ) > %s limit 1$find$, col.id, '/*schema_quoted_text*/', col.tab, col.name, col.most) into grown;
+    if grown is not null then
+      raise exception 'eventstore: the % of % has numbers with more digits than may be read back', col.name, grown using errcode = 'ESTNJ';
+    end if;
   end loop;
   drop function /*schema.*/to_data(bytea);
   create function /*schema.*/to_data(bytes bytea) returns bytea/*data_type*/ language sql immutable as $convert$

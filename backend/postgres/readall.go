@@ -105,7 +105,7 @@ type logged struct {
 func (b *Backend) readLogRows(ctx context.Context, statement string, args ...any) (list []logged, now era, err error) {
 	err = b.each(ctx, statement, func(rows *sql.Rows) error {
 		var packed sql.RawBytes
-		if err := rows.Scan(&packed, &now.store, &now.timeline); err != nil {
+		if err := rows.Scan(&packed, &now.store, &now.server); err != nil {
 			return err
 		}
 		const size = 8 + 8 + 4

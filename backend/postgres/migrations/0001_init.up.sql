@@ -146,6 +146,8 @@ create trigger guard before update or delete or truncate on /*schema.*/events fo
 create trigger guard before update or delete or truncate on /*schema.*/links for each statement execute function /*schema.*/guard();
 create trigger guard before update or delete or truncate on /*schema.*/retired for each statement execute function /*schema.*/guard();
 create trigger guard before update or delete or truncate on /*schema.*/log for each statement execute function /*schema.*/guard();
+-- Of a stream, what the rows above go by does not change. Appends, links and soft deletes set other columns, for which nothing runs.
+create trigger guard before update of stream_id, name, created_at or delete or truncate on /*schema.*/streams for each statement execute function /*schema.*/guard();
 
 -- append adds one chunk of an append in one round trip. The first chunk (in_seq is null) compares and sets the stream's
 -- row, creates it if it may, and only then draws the append's number: the order of numbers is the order of versions

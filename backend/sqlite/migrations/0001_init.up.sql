@@ -84,6 +84,12 @@ begin
   select raise(abort, 'eventstore: streams are only removed by a hard delete');
 end;
 
+-- Appends, links and soft deletes set other columns, for which nothing runs.
+create trigger /*prefix*/streams_no_rename before update of stream_id, name, created_at on /*prefix*/streams
+begin
+  select raise(abort, 'eventstore: streams keep their names and numbers');
+end;
+
 create trigger /*prefix*/head_no_decrease before update on /*prefix*/head
 when new.position < old.position or new.last_stream < old.last_stream
 begin

@@ -76,7 +76,7 @@ func sqliteObjects(prefix string) (names []string) {
 		names = append(names, "index "+prefix+index)
 	}
 	for _, trigger := range []string{
-		"events_no_update", "events_no_delete", "links_no_update", "links_no_delete", "streams_no_delete", "head_no_decrease", "head_no_delete", "epochs_no_decrease",
+		"events_no_update", "events_no_delete", "links_no_update", "links_no_delete", "streams_no_delete", "streams_no_rename", "head_no_decrease", "head_no_delete", "epochs_no_decrease",
 	} {
 		names = append(names, "trigger "+prefix+trigger)
 	}

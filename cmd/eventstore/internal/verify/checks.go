@@ -13,6 +13,7 @@ var postgresSteps = []step{
 	{"stream_versions", "streams_page", []string{"stream-version", "stream-gap", "event-without-stream"}},
 	{"stream_order", "streams_page", []string{"stream-order"}},
 	{"appends", "appends_page", []string{"append-events", "append-stream", "append-versions", "event-unplaced"}},
+	{"data_sizes", "appends_page", []string{"data-size"}},
 	{"log_rows", "log_page", []string{"log-row", "log-overlap"}},
 	{"log_gaps", "", []string{"log-gap"}},
 	{"holes", "", []string{"hole-range", "hole-overlap", "hole-in-log"}},
@@ -21,6 +22,7 @@ var postgresSteps = []step{
 	{"partitions", "", partitionChecks},
 	{"parked", "", []string{"parked-projection"}},
 	{"snapshots", "", []string{"snapshot-row"}},
+	{"snapshot_sizes", "", []string{"snapshot-size"}},
 }
 
 var sqliteSteps = []step{
@@ -47,6 +49,7 @@ var (
 
 // fixes says what to do about violations of a check, where there is something to do.
 var fixes = map[string]string{
+	"data-size":               "hard-delete its stream, or put other data in its place with the trigger guard disabled: reads of it fail, or take that much memory",
 	"event-unplaced":          "insert its row into log if the positions it had are free; else its number into holes, without a fence: the next tick gives it positions",
 	"head-deleting":           "set head.deleting to null: it lets events of that stream be deleted",
 	"hole-in-log":             "delete the row of holes: the log counts",
@@ -60,4 +63,5 @@ var fixes = map[string]string{
 	"subscription-seen":       "reset the subscription to a checkpoint that both histories have, or reset the projection: events it has read were lost, and others took their places",
 	"subscription-stream":     "reset the subscription, or the projection",
 	"snapshot-row":            "delete the snapshot: the next one is made from the events",
+	"snapshot-size":           "delete the snapshot: the next one is made from the events",
 }

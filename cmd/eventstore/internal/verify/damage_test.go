@@ -60,8 +60,8 @@ func small(t *testing.T, d *database.Database) {
 // unguard removes what keeps people from damaging a store.
 var unguard = map[database.Kind]string{
 	database.PostgreSQL: `alter table /*schema.*/events disable trigger guard; alter table /*schema.*/links disable trigger guard;
-		alter table /*schema.*/log disable trigger guard`,
-	database.SQLite: `drop trigger /*prefix*/events_no_update; drop trigger /*prefix*/events_no_delete; drop trigger /*prefix*/links_no_update;
+		alter table /*schema.*/log disable trigger guard; alter table /*schema.*/streams disable trigger guard`,
+	database.SQLite: `drop trigger /*prefix*/streams_no_rename; drop trigger /*prefix*/events_no_update; drop trigger /*prefix*/events_no_delete; drop trigger /*prefix*/links_no_update;
 		drop trigger /*prefix*/links_no_delete; drop trigger /*prefix*/streams_no_delete; drop trigger /*prefix*/head_no_decrease;
 		drop trigger /*prefix*/head_no_delete; drop trigger /*prefix*/epochs_no_decrease`,
 }
@@ -120,6 +120,22 @@ var postgresDamage = []damage{
 	{"epoch_seq behind what was deleted", `insert into /*schema.*/retired (kind, id) values ('epoch', 99)`, []string{"sequence-behind"}},
 	{"epoch_seq behind", `select setval('/*schema.*/epoch_seq', 3)`, []string{"sequence-behind", "subscription-epoch"}},
 	{"no store", `delete from /*schema.*/store`, []string{"one-row"}},
+	{"data that no statement returns", jsonb("events", "data") + `
+		update /*schema.*/events set data = (select jsonb_agg('1e131071'::numeric) from generate_series(1, 8200)) where append_seq = 4`, []string{"data-size"}},
+	{"data with too many digits", jsonb("events", "data") + `
+		update /*schema.*/events set data = (select jsonb_build_object('n', jsonb_agg('-1e-16000'::numeric)) from generate_series(1, 4200)) where append_seq = 4`,
+		[]string{"data-size"}},
+	{"data that are too long", jsonb("events", "data") + `
+		update /*schema.*/events set data = to_jsonb(repeat('x', 67108863)) where append_seq = 4`, []string{"data-size"}},
+	{"metadata with too many digits", jsonb("events", "metadata") + `
+		update /*schema.*/events set metadata = (select jsonb_agg('1e131071'::numeric) from generate_series(1, 9)) where append_seq = 4`, []string{"data-size"}},
+	{"a snapshot that no statement returns", jsonb("snapshots", "data") + `
+		update /*schema.*/snapshots set data = (select jsonb_agg('1e131071'::numeric) from generate_series(1, 8200))`, []string{"snapshot-size"}},
+}
+
+// jsonb makes a column of bytes jsonb.
+func jsonb(table, column string) string {
+	return `alter table /*schema.*/` + table + ` alter column ` + column + ` type jsonb using convert_from(` + column + `, 'UTF8')::jsonb;`
 }
 
 var sqliteDamage = []damage{

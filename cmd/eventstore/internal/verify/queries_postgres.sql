@@ -129,6 +129,34 @@ from (
 where (b.bad_events or b.bad_stream or b.bad_versions or b.unplaced) and v.broken
 order by b.append_seq;
 
+-- name: data_sizes
+-- Values that jsonb returns longer than a store accepts them. At 1 GB the read fails, and every page with the event. Numbers make
+-- the difference: their digits are counted without writing them, from the weight (in groups of four digits; from 32768 on
+-- negative) and the scale that numeric_send shows. The text is made only if the digits are few enough, and the value is large as
+-- it is stored. Columns of other types return what was checked. "offset 0" makes each count once.
+select 'data-size', format('event %s (append %s, index %s): %s as it is read, at most %s are allowed', o.event_id, o.append_seq, o.idx,
+  case when o.digits > o.most then format('the numbers of its %s have about %s digits', o.field, o.digits) else format('its %s has %s bytes', o.field, o.size) end, o.most)
+from (
+  select d.event_id, d.append_seq, d.idx, d.field, d.digits, d.most,
+    case when d.digits <= d.most and pg_column_size(d.value) > 100000 then octet_length(d.value::text) end as size
+  from (
+    select e.event_id, e.append_seq, e.idx, v.field, v.value, v.most,
+      (select coalesce(sum(case when n.weight < 32768 then 4 * n.weight + 4 else 1 end + n.scale), 0) from (
+        select get_byte(b.sent, 2) * 256 + get_byte(b.sent, 3) as weight, get_byte(b.sent, 6) * 256 + get_byte(b.sent, 7) as scale
+        from jsonb_path_query(v.value, '$.** ? (@.type() == "number")') as j (value) cross join lateral (select numeric_send(j.value::numeric)) as b (sent)
+      ) as n) as digits
+    from /*schema.*/events as e cross join lateral (
+      values ('data', case when pg_typeof(e.data) = 'jsonb'::regtype then to_jsonb(e.data) end, 67108864),
+        ('metadata', case when pg_typeof(e.metadata) = 'jsonb'::regtype then to_jsonb(e.metadata) end, 1048576)
+    ) as v (field, value, most)
+    where e.append_seq > $1::bigint and e.append_seq <= $2::bigint
+    offset 0
+  ) as d
+  offset 0
+) as o
+where o.digits > o.most or o.size > o.most
+order by o.append_seq, o.idx;
+
 -- name: log_rows
 -- Each row with the one behind it: log_pkey.
 select case when l.position < 1 or l.append_seq < 1 or l.n < 1 then 'log-row' else 'log-overlap' end,
@@ -269,3 +297,21 @@ where not exists (select from /*schema.*/projections as p where p.name = k.proje
 -- name: snapshots
 select 'snapshot-row', format('snapshot of "%s" has version %s', s.source_id, s.version) from /*schema.*/snapshots as s
 where s.version < 0 or s.source_id = '';
+
+-- name: snapshot_sizes
+-- As data_sizes.
+select 'snapshot-size', format('snapshot of "%s": the numbers of its %s have about %s digits as they are read, at most %s are allowed', d.source_id, d.field, d.digits, d.most)
+from (
+  select s.source_id, v.field, v.most,
+    (select coalesce(sum(case when n.weight < 32768 then 4 * n.weight + 4 else 1 end + n.scale), 0) from (
+        select get_byte(b.sent, 2) * 256 + get_byte(b.sent, 3) as weight, get_byte(b.sent, 6) * 256 + get_byte(b.sent, 7) as scale
+        from jsonb_path_query(v.value, '$.** ? (@.type() == "number")') as j (value) cross join lateral (select numeric_send(j.value::numeric)) as b (sent)
+      ) as n) as digits
+  from /*schema.*/snapshots as s cross join lateral (
+    values ('data', case when pg_typeof(s.data) = 'jsonb'::regtype then to_jsonb(s.data) end, 67108864),
+      ('metadata', case when pg_typeof(s.metadata) = 'jsonb'::regtype then to_jsonb(s.metadata) end, 1048576)
+  ) as v (field, value, most)
+  offset 0
+) as d
+where d.digits > d.most
+order by d.source_id;
