@@ -427,11 +427,15 @@ exception when unique_violation then
 end
 $body$;
 
--- hard_delete removes a stream whose row the transaction has locked, its events everywhere, and its own links. It is one
+-- hard_delete removes a stream whose row the transaction has locked, its events everywhere, its own links, the snapshot of the source
+-- of its name, and what projections have parked of it, or on it; those that run them are made to look. It is one
 -- round trip, so that nothing else in the transaction is ever permitted to delete. The lock was taken by a statement
 -- before, so this one sees every event of the stream; at an isolation level that keeps an older view it might not.
--- Indexes: events_version_key, links_event_key, links_pkey, log_append_seq_key, streams_pkey.
+-- Projections are locked before what they have parked, as by all who change that, and in one order.
+-- Indexes: events_version_key, links_event_key, links_pkey, log_append_seq_key, streams_pkey, snapshots_pkey, parked_stream_idx, parked_pkey.
 create function /*schema.*/hard_delete/*of*/(in_stream_id bigint) returns void language plpgsql as $body$
+declare
+  stream_name constant text := (select s.name from /*schema.*/streams s where s.stream_id = in_stream_id);
 begin
   if current_setting('transaction_isolation') <> 'read committed' then
     raise exception 'eventstore: a hard delete needs read committed' using errcode = 'ESTRC';
@@ -450,6 +454,16 @@ begin
       and l.append_seq < (select max(m.append_seq) from /*schema.*/log m)
   )
   delete from /*schema.*/streams s where s.stream_id = in_stream_id;
+  delete from /*schema.*/snapshots n where n.source_id = stream_name;
+  with affected as (
+    select p.name from /*schema.*/projections p
+    where p.name in (select k.projection from /*schema.*/parked k where k.stream = stream_name)
+      or p.stream = stream_name and exists (select from /*schema.*/parked k where k.projection = p.name)
+    order by p.name for update
+  )
+  update /*schema.*/projections p set changes = p.changes + 1 from affected a where p.name = a.name;
+  delete from /*schema.*/parked k where k.stream = stream_name;
+  delete from /*schema.*/parked k using /*schema.*/projections p where p.stream = stream_name and k.projection = p.name;
   insert into /*schema.*/retired (kind, id)
   select 'stream', in_stream_id
   where not exists (select from /*schema.*/streams s where s.stream_id > in_stream_id)
