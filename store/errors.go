@@ -35,6 +35,8 @@ var (
 	ErrRetryTx = errors.New("transaction must be rolled back and run again")
 	// ErrSchema is returned when the database lacks the tables this version needs. See [SchemaError].
 	ErrSchema = errors.New("database schema does not fit")
+	// ErrUnsupportedDatabase is returned when the database can't hold a store at all, such as PostgreSQL before version 14.
+	ErrUnsupportedDatabase = errors.New("unsupported database")
 	// ErrPositionLost is returned when a reader says that it has already read something the store does not have: events
 	// were lost behind its back, as in a failover to a standby that lagged. See [PositionLostError].
 	ErrPositionLost = errors.New("position lost")

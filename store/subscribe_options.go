@@ -83,6 +83,7 @@ type SubscribeOptions struct {
 
 	paced         bool // CheckpointThreshold is the default, and so is not the only condition
 	endWhenBehind bool // for Watch
+	settles       bool // for Consume: Subscribe does not return an error before it has given the lease up
 	existing      bool // for Project: the subscription must be there
 	// choose, for Project, is a Selector that also knows which stream numbers count in.
 	choose func(streamID int64, e *Recorded) bool
@@ -153,8 +154,8 @@ func (o *SubscribeOptions) checked() (SubscribeOptions, error) {
 	return c, nil
 }
 
-// matches reports whether f chooses e.
-func (f EventFilter) matches(e *Recorded) bool {
+// Matches reports whether f chooses e.
+func (f EventFilter) Matches(e *Recorded) bool {
 	return (len(f.Types) == 0 || slices.Contains(f.Types, e.Type)) && strings.HasPrefix(e.Stream, f.StreamPrefix)
 }
 

@@ -17,9 +17,11 @@ type subscription struct {
 	opts SubscribeOptions
 	work chan struct{} // holds one: there is something for the goroutine to do
 	done chan struct{} // closed when the goroutine has ended
+	free chan struct{} // closed before, when the lease is given up and the name is free
 
 	// Of the goroutine alone.
 	ahead    ahead
+	leased   bool     // the lease may be this process's in the database
 	recycler Recycler // of pages, or nil
 
 	mu          sync.Mutex
@@ -39,6 +41,8 @@ type subscription struct {
 	sealed      error      // why nothing can be acknowledged any more, or nil
 	ending      error      // why it ends when what is queued has been dealt with, or nil
 	streamID    int64      // of the stream that numbers count in
+	seen        SeenEvent  // the last event that was read, or that the lease came with
+	unproven    bool       // that the lease's seen event is in its place
 	looked      bool       // the stream has been looked at since it was last asked to
 	saved       int64      // the checkpoint in the database
 	dirty       time.Time  // since when the checkpoint is ahead of saved, or zero
@@ -53,7 +57,7 @@ type subscription struct {
 	settled     *sync.Cond // told when saving has ended
 	problem     *string    // the last error, to be saved, or nil
 	troubled    bool       // the last error is not over
-	inbox       [][]Recorded
+	inbox       []fedPage
 	inboxSize   int
 	fed         int64 // the last number that the feed has offered
 	missed      bool  // the inbox is not all there is: read from storage
@@ -64,8 +68,8 @@ type subscription struct {
 func newSubscription(h *hub, id SubscriptionID, opts SubscribeOptions) *subscription {
 	s := &subscription{
 		hub: h, id: id, opts: opts, queue: newQueue(0),
-		work: make(chan struct{}, 1), done: make(chan struct{}), changed: make(chan struct{}),
-		ahead: ahead{storage: h.storage},
+		work: make(chan struct{}, 1), done: make(chan struct{}), free: make(chan struct{}), changed: make(chan struct{}),
+		ahead: ahead{storage: h.storage, overlap: 1},
 	}
 	s.recycler, _ = h.storage.(Recycler)
 	s.settled = sync.NewCond(&s.mu)
@@ -89,7 +93,9 @@ func (s *subscription) run(ctx context.Context) {
 		s.ahead.wait()
 		s.hub.feed.leave(s)
 		s.hub.leases.leave(s)
+		s.handBack()
 		s.hub.forget(s)
+		close(s.free)
 		s.stop(err)
 	}()
 	err = s.runUntil(ctx)
@@ -121,6 +127,7 @@ func (s *subscription) begin(ctx context.Context, create bool) error {
 			s.mu.Lock()
 			s.queue = newQueue(lease.Checkpoint)
 			s.lease, s.validUntil, s.streamID, s.saved = lease, valid, lease.StreamID, lease.Checkpoint
+			s.seen, s.unproven = lease.Seen, lease.hasRead()
 			s.lost, s.looked, s.missed, s.inbox, s.inboxSize = false, false, true, nil, 0
 			s.dirty, s.acked, s.asked, s.saveErr, s.refused, s.unfed = time.Time{}, false, false, nil, nil, nil
 			s.leaseCtx, s.leaseEnd = context.WithCancelCause(context.Background())
@@ -301,8 +308,7 @@ func (s *subscription) step(ctx context.Context) (more bool, err error) {
 		return true, s.read(ctx, min(room, readSize))
 	case inbox:
 		s.goOn(Live, nil)
-		s.unpack(room)
-		return true, nil
+		return true, s.unpack(ctx, room)
 	case unfed != nil:
 		s.goOn(Waiting, unfed)
 		return false, nil
@@ -391,7 +397,10 @@ func (s *subscription) leave(ctx context.Context, why error) error {
 	defer cancel()
 	s.mu.Lock()
 	s.sealed = s.failed(why)
-	r := CheckpointRequest{ID: s.id, Epoch: s.lease.Epoch, Checkpoint: max(s.queue.checkpoint(), s.saved), StreamID: s.streamID}
+	r := s.request(max(s.queue.checkpoint(), s.saved))
+	if errors.Is(why, ErrPositionLost) {
+		r = s.lease.request() // what was dealt with since then is not in this database
+	}
 	lost := s.lost
 	if final(why) && !errors.Is(why, ErrSubscriberClosed) && !errors.Is(why, ErrClosed) {
 		text := why.Error()
@@ -408,7 +417,8 @@ func (s *subscription) leave(ctx context.Context, why error) error {
 			s.hub.log.Warn("eventstore: the last error of a subscription was not noted", "stream", s.id.Stream, "subscription", s.id.Name, "error", err)
 		}
 	}
-	if err := s.hub.storage.ReleaseLease(ctx, r); err != nil {
+	s.leased = false // what fails here is noted, and not tried again
+	if err := s.hub.storage.ReleaseLease(ctx, r); err != nil && !errors.Is(why, ErrPositionLost) {
 		s.note(err, r.Checkpoint)
 	}
 	s.hub.leases.poke()

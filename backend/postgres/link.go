@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -16,25 +15,14 @@ func (b *Backend) Link(ctx context.Context, r store.LinkRequest) (res store.Appe
 	if err := b.Check(ctx); err != nil {
 		return res, err
 	}
-	if b.tx != nil {
-		return b.link(ctx, r)
-	}
-	err = b.retried(ctx, func() error {
-		tx, err := b.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
-		if err != nil {
-			return err
-		}
-		defer tx.Rollback() //nolint:errcheck // after a commit this does nothing; after an error that error counts
-		if res, err = (&Backend{shared: b.shared, tx: tx}).link(ctx, r); errors.Is(err, ErrSequenceBehind) {
-			_ = tx.Rollback() // with a pool of one, the tick needs the connection
-			_, tickErr := b.tick(ctx, true)
-			return errors.Join(err, tickErr)
-		} else if err != nil {
-			return err
-		}
-		return b.CommitTx(ctx, tx)
+	err = b.once(ctx, func(b *Backend) error {
+		res, err = b.link(ctx, r)
+		return err
 	})
-	return res, err
+	if err != nil {
+		return store.AppendResult{}, err
+	}
+	return res, nil
 }
 
 // link runs in b.tx.

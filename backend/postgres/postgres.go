@@ -65,6 +65,8 @@ type shared struct {
 	ready   atomic.Bool            // the schema was checked
 	// jsonOnly says that the columns for data take JSON only. It is set before ready.
 	jsonOnly atomic.Bool
+	// jsonb says that they keep the value, not the text. It is set before ready.
+	jsonb atomic.Bool
 	// correlations says that they were seen indexed.
 	correlations atomic.Bool
 

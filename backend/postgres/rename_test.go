@@ -5,7 +5,6 @@ import (
 	"context"
 	"database/sql"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -243,11 +242,11 @@ func TestCopiedSchema(t *testing.T) {
 	require.NoError(t, put(ctx, s.Store, 2))
 	info, err := s.StreamInfo(ctx, "s")
 	require.NoError(t, err)
-	dump, err := exec.CommandContext(ctx, filepath.Join(server.BinDir(), "pg_dump"), "-n", "shop", server.URL()).Output()
+	dump, err := exec.CommandContext(ctx, server.Program(t, "pg_dump"), "-n", "shop", server.URL()).Output()
 	require.NoError(t, err)
 
 	run(t, db, `alter schema shop rename to shop_original`)
-	psql := exec.CommandContext(ctx, filepath.Join(server.BinDir(), "psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", server.URL())
+	psql := exec.CommandContext(ctx, server.Program(t, "psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", server.URL())
 	psql.Stdin = bytes.NewReader(dump)
 	out, err := psql.CombinedOutput()
 	require.NoError(t, err, "%s", out)

@@ -152,6 +152,9 @@ create trigger guard before update or delete or truncate on /*schema.*/log for e
 -- written, and the transaction goes on. A function rather than one statement of chained parts: its few plans are kept
 -- by the session, and a statement that sees what came before it can look for ids under the stream's lock.
 --
+-- It plans without sequential scans: sessions keep plans, and one made while the table had a page would read all of it for each id
+-- once it has grown, until the server has new statistics. So do append_one, append_group, link and tick.
+--
 -- Locks: the stream's row, to the end of the transaction; nothing that an append to another stream waits for.
 -- Indexes: streams_name_key; events_event_id_key for each id that the caller gave.
 create function /*schema.*/append/*of*/(
@@ -173,7 +176,7 @@ create function /*schema.*/append/*of*/(
   in_version bigint,     --   its version behind the append,
   in_first int,          --   and the index of the chunk's first event
   out stream_id bigint, out version bigint, out append_seq bigint
-) language plpgsql as $body$
+) language plpgsql set enable_seqscan = off as $body$
 declare
   now_ constant timestamptz := clock_timestamp();
   placed bigint; -- the highest number in the log before this append's own was drawn
@@ -238,7 +241,7 @@ $body$;
 create function /*schema.*/append_one/*of*/(
   in_stream text, in_expected bigint, in_create boolean, in_look boolean, in_id uuid, in_causation uuid, in_correlation uuid,
   in_type text, in_content_type text, in_data bytea, in_metadata bytea, in_created bigint
-) returns bigint language plpgsql as $body$
+) returns bigint language plpgsql set enable_seqscan = off as $body$
 declare
   created constant timestamptz := coalesce(/*schema.*/from_micros(in_created), clock_timestamp());
   target bigint;
@@ -396,7 +399,7 @@ create function /*schema.*/link/*of*/(
   in_stream text, in_expected bigint, in_create boolean,
   in_seqs bigint[], in_idxs int[],  -- append_seq and idx of the events
   out version bigint
-) language plpgsql as $body$
+) language plpgsql set enable_seqscan = off as $body$
 declare
   total constant int := cardinality(in_seqs);
   target bigint;
@@ -476,9 +479,9 @@ $body$;
 -- older one says nothing of count as ended. Without an older one it is below every fence.
 create function /*schema.*/ended(since pg_snapshot, now pg_snapshot) returns xid8 language sql immutable as $body$
   select case when since is null or pg_snapshot_xmax(since) > pg_snapshot_xmax(now) then '0'::xid8
-    else (select min(x.id) from (
+    else (select x.id from (
       (select pg_snapshot_xip(since) except select pg_snapshot_xip(now)) union all select pg_snapshot_xmax(since)
-    ) as x (id)) end
+    ) as x (id) order by x.id limit 1) end -- PostgreSQL 14 has no min of xid8
 $body$;
 
 -- advance lets a sequence go on behind lowest. In small steps where it is close: a number that another session draws at the
@@ -509,7 +512,7 @@ $body$;
 -- which is older than its fence, has ended since then. So holes whose fence is below the oldest transaction that has ended
 -- since are passed over, and one old transaction does not make each tick look at every hole.
 create function /*schema.*/tick/*of*/(most bigint, wait boolean, since pg_snapshot, out placed bigint, out seen pg_snapshot)
-language plpgsql as $body$
+language plpgsql set enable_seqscan = off as $body$
 declare
   lock_key constant bigint := hashtextextended('eventstore tick /*schema_text*/', 0);
   head_position bigint;
