@@ -14,17 +14,16 @@ create table /*schema.*/retired (
   constraint retired_pkey primary key (kind, id)
 );
 
--- new_stream_id draws the id of a new stream, one that no stream had before. The floor is read before: what other sessions draw
--- meanwhile is above it. Indexes: streams_pkey, retired_pkey.
-create function /*schema.*/new_stream_id/*of*/() returns bigint language plpgsql as $body$
+-- new_stream_id draws the id of a new stream, one that no stream had before: of those that are there, streams_pkey sees to that.
+-- Index: retired_pkey.
+create function /*schema.*/new_stream_id/*of*/() returns bigint language plpgsql set enable_seqscan = off as $body$
 declare
-  lowest constant bigint := greatest((select max(s.stream_id) from /*schema.*/streams s), (select max(r.id) from /*schema.*/retired r where r.kind = 'stream'));
-  id constant bigint := nextval('/*schema.*/stream_seq');
+  drawn constant bigint := nextval('/*schema.*/stream_seq');
 begin
-  if id <= lowest then
+  if exists (select from /*schema.*/retired r where r.kind = 'stream' and r.id >= drawn) then
     raise exception 'eventstore: the sequence stream_seq is behind the data' using errcode = 'ESTSQ'; -- a tick sets it right
   end if;
-  return id;
+  return drawn;
 end
 $body$;
 
@@ -403,6 +402,7 @@ create function /*schema.*/link/*of*/(
 declare
   total constant int := cardinality(in_seqs);
   target bigint;
+  violated text;
 begin
   update /*schema.*/streams s set version = s.version + total, linked = true
   where s.name = in_stream and s.deleted_at is null and (in_expected is null or s.version = in_expected)
@@ -426,6 +426,10 @@ begin
   from unnest(in_seqs, in_idxs) with ordinality as i (append_seq, idx, nr)
   where target is not null;
 exception when unique_violation then
+  get stacked diagnostics violated = constraint_name;
+  if violated = 'streams_pkey' then
+    raise exception 'eventstore: the sequence stream_seq is behind the data' using errcode = 'ESTSQ';
+  end if;
   version := null;
 end
 $body$;
@@ -436,7 +440,7 @@ $body$;
 -- before, so this one sees every event of the stream; at an isolation level that keeps an older view it might not.
 -- Projections are locked before what they have parked, as by all who change that, and in one order.
 -- Indexes: events_version_key, links_event_key, links_pkey, log_append_seq_key, streams_pkey, snapshots_pkey, parked_stream_idx, parked_pkey.
-create function /*schema.*/hard_delete/*of*/(in_stream_id bigint) returns void language plpgsql as $body$
+create function /*schema.*/hard_delete/*of*/(in_stream_id bigint) returns void language plpgsql set enable_seqscan = off as $body$
 declare
   stream_name constant text := (select s.name from /*schema.*/streams s where s.stream_id = in_stream_id);
 begin
