@@ -56,6 +56,7 @@ func cases() []testCase {
 		appendCases, retryCases, eventCases, readCases, pinnedCases, allCases, linkCases, deleteCases, matrixCases, streamsCases,
 		snapshotCases, limitCases, cancelCases, concurrentCases, storeCases, txCases, openTxCases, betweenCases,
 		leaseCases, checkpointCases, seenCases, filterCases, subCases(), projectCases, projectManageCases, projectRenewedCases,
+		projectDeletedCases,
 	)
 }
 

@@ -3,6 +3,7 @@ package conformance
 import (
 	"bytes"
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -32,6 +33,19 @@ func sourced(change func(sourceID string) string) func(b *broken) {
 			return b.Storage.DeleteSnapshot(ctx, change(sourceID))
 		}
 	}
+}
+
+// deletesSnapshots deletes the snapshot of a stream that was to be deleted, where that is due.
+func deletesSnapshots(due func(r store.DeleteRequest, err error) bool) func(b *broken) {
+	return deleting(func(ctx context.Context, b *broken, r store.DeleteRequest) error {
+		err := b.Storage.Delete(ctx, r)
+		if due(r, err) {
+			if err := b.Storage.DeleteSnapshot(ctx, r.Stream); err != nil {
+				return err
+			}
+		}
+		return err
+	})
 }
 
 var snapshotFaults = []fault{
@@ -86,12 +100,29 @@ var snapshotFaults = []fault{
 		}
 	}},
 	{name: "snapshot-sources-folded", what: "sources are compared without case", storage: sourced(strings.ToLower)},
-	{name: "snapshot-with-its-stream", what: "a snapshot goes with the stream of its name", storage: func(b *broken) {
+	{name: "snapshot-with-a-soft-delete", what: "a snapshot goes with a soft delete, too", storage: deletesSnapshots(func(r store.DeleteRequest, err error) bool {
+		return err == nil && r.Kind == store.SoftDelete
+	})},
+	{name: "snapshot-with-a-failed-delete", what: "a snapshot goes with a delete that was refused", storage: deletesSnapshots(func(_ store.DeleteRequest, err error) bool {
+		return errors.Is(err, store.ErrWrongExpectedVersion)
+	})},
+	{name: "snapshot-survives", what: "a snapshot survives a hard delete of the stream", storage: func(b *broken) {
 		b.delete = func(ctx context.Context, r store.DeleteRequest) error {
-			if err := b.Storage.DeleteSnapshot(ctx, r.Stream); err != nil {
-				return err
+			s, absent := b.Storage.ReadSnapshot(ctx, r.Stream)
+			err := b.Storage.Delete(ctx, r)
+			if err == nil && absent == nil {
+				err = b.Storage.RecordSnapshot(ctx, store.SnapshotRequest{SourceID: r.Stream, Version: s.Version, Type: s.Type, Data: s.Data})
 			}
-			return b.Storage.Delete(ctx, r)
+			return err
+		}
+	}},
+	{name: "snapshots-of-others", what: "a hard delete takes snapshots of sources that are called otherwise", storage: func(b *broken) {
+		b.delete = func(ctx context.Context, r store.DeleteRequest) error {
+			err := b.Storage.Delete(ctx, r)
+			if err == nil {
+				err = b.Storage.DeleteSnapshot(ctx, strings.ToUpper(r.Stream))
+			}
+			return err
 		}
 	}},
 	{name: "snapshot-content-type-lost", what: "a snapshot does not say how it is encoded", storage: recording(func(r *store.SnapshotRequest) { r.ContentType = "" })},

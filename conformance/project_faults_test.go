@@ -274,6 +274,17 @@ func (b parkTells) Park(ctx context.Context, events []store.ParkedEvent) error {
 	return b.ProjectionStorage.Park(ctx, events)
 }
 
+// parkNowhere parks without the stream's name.
+type parkNowhere struct{ brokenProjections }
+
+func (b parkNowhere) Park(ctx context.Context, events []store.ParkedEvent) error {
+	events = slices.Clone(events)
+	for i := range events {
+		events[i].Stream = "somewhere"
+	}
+	return b.ProjectionStorage.Park(ctx, events)
+}
+
 type keysUnknown struct{ brokenProjections }
 
 func (b keysUnknown) ParkedKeys(context.Context, string, int, int) ([]string, error) { return nil, nil }
@@ -377,10 +388,12 @@ var projectFaults = []projectFault{
 		storage: func(b brokenProjections) store.ProjectionStorage { return lonely{b} }},
 	{name: "immortal", what: "who has gone keeps its share", cases: []string{"project/share"},
 		storage: func(b brokenProjections) store.ProjectionStorage { return immortal{b} }},
-	{name: "park-forgets", what: "what is parked is lost", cases: []string{"project/park", "project/replay", "project/parked-gone", "project/discard"},
+	{name: "park-forgets", what: "what is parked is lost", cases: []string{"project/park", "project/soft-deleted-parked", "project/replay", "project/parked-gone", "project/discard"},
 		storage: func(b brokenProjections) store.ProjectionStorage { return parkForgets{b} }},
 	{name: "park-once", what: "an id is parked once", cases: []string{"project/parked-again"},
 		storage: func(b brokenProjections) store.ProjectionStorage { return parkOnce{b} }},
+	{name: "park-nowhere", what: "what is parked does not say of which stream it is", cases: []string{"project/hard-deleted-parked", "project/hard-deleted-idle"},
+		storage: func(b brokenProjections) store.ProjectionStorage { return parkNowhere{b} }},
 	{name: "park-mute", what: "why an event is parked is lost", cases: []string{"project/park", "project/replay-fails"},
 		storage: func(b brokenProjections) store.ProjectionStorage { return parkTells{b} }},
 	{name: "keys-unknown", what: "whoever goes on does not know what is parked", cases: []string{"project/park", "project/replay-key"},
@@ -433,7 +446,7 @@ var projectFaults = []projectFault{
 		options: func(o *store.ProjectOptions) { o.Start = store.StartOrigin }},
 	{name: "one-partition", what: "there is one partition", cases: []string{"project/partitions", "project/share"},
 		options: func(o *store.ProjectOptions) { o.Partitions = 1 }},
-	{name: "stream-ignored", what: "all streams are projected", cases: []string{"project/stream", "project/options"},
+	{name: "stream-ignored", what: "all streams are projected", cases: []string{"project/stream", "project/options", "project/hard-deleted-stream"},
 		options: func(o *store.ProjectOptions) { o.Stream = "" }},
 	{name: "key-ignored", what: "the key is the stream's name", cases: []string{"project/partition-by", "project/partition-by-panics"},
 		options: func(o *store.ProjectOptions) { o.PartitionBy = nil }},

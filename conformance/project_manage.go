@@ -222,11 +222,24 @@ func projectParkedGone(f *fixture) {
 		PartitionBy: func(store.Recorded) string { return "all" }, OnError: store.RetryThen(1, store.Park),
 	})
 	p.parked(3)
+	gone, err := p.Parked(f.ctx, projected, &store.ParkedFilter{Limit: 1})
+	require.NoError(f, err)
 	f.delete("a", store.HardDelete)
-	_, err := p.ReplayParked(f.ctx, projected, nil)
+	// What was being parked at that moment, which the delete could not see.
+	f.parkAgain(projected, gone)
+	_, err = p.ReplayParked(f.ctx, projected, nil)
 	require.NoError(f, err)
 	p.parked(0)
 	m.has(3)
+}
+
+// parkAgain parks events that were parked before.
+func (f *fixture) parkAgain(projection string, list []store.ParkedEvent) {
+	f.Helper()
+	for i := range list {
+		list[i].Projection = projection
+	}
+	require.NoError(f, f.projections().Park(f.ctx, list))
 }
 
 func projectParkedAgain(f *fixture) {
@@ -238,7 +251,10 @@ func projectParkedAgain(f *fixture) {
 	p := f.process()
 	p.project(projected, m.handle, parks(1))
 	assert.Equal(f, []string{"a@1"}, p.parked(1))
+	gone, err := p.Parked(f.ctx, projected, nil)
+	require.NoError(f, err)
 	f.delete("a", store.HardDelete)
+	f.parkAgain(projected, gone) // as if it had been parked at that moment
 	f.append("b", store.Any, event)
 	f.append("c", store.Any, events(1)...)
 	m.has(3)

@@ -22,6 +22,8 @@ var snapshotCases = []testCase{
 	{name: "snapshot/force", run: snapshotForce, why: "a snapshot that was wrong can be replaced by one of an earlier version"},
 	{name: "snapshot/delete", run: snapshotDelete, why: "a snapshot can always be done without, and made again"},
 	{name: "snapshot/sources", run: snapshotSources, why: "sources are names in any script, compared byte by byte, and apart from streams"},
+	{name: "snapshot/hard-deleted", run: snapshotHardDeleted, why: "a hard delete takes the state that was made of the events, and a stream created again does not meet it"},
+	{name: "snapshot/soft-deleted", run: snapshotSoftDeleted, why: "a soft delete destroys nothing"},
 	{name: "snapshot/content-type", run: snapshotContentType, why: "a snapshot says how to decode it, as events do"},
 	{name: "snapshot/large", run: snapshotLarge, why: "a state may be large"},
 	{name: "snapshot/limits", run: snapshotLimits, why: "what can't be recorded is refused before anything is sent"},
@@ -133,11 +135,40 @@ func snapshotSources(f *fixture) {
 		f.record(store.Snapshot{SourceID: name, Version: int64(i), Data: i})
 	}
 	f.fill("a", 3)
+	f.fill("no source", 3)
 	f.delete("a", store.HardDelete)
-	for i, name := range names {
+	f.delete("no source", store.HardDelete)
+	for i, name := range names[1:] {
 		got := f.snapshot(name)
-		assert.Equal(f, []any{name, fmt.Sprint(i)}, []any{got.SourceID, string(got.Data)}, "streams come and go without them")
+		assert.Equal(f, []any{name, fmt.Sprint(i + 1)}, []any{got.SourceID, string(got.Data)}, "other streams come and go without them")
 	}
+}
+
+func snapshotHardDeleted(f *fixture) {
+	for _, name := range []string{"s", "after soft", "links"} {
+		f.record(store.Snapshot{SourceID: name, Version: 9, Data: name})
+	}
+	source := f.fill("s", 3)
+	f.fill("after soft", 3)
+	f.link("links", store.NoStream, source...)
+	require.ErrorIs(f, f.es.Delete(f.ctx, "s", store.Version(2), store.HardDelete), store.ErrWrongExpectedVersion)
+	assert.Equal(f, int64(9), f.snapshot("s").Version, "a delete that was refused takes nothing")
+	f.delete("after soft", store.SoftDelete)
+	for _, name := range []string{"links", "s", "after soft"} {
+		f.delete(name, store.HardDelete)
+		_, err := f.es.ReadSnapshot(f.ctx, name)
+		assert.ErrorIs(f, err, store.ErrSnapshotNotFound, name)
+		f.fill(name, 1)
+		f.record(store.Snapshot{SourceID: name, Version: 1, Data: "new"})
+		assert.Equal(f, int64(1), f.snapshot(name).Version, "the first snapshot of a stream that was created again is not older")
+	}
+}
+
+func snapshotSoftDeleted(f *fixture) {
+	f.fill("s", 3)
+	f.record(store.Snapshot{SourceID: "s", Version: 3, Data: 3})
+	f.delete("s", store.SoftDelete)
+	assert.Equal(f, int64(3), f.snapshot("s").Version)
 }
 
 func snapshotContentType(f *fixture) {

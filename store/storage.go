@@ -21,7 +21,7 @@ type Storage interface {
 	Append(ctx context.Context, r AppendRequest) (AppendResult, error)
 	// Link adds the events with the given ids, in that order, at the end of the stream.
 	Link(ctx context.Context, r LinkRequest) (AppendResult, error)
-	// Delete removes a stream.
+	// Delete removes a stream; a hard delete also the snapshot of its name, and what is parked of it or on it.
 	Delete(ctx context.Context, r DeleteRequest) error
 
 	// ReadStream returns one page of a stream, see [ReadRequest.Page]. Fewer than r.Limit events means that the stream
@@ -145,7 +145,9 @@ type DeleteKind int
 const (
 	// SoftDelete hides the stream: it can't be read or written any more; [All] and links still show its events.
 	SoftDelete DeleteKind = iota
-	// HardDelete removes the stream, its events everywhere, and its own links; what it linked to stays.
+	// HardDelete removes the stream, its events everywhere, and its own links; what it linked to stays. In the same
+	// transaction it removes the snapshot whose source is called like the stream, and the events that projections have
+	// parked of the stream, or on it. Other snapshots, subscriptions to the stream, read models and backups stay.
 	HardDelete
 )
 

@@ -30,6 +30,7 @@ func (b *Backend) Delete(ctx context.Context, r store.DeleteRequest) error {
 		}
 	}
 	delete(b.streams, r.Stream)
+	delete(b.snapshots, r.Stream)
 	return nil
 }
 

@@ -28,7 +28,7 @@ var (
 // Options of a [Backend]. The zero value of each field is its default.
 type Options struct {
 	// Schema is the schema that holds the store's tables, so that many stores (tenants) share one database and one
-	// *sql.DB. At most 52 bytes. Default: "public".
+	// *sql.DB. At most 52 bytes. After `alter schema … rename`, run migrate.Up under the new name. Default: "public".
 	Schema string
 	// DataType is the type of the columns for data and metadata: "bytea", "jsonb" or "json". It counts when the schema is
 	// created. jsonb and json take JSON only, and a Store with a serializer for anything else is refused; jsonb keeps the

@@ -156,7 +156,7 @@ func requireIndexes(t *testing.T, b *Backend, events int) {
 		`select /*schema.*/append_group/*of*/('{s-7,s-9,new}', '{null,null,null}', '{t,t,t}', null, '{t,f,f}', '{1,1,1}',
 			'\x000000000000000000000000000099970000000000000000000000000000999600000000000000000000000000009995', null, null, '{{t},{null}}', 'ddd', '',
 			'{{1,1,1},{1,2,3},{1,1,1},{1,1,1},{-1,-1,-1},{1,2,3},{0,0,0}}', null)`,
-		`select /*schema.*/link('linked', null, true, '{1,2}', '{0,0}')`,
+		`select /*schema.*/link/*of*/('linked', null, true, '{1,2}', '{0,0}')`,
 	} {
 		for _, plan := range nestedPlans(t, pgtest.URL(t), b, call) {
 			for _, table := range []string{"events", "log", "links", "streams"} {

@@ -23,9 +23,12 @@ func (b *Backend) Delete(ctx context.Context, r store.DeleteRequest) error {
 	})
 }
 
-// hardDelete removes the stream, its events everywhere and its links. The head, and so all positions, stay as they are.
+// hardDelete removes the stream, its events everywhere, its links, its snapshot and what is parked of it. The head, and so all positions, stay as they are.
 func (b *Backend) hardDelete(ctx context.Context, id int64) error {
-	for _, query := range []string{"delete_begin", "delete_own_links", "delete_links", "delete_events", "delete_stream"} {
+	for _, query := range []string{
+		"delete_begin", "delete_own_links", "delete_links", "delete_events",
+		"delete_its_snapshot", "delete_notes_parked", "delete_its_parked", "delete_stream",
+	} {
 		if err := b.exec(ctx, query, id); err != nil {
 			return err
 		}

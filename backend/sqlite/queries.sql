@@ -112,6 +112,23 @@ where (stream_id, version) in (
 -- name: delete_events
 delete from /*prefix*/events where stream_id = ?1;
 
+-- name: delete_its_snapshot
+-- The snapshot of the source of the stream's name.
+delete from /*prefix*/snapshots where source_id = (select name from /*prefix*/streams where stream_id = ?1);
+
+-- name: delete_its_parked
+-- What projections have parked of the stream, or on it. Indexes: parked_stream_idx, parked_pkey.
+delete from /*prefix*/parked
+where stream = (select name from /*prefix*/streams where stream_id = ?1)
+  or projection in (select p.name from /*prefix*/projections p join /*prefix*/streams s on s.name = p.stream where s.stream_id = ?1);
+
+-- name: delete_notes_parked
+-- Makes those look who run projections that have parked something of the stream, or on it. Comes before delete_its_parked.
+update /*prefix*/projections set changes = changes + 1
+where name in (select k.projection from /*prefix*/parked k join /*prefix*/streams s on s.name = k.stream where s.stream_id = ?1)
+  or stream = (select name from /*prefix*/streams where stream_id = ?1)
+    and exists (select 1 from /*prefix*/parked k where k.projection = /*prefix*/projections.name);
+
 -- name: delete_stream
 delete from /*prefix*/streams where stream_id = ?1;
 

@@ -26,7 +26,8 @@ var (
 // Options of a [Backend]. The zero value of each field is its default.
 type Options struct {
 	// Prefix goes before the names of all tables, triggers and views, so that several stores (tenants) share one
-	// database and one *sql.DB. Letters, digits and underscores, not starting with a digit. Default: none.
+	// database and one *sql.DB. Letters, digits and underscores, not starting with a digit. To change it, export and import
+	// the store: triggers and indexes of tables that are renamed keep their names. Default: none.
 	Prefix string
 	// VersionTable is the name of the table in which migrations note their version; the prefix goes before it, too. The
 	// same characters as in Prefix. Default: "eventstore_migrations".

@@ -14,17 +14,16 @@ create table /*schema.*/retired (
   constraint retired_pkey primary key (kind, id)
 );
 
--- new_stream_id draws the id of a new stream, one that no stream had before. The floor is read before: what other sessions draw
--- meanwhile is above it. Indexes: streams_pkey, retired_pkey.
-create function /*schema.*/new_stream_id/*of*/() returns bigint language plpgsql as $body$
+-- new_stream_id draws the id of a new stream, one that no stream had before: of those that are there, streams_pkey sees to that.
+-- Index: retired_pkey.
+create function /*schema.*/new_stream_id/*of*/() returns bigint language plpgsql set enable_seqscan = off as $body$
 declare
-  lowest constant bigint := greatest((select max(s.stream_id) from /*schema.*/streams s), (select max(r.id) from /*schema.*/retired r where r.kind = 'stream'));
-  id constant bigint := nextval('/*schema.*/stream_seq');
+  drawn constant bigint := nextval('/*schema.*/stream_seq');
 begin
-  if id <= lowest then
+  if exists (select from /*schema.*/retired r where r.kind = 'stream' and r.id >= drawn) then
     raise exception 'eventstore: the sequence stream_seq is behind the data' using errcode = 'ESTSQ'; -- a tick sets it right
   end if;
-  return id;
+  return drawn;
 end
 $body$;
 
@@ -406,6 +405,7 @@ create function /*schema.*/link/*of*/(
 declare
   total constant int := cardinality(in_seqs);
   target bigint;
+  violated text;
 begin
   update /*schema.*/streams s set version = s.version + total, linked = true
   where s.name = in_stream and s.deleted_at is null and (in_expected is null or s.version = in_expected)
@@ -429,15 +429,23 @@ begin
   from unnest(in_seqs, in_idxs) with ordinality as i (append_seq, idx, nr)
   where target is not null;
 exception when unique_violation then
+  get stacked diagnostics violated = constraint_name;
+  if violated = 'streams_pkey' then
+    raise exception 'eventstore: the sequence stream_seq is behind the data' using errcode = 'ESTSQ';
+  end if;
   version := null;
 end
 $body$;
 
--- hard_delete removes a stream whose row the transaction has locked, its events everywhere, and its own links. It is one
+-- hard_delete removes a stream whose row the transaction has locked, its events everywhere, its own links, the snapshot of the source
+-- of its name, and what projections have parked of it, or on it; those that run them are made to look. It is one
 -- round trip, so that nothing else in the transaction is ever permitted to delete. The lock was taken by a statement
 -- before, so this one sees every event of the stream; at an isolation level that keeps an older view it might not.
--- Indexes: events_version_key, links_event_key, links_pkey, log_append_seq_key, streams_pkey.
-create function /*schema.*/hard_delete/*of*/(in_stream_id bigint) returns void language plpgsql as $body$
+-- Projections are locked before what they have parked, as by all who change that, and in one order.
+-- Indexes: events_version_key, links_event_key, links_pkey, log_append_seq_key, streams_pkey, snapshots_pkey, parked_stream_idx, parked_pkey.
+create function /*schema.*/hard_delete/*of*/(in_stream_id bigint) returns void language plpgsql set enable_seqscan = off as $body$
+declare
+  stream_name constant text := (select s.name from /*schema.*/streams s where s.stream_id = in_stream_id);
 begin
   if current_setting('transaction_isolation') <> 'read committed' then
     raise exception 'eventstore: a hard delete needs read committed' using errcode = 'ESTRC';
@@ -456,6 +464,16 @@ begin
       and l.append_seq < (select max(m.append_seq) from /*schema.*/log m)
   )
   delete from /*schema.*/streams s where s.stream_id = in_stream_id;
+  delete from /*schema.*/snapshots n where n.source_id = stream_name;
+  with affected as (
+    select p.name from /*schema.*/projections p
+    where p.name in (select k.projection from /*schema.*/parked k where k.stream = stream_name)
+      or p.stream = stream_name and exists (select from /*schema.*/parked k where k.projection = p.name)
+    order by p.name for update
+  )
+  update /*schema.*/projections p set changes = p.changes + 1 from affected a where p.name = a.name;
+  delete from /*schema.*/parked k where k.stream = stream_name;
+  delete from /*schema.*/parked k using /*schema.*/projections p where p.stream = stream_name and k.projection = p.name;
   insert into /*schema.*/retired (kind, id)
   select 'stream', in_stream_id
   where not exists (select from /*schema.*/streams s where s.stream_id > in_stream_id)

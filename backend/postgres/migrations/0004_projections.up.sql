@@ -41,6 +41,7 @@ create table /*schema.*/parked (
 
 create index parked_number_idx on /*schema.*/parked (projection, number, event_id);
 create index parked_failed_idx on /*schema.*/parked (projection, key, number) where failed;
+create index parked_stream_idx on /*schema.*/parked (stream); -- for a hard delete
 
 alter table /*schema.*/subscriptions
   add column handled bigint not null default 0, -- events that a projection has applied

@@ -41,6 +41,7 @@ create table /*prefix*/parked (
 
 create index /*prefix*/parked_number_idx on /*prefix*/parked (projection, number, event_id);
 create index /*prefix*/parked_failed_idx on /*prefix*/parked (projection, key, number) where failed;
+create index /*prefix*/parked_stream_idx on /*prefix*/parked (stream); -- for a hard delete
 
 alter table /*prefix*/subscriptions add column handled integer not null default 0; -- events that a projection has applied
 alter table /*prefix*/subscriptions add column rate real not null default 0; -- per second

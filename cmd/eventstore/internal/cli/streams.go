@@ -328,7 +328,9 @@ func (a *app) streamDelete() *cobra.Command {
 		Long: `Delete a stream.
 
 A soft delete hides it: it can't be read or written any more, but its events stay in the order of all events and where
-they are linked. With --hard its events are removed everywhere; that can't be undone, so it asks, unless --yes is set.`,
+they are linked. With --hard its events are removed everywhere, and with them the snapshot of that name and what
+projections have parked of the stream; that can't be undone, so it asks, unless --yes is set. Subscriptions to the stream
+stay, and so do read models.`,
 		Example: `  eventstore stream delete account-7 --expected 12
   eventstore stream delete account-7 --expected any --hard --yes`,
 		Args: cobra.ExactArgs(1),
@@ -345,7 +347,7 @@ they are linked. With --hard its events are removed everywhere; that can't be un
 					if err != nil {
 						return err
 					}
-					what := fmt.Sprintf("This removes the stream %q and its events for good: version %d.", args[0], info.Version)
+					what := fmt.Sprintf("This removes the stream %q, its events, its snapshot and what is parked of it for good: version %d.", args[0], info.Version)
 					if err := a.confirm(yes, what, args[0]); err != nil {
 						return err
 					}
