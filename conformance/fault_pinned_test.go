@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"iter"
 
 	"github.com/eventstore-go/eventstore/store"
 )
@@ -69,6 +70,20 @@ var pinnedFaults = []fault{
 			r.StreamID = 0
 			return read(ctx, r, f)
 		})},
+	{name: "seen-when-left", what: "a loop that is left early has seen the page that was fetched", store: func(c *careless) {
+		c.stream = func(ctx context.Context, stream string, o *store.ReadOptions) iter.Seq2[store.Recorded, error] {
+			return func(yield func(store.Recorded, error) bool) {
+				for e, err := range c.face.Stream(ctx, stream, o) {
+					if !yield(e, err) {
+						if o != nil && o.Seen != nil {
+							o.Seen.Version = e.Number
+						}
+						return
+					}
+				}
+			}
+		}
+	}},
 }
 
 // pinnedTxFaults need other sessions.

@@ -11,15 +11,15 @@ import (
 )
 
 var pinnedCases = []testCase{
-	{name: "read/replaced", run: readReplaced, why: "a read of a stream is of one stream: never the old one's events and then the new one's, and never cut short without an error"},
-	{name: "read/pinned", run: readPinned, why: "whoever pages by number can say which stream the numbers count in"},
-	{name: "read/seen", run: readSeen, why: "the version to expect is known from the read, also where the last event can't be read any more"},
-	{name: "read/seen-backward", run: readSeenBackward, why: "the same holds for whoever looks at the last events only"},
-	{name: "filter/pinned", run: filterPinned, why: "a filtered read is of the stream that was asked for, too"},
-	{name: "between/pages-replaced", tx: besideTx, run: betweenPagesReplaced, why: "whenever a stream is deleted and written anew, a read of many pages gives the one or the other, or an error"},
+	{name: "read/replaced", run: readReplaced, why: "a read returns events of one stream: it never mixes a deleted stream with its successor, and never ends early without an error"},
+	{name: "read/pinned", run: readPinned, why: "a caller that pages by number can pin all pages to one stream"},
+	{name: "read/seen", run: readSeen, why: "a read returns the version to expect, even if the last event can't be read any more"},
+	{name: "read/seen-backward", run: readSeenBackward, why: "a backward read returns the version to expect, too"},
+	{name: "filter/pinned", run: filterPinned, why: "a filtered read returns events of the requested stream only"},
+	{name: "between/pages-replaced", tx: besideTx, run: betweenPagesReplaced, why: "if a stream is deleted and written again during a read of many pages, the read returns one of the two, or an error"},
 	{name: "between/pages-replaced-links", tx: besideTx, run: betweenPagesReplacedLinks, why: "the same holds for a stream of links"},
-	{name: "between/seen", tx: besideTx, run: betweenSeen, why: "an append that expects what a read has seen never follows an event that the read did not see"},
-	{name: "open-tx/replaced", tx: writersBesideTx, run: openTxReplaced, why: "a transaction may see another stream with each statement: its reads are of one stream all the same"},
+	{name: "between/seen", tx: besideTx, run: betweenSeen, why: "an append with the version that a read has seen never follows an event that the read did not return"},
+	{name: "open-tx/replaced", tx: writersBesideTx, run: openTxReplaced, why: "in a transaction in which each statement sees new commits, a read still returns events of one stream"},
 }
 
 // renewals are what may happen to a stream that is read.

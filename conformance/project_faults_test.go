@@ -354,7 +354,9 @@ var projectFaults = []projectFault{
 			}
 		})},
 	{name: "history-unchecked", what: "a batch is committed in whatever history the database has", cases: []string{"advance/seen"},
-		storage: advanced(func(_ context.Context, _ brokenProjections, r *store.AdvanceRequest) { r.Seen, r.Known = store.SeenEvent{}, 0 })},
+		storage: advanced(func(_ context.Context, _ brokenProjections, r *store.AdvanceRequest) {
+			r.Seen, r.Known = store.SeenEvent{}, 0
+		})},
 	{name: "not-counted", what: "what was applied is not counted", cases: []string{"project/once", "project/partitions", "advance/fence"},
 		storage: advanced(func(_ context.Context, _ brokenProjections, r *store.AdvanceRequest) { r.Handled, r.Rate = 0, 0 })},
 	{name: "not-advanced", what: "the checkpoint stays", cases: []string{"project/wait-for", "project/status", "project/rolls-back", "project/once"},

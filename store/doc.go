@@ -24,7 +24,10 @@
 //
 // P2, versions. The versions of a stream are 1, 2, 3, without gaps (append/versions, append/large,
 // concurrent/append-many-streams). Only a hard delete leaves some unused: those of links to the events it removed
-// (link/source-hard-deleted).
+// (link/source-hard-deleted). So a stream may end with numbers that can't be read: take the version to expect from
+// [ReadOptions].Seen, not from the last event (read/seen, read/seen-backward, between/seen). A read returns events of one
+// stream, even if the stream is hard deleted and created again during the read (read/replaced, read/pinned,
+// between/pages-replaced, open-tx/replaced).
 //
 // P3, positions. Positions are 1, 2, 3, without gaps but for events that were hard deleted (all/positions,
 // all/hard-deleted, all/hard-deleted-stretch). A position never changes and never goes to another event (all/stable,

@@ -19,8 +19,9 @@ var (
 	ErrStreamExists = errors.New("stream exists")
 	// ErrStreamNotFound is returned when the stream does not exist; with ErrWrongExpectedVersion when [StreamExists] was expected.
 	ErrStreamNotFound = errors.New("stream not found")
-	// ErrStreamReplaced is returned from a read of a stream that was hard deleted while it was read, whether another one has
-	// taken its name or not; and if [ReadOptions].StreamID is of another stream than the name. Read again from the start.
+	// ErrStreamReplaced is returned by a read whose stream was hard deleted before the read ended, whether or not a new
+	// stream has the name, and by a read with [ReadOptions].StreamID if the name belongs to another stream or to none. Read
+	// again from the start.
 	ErrStreamReplaced = errors.New("stream was hard deleted")
 	// ErrStreamDeleted is returned for a read of, or a write to, a soft-deleted stream.
 	ErrStreamDeleted = errors.New("stream is deleted")

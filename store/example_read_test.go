@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log"
 
+	"github.com/google/uuid"
+
 	"github.com/eventstore-go/eventstore/backend/memory"
 	"github.com/eventstore-go/eventstore/store"
 )
@@ -39,6 +41,41 @@ func ExampleStore_Stream() {
 	// 3 moved
 	// the last is 4 closed
 	// true
+}
+
+// Seen gives the version to expect. Here the stream ends with a link whose event was hard deleted, so the number of the last
+// event is too low.
+func ExampleSeen() {
+	ctx := context.Background()
+	es := store.New(memory.New(), &store.Options{HardDelete: true})
+	check := func(_ store.AppendResult, err error) {
+		if err != nil {
+			log.Fatal(err)
+		}
+	}
+	person := store.Event{Type: "registered", ID: uuid.New()}
+	check(es.Append(ctx, "person-9", store.NoStream, person))
+	check(es.Append(ctx, "account-7", store.NoStream, store.Event{Type: "opened"}))
+	check(es.Link(ctx, "account-7", store.Version(1), person.ID))
+	if err := es.Delete(ctx, "person-9", store.Any, store.HardDelete); err != nil {
+		log.Fatal(err)
+	}
+
+	var seen store.Seen
+	last := int64(0)
+	for e, err := range es.Stream(ctx, "account-7", &store.ReadOptions{Seen: &seen}) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		last = e.Number
+	}
+	_, err := es.Append(ctx, "account-7", store.Version(last), store.Event{Type: "closed"})
+	fmt.Println(errors.Is(err, store.ErrWrongExpectedVersion))
+	res, err := es.Append(ctx, "account-7", seen.Expected(), store.Event{Type: "closed"})
+	fmt.Println(res.Last, err)
+	// Output:
+	// true
+	// 3 <nil>
 }
 
 // Page returns one page as a slice. A page that is shorter than was asked for ends the stream.

@@ -38,7 +38,7 @@ func (i ProjectionInfo) Parked() (n int64) {
 	return n
 }
 
-// Checkpoint returns how far all partitions have come in the stream that is there.
+// Checkpoint returns the lowest checkpoint of all partitions, in the current stream.
 func (i ProjectionInfo) Checkpoint() int64 {
 	if len(i.Partitions) == 0 {
 		return 0

@@ -55,9 +55,9 @@ type ProjectionStorage interface {
 	// CountParked returns how many events are parked in each of the partitions that have any.
 	CountParked(ctx context.Context, projection string, partitions int) (map[int]int64, error)
 
-	// Places returns where the events with the versions first to last of a stream, own or linked, are in All, in the order of
-	// the versions. Events that are not there are left out. Outside a transaction it finds every event that was committed
-	// before the call.
+	// Places returns the positions in All, and the original streams, of the events with versions first to last in a stream,
+	// own or linked, in the order of versions. Missing events are left out. Outside a transaction it finds every event that
+	// was committed before the call.
 	Places(ctx context.Context, stream string, first, last int64) ([]Place, error)
 	// Temporary reports whether err, which a handler returned or a commit, says nothing of the events: the database was
 	// busy, or gave the transaction up for another's sake, or went away. Unless tx is nil, it may ask tx whether its
@@ -120,9 +120,9 @@ type ParkedEvent struct {
 	ParkedAt time.Time // UTC; zero: the database's clock
 }
 
-// Place is where an event was appended.
+// Place is the position of an event in All and the stream to which it was appended.
 type Place struct {
-	Position int64 // in All
+	Position int64
 	Stream   string
 }
 

@@ -24,28 +24,30 @@ type ReadOptions struct {
 	Backward bool
 	// Limit is how many events are wanted at most. Default: all.
 	Limit int
-	// StreamID is the [StreamInfo].ID of the stream that is wanted: if the name is another's by now, or nobody's, the read
-	// fails with [ErrStreamReplaced]. Default: the stream that has the name when the read begins. Not for All.
+	// StreamID is the [StreamInfo].ID of the stream to read. The read fails with [ErrStreamReplaced] if the name belongs to
+	// another stream or to none. Default: the stream that has the name when the read begins. Not allowed with All.
 	StreamID int64
-	// Seen is set when the sequence has ended without an error, or the page was read: it is what an append that follows needs
-	// to know. It is zero after an error, as for a stream that does not exist, and after a loop that was left. Not for All.
+	// Seen, if not nil, receives what the read covered, for [Seen.Expected]. Stream sets it when the sequence ends without an
+	// error, Page when it returns. It is zero after an error, including ErrStreamNotFound, and after a loop that the
+	// caller left early. Not allowed with All.
 	Seen *Seen
 	// PageSize is how many events are fetched at a time, at most MaxPageSize. Default: DefaultPageSize, to which Stream
 	// and All add one, so that a stream of a round number of events needs no second look for its end.
 	PageSize int
 }
 
-// Seen says which stream was read, and how far, for an append that follows. A number that was read is not enough for that:
-// the last event of a stream may be one that can't be read any more, since it was a link to one that was hard deleted.
+// Seen is the stream that a read covered, and how far. Use it for the expected version of an append that is decided on the
+// events read. The number of the last event is not enough: a stream may end with a link whose event was hard deleted, and
+// then its version is above the last number that can be read.
 type Seen struct {
 	// StreamID is the stream's [StreamInfo].ID.
 	StreamID int64
-	// Version is up to where the read has left nothing out. It is the stream's version if the read came to the end; if it
-	// ended at its Limit, the number of the last event; backward, where it began.
+	// Version is the version up to which the read left nothing out. If the read reached the end of the stream, it is the
+	// stream's version; if it ended at Limit, the number of the last event; if it read backward, where it began.
 	Version int64
 }
 
-// Expected returns what an append expects that must not follow anything but what was read.
+// Expected returns the expected version of an append that must directly follow what was read: NoStream if nothing was.
 func (s Seen) Expected() Expected {
 	if s.Version == 0 {
 		return NoStream
@@ -58,8 +60,8 @@ func (s Seen) Expected() Expected {
 // [ErrStreamReplaced], [ErrPositionLost], ctx's error, or the database's.
 //
 // Events are fetched a page at a time, and no connection is held for the caller's code; so the sequence is not one
-// snapshot, and events appended meanwhile may appear at its end. But they are all of one stream: if it is hard deleted
-// before the end is reached, the sequence ends with [ErrStreamReplaced], also when another stream has taken its name. Where a whole page was read and more is likely, the next
+// snapshot, and events appended meanwhile may appear at its end. All events belong to one stream: if it is hard
+// deleted before the read ends, the sequence ends with [ErrStreamReplaced], even if a new stream has the name. Where a whole page was read and more is likely, the next
 // ones are fetched, on other connections, while the caller's code runs, unless the Store is bound to a transaction; a
 // loop that is left waits for those on their way. Ranging again reads again from the start.
 func (s *Store) Stream(ctx context.Context, stream string, opts *ReadOptions) iter.Seq2[Recorded, error] {
@@ -135,7 +137,7 @@ type reader struct {
 	left     int    // how many events are still wanted
 	ahead    *ahead // nil: one page is wanted
 	after    int64  // the checkpoint to be checked before the first page
-	seen     Seen   // up to the last page; of a backward read, the first
+	seen     Seen   // of the last page; of a backward read, the first page
 	done     bool
 }
 
@@ -267,8 +269,8 @@ func (r *reader) advance(last int64) error {
 	return nil
 }
 
-// checkCheckpoint fails if the reader claims to have read what the store does not have. The page is to be of the stream
-// that it has looked at.
+// checkCheckpoint fails if the reader claims to have read what the store does not have. It pins the request to the stream
+// that it looked at.
 func (r *reader) checkCheckpoint(ctx context.Context, request *ReadRequest) error {
 	if r.after == 0 {
 		return nil

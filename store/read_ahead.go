@@ -58,7 +58,7 @@ func (a *ahead) fetch(ctx context.Context, r ReadRequest, left int, read func(co
 	}
 	a.full++
 	next := r
-	if page.StreamID != 0 { // what follows must be of the same stream
+	if page.StreamID != 0 { // the next pages must belong to the same stream
 		next.StreamID = page.StreamID
 	}
 	for _, f := range a.pending {

@@ -24,10 +24,10 @@ type Storage interface {
 	// Delete removes a stream; a hard delete also the snapshot of its name, and what is parked of it or on it.
 	Delete(ctx context.Context, r DeleteRequest) error
 
-	// ReadStream returns one page of a stream, see [ReadRequest.Page]. Fewer than r.Limit events means that the stream
-	// ends there. All of a page is of one stream, also if another one takes its name meanwhile. It returns
-	// ErrStreamNotFound or ErrStreamDeleted, or if r.StreamID is set and the stream with that id does not have the name any
-	// more, ErrStreamReplaced; an empty stream is an empty page.
+	// ReadStream returns one page of a stream, made by [ReadRequest.Page]. Fewer than r.Limit events means that the stream
+	// ends there. All events of a page belong to the same stream, even if another stream takes the name during the call.
+	// It returns ErrStreamNotFound or ErrStreamDeleted; if r.StreamID is set and the name belongs to another stream or to
+	// none, it returns ErrStreamReplaced (see [ReadRequest.Judge]). An empty stream is an empty page.
 	ReadStream(ctx context.Context, r ReadRequest) (StreamPart, error)
 	// ReadAll returns one page of all events in their global order; r.Stream is not set. Fewer than r.Limit events
 	// means the end. Outside a transaction it returns every event that was committed before the call.
@@ -174,14 +174,14 @@ func (r DeleteRequest) Judge(s State) error {
 // ReadRequest asks for one page.
 type ReadRequest struct {
 	Stream   string
-	StreamID int64 // the page must be of the stream with this id; 0: of the one that has the name
+	StreamID int64 // id of the stream to read; 0: the stream that has the name
 	From     int64 // first number wanted, inclusive; at least 1
 	Limit    int   // at least 1
 	Backward bool  // From downwards
 }
 
-// Judge returns nil if the stream that has the name, zero if there is none, may be read, else the error that is owed. For
-// backends.
+// Judge returns nil if the stream that has the name may be read, else the error to return. The zero StreamInfo means that
+// no stream has the name. For backends.
 func (r ReadRequest) Judge(s StreamInfo) error {
 	switch {
 	case r.StreamID != 0 && r.StreamID != s.ID:
@@ -200,8 +200,8 @@ type StreamPart struct {
 	Seen
 }
 
-// Page returns the page with the given events of a stream. The version is one that the stream had when the events were
-// read, or before: all events up to it that were there are in the page, if they are in the range that r asks for. For backends.
+// Page returns the page with the given events. Version must be the stream's version at the time of the read or before it,
+// never after it: a later version would cover events that the page does not have. For backends.
 func (r ReadRequest) Page(streamID, version int64, events []Recorded) StreamPart {
 	n := len(events)
 	switch {

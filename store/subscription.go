@@ -195,7 +195,8 @@ func (s *subscription) start(ctx context.Context) (checkpoint, streamID int64, e
 	return s.opts.Start.after, streamID, nil
 }
 
-// refuseDeleted returns ErrStreamDeleted unless the subscription exists: nothing is created on a soft-deleted stream.
+// refuseDeleted returns ErrStreamDeleted unless the subscription exists already. A new subscription on a soft-deleted
+// stream is refused before it is written.
 func (s *subscription) refuseDeleted(ctx context.Context) error {
 	isNew, err := s.isNew(ctx)
 	if err == nil && isNew {

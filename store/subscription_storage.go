@@ -45,7 +45,7 @@ type SubscriptionStorage interface {
 	// StreamVersions returns what StreamInfo would return of each of the streams that exist, in one look.
 	StreamVersions(ctx context.Context, streams []string) (map[string]StreamInfo, error)
 	// ReadFiltered is ReadAll, or ReadStream if r.Stream is not All, forward, of those events that f chooses. next is
-	// the first number that it has not looked at: r.From if there is nothing at or behind it yet. r.StreamID counts as for
+	// the first number that it has not looked at: r.From if there is nothing at or behind it yet. r.StreamID works as in
 	// ReadStream. It looks at a bounded
 	// range of numbers, so a page may have fewer events than r.Limit, or none, anywhere.
 	//
@@ -128,13 +128,13 @@ type SubscriptionInfo struct {
 	HeadID int64
 }
 
-// Replaced reports whether the stream that Checkpoint counts in was hard deleted, and another one has its name: nothing of that
-// has been dealt with.
+// Replaced reports whether the stream that Checkpoint counts in was hard deleted and a new stream has its name. The
+// subscription has not handled any event of the new stream.
 func (i SubscriptionInfo) Replaced() bool {
 	return i.StreamID != 0 && i.HeadID != 0 && i.StreamID != i.HeadID
 }
 
-// Passed returns how far the subscription has come in the stream that is there: Checkpoint, unless it counts in another one.
+// Passed returns the checkpoint in the current stream: Checkpoint, or 0 if the stream was replaced.
 func (i SubscriptionInfo) Passed() int64 {
 	if i.Replaced() {
 		return 0

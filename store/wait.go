@@ -68,15 +68,15 @@ func (s *Store) WaitFor(ctx context.Context, projection string, result AppendRes
 	return err
 }
 
-// awaited are the events of an append, as a projection counts them.
+// awaited describes the events of an append in the numbers of a projection's stream.
 type awaited struct {
 	first, last int64
 	numbers     []int64  // nil: all numbers from first to last
-	streams     []string // those whose partitions apply the events; nil: all
+	streams     []string // wait for the partitions of these streams; nil: for all partitions
 }
 
-// awaited returns the events that result stands for. Those of an append have adjacent positions, those of a link may be
-// anywhere in All.
+// awaited returns the events to wait for. The events of an append have adjacent positions in All; the events that links point
+// to may be anywhere.
 func (s *Store) awaited(ctx context.Context, storage ProjectionStorage, record ProjectionRecord, result AppendResult) (awaited, error) {
 	w := awaited{first: result.First, last: result.Last}
 	if record.Stream != All && record.Stream != result.Stream {

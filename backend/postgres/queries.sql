@@ -109,8 +109,8 @@ update /*schema.*/streams as s set deleted_at = clock_timestamp() where s.stream
 select /*schema.*/hard_delete/*of*/($1::bigint);
 
 -- name: read_stream_forward
--- A page of a stream's own events, the stream's id before each header; nothing if it has links, is deleted or absent, or is not
--- the one with the id $4, unless that is 0: find_stream tells. Index: events_version_key.
+-- A page of a stream's own events, with the stream's id before each header. No rows if the stream has links, is deleted or
+-- absent, or has another id than $4 (0: any id); find_stream shows which. Indexes: events_version_key, streams_name_key.
 select int8send(e.stream_id) || /*schema.*/header(e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type), e.content_type, e.data, e.metadata
 from /*schema.*/events as e
 where e.stream_id = (select s.stream_id from /*schema.*/streams as s where s.name = $1::text and s.deleted_at is null and not s.linked and $4::bigint in (0, s.stream_id))
@@ -610,7 +610,7 @@ select k.hash % $2::int, count(*) from /*schema.*/parked as k where k.projection
 select 1;
 
 -- name: places
--- The positions of the events with versions $2 to $3 in stream $1, own or linked, and their streams. It takes no locks.
+-- The positions of the events with versions $2 to $3 in stream $1, own or linked, and their streams. Takes no locks.
 -- Indexes: streams_name_key, events_version_key, links_pkey, events_pkey, log_append_seq_key, streams_pkey.
 select l.position + e.idx, o.name
 from /*schema.*/streams as s

@@ -20,7 +20,7 @@ func (b *Backend) ReadStream(ctx context.Context, r store.ReadRequest) (store.St
 	for range mostTries {
 		page, id, err := b.readOwn(ctx, r)
 		if err != nil || len(page) > 0 {
-			// Without links there are no gaps: the stream's version is that of its last event.
+			// A stream without links has no gaps, so its version is the number of its last event.
 			return r.Page(id, 0, page), err
 		}
 		f, err := b.find(ctx, "find_stream", r.Stream)
@@ -32,7 +32,7 @@ func (b *Backend) ReadStream(ctx context.Context, r store.ReadRequest) (store.St
 			return store.StreamPart{}, err
 		case f.Version == 0, !r.Backward && f.Version < r.From:
 			return r.Page(f.id, f.Version, nil), nil
-		case f.id == before.id && f.linked == before.linked: // what came back empty in between was of this stream, as it was
+		case f.id == before.id && f.linked == before.linked: // the empty page between the two looks belongs to this stream
 			return r.Page(f.id, before.Version, nil), nil
 		case f.linked:
 			page, err = b.readLinked(ctx, "read_linked_"+direction(r), f.id, r.From, int64(r.Limit))

@@ -19,7 +19,7 @@ type scanner struct {
 	header, contentType, data, metadata sql.RawBytes
 	stream                              string
 
-	// What scan finds before the header: if placed, all of it; if owned, the stream's id.
+	// What scan finds before the header: all of these if placed, the stream's id if owned.
 	placed, owned bool
 	seq, streamID int64
 	idx           int

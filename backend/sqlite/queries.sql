@@ -140,8 +140,8 @@ update /*prefix*/head set deleting = null;
 -- name: read_stream
 -- The stream's own events, by events_version_key, merged with its links, by the key of links: both come in order, so
 -- that nothing is sorted and a page costs the same wherever it is. The first row is the stream itself, with its id in
--- the last column: where it ends is to be known of the moment of the page. No rows: absent, deleted, or not the one with the
--- id ?4, unless that is 0. Own events come without the name and the version, which the caller has: each value costs.
+-- the last column, so that its version is that of the same moment as the page. No rows: the stream is absent, deleted, or has
+-- another id than ?4 (0: any id). Own events come without the name and the version, which the caller has: each value costs.
 select 0 as number, null as name, s.version as version, null, null, null, null, null, null, null, s.stream_id
 from /*prefix*/streams s
 where s.name = ?1 and s.deleted_at is null and ?4 in (0, s.stream_id)

@@ -18,7 +18,7 @@ type scanner struct {
 	own    string // the stream of events that come without its name, whose number is their version
 	memory page.Memory
 	into   []any // pointers to the fields below, in the order of the columns
-	headed bool  // the first row is of the stream, not of an event
+	headed bool  // the first row describes the stream, not an event
 	found  store.StreamInfo
 
 	number, version, created                                         int64

@@ -61,32 +61,32 @@ func New[S any](es *store.Store, opts *Options[S]) *Repository[S] {
 // State is a state, and where it comes from.
 type State[S any] struct {
 	Value S
-	// Version is the stream's, 0 if it does not exist. The last event may have a lower number: events that a hard delete of
-	// another stream removed from this one left their numbers unused.
+	// Version is the stream's version, 0 if the stream does not exist. It is above the number of the last event if the stream
+	// ends with links whose events were hard deleted. Use Expected to append.
 	Version int64
 	// Snapshot is the version of the snapshot that it was made from, 0 if none was.
 	Snapshot int64
 }
 
-// Expected returns what an append expects that is decided on the state: that nothing was appended to the stream since it was
-// loaded. Do expects it.
+// Expected returns the expected version of an append that is decided on the state: it fails if anything was appended to the
+// stream since the load. Do uses it.
 func (s State[S]) Expected() store.Expected { return store.Seen{Version: s.Version}.Expected() }
 
-// origin is the metadata of a snapshot: the id and the number of the last event in it, by which a stream that was deleted
-// and created again is known.
+// origin is the metadata of a snapshot: the id and the number of the last event in it. They show whether the stream was
+// deleted and created again since.
 type origin struct {
 	Last   uuid.UUID `json:"last" msgpack:"last"`
 	Number int64     `json:"number,omitempty" msgpack:"number"` // 0: the snapshot's version
 }
 
-// Load returns the state of a stream; that of a stream that does not exist is the zero S. It is the state of one stream, also
-// if another one takes its name meanwhile. Errors are those of [store.Store.Stream], [store.DecodeError], and Fold's.
+// Load returns the state of a stream; that of a stream that does not exist is the zero S. If the stream
+// is hard deleted during the load, Load starts again. Errors are those of [store.Store.Stream], [store.DecodeError], and Fold's.
 func (r *Repository[S]) Load(ctx context.Context, stream string) (State[S], error) {
 	state, _, err := r.load(ctx, stream)
 	return state, err
 }
 
-// load also returns where the state comes from. It begins anew if the stream is hard deleted meanwhile.
+// load also returns the last event of the state. It starts again if the stream is hard deleted during the load.
 func (r *Repository[S]) load(ctx context.Context, stream string) (state State[S], last origin, err error) {
 	for range r.opts.Tries {
 		if state, last, err = r.loadOnce(ctx, stream); !errors.Is(err, store.ErrStreamReplaced) {
