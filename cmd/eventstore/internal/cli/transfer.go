@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
@@ -36,11 +37,12 @@ func (a *app) progress(what string) (transfer.Progress, func()) {
 type moved struct {
 	Archive string `json:"archive"`
 	archive.End
-	Seconds float64 `json:"seconds"`
+	Commanded *commanded.Summary `json:"commanded,omitempty"` // what was left out or changed, if it was read now
+	Seconds   float64            `json:"seconds"`
 }
 
-func (a *app) moved(verb, path string, end archive.End, begun time.Time) error {
-	m := moved{path, end, time.Since(begun).Seconds()}
+func (a *app) moved(verb, path string, end archive.End, found *commanded.Summary, begun time.Time) error {
+	m := moved{path, end, found, time.Since(begun).Seconds()}
 	if a.json() {
 		return a.object(m)
 	}
@@ -92,7 +94,7 @@ are not: they begin anew.`,
 				if err != nil {
 					return err
 				}
-				return a.moved("exported", args[0], result, begun)
+				return a.moved("exported", args[0], result, nil, begun)
 			})
 		},
 	}
@@ -132,16 +134,17 @@ into an archive first, which is removed when it is imported, or kept with --arch
 				return usage("name the archive, or say --from-commanded")
 			case from.url != "" && len(args) > 0:
 				return usage("--from-commanded takes no file: name the archive with --archive")
-			case from.url == "" && (from.schema != "" || from.archive != ""):
-				return usage("--commanded-schema and --archive go with --from-commanded")
+			case from.url == "" && from.options():
+				return usage("--commanded-schema, --archive, --rename and --skip go with --from-commanded")
 			}
-			return a.with(cmd.Context(), func(d *database.Database, _ *store.Store) error {
+			return a.into(cmd.Context(), func(d *database.Database, _ *store.Store) error {
 				path := ""
+				var found *commanded.Summary
 				if len(args) > 0 {
 					path = args[0]
 				} else {
 					var err error
-					if path, err = a.fetch(cmd.Context(), &from); err != nil {
+					if path, found, err = a.fetch(cmd.Context(), &from); err != nil {
 						return err
 					}
 				}
@@ -156,32 +159,56 @@ into an archive first, which is removed when it is imported, or kept with --arch
 						return err
 					}
 				}
-				return a.moved("imported", path, result, begun)
+				return a.moved("imported", path, result, found, begun)
 			})
 		},
 	}
 	f := c.Flags()
 	f.BoolVar(&merge, "merge", false, "into a store that is not empty, at new positions")
 	f.IntVar(&batch, "batch", 10_000, "events that are written in a transaction")
-	f.StringVar(&from.url, "from-commanded", "", "URL of the PostgreSQL database of commanded/eventstore")
+	f.StringVar(&from.url, "from-commanded", "", "URL of the PostgreSQL database of commanded/eventstore: ecto:// or postgres://")
 	f.StringVar(&from.schema, "commanded-schema", "", "its schema (default \"public\")")
 	f.StringVar(&from.archive, "archive", "", "keep the archive that it is read into, under this name")
+	f.StringArrayVar(&from.rename, "rename", nil, "OLD=NEW: give this stream another name, with its subscriptions and snapshot; may be given several times")
+	f.StringArrayVar(&from.skip, "skip", nil, "leave out this stream, with its events, links, subscriptions and snapshot; may be given several times")
 	return c
 }
 
-// elsewhere is a store of commanded/eventstore.
-type elsewhere struct{ url, schema, archive string }
+// into is with for a store that is imported into: errors of its server say that it is that one.
+func (a *app) into(ctx context.Context, f func(d *database.Database, es *store.Store) error) error {
+	err := a.with(ctx, f)
+	var read *commanded.ReadError
+	var pg *pgconn.PgError
+	var connect *pgconn.ConnectError
+	if errors.As(err, &read) || !errors.As(err, &pg) && !errors.As(err, &connect) {
+		return err
+	}
+	l, parseErr := a.where()
+	if parseErr != nil {
+		return err
+	}
+	return fmt.Errorf("the store to import into, at %s: %w", l, err)
+}
 
-// fetch reads the store into an archive, unless an import of it was interrupted, and returns the archive's name.
-func (a *app) fetch(ctx context.Context, from *elsewhere) (path string, err error) {
-	l, err := database.Parse(from.url)
+// elsewhere is a store of commanded/eventstore.
+type elsewhere struct {
+	url, schema, archive string
+	rename, skip         []string
+}
+
+// options reports whether any but the URL is set.
+func (e *elsewhere) options() bool {
+	return e.schema != "" || e.archive != "" || len(e.rename) > 0 || len(e.skip) > 0
+}
+
+// fetch reads the store into an archive, unless an import of it was interrupted, and returns the archive's name, and what was left out
+// or changed if it was read now.
+func (a *app) fetch(ctx context.Context, from *elsewhere) (path string, found *commanded.Summary, err error) {
+	l, err := commanded.Parse(from.url)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	a.secrets = append(a.secrets, l)
-	if l.Kind != database.PostgreSQL {
-		return "", usage("--from-commanded wants a postgres:// URL")
-	}
 	schema := from.schema
 	if schema == "" {
 		schema = "public"
@@ -191,33 +218,22 @@ func (a *app) fetch(ctx context.Context, from *elsewhere) (path string, err erro
 	}
 	if _, err := os.Stat(path); err == nil {
 		a.tell("going on with %s, which was read before\n", path)
-		return path, nil
+		return path, nil, nil
 	}
-	source, err := commanded.Open(ctx, l, schema)
+	source, err := commanded.Open(ctx, l, commanded.Options{Schema: schema, Rename: from.rename, Skip: from.skip})
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	defer func() { err = errors.Join(err, source.Close()) }()
 	progress, end := a.progress("reading")
 	_, err = transfer.Export(ctx, source, path, transfer.ExportOptions{Compress: strings.HasSuffix(path, ".zst"), Progress: progress})
 	end()
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
-	for _, n := range []struct {
-		n    int64
-		what string
-	}{
-		{source.Summary().Orphans, "events that have no place in $all were left out"},
-		{source.Summary().Lost, "places in $all whose event is gone were left out"},
-		{source.Summary().Links, "links to events that are gone were left out"},
-		{source.Summary().Checkpoints, "checkpoints beyond the end of their stream were set to its end"},
-		{source.Summary().ErlangTerms, "events or snapshots are in the external term format of Erlang, and marked so"},
-		{source.Summary().Unknown, "events or snapshots are in an unknown format, and marked so"},
-	} {
-		if n.n > 0 {
-			a.tell("%d %s\n", n.n, n.what)
-		}
+	summary := source.Summary()
+	for _, n := range summary.Notes() {
+		a.tell("%d %s\n", n.Count, n.Text)
 	}
-	return path, nil
+	return path, &summary, nil
 }

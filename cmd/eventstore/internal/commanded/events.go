@@ -39,6 +39,11 @@ func (s *Source) Events(ctx context.Context, after, head int64, do func(e *archi
 		s.summary.Lost += p.lost
 		for i := range p.events {
 			e := &p.events[i]
+			var keep bool
+			if e.Stream, keep = s.names.of(e.Stream); !keep {
+				s.summary.SkippedEvents++
+				continue
+			}
 			e.Metadata, e.ContentType = s.contentType(e.Data, e.Metadata)
 			if err := do(e); err != nil {
 				return err
