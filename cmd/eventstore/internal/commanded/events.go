@@ -36,9 +36,12 @@ func (s *Source) Events(ctx context.Context, after, head int64, do func(e *archi
 		if p.rows == 0 {
 			return nil
 		}
-		s.summary.Lost += p.lost
 		for i := range p.events {
 			e := &p.events[i]
+			if e.ID == uuid.Nil {
+				s.summary.Lost++
+				continue
+			}
 			var keep bool
 			if e.Stream, keep = s.names.of(e.Stream); !keep {
 				s.summary.SkippedEvents++
@@ -62,9 +65,8 @@ func (s *Source) Events(ctx context.Context, after, head int64, do func(e *archi
 
 // page is what one transaction has read.
 type page struct {
-	events []archive.Event
-	lost   int64 // places without an event, or of no stream
-	last   int64 // position
+	events []archive.Event // without an ID: a place without an event, or of no stream
+	last   int64           // position
 	rows   int
 	bytes  int
 	full   bool // of bytes, before all rows were read
@@ -82,7 +84,7 @@ func (s *Source) page(ctx context.Context, after, head int64, limit int) (p page
 			}
 			p.rows++
 			if !id.Valid || !stream.Valid || !version.Valid {
-				p.lost++
+				p.events = append(p.events, e)
 				return nil
 			}
 			e.Position, e.StreamID, e.Stream, e.Version = p.last, stream.Int64, name.String, version.Int64

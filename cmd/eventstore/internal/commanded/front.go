@@ -53,6 +53,10 @@ func (s *Source) header(ctx context.Context, tx *sql.Tx, do func(any) error) err
 	if err := s.each(ctx, tx, "head", func(rows *sql.Rows) error { return rows.Scan(&h.Head) }); err != nil {
 		return err
 	}
+	var err error
+	if h.HeadEvent, err = s.eventAt(ctx, tx, h.Head); err != nil {
+		return err
+	}
 	return do(h)
 }
 

@@ -66,6 +66,21 @@ select kind, name, count(*) over () from unfit order by place, name limit $4::in
 -- The version of $all: row 0, by its primary key.
 select stream_version from /*schema.*/streams where stream_id = 0;
 
+-- name: identity
+-- Which database of its server this is, and how it is called.
+select d.oid::bigint, d.datname::text from pg_catalog.pg_database d where d.datname = current_database();
+
+-- name: system
+-- The identifier that initdb gave the server, which its standbys share, and whether the user may read it.
+select s.system_identifier::text from pg_catalog.pg_control_system() s;
+
+-- name: may_system
+select has_function_privilege('pg_catalog.pg_control_system()', 'execute');
+
+-- name: event_at
+-- The event at a place in $all, by the unique index (stream_id, stream_version).
+select event_id from /*schema.*/stream_events where stream_id = 0 and stream_version = $1::bigint;
+
 -- name: streams
 -- The number of events that a stream has of its own, and that $all has too, is its version unless links or holes are
 -- between them. Reads stream_events twice, in one hash join: there is no index on original_stream_id.

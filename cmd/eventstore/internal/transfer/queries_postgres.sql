@@ -4,6 +4,15 @@
 -- name: now
 select clock_timestamp();
 
+-- name: identity
+select h.store_id, current_database() from /*schema.*/store as h;
+
+-- name: event_at
+-- The event at a position, if it is there. Indexes: log_pkey, events_pkey.
+select e.event_id
+from (select l.position, l.append_seq from /*schema.*/log as l where l.position <= $1::bigint order by l.position desc limit 1) as g
+join /*schema.*/events as e on e.append_seq = g.append_seq and e.idx = $1::bigint - g.position;
+
 -- name: front_head
 -- Index: log_pkey.
 select coalesce((select l.position + l.n - 1 from /*schema.*/log as l order by l.position desc limit 1), 0);

@@ -1,5 +1,12 @@
 -- Statements that export and import a store in SQLite. ?1 of those for an export is a JSON list of streams, or null for all.
 
+-- name: identity
+select store_id from /*prefix*/store;
+
+-- name: event_at
+-- The event at a position, if it is there. By the key of the table.
+select event_id from /*prefix*/events where position = ?1;
+
 -- name: front_head
 select position from /*prefix*/head;
 
