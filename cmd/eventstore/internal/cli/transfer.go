@@ -37,12 +37,11 @@ func (a *app) progress(what string) (transfer.Progress, func()) {
 type moved struct {
 	Archive string `json:"archive"`
 	archive.End
-	Commanded *commanded.Summary `json:"commanded,omitempty"` // what was left out or changed, if it was read now
-	Seconds   float64            `json:"seconds"`
+	Seconds float64 `json:"seconds"`
 }
 
-func (a *app) moved(verb, path string, end archive.End, found *commanded.Summary, begun time.Time) error {
-	m := moved{path, end, found, time.Since(begun).Seconds()}
+func (a *app) moved(verb, path string, end archive.End, begun time.Time) error {
+	m := moved{path, end, time.Since(begun).Seconds()}
 	if a.json() {
 		return a.object(m)
 	}
@@ -94,7 +93,7 @@ are not: they begin anew.`,
 				if err != nil {
 					return err
 				}
-				return a.moved("exported", args[0], result, nil, begun)
+				return a.moved("exported", args[0], result, begun)
 			})
 		},
 	}
@@ -139,12 +138,11 @@ into an archive first, which is removed when it is imported, or kept with --arch
 			}
 			return a.into(cmd.Context(), func(d *database.Database, _ *store.Store) error {
 				path := ""
-				var found *commanded.Summary
 				if len(args) > 0 {
 					path = args[0]
 				} else {
 					var err error
-					if path, found, err = a.fetch(cmd.Context(), &from); err != nil {
+					if path, err = a.fetch(cmd.Context(), &from); err != nil {
 						return err
 					}
 				}
@@ -159,7 +157,7 @@ into an archive first, which is removed when it is imported, or kept with --arch
 						return err
 					}
 				}
-				return a.moved("imported", path, result, found, begun)
+				return a.moved("imported", path, result, begun)
 			})
 		},
 	}
@@ -201,12 +199,11 @@ func (e *elsewhere) options() bool {
 	return e.schema != "" || e.archive != "" || len(e.rename) > 0 || len(e.skip) > 0
 }
 
-// fetch reads the store into an archive, unless an import of it was interrupted, and returns the archive's name, and what was left out
-// or changed if it was read now.
-func (a *app) fetch(ctx context.Context, from *elsewhere) (path string, found *commanded.Summary, err error) {
+// fetch reads the store into an archive, unless an import of it was interrupted, and returns the archive's name.
+func (a *app) fetch(ctx context.Context, from *elsewhere) (path string, err error) {
 	l, err := commanded.Parse(from.url)
 	if err != nil {
-		return "", nil, err
+		return "", err
 	}
 	a.secrets = append(a.secrets, l)
 	schema := from.schema
@@ -218,22 +215,21 @@ func (a *app) fetch(ctx context.Context, from *elsewhere) (path string, found *c
 	}
 	if _, err := os.Stat(path); err == nil {
 		a.tell("going on with %s, which was read before\n", path)
-		return path, nil, nil
+		return path, nil
 	}
 	source, err := commanded.Open(ctx, l, commanded.Options{Schema: schema, Rename: from.rename, Skip: from.skip})
 	if err != nil {
-		return "", nil, err
+		return "", err
 	}
 	defer func() { err = errors.Join(err, source.Close()) }()
 	progress, end := a.progress("reading")
 	_, err = transfer.Export(ctx, source, path, transfer.ExportOptions{Compress: strings.HasSuffix(path, ".zst"), Progress: progress})
 	end()
 	if err != nil {
-		return "", nil, err
+		return "", err
 	}
-	summary := source.Summary()
-	for _, n := range summary.Notes() {
+	for _, n := range commanded.Notes(source.LeftOut()) {
 		a.tell("%d %s\n", n.Count, n.Text)
 	}
-	return path, &summary, nil
+	return path, nil
 }

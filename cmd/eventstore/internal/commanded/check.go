@@ -53,6 +53,7 @@ func (s *Source) check(ctx context.Context) error {
 			return err
 		}
 		if c.columns["events.data"].dataType != "bytea" {
+			s.isJSON = true
 			s.parse("::text")
 		}
 		return nil

@@ -3,6 +3,7 @@ package commanded
 import (
 	"context"
 	"database/sql"
+	"errors"
 
 	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/archive"
 	"github.com/eventstore-go/eventstore/store"
@@ -38,7 +39,7 @@ func (s *Source) checkNames(ctx context.Context, tx *sql.Tx, _ func(any) error) 
 		}
 		unfit.Names = append(unfit.Names, n)
 		return nil
-	}, store.MaxStreamName, store.MaxType, store.MaxSubscriptionName, shownNames, list(s.names.given()), list(s.names.skipped()))
+	}, store.MaxStreamName, store.MaxType, store.MaxSubscriptionName, shownNames, list(s.names.given()), list(s.names.skipped()), s.names.later)
 	if err == nil && unfit.Total > 0 {
 		return unfit
 	}
@@ -63,23 +64,32 @@ func (s *Source) header(ctx context.Context, tx *sql.Tx, do func(any) error) err
 func (s *Source) streams(ctx context.Context, tx *sql.Tx, do func(any) error) error {
 	s.summary.SkippedStreams = 0
 	return s.each(ctx, tx, "streams", func(rows *sql.Rows) error {
-		var r archive.Stream
-		var created int64
-		var deleted sql.NullInt64
-		if err := rows.Scan(&r.ID, &r.Name, &r.Version, &created, &deleted, &r.Linked); err != nil {
+		linked := false
+		r, keep, err := s.stream(rows, &linked)
+		if err != nil || !keep {
 			return err
 		}
-		r.CreatedAt = at(created)
-		if deleted.Valid {
-			r.DeletedAt = at(deleted.Int64)
-		}
-		var keep bool
-		if r.Name, keep = s.names.of(r.Name); !keep {
-			s.summary.SkippedStreams++
-			return nil
-		}
+		r.Linked = linked
 		return do(&r)
 	})
+}
+
+// stream scans a stream, and what stands behind its columns. It reports whether the stream is kept.
+func (s *Source) stream(rows *sql.Rows, more ...any) (r archive.Stream, keep bool, err error) {
+	var created int64
+	var deleted sql.NullInt64
+	if err := rows.Scan(append([]any{&r.ID, &r.Name, &r.Version, &created, &deleted}, more...)...); err != nil {
+		return r, false, err
+	}
+	r.CreatedAt = at(created)
+	if deleted.Valid {
+		r.DeletedAt = at(deleted.Int64)
+	}
+	if r.Name, keep = s.names.of(r.Name); !keep {
+		s.summary.SkippedStreams++
+		return r, false, nil
+	}
+	return r, true, s.fit("stream", r.Name)
 }
 
 func (s *Source) links(ctx context.Context, tx *sql.Tx, do func(any) error) error {
@@ -107,7 +117,12 @@ func (s *Source) links(ctx context.Context, tx *sql.Tx, do func(any) error) erro
 
 func (s *Source) snapshots(ctx context.Context, tx *sql.Tx, do func(any) error) error {
 	s.summary.SkippedSnapshots = 0
-	return s.each(ctx, tx, "snapshots", func(rows *sql.Rows) error {
+	return s.snapshotsBy(ctx, tx, "snapshots", func(r *archive.Snapshot) error { return do(r) })
+}
+
+// snapshotsBy calls do with the snapshots that a statement finds.
+func (s *Source) snapshotsBy(ctx context.Context, tx *sql.Tx, statement string, do func(r *archive.Snapshot) error, args ...any) error {
+	return s.each(ctx, tx, statement, func(rows *sql.Rows) error {
 		var r archive.Snapshot
 		var created int64
 		if err := rows.Scan(&r.SourceID, &r.Version, &r.Type, &r.Data, &r.Metadata, &created); err != nil {
@@ -118,10 +133,13 @@ func (s *Source) snapshots(ctx context.Context, tx *sql.Tx, do func(any) error) 
 			s.summary.SkippedSnapshots++
 			return nil
 		}
+		if err := errors.Join(s.fit("snapshot", r.SourceID), s.fit("snapshot type", r.Type)); err != nil {
+			return err
+		}
 		r.CreatedAt = at(created)
 		r.Metadata, r.ContentType = s.contentType(r.Data, r.Metadata)
 		return do(&r)
-	})
+	}, args...)
 }
 
 func (s *Source) subscriptions(ctx context.Context, tx *sql.Tx, do func(any) error) error {
@@ -137,6 +155,9 @@ func (s *Source) subscriptions(ctx context.Context, tx *sql.Tx, do func(any) err
 		if r.Stream, keep = s.names.of(r.Stream); !keep {
 			s.summary.SkippedSubscriptions++
 			return nil
+		}
+		if err := errors.Join(s.fit("subscribed stream", r.Stream), s.fit("subscription", r.Name)); err != nil {
+			return err
 		}
 		if version.Valid && r.Checkpoint > version.Int64 { // of a stream of that name that was hard deleted
 			r.Checkpoint = version.Int64

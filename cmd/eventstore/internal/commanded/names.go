@@ -10,6 +10,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/archive"
 	"github.com/eventstore-go/eventstore/store"
 )
 
@@ -18,6 +19,9 @@ type names struct {
 	rename map[string]string
 	skip   map[string]bool
 	asked  []string // old=new, not resolved yet: either may have an equals sign
+
+	later   bool     // there was an earlier run
+	earlier []string // skipped by earlier runs
 }
 
 func newNames(o Options) (n names, err error) {
@@ -45,6 +49,43 @@ func (n *names) of(name string) (string, bool) {
 		return other, true
 	}
 	return name, true
+}
+
+// recall adds names of earlier runs. They may be gone in the source.
+func (n *names) recall(f archive.Following) {
+	for old, name := range f.Rename {
+		n.rename[old] = name
+	}
+	n.earlier, n.later = f.Skip, f.Mark != archive.Mark{}
+}
+
+// fit returns a NamesError if a name is refused: it came into the source after the names were checked.
+func (s *Source) fit(kind, name string) error {
+	most := map[string]int{"event type": store.MaxType, "snapshot type": store.MaxType, "subscription": store.MaxSubscriptionName}[kind]
+	if most == 0 {
+		most = store.MaxStreamName
+	}
+	reserved := strings.HasPrefix(name, "$") && kind != "event type" && kind != "snapshot type" && kind != "snapshot"
+	if name != "" && len(name) <= most && (!reserved || name == store.All && kind == "subscribed stream") {
+		return nil
+	}
+	return &NamesError{Where: s.where.String(), Schema: s.schema, Names: []Name{{kind, name}}, Total: 1}
+}
+
+// olds returns what streams are called in the source.
+func (n *names) olds(texts []string) []string {
+	old := map[string]string{}
+	for from, to := range n.rename {
+		old[to] = from
+	}
+	list := make([]string, len(texts))
+	for i, text := range texts {
+		list[i] = text
+		if from, ok := old[text]; ok {
+			list[i] = from
+		}
+	}
+	return list
 }
 
 // given are the names that get another one, or are left out.
@@ -75,6 +116,7 @@ func (s *Source) resolve(ctx context.Context, tx *sql.Tx) error {
 			}
 		}
 	}
+	candidates = append(candidates, slices.Collect(maps.Values(n.rename))...)
 	known := map[string]bool{}
 	err := s.each(ctx, tx, "known", func(rows *sql.Rows) error {
 		var name string
@@ -86,9 +128,12 @@ func (s *Source) resolve(ctx context.Context, tx *sql.Tx) error {
 		return err
 	}
 	for _, name := range n.skipped() {
-		if !known[name] {
+		if !known[name] && !slices.Contains(n.earlier, name) {
 			return &MappingError{fmt.Sprintf("--skip %q: there is no such stream at %s", name, s.where)}
 		}
+	}
+	for _, name := range n.earlier {
+		n.skip[name] = true
 	}
 	for _, r := range n.asked {
 		if err := n.add(r, known); err != nil {

@@ -22,6 +22,7 @@ type Source struct {
 	schema  string
 	queries queries.Set
 	names   names
+	isJSON  bool // the type of the columns for data
 	summary Summary
 }
 
@@ -63,8 +64,8 @@ func (s *Source) Close() error { return s.db.Close() }
 
 // parse reads the statements for columns whose data needs the cast.
 func (s *Source) parse(cast string) {
-	schema := `"` + strings.ReplaceAll(s.schema, `"`, `""`) + `".`
-	s.queries = queries.Parse(file, "/*schema.*/", schema, "/*data*/", cast)
+	schema := quote(s.schema) + "."
+	s.queries = queries.Parse(file, "'/*schema.*/", "'"+strings.ReplaceAll(schema, "'", "''"), "/*schema.*/", schema, "/*data*/", cast)
 }
 
 // read runs f in a transaction that is read only.
