@@ -35,6 +35,9 @@ var (
 	ErrRetryTx = errors.New("transaction must be rolled back and run again")
 	// ErrSchema is returned when the database lacks the tables this version needs. See [SchemaError].
 	ErrSchema = errors.New("database schema does not fit")
+	// ErrImporting is returned for a write while an import into the store is unfinished: nothing was written. Finish the import,
+	// or clear it away with `eventstore import --abandon`. A subscription waits until then.
+	ErrImporting = errors.New("an import into the store is unfinished: finish it, or run eventstore import --abandon")
 	// ErrPositionLost is returned when a reader says that it has already read something the store does not have: events
 	// were lost behind its back, as in a failover to a standby that lagged. See [PositionLostError].
 	ErrPositionLost = errors.New("position lost")

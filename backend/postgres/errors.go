@@ -34,6 +34,7 @@ const (
 	notReadCommitted  = "ESTRC" // raised by the functions tick and hard_delete
 	tickInTransaction = "ESTTX" // raised by the function tick
 	notJSON           = "ESTNJ" // raised by convert_data
+	importing         = "ESTIM" // raised by triggers while an import is unfinished
 	invalidUnicode    = "22P05"
 )
 
@@ -49,6 +50,8 @@ func translate(ctx context.Context, statement string, err error) error {
 	switch sqlerr.State(err) {
 	case serialization, deadlock:
 		return fmt.Errorf("postgres: %s: %w: %w", statement, store.ErrRetryTx, err)
+	case importing:
+		return fmt.Errorf("postgres: %s: %w: %w", statement, store.ErrImporting, err)
 	case undefinedTable, undefinedFunction, undefinedColumn, invalidSchema:
 		return fmt.Errorf("postgres: %s: %w: %w", statement, &store.SchemaError{Want: latest, Advice: advice}, err)
 	case invalidText, invalidBytes, invalidEscape, invalidNumber:
