@@ -18,6 +18,8 @@ type Header struct {
 	HeadEvent  uuid.UUID `json:"head_event,omitzero"` // id of the event at Head; zero if it was hard deleted
 	Streams    []string  `json:"streams,omitempty"`   // chosen streams; none: the whole store
 	ExportedAt time.Time `json:"exported_at"`         // when the export began
+	// Following is set in the state of a store that follows its source, and in no archive.
+	Following *Following `json:"following,omitempty"`
 }
 
 // String returns what was read, from where and when, for messages.

@@ -64,6 +64,9 @@ func judge(ctx context.Context, err error) (code int, advice string) {
 	var elsewhere *commanded.NotFoundError
 	var version *commanded.VersionError
 	var names *commanded.NamesError
+	var rights *commanded.RightsError
+	var mapping *commanded.MappingError
+	var read *commanded.ReadError
 	var pg *pgconn.PgError
 	var connect *pgconn.ConnectError
 	var network net.Error
@@ -82,9 +85,9 @@ func judge(ctx context.Context, err error) (code int, advice string) {
 		return codeUsage, "see `eventstore --help`, or --help behind a command"
 	case errors.As(err, &wrong), errors.As(err, &location), errors.As(err, &chosen):
 		return codeUsage, ""
-	case errors.As(err, &elsewhere), errors.As(err, &version):
+	case errors.As(err, &elsewhere), errors.As(err, &version), errors.As(err, &rights):
 		return codeUnreachable, ""
-	case errors.As(err, &names):
+	case errors.As(err, &names), errors.As(err, &mapping):
 		return codeUsage, ""
 	case errors.As(err, &schema):
 		if schema.Have == 0 {
@@ -118,6 +121,10 @@ func judge(ctx context.Context, err error) (code int, advice string) {
 		return codeOther, "call the backend's IndexCorrelations once, or say --index"
 	case is(store.ErrInvalid, archive.ErrFormat, transfer.ErrNotJSON):
 		return codeUsage, ""
+	case errors.As(err, &read) && errors.As(err, &pg) && pg.Code == "3D000":
+		return codeUnreachable, "this is the database of --from-commanded: is its URL right?"
+	case errors.As(err, &read) && (errors.As(err, &connect) || errors.As(err, &network)):
+		return codeUnreachable, "this is the server of --from-commanded: is it running, and are host, port, user and password right?"
 	case errors.As(err, &pg) && pg.Code == "3D000":
 		return codeUnreachable, "create the database with `eventstore create`"
 	case errors.As(err, &connect), errors.As(err, &network):

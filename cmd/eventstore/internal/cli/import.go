@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/spf13/cobra"
 
 	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/archive"
@@ -47,18 +48,18 @@ the command says how many and exits with 1. Stop all writers of the source first
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
-			case abandon && (len(args) > 0 || from != elsewhere{} || o.Merge):
+			case abandon && (len(args) > 0 || from.url != "" || from.options() || o.Merge):
 				return usage("--abandon takes no archive, and no other flags")
 			case abandon:
-				return a.with(cmd.Context(), func(d *database.Database, _ *store.Store) error { return a.abandon(cmd.Context(), d) })
+				return a.into(cmd.Context(), func(d *database.Database, _ *store.Store) error { return a.abandon(cmd.Context(), d) })
 			case from.url == "" && len(args) == 0:
 				return usage("name the archive, or say --from-commanded")
 			case from.url != "" && len(args) > 0:
 				return usage("--from-commanded takes no file: name the archive with --archive")
-			case from.url == "" && (from.schema != "" || from.archive != ""):
-				return usage("--commanded-schema and --archive go with --from-commanded")
+			case from.url == "" && from.options():
+				return usage("--commanded-schema, --archive, --rename and --skip go with --from-commanded")
 			}
-			return a.with(cmd.Context(), func(d *database.Database, _ *store.Store) error {
+			return a.into(cmd.Context(), func(d *database.Database, _ *store.Store) error {
 				if from.url != "" {
 					return a.importFrom(cmd.Context(), d, &from, o)
 				}
@@ -70,9 +71,11 @@ the command says how many and exits with 1. Stop all writers of the source first
 	f.BoolVar(&o.Merge, "merge", false, "into a store that is not empty, at new positions")
 	f.IntVar(&o.Batch, "batch", 10_000, "events that are written in a transaction")
 	f.BoolVar(&abandon, "abandon", false, "remove what an unfinished import has written")
-	f.StringVar(&from.url, "from-commanded", "", "URL of the PostgreSQL database of commanded/eventstore")
+	f.StringVar(&from.url, "from-commanded", "", "URL of the PostgreSQL database of commanded/eventstore: ecto:// or postgres://")
 	f.StringVar(&from.schema, "commanded-schema", "", "its schema (default \"public\")")
 	f.StringVar(&from.archive, "archive", "", "keep the archive that it is read into, under this name")
+	f.StringArrayVar(&from.rename, "rename", nil, "OLD=NEW: give this stream another name, with its subscriptions and snapshot; may be given several times")
+	f.StringArrayVar(&from.skip, "skip", nil, "leave out this stream, with its events, links, subscriptions and snapshot; may be given several times")
 	return c
 }
 
@@ -87,7 +90,7 @@ type abandoned struct {
 func (a *app) abandon(ctx context.Context, d *database.Database) error {
 	u, err := transfer.Abandon(ctx, d)
 	if err != nil {
-		return a.target(d, err)
+		return err
 	}
 	if a.json() {
 		return a.object(abandoned{u.Header, u.Begun, u.Merge, u.Phase})
@@ -115,35 +118,39 @@ func (a *app) write(ctx context.Context, d *database.Database, path string, o tr
 	defer stop()
 	o.Progress = progress
 	o.Resumed = func(u transfer.Unfinished) { a.tell("going on with %s\n", u) }
-	end, err := transfer.Import(ctx, d, path, o)
-	return end, a.target(d, err)
+	return transfer.Import(ctx, d, path, o)
 }
 
 // elsewhere is a store of commanded/eventstore.
-type elsewhere struct{ url, schema, archive string }
+type elsewhere struct {
+	url, schema, archive string
+	rename, skip         []string
+}
+
+// options reports whether any but the URL is set.
+func (e *elsewhere) options() bool {
+	return e.schema != "" || e.archive != "" || len(e.rename) > 0 || len(e.skip) > 0
+}
 
 // importFrom imports a store of commanded/eventstore, and compares its end with what was read.
 func (a *app) importFrom(ctx context.Context, d *database.Database, from *elsewhere, o transfer.ImportOptions) (err error) {
 	begun := time.Now()
-	l, err := database.Parse(from.url)
+	l, err := commanded.Parse(from.url)
 	if err != nil {
-		return fmt.Errorf("--from-commanded: %w", err)
+		return err
 	}
 	a.secrets = append(a.secrets, l)
-	if l.Kind != database.PostgreSQL {
-		return usage("--from-commanded wants a postgres:// URL")
-	}
 	if from.schema == "" {
 		from.schema = "public"
 	}
-	source, err := commanded.Open(ctx, l, from.schema)
+	source, err := commanded.Open(ctx, l, commanded.Options{Schema: from.schema, Rename: from.rename, Skip: from.skip})
 	if err != nil {
-		return a.source(l, err)
+		return err
 	}
 	defer func() { err = errors.Join(err, source.Close()) }()
 	path, h, err := a.fetch(ctx, l, from, source)
 	if err != nil {
-		return a.source(l, err)
+		return err
 	}
 	end, err := a.write(ctx, d, path, o)
 	if err != nil {
@@ -151,7 +158,7 @@ func (a *app) importFrom(ctx context.Context, d *database.Database, from *elsewh
 	}
 	missing, err := transfer.Missing(ctx, source, path, h)
 	if err != nil {
-		return a.source(l, err)
+		return err
 	}
 	if from.archive == "" {
 		if err := os.Remove(path); err != nil {
@@ -182,35 +189,25 @@ func (a *app) fetch(ctx context.Context, l database.Location, from *elsewhere, s
 	if err != nil {
 		return path, h, err
 	}
-	for _, n := range leftOut {
-		if count := end.LeftOut[n.name]; count > 0 {
-			a.tell("%d %s\n", count, n.what)
-		}
+	for _, n := range commanded.Notes(end.LeftOut) {
+		a.tell("%d %s\n", n.Count, n.Text)
 	}
 	h, err = headerOf(path)
 	return path, h, err
 }
 
-// leftOut says what the counts of an archive's end mean.
-var leftOut = []struct{ name, what string }{
-	{"events_without_position", "events that have no place in $all were left out"},
-	{"positions_without_event", "places in $all whose event is gone were left out"},
-	{"links_without_event", "links to events that are gone were left out"},
-	{"checkpoints_changed", "checkpoints of streams that are gone, or began anew, were set to 0"},
-	{"erlang_terms", "events or snapshots are in the external term format of Erlang, and marked so"},
-	{"unknown_format", "events or snapshots are in an unknown format, and marked so"},
-}
-
-// source and target say which of the two databases an error is of.
-func (a *app) source(l database.Location, err error) error { return side("the source", l, err) }
-
-func (a *app) target(d *database.Database, err error) error {
-	return side("the target", d.Location, err)
-}
-
-func side(which string, l database.Location, err error) error {
-	if err == nil {
-		return nil
+// into is with for a store that is imported into: errors of its server say that it is that one.
+func (a *app) into(ctx context.Context, f func(d *database.Database, es *store.Store) error) error {
+	err := a.with(ctx, f)
+	var read *commanded.ReadError
+	var pg *pgconn.PgError
+	var connect *pgconn.ConnectError
+	if errors.As(err, &read) || !errors.As(err, &pg) && !errors.As(err, &connect) {
+		return err
 	}
-	return fmt.Errorf("%s, %s: %w", which, l, err)
+	l, parseErr := a.where()
+	if parseErr != nil {
+		return err
+	}
+	return fmt.Errorf("the store to import into, at %s: %w", l, err)
 }

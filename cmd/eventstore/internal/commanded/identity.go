@@ -46,17 +46,3 @@ func (s *Source) eventAt(ctx context.Context, tx *sql.Tx, position int64) (id uu
 	err = s.each(ctx, tx, "event_at", func(rows *sql.Rows) error { return rows.Scan(&id) }, position)
 	return id, err
 }
-
-// LeftOut implements [archive.Source].
-func (s *Source) LeftOut() map[string]int64 {
-	list := map[string]int64{}
-	for name, n := range map[string]int64{
-		"events_without_position": s.summary.Orphans, "positions_without_event": s.summary.Lost, "links_without_event": s.summary.Links,
-		"checkpoints_changed": s.summary.Checkpoints, "erlang_terms": s.summary.ErlangTerms, "unknown_format": s.summary.Unknown,
-	} {
-		if n > 0 {
-			list[name] = n
-		}
-	}
-	return list
-}
