@@ -192,6 +192,9 @@ func (a *app) fetch(ctx context.Context, l database.Location, from *elsewhere, s
 	for _, n := range commanded.Notes(end.LeftOut) {
 		a.tell("%d %s\n", n.Count, n.Text)
 	}
+	for _, name := range source.Anew() {
+		a.tell("subscription %s: set to 0, it is given all events of the stream that has the name now\n", name)
+	}
 	h, err = headerOf(path)
 	return path, h, err
 }
