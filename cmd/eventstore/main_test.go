@@ -82,6 +82,8 @@ func TestScripts(t *testing.T) {
 						"elixir":   elixir,
 						"tidy":     tidy,
 						"killed":   killed,
+						"killwhen": killwhen,
+						"half":     half,
 						"alike":    alike,
 						"many":     many,
 						"code":     code,

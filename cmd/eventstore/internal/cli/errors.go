@@ -109,7 +109,7 @@ func judge(ctx context.Context, err error) (code int, advice string) {
 	case is(store.ErrImporting):
 		return codeConflict, transfer.Advice
 	case is(transfer.ErrOtherSource):
-		return codeConflict, "remove the file to read this source from the beginning, or name another one"
+		return codeConflict, "remove the file, and its .state, to read this source from the beginning; or name another file"
 	case is(transfer.ErrTaken, transfer.ErrHeld, archive.ErrExists):
 		return codeConflict, ""
 	case is(transfer.ErrNoImport, store.ErrStreamNotFound, store.ErrEventNotFound, store.ErrSubscriptionNotFound, store.ErrProjectionNotFound,
