@@ -74,7 +74,7 @@ order by n.source_id;
 
 -- name: front_subscriptions
 -- Not those that are partitions of projections: a projection's tables are not in the archive, so it begins anew.
-select s.stream, s.name, s.checkpoint, s.stream_id, s.created_at, s.updated_at
+select s.stream, s.name, s.checkpoint, s.stream_id, s.seen, s.seen_id, s.created_at, s.updated_at
 from /*schema.*/subscriptions as s
 where left(s.name, 1) <> '$'
   and ($1::jsonb is null or s.stream in (select t.name from jsonb_array_elements_text($1::jsonb) as t (name)))
@@ -296,10 +296,10 @@ join /*schema.*/streams as s on s.stream_id = g.stream_id;
 
 -- name: insert_subscription
 -- One that is there already, held by nobody and not begun, is moved; nothing comes back of another. Index: subscriptions_pkey.
-insert into /*schema.*/subscriptions as s (stream, name, checkpoint, stream_id, epoch, owner, created_at, updated_at)
-values ($1::text, $2::text, $3::bigint, $4::bigint, nextval('/*schema.*/epoch_seq'), '', $5::timestamptz, $6::timestamptz)
+insert into /*schema.*/subscriptions as s (stream, name, checkpoint, stream_id, epoch, owner, created_at, updated_at, seen, seen_id)
+values ($1::text, $2::text, $3::bigint, $4::bigint, nextval('/*schema.*/epoch_seq'), '', $5::timestamptz, $6::timestamptz, $7::bigint, $8::uuid)
 on conflict on constraint subscriptions_pkey do update
-set checkpoint = excluded.checkpoint, stream_id = excluded.stream_id, epoch = greatest(s.epoch + 1, excluded.epoch), owner = '',
+set checkpoint = excluded.checkpoint, stream_id = excluded.stream_id, seen = excluded.seen, seen_id = excluded.seen_id, epoch = greatest(s.epoch + 1, excluded.epoch), owner = '',
   lease_until = null, last_error = '', updated_at = excluded.updated_at
 where s.checkpoint = 0 and (s.lease_until > clock_timestamp()) is not true
 returning 1;

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/google/uuid"
+
 	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/archive"
 	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/database"
 	"github.com/eventstore-go/eventstore/internal/queries"
@@ -63,6 +65,14 @@ type base struct {
 	d       *database.Database
 	queries queries.Set
 	data    dataType
+}
+
+// idOf returns an id as the database keeps it, or null for none.
+func (b base) idOf(id uuid.UUID) any {
+	if b.d.Kind == database.SQLite {
+		return idBytes(id)
+	}
+	return idOrNull(id)
 }
 
 func (b base) dataType() dataType { return b.data }
@@ -167,7 +177,8 @@ func (t tx) subscriptions(ctx context.Context, was state, list []*archive.Subscr
 			stream = was.base + s.StreamID
 		}
 		one := 0
-		found, err := t.one(ctx, "insert_subscription", []any{s.Stream, s.Name, s.Checkpoint, stream, t.timeOf(s.CreatedAt), t.timeOf(s.UpdatedAt)}, &one)
+		found, err := t.one(ctx, "insert_subscription",
+			[]any{s.Stream, s.Name, s.Checkpoint, stream, t.timeOf(s.CreatedAt), t.timeOf(s.UpdatedAt), s.Seen, t.idOf(s.SeenID)}, &one)
 		if err != nil {
 			return err
 		}
