@@ -193,6 +193,13 @@ select source_id from /*prefix*/snapshots order by source_id limit 11;
 -- Sources of ?1, a JSON list, that have snapshots already. Index: snapshots_pkey.
 select source_id from /*prefix*/snapshots where source_id in (select value from json_each(?1)) order by 1 limit 11;
 
+-- name: taken_ids
+-- Events of ?1, a JSON list of ids, that are there already, with their streams. Index: events_event_id_key.
+select printf('%s in %s', t.value, s.name)
+from json_each(?1) t
+cross join /*prefix*/events e on e.event_id = unhex(t.value, '-')
+left join /*prefix*/streams s on s.stream_id = e.stream_id limit 11;
+
 -- name: taken_held
 -- held, of those in ?1, a JSON list of lists of stream and name.
 select printf('%s on %s, run by %s', s.name, s.stream, s.owner)
