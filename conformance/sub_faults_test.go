@@ -293,6 +293,10 @@ var subAckFaults = []subFault{
 		subs: subscribed(func(s *carelessSubscriber) {
 			s.ack = func(context.Context, []int64) error { return nil }
 		})},
+	{name: "ack-any-delivery", what: "an acknowledgement goes by the number, whichever delivery it is of", cases: []string{"sub/ack-late"},
+		subs: subscribed(func(s *carelessSubscriber) { // its Ack is AckNumber
+			s.events = func(iter.Seq2[store.Recorded, error]) iter.Seq2[store.Recorded, error] { return byNumber(s) }
+		})},
 	{name: "ack-by-number", what: "an acknowledgement covers lower numbers, not what was sent before", cases: []string{"sub/ack-order-sent"},
 		subs: subscribed(func(s *carelessSubscriber) {
 			var sent inFlight
@@ -561,6 +565,16 @@ var subConsumeFaults = []subFault{
 						_ = h(ctx, e)
 					}()
 					return nil
+				}
+			}
+		}},
+	{name: "handler-called-for-ever", what: "a handler is called until it succeeds, whatever becomes of the event", cases: []string{"sub/consume-created-again"},
+		subs: func(c *carelessSubs, _ *tap) {
+			c.handler = func(h store.Handler) store.Handler {
+				return func(ctx context.Context, e store.Recorded) (err error) {
+					for err = h(ctx, e); err != nil && ctx.Err() == nil; err = h(ctx, e) {
+					}
+					return err
 				}
 			}
 		}},

@@ -48,8 +48,9 @@ type ConsumeOptions struct {
 // what the handler appends, see [WithCause].
 //
 // Before Consume returns it has closed its subscribers, so that others go on at once; also if the handler panics. The
-// error is ctx's if ctx has ended, otherwise why it has stopped.
-func (s *Store) Consume(ctx context.Context, stream, name string, handler Handler, opts *ConsumeOptions) error {
+// error is ctx's if ctx has ended, otherwise why it has stopped. It is [ErrPositionLost] as well if the store turns out at the
+// end not to have what was handled.
+func (s *Store) Consume(ctx context.Context, stream, name string, handler Handler, opts *ConsumeOptions) (err error) {
 	var o ConsumeOptions
 	if opts != nil {
 		o = *opts
@@ -68,8 +69,11 @@ func (s *Store) Consume(ctx context.Context, stream, name string, handler Handle
 	subscribers := make([]*Subscriber, 0, o.Handlers)
 	defer func() {
 		for _, r := range subscribers {
-			if err := r.Close(); err != nil {
-				s.log.Warn("eventstore: a subscription did not end in good order; events may come again", "error", err)
+			switch e := r.Close(); {
+			case errors.Is(e, ErrPositionLost) && !errors.Is(err, ErrPositionLost):
+				err = errors.Join(err, e)
+			case e != nil && !errors.Is(e, ErrPositionLost):
+				s.log.Warn("eventstore: a subscription did not end in good order; events may come again", "error", e)
 			}
 		}
 	}()
@@ -208,6 +212,9 @@ func (c *consumer) handle(ctx context.Context, e Recorded, failed *CallbackError
 			return ctx.Err()
 		case <-lease.Done():
 			return errVoid
+		}
+		if !c.subscriber.inFlight(e) {
+			return errVoid // its stream was created again
 		}
 		if failed != nil {
 			return void(c.subscriber.Nack(ctx, e))

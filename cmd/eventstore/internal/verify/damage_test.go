@@ -116,6 +116,8 @@ var postgresDamage = []damage{
 	{"append_seq behind", `select setval('/*schema.*/append_seq', 3)`, []string{"sequence-behind"}},
 	{"append_seq new", `select setval('/*schema.*/append_seq', 8, false)`, []string{"sequence-behind"}},
 	{"stream_seq behind", `select setval('/*schema.*/stream_seq', 2)`, []string{"sequence-behind"}},
+	{"stream_seq behind what was hard deleted", `insert into /*schema.*/retired (kind, id) values ('stream', 99)`, []string{"sequence-behind"}},
+	{"epoch_seq behind what was deleted", `insert into /*schema.*/retired (kind, id) values ('epoch', 99)`, []string{"sequence-behind"}},
 	{"epoch_seq behind", `select setval('/*schema.*/epoch_seq', 3)`, []string{"sequence-behind", "subscription-epoch"}},
 	{"no store", `delete from /*schema.*/store`, []string{"one-row"}},
 }
@@ -148,8 +150,6 @@ var sqliteDamage = []damage{
 	{"a link beyond the end", `update /*prefix*/links set version = 9 where version = 3`, []string{"link-version"}},
 	{"a link to an own event", `update /*prefix*/links set position = 7 where version = 2`, []string{"link-own"}},
 	{"a version used twice", `update /*prefix*/links set version = 4 where version = 3`, []string{"version-twice"}},
-	{"numbers of streams behind", `update sqlite_sequence set seq = 2 where name = '/*prefix*/streams'`, []string{"sequence-behind"}},
-	{"numbers of streams lost", `delete from sqlite_sequence`, []string{"sequence-behind", "subscription-stream"}},
 	{"epochs behind", `update /*prefix*/epochs set epoch = 3`, []string{"sequence-behind", "subscription-epoch"}},
 }
 

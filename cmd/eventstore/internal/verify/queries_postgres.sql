@@ -37,10 +37,12 @@ from (
     greatest((select max(e.append_seq) from /*schema.*/events as e), (select max(l.append_seq) from /*schema.*/log as l)) as used
   from /*schema.*/append_seq as s
   union all
-  select 'stream_seq', case when s.is_called then s.last_value else s.last_value - 1 end, (select max(t.stream_id) from /*schema.*/streams as t)
+  select 'stream_seq', case when s.is_called then s.last_value else s.last_value - 1 end,
+    greatest((select max(t.stream_id) from /*schema.*/streams as t), (select max(r.id) from /*schema.*/retired as r where r.kind = 'stream'))
   from /*schema.*/stream_seq as s
   union all
-  select 'epoch_seq', case when s.is_called then s.last_value else s.last_value - 1 end, (select max(t.epoch) from /*schema.*/subscriptions as t)
+  select 'epoch_seq', case when s.is_called then s.last_value else s.last_value - 1 end,
+    greatest((select max(t.epoch) from /*schema.*/subscriptions as t), (select max(r.id) from /*schema.*/retired as r where r.kind = 'epoch'))
   from /*schema.*/epoch_seq as s
 ) as q
 where q.used > q.last;
