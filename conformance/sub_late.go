@@ -14,6 +14,8 @@ import (
 var subLateCases = []testCase{
 	{name: "sub/ack-late", tx: noTx, run: subAckLate, why: "acknowledging an earlier delivery of an event never acknowledges the one that is in flight"},
 	{name: "sub/consume-created-again", tx: noTx, run: subConsumeCreatedAgain, why: "a handler is not called for ever with an event of a stream that is gone"},
+	{name: "sub/close-revived", tx: noTx, run: subCloseRevived, why: "closing the last subscriber ends the subscription, also if another one comes meanwhile, which begins anew"},
+	{name: "sub/consume-cancelled", tx: noTx, run: subConsumeCancelled, why: "a loop that is cancelled before it has begun leaves no lease behind"},
 }
 
 // resending is a way for events 1 to 5 of a stream to be sent to a subscriber again.
@@ -154,4 +156,73 @@ func subConsumeCreatedAgain(f *fixture) {
 	f.eventually("the new stream's events are handled", func() bool { return len(seen.numbers()) == 2 })
 	require.ErrorIs(f, end(), context.Canceled)
 	f.saved("s", subscription, 2)
+}
+
+func subCloseRevived(f *fixture) {
+	f.fill("s", 6)
+	p := f.party()
+	var reading, goOn = make(chan struct{}, 99), make(chan struct{})
+	p.tap.guard(func(ctx context.Context, call string) error {
+		if call == "ReadStream" {
+			reading <- struct{}{}
+			select {
+			case <-goOn:
+			case <-ctx.Done():
+			}
+		}
+		return nil
+	})
+	opts := &store.SubscribeOptions{CheckpointAfter: -1}
+	r := p.subscribe("s", subscription, opts)
+	receive(f, reading)
+	closed := make(chan error, 1)
+	go func() { closed <- r.Close() }()
+	require.ErrorIs(f, f.fails(r), store.ErrSubscriberClosed, "it is closing")
+	second := make(chan subscriber, 1)
+	go func() {
+		ctx, cancel := f.soon()
+		defer cancel()
+		if r, err := p.Subscribe(ctx, "s", subscription, opts); assert.NoError(f, err) {
+			second <- r
+		}
+	}()
+	f.glance()
+	close(goOn)
+	require.NoError(f, receive(f, closed))
+	r = receive(f, second)
+	f.takes(r, 1, 2, 3, 4, 5, 6)
+	require.NoError(f, r.Close())
+	row := f.row("s", subscription)
+	assert.False(f, row.Held)
+	assert.EqualValues(f, 2, row.Epoch, "each has had the lease")
+}
+
+func subConsumeCancelled(f *fixture) {
+	p := f.party()
+	asking, goOn := make(chan struct{}, 99), make(chan struct{})
+	p.tap.guard(func(ctx context.Context, call string) error {
+		if call == "AcquireLease" {
+			asking <- struct{}{}
+			select {
+			case <-goOn:
+			case <-ctx.Done():
+			}
+		}
+		return nil
+	})
+	ctx, cancel := context.WithCancel(f.ctx)
+	defer cancel()
+	returned := make(chan error, 1)
+	go func() {
+		returned <- p.Consume(ctx, "s", subscription, handled, &store.ConsumeOptions{SubscribeOptions: store.SubscribeOptions{WaitForLease: true}})
+	}()
+	receive(f, asking)
+	cancel()
+	f.glance()
+	assert.Empty(f, returned, "it has returned while the lease is asked for")
+	close(goOn)
+	require.ErrorIs(f, receive(f, returned), context.Canceled)
+	row := f.row("s", subscription)
+	assert.NotZero(f, row.Epoch)
+	assert.False(f, row.Held)
 }

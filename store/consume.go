@@ -47,9 +47,9 @@ type ConsumeOptions struct {
 // taken the subscription over; what the handler does then is done a second time there. It also carries e as the cause of
 // what the handler appends, see [WithCause].
 //
-// Before Consume returns it has closed its subscribers, so that others go on at once; also if the handler panics. The
-// error is ctx's if ctx has ended, otherwise why it has stopped. It is [ErrPositionLost] as well if the store turns out at the
-// end not to have what was handled.
+// Before Consume returns it has closed its subscribers and given the lease up, so that others go on at once; also if the handler
+// panics, or ctx ends while it waits for the lease. The error is ctx's if ctx has ended, otherwise why it has stopped. It is
+// [ErrPositionLost] as well if the store turns out at the end not to have what was handled.
 func (s *Store) Consume(ctx context.Context, stream, name string, handler Handler, opts *ConsumeOptions) (err error) {
 	var o ConsumeOptions
 	if opts != nil {
@@ -65,6 +65,7 @@ func (s *Store) Consume(ctx context.Context, stream, name string, handler Handle
 	}
 	o.Handlers = max(o.Handlers, 1)
 	o.ConcurrencyLimit = max(o.ConcurrencyLimit, o.Handlers)
+	o.settles = true
 	o.MinBackoff, o.MaxBackoff = backoffs(o.MinBackoff, o.MaxBackoff)
 	subscribers := make([]*Subscriber, 0, o.Handlers)
 	defer func() {

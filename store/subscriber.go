@@ -22,6 +22,7 @@ type Subscriber struct {
 	voided  map[int64]bool // what was in flight when the lease was lost last
 	expiry  int64          // deliveries up to this one were void when the lease was seen to have expired
 	ended   error          // why it gets no more events
+	last    bool           // it was the last to leave
 }
 
 // attach adds a subscriber, or returns nil if the subscription is about to stop.
@@ -339,16 +340,28 @@ func (r *Subscriber) State() SubscriptionState {
 
 // Close ends the subscriber. What it has in flight goes to the others, before all else. The last one to leave ends the
 // subscription in this process: its checkpoint is written and its lease given up before Close returns, and the error
-// says if that has failed; what was acknowledged may then come again. Closing again does nothing.
+// says if that has failed; what was acknowledged may then come again. A Subscribe of the same name that comes meanwhile waits for
+// that, and begins anew. Closing again does nothing, but it waits for the lease, too.
 func (r *Subscriber) Close() error {
 	if !r.leave() {
+		if r.wasLast() {
+			<-r.subscription.free // not done: OnState, which may close it again, is called before that
+		}
 		return nil
 	}
 	<-r.subscription.done
 	return r.subscription.flushed()
 }
 
-// leave is Close, but does not wait. It reports whether r was the last one, so that the subscription ends.
+// wasLast reports whether the subscription ended, or is going to, since r left.
+func (r *Subscriber) wasLast() bool {
+	r.subscription.mu.Lock()
+	defer r.subscription.mu.Unlock()
+	return r.last
+}
+
+// leave is Close, but does not wait. It reports whether r was the last one, so that the subscription ends: it takes no more
+// subscribers then.
 func (r *Subscriber) leave() bool {
 	s := r.subscription
 	s.mu.Lock()
@@ -361,6 +374,7 @@ func (r *Subscriber) leave() bool {
 	if len(s.subscribers) > 0 {
 		return false
 	}
+	r.last, s.gone = true, true
 	s.poke()
 	return true
 }

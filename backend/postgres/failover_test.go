@@ -190,7 +190,11 @@ func (p *readers) end() map[string]error {
 // lost waits until both have ended by themselves, since events were lost.
 func (p *readers) lost() {
 	p.r.t.Helper()
-	p.done.Wait()
+	eventually(p.r.t, "both have ended", func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return len(p.errs) == 2
+	})
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, name := range []string{"consumer", "projection"} {

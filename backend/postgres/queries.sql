@@ -329,7 +329,7 @@ from (
   order by t.stream, t.name for no key update
 ) as mine
 where s.stream = mine.stream and s.name = mine.name
-returning s.stream, s.name, s.epoch, s.checkpoint, s.stream_id;
+returning s.stream, s.name, s.epoch, s.checkpoint, s.stream_id, s.seen, s.seen_id;
 
 -- name: free_leases
 -- Reads the whole table, which is small.

@@ -247,7 +247,7 @@ returning checkpoint, stream_id, seen, seen_id;
 -- name: renew_leases
 update /*prefix*/subscriptions set lease_until = ?2
 where owner = ?1 and lease_until is not null
-returning stream, name, epoch, checkpoint, stream_id;
+returning stream, name, epoch, checkpoint, stream_id, seen, seen_id;
 
 -- name: free_leases
 select stream, name from /*prefix*/subscriptions where lease_until is null or lease_until <= ?1;

@@ -157,6 +157,10 @@ var sqliteDamage = []damage{
 var bothDamage = []damage{
 	{"a checkpoint beyond the head", `update table.subscriptions set checkpoint = 11 where stream = '$all' and name = 'r'`, []string{"subscription-checkpoint"}},
 	{"a checkpoint beyond the stream", `update table.subscriptions set checkpoint = 6 where stream = 'a'`, []string{"subscription-checkpoint"}},
+	{"another event where one was seen", `update table.subscriptions set seen = 1, seen_id = (select event_id from table.events where stream_id = 2 and version = 1)
+		where stream = '$all' and name = 'r'`, []string{"subscription-seen"}},
+	{"another event in the stream where one was seen", `update table.subscriptions set seen = 1, seen_id = (select event_id from table.events where stream_id = 2 and version = 1)
+		where stream = 'a'`, []string{"subscription-seen"}},
 	{"a negative checkpoint", `update table.subscriptions set checkpoint = -1 where stream = 'a'`, []string{"subscription-checkpoint"}},
 	{"a checkpoint in another stream", `update table.subscriptions set stream_id = 2 where stream = 'a'`, []string{"subscription-stream"}},
 	{"a checkpoint in a stream of the future", `update table.subscriptions set stream_id = 77 where stream = 'a'`, []string{"subscription-stream"}},
