@@ -42,6 +42,9 @@ var (
 	ErrIsolation = errors.New("transaction must be at READ COMMITTED")
 	// ErrSchema is returned when the database lacks the tables this version needs. See [SchemaError].
 	ErrSchema = errors.New("database schema does not fit")
+	// ErrImporting is returned for a write while an import into the store is unfinished: nothing was written. Finish the import,
+	// or clear it away with `eventstore import --abandon`. A subscription waits until then.
+	ErrImporting = errors.New("an import into the store is unfinished: finish it, or run eventstore import --abandon")
 	// ErrUnsupportedDatabase is returned when the database can't hold a store at all, such as PostgreSQL before version 14.
 	ErrUnsupportedDatabase = errors.New("unsupported database")
 	// ErrPositionLost is returned when a reader says that it has already read something the store does not have: events

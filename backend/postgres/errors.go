@@ -37,6 +37,7 @@ const (
 	notReadCommitted  = "ESTRC" // raised by the functions tick and hard_delete
 	tickInTransaction = "ESTTX" // raised by the function tick
 	notJSON           = "ESTNJ" // raised by convert_data
+	importing         = "ESTIM" // raised by triggers while an import is unfinished
 	invalidUnicode    = "22P05"
 )
 
@@ -52,6 +53,8 @@ func translate(ctx context.Context, statement string, err error) error {
 	switch sqlerr.State(err) {
 	case serialization, deadlock:
 		return fmt.Errorf("postgres: %s: %w: %w", statement, store.ErrRetryTx, err)
+	case importing:
+		return fmt.Errorf("postgres: %s: %w: %w", statement, store.ErrImporting, err)
 	case undefinedFunction: // as that of another schema's name, see Adoption
 		return fmt.Errorf("postgres: %s: %w: %w", statement, &store.SchemaError{Want: latest, Renamed: true, Advice: renamedAdvice}, err)
 	case notReadCommitted:

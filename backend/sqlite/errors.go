@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"strings"
 
 	"github.com/eventstore-go/eventstore/backend/internal/sqlerr"
 	"github.com/eventstore-go/eventstore/store"
@@ -22,6 +23,12 @@ const (
 	codeLocked = 6
 )
 
+// A constraint that triggers violate while an import is unfinished. Drivers give its name in their text alone.
+const (
+	codeCheck        = 275
+	importUnfinished = "import_is_unfinished"
+)
+
 // fail makes of a driver's error what the backend returns: named after its statement, [store.ErrRetryTx] where that
 // is what to do, and ctx's if ctx is done.
 func (b *Backend) fail(ctx context.Context, statement string, err error) error {
@@ -29,6 +36,9 @@ func (b *Backend) fail(ctx context.Context, statement string, err error) error {
 		return nil
 	}
 	err = fmt.Errorf("sqlite: %s: %w", statement, err)
+	if code(err) == codeCheck && strings.Contains(err.Error(), importUnfinished) {
+		err = fmt.Errorf("%w: %w", store.ErrImporting, err)
+	}
 	if b.tx != nil && busy(err) {
 		err = fmt.Errorf("%w: %w", store.ErrRetryTx, err)
 	}

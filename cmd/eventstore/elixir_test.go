@@ -2,34 +2,38 @@ package main
 
 import (
 	"context"
-	"database/sql"
-	"net/url"
-	"os"
-	"path/filepath"
-	"strings"
+	"fmt"
+	"strconv"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/commanded/commandedtest"
 )
 
-// elixir fills the PostgreSQL database at COMMANDED_DB as commanded/eventstore would: 10,000 events, holes, links.
+// elixir fills a schema of the PostgreSQL database at COMMANDED_DB with a store that commanded/eventstore wrote, or appends a number
+// of events to it: elixir [SCHEMA [NUMBER]]
 func elixir(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) > 0 {
-		ts.Fatalf("usage: elixir")
+	if neg || len(args) > 2 {
+		ts.Fatalf("usage: elixir [schema [number]]")
 	}
-	u, err := url.Parse(ts.Getenv("COMMANDED_DB"))
-	ts.Check(err)
-	db, err := sql.Open("pgx", u.String())
-	ts.Check(err)
-	defer func() { ts.Check(db.Close()) }()
-	r := strings.NewReplacer("/*schema.*/", "public.", "/*data*/", "bytea", "/*time*/", "timestamptz", "/*make*/", "public.make", "100000", "10000", "100002", "10002")
-	run := func(text string) {
-		_, err := db.ExecContext(context.Background(), r.Replace("set time zone 'UTC';"+text))
+	schema := "public"
+	if len(args) > 0 {
+		schema = args[0]
+	}
+	ctx := context.Background()
+	if len(args) < 2 {
+		s, err := commandedtest.Tables(ctx, ts.Getenv("COMMANDED_DB"), schema, "bytea", "timestamptz")
 		ts.Check(err)
+		ts.Check(s.Load(ctx, commandedtest.JSON))
+		ts.Check(s.Close())
+		return
 	}
-	run("create function /*make*/(text) returns bytea language sql as $f$ select convert_to($1, 'UTF8') $f$")
-	for _, name := range []string{"commanded.sql", "fill.sql"} {
-		text, err := os.ReadFile(filepath.Join(ts.Getenv("SOURCE"), "internal", "commanded", "testdata", name))
-		ts.Check(err)
-		run(string(text))
+	s, err := commandedtest.Existing(ts.Getenv("COMMANDED_DB"), schema)
+	ts.Check(err)
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	for ; n > 0; n -= 500 {
+		ts.Check(s.Append(ctx, fmt.Sprint("more-", n), commandedtest.NewIDs(min(n, 500))...))
 	}
+	ts.Check(s.Close())
 }

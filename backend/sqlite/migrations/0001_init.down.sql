@@ -8,4 +8,5 @@ drop trigger /*prefix*/events_no_delete;
 drop table /*prefix*/links;
 drop table /*prefix*/events;
 drop table /*prefix*/head;
+drop table /*prefix*/store;
 drop table /*prefix*/streams;

@@ -25,6 +25,16 @@ create table /*prefix*/head (
 
 insert into /*prefix*/head (position) values (0);
 
+-- One row: the identity of this store, which tells it from another one with the same tables.
+create table /*prefix*/store (
+  only     integer not null default 1,
+  store_id blob not null,
+  constraint store_pkey primary key (only),
+  constraint store_only_one check (only = 1)
+) strict;
+
+insert into /*prefix*/store (store_id) values (randomblob(16));
+
 create table /*prefix*/events (
   position       integer not null,
   idx            integer not null, -- place in its append, from 0

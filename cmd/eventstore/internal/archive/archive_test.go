@@ -62,7 +62,7 @@ func TestRoundTrip(t *testing.T) {
 		for _, r := range want {
 			require.NoError(t, w.Write(r))
 		}
-		end, err := w.Finish()
+		end, err := w.Finish(nil)
 		require.NoError(t, err)
 		r, err := archive.NewReader(&b)
 		require.NoError(t, err)
@@ -92,11 +92,11 @@ func TestResume(t *testing.T) {
 				done++
 			}
 			if done == len(want) {
-				_, err := file.Finish()
+				_, err := file.Finish(nil)
 				require.NoError(t, err)
 				break
 			}
-			require.NoError(t, file.Save(header, int64(done)))
+			require.NoError(t, file.Save(archive.Progress{Header: header, Position: int64(done)}))
 			require.NoError(t, file.Write(want[done])) // what was not saved is written again
 			require.NoError(t, file.Close())
 		}
@@ -131,7 +131,7 @@ func FuzzReader(f *testing.F) {
 	for _, r := range records() {
 		require.NoError(f, w.Write(r))
 	}
-	_, err = w.Finish()
+	_, err = w.Finish(nil)
 	require.NoError(f, err)
 	f.Add(b.Bytes())
 	f.Fuzz(func(t *testing.T, text []byte) {

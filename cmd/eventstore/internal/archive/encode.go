@@ -49,7 +49,7 @@ func encode(b []byte, record any) ([]byte, error) {
 	b = append(b, `{"kind":"`...)
 	b = append(b, kind...)
 	b = append(b, `",`...)
-	b = append(b, bytes.TrimRight(object.Bytes()[1:], "}\n")...)
+	b = append(b, bytes.TrimSuffix(object.Bytes()[1:], []byte("}\n"))...)
 	switch r := record.(type) {
 	case *Event:
 		b = appendData(appendData(b, "data", r.Data), "metadata", r.Metadata)

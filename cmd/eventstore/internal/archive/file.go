@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/google/uuid"
 )
 
 // ErrExists is returned where an archive is to be written and a file stands already.
@@ -25,11 +27,13 @@ type File struct {
 
 // Progress is how far a File has come.
 type Progress struct {
-	Header   Header `json:"header"`
-	Counts   Counts `json:"counts"`
-	Position int64  `json:"position"` // of the last event written
-	Bytes    int64  `json:"bytes"`    // of the file
-	Sum      []byte `json:"sum"`
+	Header   Header           `json:"header"`
+	Counts   Counts           `json:"counts"`
+	LeftOut  map[string]int64 `json:"left_out,omitempty"`
+	Position int64            `json:"position"`       // all events up to it were written
+	Event    uuid.UUID        `json:"event,omitzero"` // id of the event at Position, if there is one
+	Bytes    int64            `json:"bytes"`          // of the file
+	Sum      []byte           `json:"sum"`
 }
 
 // partial and state are the names of what is not whole yet.
@@ -99,8 +103,8 @@ func readProgress(path string) (*Progress, error) {
 // Partial returns the name of the file that is not whole yet.
 func (file *File) Partial() string { return partial(file.path) }
 
-// Save makes all that was written durable, and notes it: events up to a position.
-func (file *File) Save(h Header, position int64) error {
+// Save makes all that was written durable, and notes it: p, whose Counts, Bytes and Sum it sets.
+func (file *File) Save(p Progress) error {
 	if err := file.flush(); err != nil {
 		return err
 	}
@@ -111,7 +115,7 @@ func (file *File) Save(h Header, position int64) error {
 	if err != nil {
 		return err
 	}
-	p := Progress{Header: h, Counts: file.Counts(), Position: position, Bytes: info.Size()}
+	p.Counts, p.Bytes = file.Counts(), info.Size()
 	if p.Sum, err = file.sum(); err != nil {
 		return err
 	}
@@ -149,8 +153,8 @@ func syncDir(path string) error {
 }
 
 // Finish writes the end, and gives the file its name.
-func (file *File) Finish() (End, error) {
-	end, err := file.Writer.Finish()
+func (file *File) Finish(leftOut map[string]int64) (End, error) {
+	end, err := file.Writer.Finish(leftOut)
 	if err == nil {
 		err = file.f.Sync()
 	}

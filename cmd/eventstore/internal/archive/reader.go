@@ -149,6 +149,13 @@ func (r *Reader) Pass(kind string) error {
 
 // Verify reads the archive to its end and returns that. It decodes nothing but the end.
 func (r *Reader) Verify(ctx context.Context) (End, error) {
+	if end, ok := r.peeked.(*End); ok { // an archive without events
+		r.peeked = nil
+		if _, err := r.next(); !errors.Is(err, io.EOF) {
+			return End{}, err
+		}
+		return *end, nil
+	}
 	for {
 		if r.line%1000 == 0 && ctx.Err() != nil {
 			return End{}, ctx.Err()

@@ -2,6 +2,7 @@ package archive
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -9,13 +10,22 @@ import (
 
 // Header is the first record of an archive.
 type Header struct {
-	Format     int       `json:"format"`            // see Format
-	ID         uuid.UUID `json:"archive_id"`        // of the archive
-	Source     string    `json:"source"`            // what the store was kept in: PostgreSQL, SQLite, commanded
-	Head       int64     `json:"head"`              // position of the last event of the store when it was exported
-	Streams    []string  `json:"streams,omitempty"` // chosen streams; none: the whole store
-	ExportedAt time.Time `json:"exported_at"`
+	Format     int       `json:"format"`                // see Format
+	ID         uuid.UUID `json:"archive_id"`            // of the archive
+	Source     string    `json:"source"`                // what the store was kept in: PostgreSQL, SQLite, commanded
+	Identity   Identity  `json:"identity"`              // which store it is
+	Head       int64     `json:"head"`                  // position of the last event of the store when it was exported
+	HeadEvent  uuid.UUID `json:"head_event,omitzero"`   // id of the event at Head; zero if it was hard deleted
+	Streams    []string  `json:"streams,omitempty"`     // chosen streams; none: the whole store
+	ExportedAt time.Time `json:"exported_at"`           // when the export began
 	LastStream int64     `json:"last_stream,omitempty"` // highest id that a stream of the store had, or more: new streams get higher ones
+	// Following is set in the state of a store that follows its source, and in no archive.
+	Following *Following `json:"following,omitempty"`
+}
+
+// String returns what was read, from where and when, for messages.
+func (h Header) String() string {
+	return fmt.Sprintf("archive %s of %s, read at %s up to position %d", h.ID, h.Identity, h.ExportedAt.UTC().Format(time.RFC3339), h.Head)
 }
 
 // Stream is a stream. Its ID is the archive's: it is what other records refer to.
@@ -52,6 +62,8 @@ type Subscription struct {
 	Name       string    `json:"name"`
 	Checkpoint int64     `json:"checkpoint"`
 	StreamID   int64     `json:"stream_id,omitempty"` // that Checkpoint counts in; 0 for $all, or if there is no such stream
+	Seen       int64     `json:"seen,omitempty"`      // number of the last event that was read
+	SeenID     uuid.UUID `json:"seen_id,omitzero"`    // and its id; zero if it is not known
 	CreatedAt  time.Time `json:"created_at"`
 	UpdatedAt  time.Time `json:"updated_at"`
 }
@@ -91,13 +103,23 @@ type Counts struct {
 // End is the last record of an archive. Without it, the archive was not written to its end.
 type End struct {
 	Counts
-	SHA256 string `json:"sha256"` // of all bytes before this record's line, in hexadecimal
+	// LeftOut counts what the source has and the archive has not, or has changed, by a name for each reason.
+	LeftOut map[string]int64 `json:"left_out,omitempty"`
+	SHA256  string           `json:"sha256"` // of all bytes before this record's line, in hexadecimal
 }
 
 // Source is a store that is exported.
 type Source interface {
+	// Identity returns which store this is.
+	Identity(ctx context.Context) (Identity, error)
+	// Head returns the position of the last event that the store has now.
+	Head(ctx context.Context) (int64, error)
+	// EventAt returns the id of the event at a position, or uuid.Nil if there is none.
+	EventAt(ctx context.Context, position int64) (uuid.UUID, error)
+	// LeftOut counts what was left out or changed so far, since the source was opened: see [End].
+	LeftOut() map[string]int64
 	// Front calls do with all that is not an event, as it is in one moment: first a [Header] (of which only Source, Head,
-	// Streams and LastStream are set), then each [Stream] by id, each [Link] by stream id and version, each [Snapshot], and each
+	// HeadEvent, Streams and LastStream are set), then each [Stream] by id, each [Link] by stream id and version, each [Snapshot], and each
 	// [Subscription]. Versions of streams, links and checkpoints are those that events up to the head explain. do keeps
 	// nothing of what it is given.
 	Front(ctx context.Context, do func(record any) error) error

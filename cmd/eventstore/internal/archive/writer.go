@@ -55,8 +55,8 @@ func (w *Writer) Write(record any) (err error) {
 func (w *Writer) Counts() Counts { return w.counts }
 
 // Finish writes the end and all that is buffered. It does not close what the Writer writes to.
-func (w *Writer) Finish() (End, error) {
-	end := End{Counts: w.counts, SHA256: hex.EncodeToString(w.hash.Sum(nil))}
+func (w *Writer) Finish(leftOut map[string]int64) (End, error) {
+	end := End{Counts: w.counts, LeftOut: leftOut, SHA256: hex.EncodeToString(w.hash.Sum(nil))}
 	line, err := encode(w.line[:0], &end)
 	if err != nil {
 		return end, err

@@ -61,9 +61,14 @@ func judge(ctx context.Context, err error) (code int, advice string) {
 	var notFound *database.NotFoundError
 	var schema *store.SchemaError
 	var chosen *transfer.ChosenError
+	var taken *transfer.TakenError
+	var lacking *transfer.RightsError
 	var elsewhere *commanded.NotFoundError
 	var version *commanded.VersionError
 	var names *commanded.NamesError
+	var rights *commanded.RightsError
+	var mapping *commanded.MappingError
+	var read *commanded.ReadError
 	var pg *pgconn.PgError
 	var connect *pgconn.ConnectError
 	var network net.Error
@@ -82,9 +87,9 @@ func judge(ctx context.Context, err error) (code int, advice string) {
 		return codeUsage, "see `eventstore --help`, or --help behind a command"
 	case errors.As(err, &wrong), errors.As(err, &location), errors.As(err, &chosen):
 		return codeUsage, ""
-	case errors.As(err, &elsewhere), errors.As(err, &version):
+	case errors.As(err, &elsewhere), errors.As(err, &version), errors.As(err, &rights):
 		return codeUnreachable, ""
-	case errors.As(err, &names):
+	case errors.As(err, &names), errors.As(err, &mapping):
 		return codeUsage, ""
 	case errors.As(err, &schema):
 		if schema.Have == 0 {
@@ -101,11 +106,21 @@ func judge(ctx context.Context, err error) (code int, advice string) {
 		return codeConflict, ""
 	case is(transfer.ErrNotEmpty):
 		return codeConflict, "import into another --schema, or say --merge to give the events new positions behind those that are there"
-	case is(transfer.ErrMeanwhile):
-		return codeConflict, "drop the store and import again, with nobody appending to it"
-	case is(transfer.ErrTaken, transfer.ErrTakenID, transfer.ErrOther, archive.ErrExists):
+	case is(transfer.ErrOther):
+		return codeConflict, "finish that import with its own archive, or remove what it has written with `eventstore import --abandon`"
+	case errors.As(err, &lacking):
+		return codeUnreachable, "grant these, or import as the owner of the tables"
+	case errors.As(err, &taken):
 		return codeConflict, ""
-	case is(store.ErrStreamNotFound, store.ErrEventNotFound, store.ErrSubscriptionNotFound, store.ErrProjectionNotFound,
+	case is(transfer.ErrMeanwhile, transfer.ErrTakenID):
+		return codeConflict, "remove what was written with `eventstore import --abandon`, and import again with nobody appending"
+	case is(store.ErrImporting):
+		return codeConflict, transfer.Advice
+	case is(transfer.ErrOtherSource):
+		return codeConflict, "remove the file, and its .state, to read this source from the beginning; or name another file"
+	case is(archive.ErrExists):
+		return codeConflict, ""
+	case is(transfer.ErrNoImport, store.ErrStreamNotFound, store.ErrEventNotFound, store.ErrSubscriptionNotFound, store.ErrProjectionNotFound,
 		store.ErrSnapshotNotFound, fs.ErrNotExist):
 		return codeNotFound, ""
 	case errors.As(err, &notFound):
@@ -114,6 +129,10 @@ func judge(ctx context.Context, err error) (code int, advice string) {
 		return codeOther, "call the backend's IndexCorrelations once, or say --index"
 	case is(store.ErrInvalid, archive.ErrFormat, transfer.ErrNotJSON):
 		return codeUsage, ""
+	case errors.As(err, &read) && errors.As(err, &pg) && pg.Code == "3D000":
+		return codeUnreachable, "this is the database of --from-commanded: is its URL right?"
+	case errors.As(err, &read) && (errors.As(err, &connect) || errors.As(err, &network)):
+		return codeUnreachable, "this is the server of --from-commanded: is it running, and are host, port, user and password right?"
 	case errors.As(err, &pg) && pg.Code == "3D000":
 		return codeUnreachable, "create the database with `eventstore create`"
 	case errors.As(err, &connect), errors.As(err, &network):

@@ -12,8 +12,9 @@
 // bytes stay as they are. Metadata of the JSON null, or of Erlang's nil, is none: the library stores that for an event
 // that was appended without.
 //
-// # What can't be exported
+// # What is left out
 //
-// What mistakes and hard deletes have left behind is passed over and counted in [Summary]. A name that this library
-// refuses is a [NamesError]; there is then no export at all.
+// Events, places and links that mistakes and hard deletes have left behind are left out and counted in [Summary]. A name that this
+// library refuses is a [NamesError] before any record is read; [Options] give streams other names, or leave them out as if they had
+// been hard deleted: their positions stay unused, and links to their events are gone.
 package commanded

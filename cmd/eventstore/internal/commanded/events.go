@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -28,17 +29,39 @@ const (
 
 // Events implements [archive.Source]. Each page is a transaction, which is over when do is called.
 func (s *Source) Events(ctx context.Context, after, head int64, do func(e *archive.Event) error) error {
+	return s.pages(ctx, after, head, do, func(after int64, limit int) (p page, err error) {
+		err = s.read(ctx, sql.LevelDefault, func(tx *sql.Tx) error {
+			p, err = s.page(ctx, tx, after, head, limit)
+			return err
+		})
+		return p, err
+	})
+}
+
+// pages calls do with all events of pages that read returns.
+func (s *Source) pages(ctx context.Context, after, head int64, do func(e *archive.Event) error, read func(after int64, limit int) (page, error)) error {
 	for limit := firstPage; after < head; {
-		p, err := s.page(ctx, after, head, limit)
+		p, err := read(after, limit)
 		if err != nil {
 			return err
 		}
 		if p.rows == 0 {
 			return nil
 		}
-		s.summary.Lost += p.lost
 		for i := range p.events {
 			e := &p.events[i]
+			if e.ID == uuid.Nil {
+				s.summary.Lost++
+				continue
+			}
+			var keep bool
+			if e.Stream, keep = s.names.of(e.Stream); !keep {
+				s.summary.SkippedEvents++
+				continue
+			}
+			if err := errors.Join(s.fit("stream", e.Stream), s.fit("event type", e.Type)); err != nil {
+				return err
+			}
 			e.Metadata, e.ContentType = s.contentType(e.Data, e.Metadata)
 			if err := do(e); err != nil {
 				return err
@@ -52,45 +75,42 @@ func (s *Source) Events(ctx context.Context, after, head int64, do func(e *archi
 			limit = min(2*limit, maxPage)
 		}
 	}
-	return nil
+	return ctx.Err()
 }
 
 // page is what one transaction has read.
 type page struct {
-	events []archive.Event
-	lost   int64 // places without an event, or of no stream
-	last   int64 // position
+	events []archive.Event // without an ID: a place without an event, or of no stream
+	last   int64           // position
 	rows   int
 	bytes  int
 	full   bool // of bytes, before all rows were read
 }
 
-func (s *Source) page(ctx context.Context, after, head int64, limit int) (p page, err error) {
-	err = s.read(ctx, sql.LevelDefault, func(tx *sql.Tx) error {
-		return s.each(ctx, tx, "events", func(rows *sql.Rows) error {
-			e := archive.Event{}
-			var version, stream, created sql.NullInt64
-			var name, typ sql.NullString
-			var id, causation, correlation uuid.NullUUID
-			if err := rows.Scan(&p.last, &version, &stream, &name, &id, &typ, &causation, &correlation, &created, &e.Data, &e.Metadata); err != nil {
-				return err
-			}
-			p.rows++
-			if !id.Valid || !stream.Valid || !version.Valid {
-				p.lost++
-				return nil
-			}
-			e.Position, e.StreamID, e.Stream, e.Version = p.last, stream.Int64, name.String, version.Int64
-			e.ID, e.Type, e.CausationID, e.CorrelationID = id.UUID, typ.String, causation.UUID, correlation.UUID
-			e.CreatedAt = at(created.Int64)
+func (s *Source) page(ctx context.Context, tx *sql.Tx, after, head int64, limit int) (p page, err error) {
+	err = s.each(ctx, tx, "events", func(rows *sql.Rows) error {
+		e := archive.Event{}
+		var version, stream, created sql.NullInt64
+		var name, typ sql.NullString
+		var id, causation, correlation uuid.NullUUID
+		if err := rows.Scan(&p.last, &version, &stream, &name, &id, &typ, &causation, &correlation, &created, &e.Data, &e.Metadata); err != nil {
+			return err
+		}
+		p.rows++
+		if !id.Valid || !stream.Valid || !version.Valid {
 			p.events = append(p.events, e)
-			if p.bytes += len(e.Data) + len(e.Metadata); p.bytes >= pageBytes {
-				p.full = true
-				return errEnough
-			}
 			return nil
-		}, after, head, limit)
-	})
+		}
+		e.Position, e.StreamID, e.Stream, e.Version = p.last, stream.Int64, name.String, version.Int64
+		e.ID, e.Type, e.CausationID, e.CorrelationID = id.UUID, typ.String, causation.UUID, correlation.UUID
+		e.CreatedAt = at(created.Int64)
+		p.events = append(p.events, e)
+		if p.bytes += len(e.Data) + len(e.Metadata); p.bytes >= pageBytes {
+			p.full = true
+			return errEnough
+		}
+		return nil
+	}, after, head, limit)
 	return p, err
 }
 

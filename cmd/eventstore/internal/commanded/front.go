@@ -3,6 +3,8 @@ package commanded
 import (
 	"context"
 	"database/sql"
+	"errors"
+	"fmt"
 
 	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/archive"
 	"github.com/eventstore-go/eventstore/store"
@@ -15,7 +17,7 @@ const shownNames = 20
 func (s *Source) Front(ctx context.Context, do func(record any) error) error {
 	return s.read(ctx, sql.LevelRepeatableRead, func(tx *sql.Tx) error {
 		parts := []func(context.Context, *sql.Tx, func(any) error) error{
-			s.names, s.header, s.streams, s.links, s.snapshots, s.subscriptions,
+			s.checkNames, s.header, s.streams, s.links, s.snapshots, s.subscriptions,
 		}
 		for _, part := range parts {
 			if err := part(ctx, tx, do); err != nil {
@@ -26,8 +28,11 @@ func (s *Source) Front(ctx context.Context, do func(record any) error) error {
 	})
 }
 
-func (s *Source) names(ctx context.Context, tx *sql.Tx, _ func(any) error) error {
-	unfit := &NamesError{Schema: s.schema}
+func (s *Source) checkNames(ctx context.Context, tx *sql.Tx, _ func(any) error) error {
+	if err := s.resolve(ctx, tx); err != nil {
+		return err
+	}
+	unfit := &NamesError{Where: s.where.String(), Schema: s.schema}
 	err := s.each(ctx, tx, "unfit", func(rows *sql.Rows) error {
 		var n Name
 		if err := rows.Scan(&n.Kind, &n.Text, &unfit.Total); err != nil {
@@ -35,7 +40,7 @@ func (s *Source) names(ctx context.Context, tx *sql.Tx, _ func(any) error) error
 		}
 		unfit.Names = append(unfit.Names, n)
 		return nil
-	}, store.MaxStreamName, store.MaxType, store.MaxSubscriptionName, shownNames)
+	}, store.MaxStreamName, store.MaxType, store.MaxSubscriptionName, shownNames, list(s.names.given()), list(s.names.skipped()), s.names.later)
 	if err == nil && unfit.Total > 0 {
 		return unfit
 	}
@@ -50,34 +55,60 @@ func (s *Source) header(ctx context.Context, tx *sql.Tx, do func(any) error) err
 	if err := s.each(ctx, tx, "head", func(rows *sql.Rows) error { return rows.Scan(&h.Head) }); err != nil {
 		return err
 	}
+	var err error
+	if h.HeadEvent, err = s.eventAt(ctx, tx, h.Head); err != nil {
+		return err
+	}
 	return do(h)
 }
 
 func (s *Source) streams(ctx context.Context, tx *sql.Tx, do func(any) error) error {
+	s.summary.SkippedStreams = 0
 	return s.each(ctx, tx, "streams", func(rows *sql.Rows) error {
-		var r archive.Stream
-		var created int64
-		var deleted sql.NullInt64
-		if err := rows.Scan(&r.ID, &r.Name, &r.Version, &created, &deleted, &r.Linked); err != nil {
+		linked := false
+		r, keep, err := s.stream(rows, &linked)
+		if err != nil || !keep {
 			return err
 		}
-		r.CreatedAt = at(created)
-		if deleted.Valid {
-			r.DeletedAt = at(deleted.Int64)
-		}
+		r.Linked = linked
 		return do(&r)
 	})
 }
 
+// stream scans a stream, and what stands behind its columns. It reports whether the stream is kept.
+func (s *Source) stream(rows *sql.Rows, more ...any) (r archive.Stream, keep bool, err error) {
+	var created int64
+	var deleted sql.NullInt64
+	if err := rows.Scan(append([]any{&r.ID, &r.Name, &r.Version, &created, &deleted}, more...)...); err != nil {
+		return r, false, err
+	}
+	r.CreatedAt = at(created)
+	if deleted.Valid {
+		r.DeletedAt = at(deleted.Int64)
+	}
+	if r.Name, keep = s.names.of(r.Name); !keep {
+		s.summary.SkippedStreams++
+		return r, false, nil
+	}
+	return r, true, s.fit("stream", r.Name)
+}
+
 func (s *Source) links(ctx context.Context, tx *sql.Tx, do func(any) error) error {
-	s.summary.Links = 0
+	s.summary.Links, s.summary.SkippedLinks = 0, 0
 	return s.each(ctx, tx, "links", func(rows *sql.Rows) error {
 		var r archive.Link
-		var there bool
-		if err := rows.Scan(&r.StreamID, &r.Version, &r.EventID, &there); err != nil {
+		var stream string
+		var origin sql.NullString
+		if err := rows.Scan(&r.StreamID, &stream, &r.Version, &r.EventID, &origin); err != nil {
 			return err
 		}
-		if !there {
+		_, keep := s.names.of(stream)
+		_, there := s.names.of(origin.String)
+		switch {
+		case !keep || origin.Valid && !there:
+			s.summary.SkippedLinks++
+			return nil
+		case !origin.Valid:
 			s.summary.Links++
 			return nil
 		}
@@ -86,28 +117,56 @@ func (s *Source) links(ctx context.Context, tx *sql.Tx, do func(any) error) erro
 }
 
 func (s *Source) snapshots(ctx context.Context, tx *sql.Tx, do func(any) error) error {
-	return s.each(ctx, tx, "snapshots", func(rows *sql.Rows) error {
+	s.summary.SkippedSnapshots = 0
+	return s.snapshotsBy(ctx, tx, "snapshots", func(r *archive.Snapshot) error { return do(r) })
+}
+
+// snapshotsBy calls do with the snapshots that a statement finds.
+func (s *Source) snapshotsBy(ctx context.Context, tx *sql.Tx, statement string, do func(r *archive.Snapshot) error, args ...any) error {
+	return s.each(ctx, tx, statement, func(rows *sql.Rows) error {
 		var r archive.Snapshot
 		var created int64
 		if err := rows.Scan(&r.SourceID, &r.Version, &r.Type, &r.Data, &r.Metadata, &created); err != nil {
 			return err
 		}
+		var keep bool
+		if r.SourceID, keep = s.names.of(r.SourceID); !keep {
+			s.summary.SkippedSnapshots++
+			return nil
+		}
+		if err := errors.Join(s.fit("snapshot", r.SourceID), s.fit("snapshot type", r.Type)); err != nil {
+			return err
+		}
 		r.CreatedAt = at(created)
 		r.Metadata, r.ContentType = s.contentType(r.Data, r.Metadata)
 		return do(&r)
-	})
+	}, args...)
 }
 
 func (s *Source) subscriptions(ctx context.Context, tx *sql.Tx, do func(any) error) error {
-	s.summary.Checkpoints = 0
+	s.summary.Checkpoints, s.summary.SkippedSubscriptions, s.anew = 0, 0, nil
 	return s.each(ctx, tx, "subscriptions", func(rows *sql.Rows) error {
 		var r archive.Subscription
 		var version sql.NullInt64
 		var created int64
-		if err := rows.Scan(&r.Stream, &r.Name, &r.Checkpoint, &r.StreamID, &version, &created); err != nil {
+		anew := false
+		if err := rows.Scan(&r.Stream, &r.Name, &r.Checkpoint, &r.StreamID, &version, &created, &anew); err != nil {
 			return err
 		}
-		if version.Valid && r.Checkpoint > version.Int64 { // of a stream of that name that was hard deleted
+		var keep bool
+		if r.Stream, keep = s.names.of(r.Stream); !keep {
+			s.summary.SkippedSubscriptions++
+			return nil
+		}
+		if err := errors.Join(s.fit("subscribed stream", r.Stream), s.fit("subscription", r.Name)); err != nil {
+			return err
+		}
+		switch {
+		case anew: // so that nothing of the stream that has the name now, or gets it, is passed over
+			s.anew = append(s.anew, fmt.Sprintf("%q on %q, at %d", r.Name, r.Stream, r.Checkpoint))
+			r.Checkpoint = 0
+			s.summary.Checkpoints++
+		case version.Valid && r.Checkpoint > version.Int64: // of $all, whose last events were lost
 			r.Checkpoint = version.Int64
 			s.summary.Checkpoints++
 		}

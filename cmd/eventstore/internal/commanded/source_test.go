@@ -2,75 +2,28 @@ package commanded
 
 import (
 	"context"
-	"crypto/md5"
-	"database/sql"
 	"fmt"
-	"net/url"
 	"os"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
-	"github.com/google/uuid"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/archive"
+	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/commanded/commandedtest"
 	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/database"
 	"github.com/eventstore-go/eventstore/internal/pgtest"
 )
 
 func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
 
-// kinds of stores: the types of data, and of an event's time.
-var kinds = []struct{ data, time string }{{"bytea", "timestamptz"}, {"jsonb", "timestamp"}}
-
-const schema = `Events "of" Elixir`
-
-// fixture is a store in a database of its own.
-type fixture struct {
-	*sql.DB
-	location database.Location
-	replacer *strings.Replacer
-}
-
-func newFixture(t *testing.T, data, times string) *fixture {
+// open returns a store as a source. Its connection keeps plans: those of tables that were filled before.
+func open(t *testing.T, from *commandedtest.Store, o Options) *Source {
 	t.Helper()
-	where := pgtest.Database(t)
-	u, err := url.Parse(where)
-	require.NoError(t, err)
-	quoted := `"` + strings.ReplaceAll(schema, `"`, `""`) + `".`
-	f := &fixture{
-		DB: pgtest.Open(t, "pgx", where), location: database.Location{Kind: database.PostgreSQL, URL: u},
-		replacer: strings.NewReplacer("/*schema.*/", quoted, "/*data*/", data, "/*time*/", times, "/*make*/", quoted+"make"),
-	}
-	f.exec(t, "create schema "+strings.TrimSuffix(quoted, "."))
-	body := "select convert_to($1, 'UTF8')"
-	if data != "bytea" {
-		body = "select $1::" + data
-	}
-	f.exec(t, "create function /*make*/(text) returns "+data+" language sql as $f$ "+body+" $f$")
-	f.file(t, "testdata/commanded.sql")
-	return f
-}
-
-func (f *fixture) exec(t *testing.T, text string, args ...any) {
-	t.Helper()
-	_, err := f.ExecContext(t.Context(), f.replacer.Replace(text), args...)
-	require.NoError(t, err)
-}
-
-func (f *fixture) file(t *testing.T, path string) {
-	t.Helper()
-	text, err := os.ReadFile(path)
-	require.NoError(t, err)
-	f.exec(t, "set time zone 'UTC';"+string(text))
-}
-
-func (f *fixture) open(t *testing.T) *Source {
-	t.Helper()
-	s, err := Open(t.Context(), f.location, schema)
+	o.Schema = from.Schema
+	s, err := Open(t.Context(), from.Location, o)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	return s
@@ -107,105 +60,32 @@ func readFront(t *testing.T, s *Source) (f front) {
 	return f
 }
 
-func id(kind string, g int64) uuid.UUID { return md5.Sum(fmt.Appendf(nil, "%s %d", kind, g)) }
+// TestOrphans: events that an append left without a place are counted and left out.
+func TestOrphans(t *testing.T) {
+	t.Parallel()
+	from := commandedtest.Empty(t, commandedtest.JSON, "public", "timestamptz")
+	require.NoError(t, from.Append(t.Context(), "s", commandedtest.NewIDs(2)...))
+	from.Exec(t, `insert into /*schema.*/events (event_id, event_type, data) values (gen_random_uuid(), 'Orphan', '{}');
+update /*schema.*/streams set stream_version = stream_version + 1 where stream_id = 0`)
+	s := open(t, from, Options{})
+	got := readFront(t, s)
+	assert.EqualValues(t, 3, got.header.Head)
+	assert.Equal(t, Summary{Orphans: 1}, s.Summary())
+	n := 0
+	require.NoError(t, s.Events(t.Context(), 0, 3, func(*archive.Event) error { n++; return nil }))
+	assert.Equal(t, 2, n)
+}
 
-func TestSource(t *testing.T) {
-	for _, kind := range kinds {
-		t.Run(kind.data, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t, kind.data, kind.time)
-			f.file(t, "testdata/fill.sql")
-			s := f.open(t)
-			got := readFront(t, s)
-			assert.Equal(t, archive.Header{Source: "commanded", Head: 100_002}, got.header)
-			checkStreams(t, got.streams)
-
-			var links []archive.Link
-			for v := int64(1); v <= 199; v += 2 {
-				if g := (v + 1) * 500; (g-1)%300+1 != 7 {
-					links = append(links, archive.Link{StreamID: 301, Version: v, EventID: id("event", g)})
-				}
-			}
-			assert.Equal(t, links, got.links)
-
-			require.Len(t, got.snapshots, 2)
-			assert.Equal(t, archive.Snapshot{SourceID: "stream-1", Version: 17, Type: "State", Data: []byte(`{"s": 1}`),
-				CreatedAt: time.Date(2022, 1, 1, 0, 0, 0, 654321000, time.UTC)}, got.snapshots[0])
-			assert.Equal(t, `{"k": "v"}`, string(got.snapshots[1].Metadata))
-
-			require.Len(t, got.subscriptions, 5)
-			assert.Equal(t, time.Date(2022, 1, 1, 0, 0, 0, 1000, time.UTC), got.subscriptions[0].CreatedAt)
-			for i, want := range []archive.Subscription{
-				{Stream: "$all", Name: "a", Checkpoint: 99}, {Stream: "$all", Name: "b"},
-				{Stream: "stream-1", Name: "c", Checkpoint: 3, StreamID: 1}, {Stream: "stream-7", Name: "d", Checkpoint: 5},
-				{Stream: "stream-9", Name: "e", Checkpoint: 334, StreamID: 9},
-			} {
-				r := got.subscriptions[i]
-				r.CreatedAt, r.UpdatedAt = time.Time{}, time.Time{}
-				assert.Equal(t, want, r)
-			}
-
-			checkEvents(t, s, got.header.Head)
-			assert.Equal(t, Summary{Orphans: 2, Checkpoints: 1}, s.Summary())
-
-			var ids []int64
-			require.NoError(t, s.StreamIDs(t.Context(), func(id int64) error { ids = append(ids, id); return nil }))
-			require.Len(t, ids, 300)
-			assert.EqualValues(t, 1, ids[0])
-			f.checkPlan(t, s)
-		})
+// TestPlan: a page of events is read by indexes, in tables that are large enough for the planner to have a choice.
+func TestPlan(t *testing.T) {
+	t.Parallel()
+	from := commandedtest.Empty(t, commandedtest.JSON, "public", "timestamp")
+	for g := range 40 {
+		require.NoError(t, from.Append(t.Context(), fmt.Sprintf("s-%d", g%7), commandedtest.NewIDs(1000)...))
 	}
-}
-
-func checkStreams(t *testing.T, streams []archive.Stream) {
-	t.Helper()
-	require.Len(t, streams, 300) // 301, without the one that was deleted
-	for _, r := range streams {
-		if r.ID == 301 {
-			assert.True(t, r.Linked)
-			assert.EqualValues(t, 200, r.Version)
-			continue
-		}
-		want := archive.Stream{ID: r.ID, Name: fmt.Sprintf("stream-%d", r.ID), Version: (100_000-r.ID)/300 + 1,
-			CreatedAt: time.Date(2020, 1, 1, 0, 0, int(r.ID), 1000, time.UTC), Linked: r.ID == 5}
-		if r.ID == 8 {
-			want.DeletedAt = time.Date(2022, 2, 2, 2, 2, 2, 20202000, time.UTC)
-		}
-		require.Equal(t, want, r)
-	}
-}
-
-func checkEvents(t *testing.T, s *Source, head int64) {
-	t.Helper()
-	start, g, n := time.Now(), int64(0), 0
-	require.NoError(t, s.Events(t.Context(), 0, head, func(e *archive.Event) error {
-		for g++; (g-1)%300+1 == 7 || (g-1)%300+1 == 5 && (g-1)/300 < 10; g++ {
-		}
-		want := archive.Event{Position: g, StreamID: (g-1)%300 + 1, Version: (g-1)/300 + 1, ID: id("event", g),
-			Stream: fmt.Sprintf("stream-%d", (g-1)%300+1), Type: fmt.Sprintf("Type%d", g%10), Data: fmt.Appendf(nil, `{"g": %d}`, g),
-			CreatedAt: time.Date(2021, 1, 1, 0, 0, 0, 123456000, time.UTC).Add(time.Duration(g) * 1000001 * time.Microsecond)}
-		if g%5 > 0 {
-			want.CausationID = id("cause", g)
-		}
-		if g%7 > 0 {
-			want.CorrelationID = id("correlation", g)
-		}
-		if g%3 > 0 {
-			want.Metadata = fmt.Appendf(nil, `{"m": %d}`, g)
-		}
-		n++
-		if !assert.ObjectsAreEqual(want, *e) {
-			require.Equal(t, want, *e)
-		}
-		return nil
-	}))
-	assert.Equal(t, 100_000-334-10, n) // stream 7 had 334 events
-	t.Logf("%.0f events/s, checked", float64(n)/time.Since(start).Seconds())
-}
-
-func (f *fixture) checkPlan(t *testing.T, s *Source) {
-	t.Helper()
-	rows, err := f.QueryContext(t.Context(), "explain "+s.queries.Get("events"), 50_000, 100_000, maxPage)
+	from.Exec(t, "analyze")
+	s := open(t, from, Options{})
+	rows, err := from.QueryContext(t.Context(), "explain "+s.queries.Get("events"), 20_000, 40_000, maxPage)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, rows.Close()) }()
 	var plan strings.Builder
@@ -225,29 +105,16 @@ func (f *fixture) checkPlan(t *testing.T, s *Source) {
 // TestLive: what is read while appends go on is all that there was at one moment.
 func TestLive(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, "bytea", "timestamptz")
+	from := commandedtest.Empty(t, commandedtest.JSON, `Events "of" Elixir`, "timestamptz")
 	ctx, stop := context.WithCancel(t.Context())
 	var writers sync.WaitGroup
 	defer writers.Wait()
 	defer stop()
-	const appendOne = `with e as (
-  insert into /*schema.*/events (event_id, event_type, data)
-  select gen_random_uuid(), 'T', '{}' from generate_series(1, 3) returning event_id
-), s as (
-  insert into /*schema.*/streams (stream_uuid, stream_version) values ($1, 3)
-  on conflict (stream_uuid) do update set stream_version = streams.stream_version + 3 returning stream_id, stream_version - 3 as version
-), numbered as (select event_id, row_number() over () as n from e
-), own as (
-  insert into /*schema.*/stream_events select event_id, stream_id, version + n, stream_id, version + n from numbered, s
-), a as (
-  update /*schema.*/streams set stream_version = stream_version + 3 where stream_id = 0 returning stream_version - 3 as version
-)
-insert into /*schema.*/stream_events select event_id, 0, a.version + n, stream_id, s.version + n from numbered, s, a`
 	appended := make(chan struct{}, 1)
 	for w := range 2 {
 		writers.Go(func() {
 			for i := 0; ctx.Err() == nil; i++ {
-				_, err := f.ExecContext(ctx, f.replacer.Replace(appendOne), fmt.Sprintf("live-%d-%d", w, i%5))
+				err := from.Append(ctx, fmt.Sprintf("live-%d-%d", w, i%5), commandedtest.NewIDs(3)...)
 				if ctx.Err() == nil {
 					assert.NoError(t, err)
 				}
@@ -260,7 +127,7 @@ insert into /*schema.*/stream_events select event_id, 0, a.version + n, stream_i
 	}
 	last := int64(0)
 	for range 6 {
-		s := f.open(t) // a connection would keep the plans for tables that were almost empty
+		s := open(t, from, Options{})
 		for range 10 {
 			<-appended
 		}
@@ -285,43 +152,96 @@ insert into /*schema.*/stream_events select event_id, 0, a.version + n, stream_i
 	}
 }
 
-func TestNames(t *testing.T) {
+// TestMissing: all tables and columns that are missing are named at once, before the version is read.
+func TestMissing(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, "bytea", "timestamptz")
-	f.exec(t, `insert into /*schema.*/streams (stream_uuid) values (''), ('$x'), (repeat('é', 501)), ('fine');
-insert into /*schema.*/snapshots values ('s', 1, repeat('t', 256), '{}')`)
-	err := f.open(t).Front(t.Context(), func(any) error { return fmt.Errorf("called") })
-	var unfit *NamesError
-	require.ErrorAs(t, err, &unfit)
-	assert.EqualValues(t, 4, unfit.Total)
-	assert.Contains(t, err.Error(), `stream "$x"`)
-	assert.Contains(t, err.Error(), "(1002 bytes)")
-	assert.Contains(t, err.Error(), "snapshot type")
-}
-
-func TestOpenErrors(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t, "bytea", "timestamptz")
-	_, err := Open(t.Context(), f.location, "")
+	from := commandedtest.Empty(t, commandedtest.JSON, `Events "of" Elixir`, "timestamptz")
+	_, err := Open(t.Context(), from.Location, Options{})
 	var notFound *NotFoundError
 	require.ErrorAs(t, err, &notFound)
 	assert.Equal(t, "public", notFound.Schema)
 	assert.Len(t, notFound.Tables, 6)
+	assert.Contains(t, err.Error(), from.Location.Name(), "says which database")
 
+	from.Exec(t, `alter table /*schema.*/schema_migrations rename major_version to major;
+alter table /*schema.*/schema_migrations rename minor_version to minor;
+alter table /*schema.*/streams drop column deleted_at;
+alter table /*schema.*/events alter column metadata type text;
+drop table /*schema.*/snapshots`)
+	_, err = Open(t.Context(), from.Location, Options{Schema: from.Schema})
+	require.ErrorAs(t, err, &notFound)
+	assert.Equal(t, []string{"snapshots"}, notFound.Tables)
+	assert.Equal(t, []string{"events.metadata", "schema_migrations.major_version", "schema_migrations.minor_version", "streams.deleted_at"}, notFound.Columns)
+}
+
+func TestVersion(t *testing.T) {
+	t.Parallel()
+	from := commandedtest.Empty(t, commandedtest.JSON, "public", "timestamptz")
+	from.Exec(t, `delete from /*schema.*/schema_migrations`)
+	open(t, from, Options{}) // the list of migrations was lost
+
+	from.Exec(t, `insert into /*schema.*/schema_migrations (major_version, minor_version, patch_version) values (0, 17, 0), (1, 3, 2), (1, 12, 0)`)
+	open(t, from, Options{})
+
+	from.Exec(t, `insert into /*schema.*/schema_migrations (major_version, minor_version, patch_version) values (2, 0, 0)`)
+	_, err := Open(t.Context(), from.Location, Options{})
 	var version *VersionError
-	f.exec(t, `alter table /*schema.*/streams drop column deleted_at`)
-	_, err = Open(t.Context(), f.location, schema)
-	require.ErrorAs(t, err, &version)
-	assert.Equal(t, VersionError{Schema: schema, Version: "1.3.2", Columns: []string{"streams.deleted_at"}}, *version)
-
-	f.exec(t, `alter table /*schema.*/streams add column deleted_at timestamptz; insert into /*schema.*/schema_migrations values (2, 0, 0)`)
-	_, err = Open(t.Context(), f.location, schema)
 	require.ErrorAs(t, err, &version)
 	assert.Equal(t, "2.0.0", version.Version)
 
 	var location *database.LocationError
-	_, err = Open(t.Context(), database.Location{Kind: database.SQLite, Path: "x"}, "")
+	_, err = Open(t.Context(), database.Location{Kind: database.SQLite, Path: "x"}, Options{})
 	require.ErrorAs(t, err, &location)
+}
+
+// TestRights: what the user may not read is named before anything is read, and what its owner must grant is enough.
+func TestRights(t *testing.T) {
+	t.Parallel()
+	from := commandedtest.Written(t, commandedtest.JSONB)
+	role := "test_reader_" + strings.ReplaceAll(commandedtest.NewIDs(1)[0].String(), "-", "")
+	from.Exec(t, `create role `+role+` login password 'secret'`)
+	t.Cleanup(func() { // the test's context has ended
+		_, err := from.ExecContext(context.WithoutCancel(t.Context()), `drop owned by `+role+`; drop role `+role)
+		assert.NoError(t, err)
+	})
+	l := commandedtest.As(from.Location, role, "secret")
+	refused := func() *RightsError {
+		_, err := Open(t.Context(), l, Options{Schema: from.Schema})
+		var rights *RightsError
+		require.ErrorAs(t, err, &rights)
+		assert.Equal(t, role, rights.User)
+		return rights
+	}
+	rights := refused()
+	assert.True(t, rights.Usage)
+	assert.Len(t, rights.Tables, 6)
+
+	from.Exec(t, `grant usage on schema "Tenant B" to `+role+`; grant select on /*schema.*/streams, /*schema.*/stream_events to `+role)
+	from.Exec(t, `grant select (event_id, event_type) on /*schema.*/events to `+role)
+	rights = refused()
+	assert.False(t, rights.Usage)
+	assert.Equal(t, []string{"events", "schema_migrations", "snapshots", "subscriptions"}, rights.Tables)
+
+	_, grants, found := strings.Cut(rights.Error(), "must run: ")
+	require.True(t, found)
+	from.Exec(t, grants)
+	s, err := Open(t.Context(), l, Options{Schema: from.Schema})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, s.Close()) }()
+	readFront(t, s)
+	require.NoError(t, s.Events(t.Context(), 0, 10, func(*archive.Event) error { return nil }))
+}
+
+// TestWhich: an error of the source's server says that it is that one, without its password.
+func TestWhich(t *testing.T) {
+	t.Parallel()
+	l, err := Parse("ecto://me:hidden@127.0.0.1:1/shop?ssl=false")
+	require.NoError(t, err)
+	_, err = Open(t.Context(), l, Options{})
+	var read *ReadError
+	require.ErrorAs(t, err, &read)
+	assert.Contains(t, err.Error(), "the store of commanded/eventstore at postgres://me@127.0.0.1:1/shop")
+	assert.NotContains(t, err.Error(), "hidden")
 }
 
 func TestContentType(t *testing.T) {
@@ -342,5 +262,26 @@ func TestContentType(t *testing.T) {
 			assert.Nil(t, kept)
 		}
 		assert.Equal(t, c.want != "", s.summary != Summary{})
+	}
+}
+
+func TestParse(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ text, want string }{
+		{"ecto://u:p%23@h:5433/shop?pool_size=10&ssl=true", "postgres://u:p%23@h:5433/shop?sslmode=require"},
+		{"ecto://h/shop?ssl=false&queue_target=50&queue_interval=1000&timeout=15000", "postgres://h/shop?sslmode=disable"},
+		{"postgres://h/shop?pool_size=2", "postgres://h/shop"},
+		{"postgresql://h/shop?sslmode=verify-full&ssl=true", "postgresql://h/shop?sslmode=verify-full"},
+		{"ecto://h/shop", "postgres://h/shop"},
+	} {
+		l, err := Parse(c.text)
+		require.NoError(t, err, c.text)
+		assert.Equal(t, c.want, l.URL.String())
+	}
+	for _, text := range []string{"", "ecto://h", "ecto:/", "mysql://h/shop", "file.db", "ecto://u:p#x@h/shop", "ecto://u:100%@h/shop"} {
+		_, err := Parse(text)
+		var wrong *database.LocationError
+		require.ErrorAs(t, err, &wrong, text)
+		assert.Contains(t, err.Error(), "commanded/eventstore")
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -27,59 +28,104 @@ type ExportOptions struct {
 	Compress bool     // with zstd
 	Replace  bool     // a file of that name
 	Progress Progress // may be nil
+	// Resumed is called, unless it is nil, before an earlier export of that name goes on: with how far that has come.
+	Resumed func(archive.Progress)
 	// SaveEvery is after how many events what was written is made durable, so that an export that is interrupted goes on there.
 	// Default: 200,000.
 	SaveEvery int
 }
 
 // Export writes an archive of a store to a file. If it is interrupted, the same call goes on where it was: with the events up
-// to the head that the store had when it began.
+// to the head that the store had when it began. See [Missing] for what came later. It returns an [OtherSourceError] if what
+// stands beside the file was read from another store, or from one that has lost events since.
 func Export(ctx context.Context, from archive.Source, path string, o ExportOptions) (end archive.End, err error) {
+	x := exporter{from: from, progress: o.Progress, saveEvery: o.SaveEvery}
+	if x.saveEvery <= 0 {
+		x.saveEvery = 200_000
+	}
+	if x.identity, err = from.Identity(ctx); err != nil {
+		return archive.End{}, err
+	}
 	file, err := archive.Create(path, o.Compress, o.Replace)
 	if err != nil {
 		return archive.End{}, err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
-	if o.SaveEvery <= 0 {
-		o.SaveEvery = 200_000
-	}
-	x := exporter{from: from, to: file, progress: o.Progress, saveEvery: o.SaveEvery}
-	x.save = func(position int64) error { return file.Save(x.header, position) }
-	after := int64(0)
+	x.to, x.save = file, file.Save
 	if file.Resumed != nil {
-		x.header, after = file.Resumed.Header, file.Resumed.Position
-		if err := x.recall(file.Partial()); err != nil {
+		if err := x.resume(ctx, file, o.Resumed); err != nil {
 			return archive.End{}, err
 		}
 	} else if err := x.front(ctx); err != nil {
 		return archive.End{}, err
 	}
-	if err := x.events(ctx, after); err != nil {
+	if err := x.events(ctx); err != nil {
 		return archive.End{}, err
 	}
-	return file.Finish()
+	return file.Finish(x.leftOut())
 }
 
 // ExportTo is [Export] to a writer, at which nobody can go on.
-func ExportTo(ctx context.Context, from archive.Source, w *archive.Writer, o ExportOptions) (archive.End, error) {
-	x := exporter{from: from, to: w, progress: o.Progress, saveEvery: math.MaxInt, save: func(int64) error { return nil }}
+func ExportTo(ctx context.Context, from archive.Source, w *archive.Writer, o ExportOptions) (end archive.End, err error) {
+	x := exporter{from: from, to: w, progress: o.Progress, saveEvery: math.MaxInt, save: func(archive.Progress) error { return nil }}
+	if x.identity, err = from.Identity(ctx); err != nil {
+		return end, err
+	}
 	if err := x.front(ctx); err != nil {
-		return archive.End{}, err
+		return end, err
 	}
-	if err := x.events(ctx, 0); err != nil {
-		return archive.End{}, err
+	if err := x.events(ctx); err != nil {
+		return end, err
 	}
-	return w.Finish()
+	return w.Finish(x.leftOut())
 }
 
 type exporter struct {
 	from      archive.Source
 	to        sink
-	save      func(position int64) error
+	save      func(archive.Progress) error
 	saveEvery int
 	progress  Progress
-	header    archive.Header
-	streams   []int64 // ids that were written, in order
+	identity  archive.Identity
+	done      archive.Progress // Header, LeftOut by earlier calls, Position and Event
+	streams   []int64          // ids that were written, in order
+}
+
+// resume goes on where an earlier call was, if that read the same store.
+func (x *exporter) resume(ctx context.Context, file *archive.File, tell func(archive.Progress)) error {
+	x.done = *file.Resumed
+	if err := same(ctx, x.from, file.Partial(), x.identity, x.done); err != nil {
+		return err
+	}
+	if err := x.recall(file.Partial()); err != nil {
+		return err
+	}
+	if tell != nil {
+		tell(x.done)
+	}
+	return nil
+}
+
+// leftOut adds up what this call and earlier ones have left out.
+func (x *exporter) leftOut() map[string]int64 {
+	sum := maps.Clone(x.from.LeftOut())
+	for name, n := range x.done.LeftOut {
+		if sum == nil {
+			sum = map[string]int64{}
+		}
+		sum[name] += n
+	}
+	return sum
+}
+
+// note returns what is saved before the event behind a position: what was left out up to there was counted.
+func (x *exporter) note(position int64) archive.Progress {
+	p := x.done
+	p.LeftOut = x.leftOut()
+	if p.Position != position {
+		p.Position, p.Event = position, uuid.Nil
+	}
+	return p
 }
 
 // front writes all but events.
@@ -87,8 +133,8 @@ func (x *exporter) front(ctx context.Context) error {
 	err := x.from.Front(ctx, func(record any) error {
 		switch r := record.(type) {
 		case *archive.Header:
-			r.Format, r.ID, r.ExportedAt = archive.Format, uuid.New(), time.Now().UTC().Truncate(time.Microsecond)
-			x.header = *r
+			r.Format, r.ID, r.Identity, r.ExportedAt = archive.Format, uuid.New(), x.identity, time.Now().UTC().Truncate(time.Microsecond)
+			x.done.Header = *r
 		case *archive.Stream:
 			x.streams = append(x.streams, r.ID)
 		}
@@ -97,7 +143,7 @@ func (x *exporter) front(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return x.save(0)
+	return x.save(x.note(0))
 }
 
 // recall learns from the file which streams were written.
@@ -107,7 +153,7 @@ func (x *exporter) recall(path string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
-	if r.Header.ID != x.header.ID {
+	if r.Header.ID != x.done.Header.ID {
 		return fmt.Errorf("%s is of another export than what stands beside it: remove both and begin again", path)
 	}
 	for range x.to.Counts().Streams {
@@ -123,27 +169,27 @@ func (x *exporter) recall(path string) (err error) {
 }
 
 // events writes events, and which streams have gone meanwhile.
-func (x *exporter) events(ctx context.Context, after int64) error {
-	unsaved, last := 0, after
-	err := x.from.Events(ctx, after, x.header.Head, func(e *archive.Event) error {
+func (x *exporter) events(ctx context.Context) error {
+	unsaved, head := 0, x.done.Header.Head
+	err := x.from.Events(ctx, x.done.Position, head, func(e *archive.Event) error {
 		if unsaved >= x.saveEvery && e.Index == 0 {
-			if err := x.save(last); err != nil {
+			if err := x.save(x.note(e.Position - 1)); err != nil {
 				return err
 			}
 			unsaved = 0
 		}
 		if x.progress != nil && unsaved%1000 == 0 {
-			x.progress(last, x.header.Head)
+			x.progress(x.done.Position, head)
 		}
 		unsaved++
-		last = e.Position
+		x.done.Position, x.done.Event = e.Position, e.ID
 		return x.to.Write(e)
 	})
 	if err != nil {
 		return err
 	}
 	if x.progress != nil {
-		x.progress(x.header.Head, x.header.Head)
+		x.progress(head, head)
 	}
 	left := x.streams
 	gone := func(id int64) error { return x.to.Write(&archive.Gone{StreamID: id}) }

@@ -4,82 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-
-	"github.com/google/uuid"
+	"slices"
 
 	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/archive"
 	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/database"
 )
-
-// Errors of an import, for errors.Is.
-var (
-	// ErrNotEmpty is returned where positions can't be kept, since the store has events already. Set Merge to give the events
-	// new positions behind those.
-	ErrNotEmpty = errors.New("the store is not empty")
-	// ErrTaken is returned where the store has a stream of the name already. See StreamsTakenError.
-	ErrTaken = errors.New("the store has streams of the same names already")
-	// ErrTakenID is returned where the store has an event of the same id already.
-	ErrTakenID = errors.New("the store has an event of the same id already")
-	// ErrOther is returned while the import of another archive is under way, or was interrupted.
-	ErrOther = errors.New("another import into this store is not finished")
-	// ErrMeanwhile is returned where somebody has appended to an empty store while it was imported into.
-	ErrMeanwhile = errors.New("somebody has appended to the store meanwhile, at a position that the archive needs")
-	// ErrNotJSON is returned for data that is no JSON where the columns are of type jsonb or json.
-	ErrNotJSON = errors.New("the store's columns take JSON only")
-)
-
-// StreamsTakenError names streams, up to ten, that are there already. It is ErrTaken.
-type StreamsTakenError struct{ Streams []string }
-
-func (e *StreamsTakenError) Error() string {
-	return (&ChosenError{ErrTaken.Error(), e.Streams}).Error()
-}
-
-// Is matches ErrTaken.
-func (e *StreamsTakenError) Is(target error) bool { return target == ErrTaken }
-
-// phase is a part of an import. Each begins when the one before is done.
-type phase string
-
-const (
-	streams       phase = "streams"
-	events        phase = "events"
-	gone          phase = "gone"
-	links         phase = "links"
-	snapshots     phase = "snapshots"
-	subscriptions phase = "subscriptions"
-	finish        phase = "finish"
-)
-
-// state is how far an import has come, as the database keeps it.
-type state struct {
-	archiveID uuid.UUID
-	merge     bool
-	base      int64 // what ids of streams are raised by
-	phase     phase
-	done      int64 // records of the phase
-	position  int64 // of the last event, in the archive
-}
-
-// target is a store that is imported into. All calls but the first two write records, and where that leaves the import, in
-// one transaction; they return ErrOther if the import is not where was says.
-type target interface {
-	// begin returns the state of the import under way, or begins one of the archive.
-	// Streams of the archive have or had ids up to highest, which new streams don't get.
-	begin(ctx context.Context, h archive.Header, highest int64, merge bool) (state, error)
-	// streams, events and so on write a batch.
-	streams(ctx context.Context, was, now state, batch []*archive.Stream) error
-	events(ctx context.Context, was, now state, batch []*archive.Event) error
-	gone(ctx context.Context, was, now state, batch []*archive.Gone) error
-	links(ctx context.Context, was, now state, batch []*archive.Link) error
-	snapshots(ctx context.Context, was, now state, batch []*archive.Snapshot) error
-	subscriptions(ctx context.Context, was, now state, batch []*archive.Subscription) error
-	// finish ends the import.
-	finish(ctx context.Context, was state, h archive.Header) error
-	// close gives back what the target has taken.
-	close() error
-}
 
 // ImportOptions of [Import].
 type ImportOptions struct {
@@ -89,13 +18,17 @@ type ImportOptions struct {
 	// Batch is how many events a transaction writes. Default: 10,000.
 	Batch    int
 	Progress Progress // may be nil
+	// Resumed is called, unless it is nil, before an import that was interrupted goes on.
+	Resumed func(Unfinished)
+
+	after func() // called behind each transaction, unless it is nil
 }
 
-// Import writes the archive in a file into a store, whose tables must be there. The archive is read once, and its checksum
-// compared, before anything is written. If the import is interrupted, the same call goes on where it was.
+// Import writes the archive in a file into a store, whose tables must be there. The archive is read once, and all that can be
+// refused is refused, before anything is written. If the import is interrupted, the same call goes on where it was; until it
+// has ended the library refuses to write into the store: see [store.ErrImporting]. [Abandon] clears it away.
 //
-// Into an empty store everything is written as it was: positions, versions, ids, times. Subscriptions and snapshots that are
-// there already stay as they are.
+// Into an empty store everything is written as it was: positions, versions, ids, times.
 func Import(ctx context.Context, d *database.Database, path string, o ImportOptions) (end archive.End, err error) {
 	if o.Batch <= 0 {
 		o.Batch = 10_000
@@ -103,47 +36,102 @@ func Import(ctx context.Context, d *database.Database, path string, o ImportOpti
 	if err := d.Check(ctx); err != nil {
 		return end, err
 	}
-	header, highest, end, err := verify(ctx, path)
-	if err != nil {
-		return end, err
-	}
 	t, err := newTarget(ctx, d)
 	if err != nil {
 		return end, err
 	}
 	defer func() { err = errors.Join(err, t.close()) }()
-	s, err := t.begin(ctx, header, highest, o.Merge)
-	if err != nil {
-		return end, err
+	i := importer{target: t, path: path, options: o}
+	if err := i.begin(ctx); err != nil {
+		return end, cancelled(ctx, err)
 	}
-	i := importer{target: t, path: path, header: header, end: end, options: o, state: s}
-	return end, i.run(ctx)
+	err = i.run(ctx)
+	var taken *TakenError
+	if errors.As(err, &taken) { // not looked for, or not there, when the import began
+		err = fmt.Errorf("the import can't go on: %w; %s", err, Advice)
+	}
+	return i.end, cancelled(ctx, err)
 }
 
-// verify reads an archive to its end. It returns the highest id that a stream has or had, too.
-func verify(ctx context.Context, path string) (h archive.Header, highest int64, end archive.End, err error) {
-	r, err := archive.Open(path)
+// cancelled makes an error be ctx's, too, if ctx is done, whatever the driver makes of it.
+func cancelled(ctx context.Context, err error) error {
+	if done := ctx.Err(); err != nil && done != nil && !errors.Is(err, done) {
+		return fmt.Errorf("%w: %w", done, err)
+	}
+	return err
+}
+
+// begin finds the import under way, or checks all that can be refused and begins one.
+func (i *importer) begin(ctx context.Context) error {
+	s, found, err := i.target.progress(ctx)
 	if err != nil {
-		return h, 0, end, err
+		return err
+	}
+	if found {
+		if err := i.mine(s); err != nil {
+			return err
+		}
+	}
+	look := survey{target: i.target, path: i.path, merge: i.options.Merge, fresh: !found}
+	if err := look.run(ctx); err != nil {
+		return err
+	}
+	i.header, i.end = look.header, look.end
+	if i.state = s; found {
+		if i.options.Resumed != nil {
+			i.options.Resumed(s.unfinished())
+		}
+		return nil
+	}
+	i.state, err = i.target.begin(ctx, state{header: look.header, merge: i.options.Merge, highest: look.highest, phase: events}, i.streams)
+	i.did()
+	return err
+}
+
+func (i *importer) did() {
+	if i.options.after != nil {
+		i.options.after()
+	}
+}
+
+// mine returns an OtherImportError unless the import under way is of the archive.
+func (i *importer) mine(s state) (err error) {
+	r, err := archive.Open(i.path)
+	if err != nil {
+		return err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
-	highest = r.Header.LastStream
-	for {
-		record, err := r.Next()
-		if err != nil {
-			return h, 0, end, fmt.Errorf("%s: %w", path, err)
-		}
-		s, ok := record.(*archive.Stream)
-		if !ok {
-			r.Unread(record)
-			break
-		}
-		highest = max(highest, s.ID)
+	other := &OtherImportError{Unfinished: s.unfinished(), Header: r.Header}
+	switch {
+	case s.header.ID != r.Header.ID:
+		return other
+	case s.phase == abandon:
+		other.Reason = "it is being cleared away"
+		return other
+	case s.merge != i.options.Merge:
+		other.Reason = fmt.Sprintf("it was begun with merge=%t", s.merge)
+		return other
 	}
-	if end, err = r.Verify(ctx); err != nil {
-		return h, 0, end, fmt.Errorf("%s: %w", path, err)
+	return nil
+}
+
+// streams calls do with the streams of the archive, in batches.
+func (i *importer) streams(ctx context.Context, do func(batch []*archive.Stream) error) (err error) {
+	r, err := i.open()
+	if err != nil {
+		return err
 	}
-	return r.Header, highest, end, nil
+	defer func() { err = errors.Join(err, r.Close()) }()
+	return inBatches(ctx, i, r, do, nil)
+}
+
+// open opens the archive, which must be the one that was checked.
+func (i *importer) open() (*archive.Reader, error) {
+	r, err := archive.Open(i.path)
+	if err == nil && r.Header.ID != i.header.ID {
+		err = errors.Join(fmt.Errorf("%s is another archive than a moment ago", i.path), r.Close())
+	}
+	return r, err
 }
 
 type importer struct {
@@ -156,18 +144,22 @@ type importer struct {
 }
 
 // run reads the archive twice: links, snapshots and checkpoints come before the events in it, but are written after them,
-// so that nobody is led to events that are not there yet.
+// so that nobody is led to events that are not there yet. Checkpoints are the last, and written with the end of the import.
 func (i *importer) run(ctx context.Context) error {
-	for _, part := range [][]phase{{streams, events, gone}, {links, snapshots, subscriptions}} {
+	for _, part := range [][]phase{{events, gone}, {links, snapshots}} {
 		if err := i.read(ctx, part); err != nil {
 			return err
 		}
 	}
-	return i.target.finish(ctx, i.state, i.header)
+	list, err := i.subscriptions(ctx)
+	if err != nil {
+		return err
+	}
+	return i.target.finish(ctx, i.state, list)
 }
 
 // order is that of the phases.
-var order = map[phase]int{streams: 0, events: 1, gone: 2, links: 3, snapshots: 4, subscriptions: 5, finish: 6}
+var order = map[phase]int{events: 1, gone: 2, links: 3, snapshots: 4, finish: 5}
 
 // kinds are the records of a phase, in the words of an archive.
 var kinds = map[phase]string{streams: "stream", events: "event", gone: "gone", links: "link", snapshots: "snapshot", subscriptions: "subscription"}
@@ -177,24 +169,17 @@ func (i *importer) read(ctx context.Context, phases []phase) (err error) {
 	if order[i.state.phase] > order[phases[len(phases)-1]] {
 		return nil
 	}
-	r, err := archive.Open(i.path)
+	r, err := i.open()
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
-	if r.Header.ID != i.header.ID {
-		return fmt.Errorf("%s is another archive than a moment ago", i.path)
-	}
 	for _, p := range []phase{streams, links, snapshots, subscriptions, events, gone} { // as they come
-		mine := false
-		for _, wanted := range phases {
-			mine = mine || p == wanted
-		}
-		if !mine || order[i.state.phase] > order[p] {
-			if p == events && phases[0] == links {
+		if !slices.Contains(phases, p) || order[i.state.phase] > order[p] {
+			if p == subscriptions && phases[0] == links {
 				return nil // all that is wanted has come
 			}
-			if err := r.Pass(kinds[p]); err != nil && !errors.Is(err, io.EOF) {
+			if err := r.Pass(kinds[p]); err != nil {
 				return err
 			}
 			continue
@@ -206,33 +191,76 @@ func (i *importer) read(ctx context.Context, phases []phase) (err error) {
 	return nil
 }
 
+// subscriptions returns those of the archive. They are few.
+func (i *importer) subscriptions(ctx context.Context) (list []*archive.Subscription, err error) {
+	r, err := i.open()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	for _, p := range []phase{streams, links, snapshots} {
+		if err := r.Pass(kinds[p]); err != nil {
+			return nil, err
+		}
+	}
+	err = inBatches(ctx, i, r, func(batch []*archive.Subscription) error {
+		list = append(list, batch...)
+		return nil
+	}, nil)
+	return list, err
+}
+
 // phase writes the records of a phase, which come next.
 func (i *importer) phase(ctx context.Context, r *archive.Reader, p phase) error {
 	if err := r.Skip(kinds[p], i.state.done); err != nil {
 		return err
 	}
-	next := map[phase]phase{streams: events, events: gone, gone: links, links: snapshots, snapshots: subscriptions, subscriptions: finish}[p]
+	next := map[phase]phase{events: gone, gone: links, links: snapshots, snapshots: finish}[p]
 	switch p {
-	case streams:
-		return write(ctx, i, r, next, i.target.streams, nil)
 	case events:
 		return write(ctx, i, r, next, i.target.events, func(e *archive.Event) (int64, bool) { return e.Position, e.Index == 0 })
 	case gone:
 		return write(ctx, i, r, next, i.target.gone, nil)
 	case links:
 		return write(ctx, i, r, next, i.target.links, nil)
-	case snapshots:
-		return write(ctx, i, r, next, i.target.snapshots, nil)
 	default:
-		return write(ctx, i, r, next, i.target.subscriptions, nil)
+		return write(ctx, i, r, next, i.target.snapshots, nil)
 	}
 }
 
 // write writes records of type T in batches, until another comes, which stays unread. about, unless it is nil, returns a record's
-// position and whether a batch may begin with it. While a batch is written the next one is read.
+// position and whether a batch may begin with it.
 func write[T any](ctx context.Context, i *importer, r *archive.Reader, next phase,
 	to func(ctx context.Context, was, now state, batch []*T) error, about func(*T) (int64, bool),
 ) error {
+	err := inBatches(ctx, i, r, func(batch []*T) error {
+		now := i.state
+		now.done += int64(len(batch))
+		if about != nil {
+			now.position, _ = about(batch[len(batch)-1])
+		}
+		if err := to(ctx, i.state, now, batch); err != nil {
+			return err
+		}
+		i.state = now
+		i.did()
+		if i.options.Progress != nil && about != nil {
+			i.options.Progress(now.done, i.end.Events)
+		}
+		return nil
+	}, about)
+	if err != nil {
+		return err
+	}
+	was := i.state
+	i.state.phase, i.state.done = next, 0
+	defer i.did()
+	return to(ctx, was, i.state, nil)
+}
+
+// inBatches calls do with records of type T in batches, until another comes, which stays unread. While do runs the next batch is
+// read. about is as in write.
+func inBatches[T any](ctx context.Context, i *importer, r *archive.Reader, do func(batch []*T) error, about func(*T) (int64, bool)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	full, read := make(chan []*T, 1), make(chan error, 1)
@@ -245,29 +273,14 @@ func write[T any](ctx context.Context, i *importer, r *archive.Reader, next phas
 		if failed != nil {
 			continue
 		}
-		now := i.state
-		now.done += int64(len(batch))
-		if about != nil {
-			now.position, _ = about(batch[len(batch)-1])
-		}
-		if failed = to(ctx, i.state, now, batch); failed != nil {
+		if failed = do(batch); failed != nil {
 			cancel()
-			continue
-		}
-		i.state = now
-		if i.options.Progress != nil && about != nil {
-			i.options.Progress(now.done, i.end.Events)
 		}
 	}
 	if err := <-read; failed == nil {
 		failed = err
 	}
-	if failed != nil {
-		return failed
-	}
-	was := i.state
-	i.state.phase, i.state.done = next, 0
-	return to(ctx, was, i.state, nil)
+	return failed
 }
 
 // batches sends records of type T in batches, until another comes, which stays unread.

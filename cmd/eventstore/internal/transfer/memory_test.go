@@ -26,6 +26,13 @@ type made struct{ n int64 }
 
 const madeStreams = 1000
 
+func (m made) Identity(context.Context) (archive.Identity, error) {
+	return archive.Identity{Database: "made"}, nil
+}
+func (m made) Head(context.Context) (int64, error)               { return m.n, nil }
+func (m made) EventAt(context.Context, int64) (uuid.UUID, error) { return uuid.Nil, nil }
+func (m made) LeftOut() map[string]int64                         { return nil }
+
 func (m made) Front(_ context.Context, do func(record any) error) error {
 	if err := do(&archive.Header{Source: "made", Head: m.n}); err != nil {
 		return err

@@ -4,6 +4,15 @@
 -- name: now
 select clock_timestamp();
 
+-- name: identity
+select h.store_id, current_database() from /*schema.*/store as h;
+
+-- name: event_at
+-- The event at a position, if it is there. Indexes: log_pkey, events_pkey.
+select e.event_id
+from (select l.position, l.append_seq from /*schema.*/log as l where l.position <= $1::bigint order by l.position desc limit 1) as g
+join /*schema.*/events as e on e.append_seq = g.append_seq and e.idx = $1::bigint - g.position;
+
 -- name: front_head
 -- With the highest id that a stream had. Indexes: log_pkey, streams_pkey, retired_pkey.
 select coalesce((select l.position + l.n - 1 from /*schema.*/log as l order by l.position desc limit 1), 0),
@@ -66,7 +75,7 @@ order by n.source_id;
 
 -- name: front_subscriptions
 -- Not those that are partitions of projections: a projection's tables are not in the archive, so it begins anew.
-select s.stream, s.name, s.checkpoint, s.stream_id, s.created_at, s.updated_at
+select s.stream, s.name, s.checkpoint, s.stream_id, s.seen, s.seen_id, s.created_at, s.updated_at
 from /*schema.*/subscriptions as s
 where left(s.name, 1) <> '$'
   and ($1::jsonb is null or s.stream in (select t.name from jsonb_array_elements_text($1::jsonb) as t (name)))
@@ -107,24 +116,92 @@ select format_type(a.atttypid, null) from pg_attribute as a where a.attrelid = t
 select 1 where to_regclass('/*schema.*/import_progress') is not null;
 
 -- name: progress_create
--- How far an import has come. The table is there while one is under way.
-create table if not exists /*schema.*/import_progress (
-  one_row    boolean not null default true,
-  archive_id uuid not null,
-  merge      boolean not null, -- into a store that was not empty
-  base       bigint not null, -- what ids of streams are raised by
-  phase      text not null,
-  done       bigint not null, -- records of the phase
-  position   bigint not null, -- of the last event, in the archive
+-- How far an import has come: see state. The tables are there while one is under way.
+create table /*schema.*/import_progress (
+  one_row  boolean not null default true,
+  header   text not null, -- of the archive, as JSON
+  merge    boolean not null, -- into a store that was not empty
+  base     bigint not null, -- what ids of streams are raised by
+  highest  bigint not null, -- id of a stream in the archive
+  phase    text not null,
+  done     bigint not null, -- records of the phase
+  position bigint not null, -- of the last event, in the archive
+  begun_at timestamptz not null,
   constraint import_progress_pkey primary key (one_row),
   constraint import_progress_one check (one_row)
 );
+grant select on /*schema.*/import_progress to public; -- who looks for what is wrong may read it
+create table /*schema.*/import_snapshots (
+  source_id text collate "C" not null, -- that the import has written a snapshot of
+  constraint import_snapshots_pkey primary key (source_id)
+);
 
 -- name: progress_read
-select p.archive_id, p.merge, p.base, p.phase, p.done, p.position from /*schema.*/import_progress as p for update;
+select p.header, p.merge, p.base, p.highest, p.phase, p.done, p.position, p.begun_at from /*schema.*/import_progress as p;
 
 -- name: progress_begin
-insert into /*schema.*/import_progress (archive_id, merge, base, phase, done, position) values ($1::uuid, $2::boolean, $3::bigint, $4::text, 0, 0);
+insert into /*schema.*/import_progress (header, merge, base, highest, phase, done, position, begun_at)
+values ($1::text, $2::boolean, $3::bigint, $4::bigint, $5::text, 0, 0, $6::timestamptz);
+
+-- name: importing
+-- The transaction is the import's own: its writes pass the guards.
+select set_config('eventstore.importing', 'on', true);
+
+-- name: guard_function
+-- Refuses a write while an import is unfinished: of a merge only writes to the streams that it brings, and their snapshots and
+-- subscriptions. Reads import_progress, and streams by streams_name_key, as the importing user: who writes may not see the first.
+create function /*schema.*/import_guard() returns trigger language plpgsql security definer set search_path = pg_catalog as $body$
+declare
+  begun timestamptz;
+  all_ boolean;
+  low bigint;
+  high bigint;
+  mine boolean;
+begin
+  select p.begun_at, not p.merge, p.base + 1, p.base + p.highest into begun, all_, low, high from /*schema.*/import_progress as p;
+  if all_ then
+    mine := true;
+  elsif tg_table_name = 'streams' then
+    mine := coalesce(new.stream_id, old.stream_id) between low and high;
+  elsif tg_table_name = 'snapshots' then
+    mine := exists (select from /*schema.*/streams as s where s.name = coalesce(new.source_id, old.source_id) and s.stream_id between low and high);
+  else
+    mine := exists (select from /*schema.*/streams as s where s.name = coalesce(new.stream, old.stream) and s.stream_id between low and high);
+  end if;
+  if mine then
+    raise exception 'eventstore: an import into this store, begun at %, is unfinished', begun
+      using errcode = 'ESTIM', hint = 'Run the import again to finish it, or clear it away with: eventstore import --abandon';
+  end if;
+  if tg_op = 'DELETE' then
+    return old;
+  end if;
+  return new;
+end
+$body$;
+
+-- name: guard_all
+-- Nobody else writes. Subscriptions row by row, since who runs none may look for his.
+create trigger import_guard before insert or update or delete on /*schema.*/streams for each statement
+  when (current_setting('eventstore.importing', true) is distinct from 'on') execute function /*schema.*/import_guard();
+create trigger import_guard before insert or update or delete on /*schema.*/log for each statement
+  when (current_setting('eventstore.importing', true) is distinct from 'on') execute function /*schema.*/import_guard();
+create trigger import_guard before insert or update or delete on /*schema.*/snapshots for each statement
+  when (current_setting('eventstore.importing', true) is distinct from 'on') execute function /*schema.*/import_guard();
+create trigger import_guard before insert or update or delete on /*schema.*/subscriptions for each row
+  when (current_setting('eventstore.importing', true) is distinct from 'on') execute function /*schema.*/import_guard();
+
+-- name: guard_streams
+-- Nobody else writes to the streams of a merge.
+create trigger import_guard before insert or update or delete on /*schema.*/streams for each row
+  when (current_setting('eventstore.importing', true) is distinct from 'on') execute function /*schema.*/import_guard();
+create trigger import_guard before insert or update or delete on /*schema.*/snapshots for each row
+  when (current_setting('eventstore.importing', true) is distinct from 'on') execute function /*schema.*/import_guard();
+create trigger import_guard before insert or update or delete on /*schema.*/subscriptions for each row
+  when (current_setting('eventstore.importing', true) is distinct from 'on') execute function /*schema.*/import_guard();
+
+-- name: guard_drop
+-- With its triggers.
+drop function /*schema.*/import_guard() cascade;
 
 -- name: progress_write
 update /*schema.*/import_progress set phase = $1::text, done = $2::bigint, position = $3::bigint
@@ -135,11 +212,90 @@ where phase = $4::text and done = $5::bigint; -- what it was: nobody else is imp
 analyze /*schema.*/streams, /*schema.*/events, /*schema.*/links, /*schema.*/log;
 
 -- name: progress_drop
-drop table /*schema.*/import_progress;
+drop table /*schema.*/import_progress, /*schema.*/import_snapshots;
+
+-- name: rights
+-- Rights that an import needs, or clearing it away, and the user lacks.
+select format('%s on %s', r.privilege, r.name) from (values
+  ('/*schema.*/streams', 'SELECT'),
+  ('/*schema.*/streams', 'INSERT'),
+  ('/*schema.*/streams', 'UPDATE'),
+  ('/*schema.*/streams', 'DELETE'),
+  ('/*schema.*/streams', 'TRIGGER'),
+  ('/*schema.*/events', 'SELECT'),
+  ('/*schema.*/events', 'INSERT'),
+  ('/*schema.*/events', 'DELETE'),
+  ('/*schema.*/links', 'SELECT'),
+  ('/*schema.*/links', 'INSERT'),
+  ('/*schema.*/links', 'DELETE'),
+  ('/*schema.*/log', 'SELECT'),
+  ('/*schema.*/log', 'INSERT'),
+  ('/*schema.*/log', 'DELETE'),
+  ('/*schema.*/log', 'TRIGGER'),
+  ('/*schema.*/snapshots', 'SELECT'),
+  ('/*schema.*/snapshots', 'INSERT'),
+  ('/*schema.*/snapshots', 'DELETE'),
+  ('/*schema.*/snapshots', 'TRIGGER'),
+  ('/*schema.*/subscriptions', 'SELECT'),
+  ('/*schema.*/subscriptions', 'INSERT'),
+  ('/*schema.*/subscriptions', 'UPDATE'),
+  ('/*schema.*/subscriptions', 'TRIGGER'),
+  ('/*schema.*/retired', 'SELECT'),
+  ('/*schema.*/retired', 'INSERT'),
+  ('/*schema.*/store', 'SELECT'),
+  ('/*schema.*/store', 'UPDATE')
+) as r (name, privilege) where not has_table_privilege(r.name, r.privilege)
+union all
+select format('UPDATE on sequence %s', r.name) from (values ('/*schema.*/stream_seq'), ('/*schema.*/append_seq'), ('/*schema.*/epoch_seq')) as r (name)
+where not has_sequence_privilege(r.name, 'UPDATE')
+union all
+select format('CREATE on schema %s', n.nspname) from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
+where c.oid = to_regclass('/*schema.*/streams') and not has_schema_privilege(n.oid, 'CREATE');
 
 -- name: exclusive
--- Nobody appends until the transaction ends, so nobody draws a number of a stream.
-lock table /*schema.*/streams in share row exclusive mode;
+-- Nobody appends until the transaction ends, so nobody draws a number of a stream. Nor does anybody acquire a subscription, or
+-- write what else gets a trigger here.
+lock table /*schema.*/streams, /*schema.*/log, /*schema.*/snapshots, /*schema.*/subscriptions in share row exclusive mode;
+
+-- name: held
+-- Subscriptions that a program runs now. Reads the whole table, which is small.
+select format('%s on %s, run by %s until %s', s.name, s.stream, s.owner, s.lease_until)
+from /*schema.*/subscriptions as s where s.lease_until > clock_timestamp() order by s.stream, s.name limit 11;
+
+-- name: begun
+-- Subscriptions that have come to a number in a stream that is there. Reads the whole table, which is small; streams_pkey.
+select format('%s on %s, at %s', s.name, s.stream, s.checkpoint)
+from /*schema.*/subscriptions as s
+where s.checkpoint > 0 and (s.stream = '$all' or exists (select from /*schema.*/streams as t where t.stream_id = s.stream_id)) order by s.stream, s.name limit 11;
+
+-- name: recorded
+-- Index: snapshots_pkey.
+select s.source_id from /*schema.*/snapshots as s order by s.source_id limit 11;
+
+-- name: taken_snapshots
+-- Sources of $1, a JSON list, that have snapshots already. Index: snapshots_pkey.
+select s.source_id from /*schema.*/snapshots as s where s.source_id in (select t.name from jsonb_array_elements_text($1::jsonb) as t (name)) order by 1 limit 11;
+
+-- name: taken_ids
+-- Events of $1, a JSON list of ids, that are there already, with their streams. Index: events_event_id_key, one look-up for each.
+select format('%s in %s', e.event_id, s.name)
+from jsonb_array_elements_text($1::jsonb) as t (id)
+cross join lateral (select v.event_id, v.stream_id from /*schema.*/events as v where v.event_id = t.id::uuid offset 0) as e
+left join /*schema.*/streams as s on s.stream_id = e.stream_id limit 11;
+
+-- name: taken_held
+-- held, of those in $1, a JSON list of lists of stream and name.
+select format('%s on %s, run by %s until %s', s.name, s.stream, s.owner, s.lease_until)
+from jsonb_array_elements($1::jsonb) as t (pair)
+join /*schema.*/subscriptions as s on s.stream = t.pair ->> 0 and s.name = t.pair ->> 1
+where s.stream <> '$all' and s.lease_until > clock_timestamp() order by s.stream, s.name limit 11;
+
+-- name: taken_begun
+-- begun likewise.
+select format('%s on %s, at %s', s.name, s.stream, s.checkpoint)
+from jsonb_array_elements($1::jsonb) as t (pair)
+join /*schema.*/subscriptions as s on s.stream = t.pair ->> 0 and s.name = t.pair ->> 1
+where s.checkpoint > 0 and exists (select from /*schema.*/streams as k where k.stream_id = s.stream_id) order by s.stream, s.name limit 11;
 
 -- name: empty
 select not exists (select from /*schema.*/streams) and not exists (select from /*schema.*/log) and not exists (select from /*schema.*/events);
@@ -195,15 +351,45 @@ join /*schema.*/events as e on e.event_id = g.event_id
 join /*schema.*/streams as s on s.stream_id = g.stream_id;
 
 -- name: insert_subscription
--- One that is there already stays as it is. Index: subscriptions_pkey.
-insert into /*schema.*/subscriptions (stream, name, checkpoint, stream_id, epoch, owner, created_at, updated_at)
-values ($1::text, $2::text, $3::bigint, $4::bigint, nextval('/*schema.*/epoch_seq'), '', $5::timestamptz, $6::timestamptz)
-on conflict on constraint subscriptions_pkey do nothing;
+-- One that is there already, held by nobody and not begun in a stream that is there, is moved; nothing comes back of another. Indexes:
+-- subscriptions_pkey, streams_pkey.
+insert into /*schema.*/subscriptions as s (stream, name, checkpoint, stream_id, epoch, owner, created_at, updated_at, seen, seen_id)
+values ($1::text, $2::text, $3::bigint, $4::bigint, nextval('/*schema.*/epoch_seq'), '', $5::timestamptz, $6::timestamptz, $7::bigint, $8::uuid)
+on conflict on constraint subscriptions_pkey do update
+set checkpoint = excluded.checkpoint, stream_id = excluded.stream_id, seen = excluded.seen, seen_id = excluded.seen_id, epoch = greatest(s.epoch + 1, excluded.epoch), owner = '',
+  lease_until = null, last_error = '', updated_at = excluded.updated_at
+where (s.checkpoint = 0 or not exists (select from /*schema.*/streams as t where t.stream_id = s.stream_id)) and (s.lease_until > clock_timestamp()) is not true
+returning 1;
 
 -- name: insert_snapshot
-insert into /*schema.*/snapshots (source_id, version, source_type, content_type, data, metadata, created_at)
-values ($1::text, $2::bigint, $3::text, nullif($4::text, ''), /*schema.*/to_data($5::bytea), /*schema.*/to_data($6::bytea), $7::timestamptz)
-on conflict on constraint snapshots_pkey do nothing;
+-- Nothing comes back if there is one already. Index: snapshots_pkey.
+with written as (
+  insert into /*schema.*/snapshots (source_id, version, source_type, content_type, data, metadata, created_at)
+  values ($1::text, $2::bigint, $3::text, nullif($4::text, ''), /*schema.*/to_data($5::bytea), /*schema.*/to_data($6::bytea), $7::timestamptz)
+  on conflict on constraint snapshots_pkey do nothing
+  returning source_id
+)
+insert into /*schema.*/import_snapshots (source_id) select w.source_id from written as w returning 1;
+
+-- name: try_data
+-- Fails if the columns refuse the data.
+select /*schema.*/to_data($1::bytea) is null, /*schema.*/to_data($2::bytea) is null;
+
+-- name: abandoned_streams
+-- The next streams that an import has written. Index: streams_pkey.
+select s.name from /*schema.*/streams as s where s.stream_id > $1::bigint and s.stream_id <= $2::bigint order by s.stream_id limit 100;
+
+-- name: abandoned_snapshots
+-- Index: snapshots_pkey.
+delete from /*schema.*/snapshots as s using /*schema.*/import_snapshots as i where s.source_id = i.source_id;
+
+-- name: abandoned_order
+-- Of a store that was empty: the rest of the order, which the last hard delete has left. The store is another one than that
+-- which readers may have seen: the same positions may get other events.
+select set_config('eventstore.hard_delete', 'on', true);
+delete from /*schema.*/log;
+select set_config('eventstore.hard_delete', 'off', true);
+update /*schema.*/store set store_id = gen_random_uuid();
 
 -- name: stream_name
 select s.name from /*schema.*/streams as s where s.stream_id = $1::bigint;

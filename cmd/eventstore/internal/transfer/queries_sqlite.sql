@@ -1,5 +1,12 @@
 -- Statements that export and import a store in SQLite. ?1 of those for an export is a JSON list of streams, or null for all.
 
+-- name: identity
+select store_id from /*prefix*/store;
+
+-- name: event_at
+-- The event at a position, if it is there. By the key of the table.
+select event_id from /*prefix*/events where position = ?1;
+
 -- name: front_head
 -- With the highest id that a stream had.
 select h.position, max(h.last_stream, ifnull((select max(s.stream_id) from /*prefix*/streams s), 0)) from /*prefix*/head h;
@@ -40,7 +47,7 @@ order by source_id;
 
 -- name: front_subscriptions
 -- Not those that are partitions of projections: a projection's tables are not in the archive, so it begins anew.
-select stream, name, checkpoint, stream_id, created_at, updated_at from /*prefix*/subscriptions
+select stream, name, checkpoint, stream_id, seen, seen_id, created_at, updated_at from /*prefix*/subscriptions
 where substr(name, 1, 1) <> '$' and (?1 is null or stream in (select value from json_each(?1)))
 order by stream, name;
 
@@ -59,24 +66,109 @@ select stream_id from /*prefix*/streams order by stream_id;
 select 1 from sqlite_master where type = 'table' and name = '/*prefix*/import_progress';
 
 -- name: progress_create
--- How far an import has come. The table is there while one is under way.
-create table if not exists /*prefix*/import_progress (
+-- How far an import has come: see state. The tables are there while one is under way.
+create table /*prefix*/import_progress (
   one_row    integer not null default 1,
-  archive_id blob not null,
+  header     text not null, -- of the archive, as JSON
   merge      integer not null, -- into a store that was not empty
   base       integer not null, -- what ids of streams are raised by
+  highest    integer not null, -- id of a stream in the archive
   phase      text not null,
   done       integer not null, -- records of the phase
   position   integer not null, -- of the last event, in the archive
+  begun_at   integer not null,
+  writing    integer not null default 0, -- in the import's own transactions only
+  unfinished integer not null default 1, -- what the guards violate: the backend knows this constraint
   constraint import_progress_pkey primary key (one_row),
-  constraint import_progress_one check (one_row = 1)
+  constraint import_progress_one check (one_row = 1),
+  constraint import_is_unfinished check (unfinished = 1)
 ) strict;
+create table /*prefix*/import_snapshots (
+  source_id text not null, -- that the import has written a snapshot of
+  constraint import_snapshots_pkey primary key (source_id)
+) strict, without rowid;
 
 -- name: progress_read
-select archive_id, merge, base, phase, done, position from /*prefix*/import_progress;
+select header, merge, base, highest, phase, done, position, begun_at from /*prefix*/import_progress;
 
 -- name: progress_begin
-insert into /*prefix*/import_progress (archive_id, merge, base, phase, done, position) values (?1, ?2, ?3, ?4, 0, 0);
+insert into /*prefix*/import_progress (header, merge, base, highest, phase, done, position, begun_at, writing)
+values (?1, ?2, ?3, ?4, ?5, 0, 0, ?6, 1);
+
+-- name: importing
+-- Whether the transaction is the import's own: its writes pass the guards. Nobody else sees it set, since there is one writer.
+update /*prefix*/import_progress set writing = ?1;
+
+-- name: guard
+-- Nobody else writes; of a merge not to the streams that it brings, nor their snapshots and subscriptions.
+create trigger /*prefix*/import_guard_streams_insert before insert on /*prefix*/streams
+when (select not writing and (not merge or new.stream_id between base + 1 and base + highest) from /*prefix*/import_progress)
+begin
+  update /*prefix*/import_progress set unfinished = 0;
+end;
+create trigger /*prefix*/import_guard_streams_update before update on /*prefix*/streams
+when (select not writing and (not merge or new.stream_id between base + 1 and base + highest) from /*prefix*/import_progress)
+begin
+  update /*prefix*/import_progress set unfinished = 0;
+end;
+create trigger /*prefix*/import_guard_streams_delete before delete on /*prefix*/streams
+when (select not writing and (not merge or old.stream_id between base + 1 and base + highest) from /*prefix*/import_progress)
+begin
+  update /*prefix*/import_progress set unfinished = 0;
+end;
+create trigger /*prefix*/import_guard_snapshots_insert before insert on /*prefix*/snapshots
+when (select not writing and (not merge or exists (
+    select 1 from /*prefix*/streams s where s.name = new.source_id and s.stream_id between base + 1 and base + highest
+  )) from /*prefix*/import_progress)
+begin
+  update /*prefix*/import_progress set unfinished = 0;
+end;
+create trigger /*prefix*/import_guard_snapshots_update before update on /*prefix*/snapshots
+when (select not writing and (not merge or exists (
+    select 1 from /*prefix*/streams s where s.name = new.source_id and s.stream_id between base + 1 and base + highest
+  )) from /*prefix*/import_progress)
+begin
+  update /*prefix*/import_progress set unfinished = 0;
+end;
+create trigger /*prefix*/import_guard_snapshots_delete before delete on /*prefix*/snapshots
+when (select not writing and (not merge or exists (
+    select 1 from /*prefix*/streams s where s.name = old.source_id and s.stream_id between base + 1 and base + highest
+  )) from /*prefix*/import_progress)
+begin
+  update /*prefix*/import_progress set unfinished = 0;
+end;
+create trigger /*prefix*/import_guard_subscriptions_insert before insert on /*prefix*/subscriptions
+when (select not writing and (not merge or exists (
+    select 1 from /*prefix*/streams s where s.name = new.stream and s.stream_id between base + 1 and base + highest
+  )) from /*prefix*/import_progress)
+begin
+  update /*prefix*/import_progress set unfinished = 0;
+end;
+create trigger /*prefix*/import_guard_subscriptions_update before update on /*prefix*/subscriptions
+when (select not writing and (not merge or exists (
+    select 1 from /*prefix*/streams s where s.name = new.stream and s.stream_id between base + 1 and base + highest
+  )) from /*prefix*/import_progress)
+begin
+  update /*prefix*/import_progress set unfinished = 0;
+end;
+create trigger /*prefix*/import_guard_subscriptions_delete before delete on /*prefix*/subscriptions
+when (select not writing and (not merge or exists (
+    select 1 from /*prefix*/streams s where s.name = old.stream and s.stream_id between base + 1 and base + highest
+  )) from /*prefix*/import_progress)
+begin
+  update /*prefix*/import_progress set unfinished = 0;
+end;
+
+-- name: guard_drop
+drop trigger /*prefix*/import_guard_streams_insert;
+drop trigger /*prefix*/import_guard_streams_update;
+drop trigger /*prefix*/import_guard_streams_delete;
+drop trigger /*prefix*/import_guard_snapshots_insert;
+drop trigger /*prefix*/import_guard_snapshots_update;
+drop trigger /*prefix*/import_guard_snapshots_delete;
+drop trigger /*prefix*/import_guard_subscriptions_insert;
+drop trigger /*prefix*/import_guard_subscriptions_update;
+drop trigger /*prefix*/import_guard_subscriptions_delete;
 
 -- name: progress_write
 update /*prefix*/import_progress set phase = ?1, done = ?2, position = ?3
@@ -84,6 +176,44 @@ where phase = ?4 and done = ?5; -- what it was: nobody else is importing
 
 -- name: progress_drop
 drop table /*prefix*/import_progress;
+drop table /*prefix*/import_snapshots;
+
+-- name: held
+-- Subscriptions that a program runs now.
+select printf('%s on %s, run by %s', name, stream, owner) from /*prefix*/subscriptions
+where lease_until > cast(unixepoch('now', 'subsec') * 1000000 as integer) order by stream, name limit 11;
+
+-- name: begun
+-- Subscriptions that have come to a number in a stream that is there.
+select printf('%s on %s, at %d', s.name, s.stream, s.checkpoint) from /*prefix*/subscriptions s
+where s.checkpoint > 0 and (s.stream = '$all' or exists (select 1 from /*prefix*/streams t where t.stream_id = s.stream_id))
+order by s.stream, s.name limit 11;
+
+-- name: recorded
+select source_id from /*prefix*/snapshots order by source_id limit 11;
+
+-- name: taken_snapshots
+-- Sources of ?1, a JSON list, that have snapshots already. Index: snapshots_pkey.
+select source_id from /*prefix*/snapshots where source_id in (select value from json_each(?1)) order by 1 limit 11;
+
+-- name: taken_ids
+-- Events of ?1, a JSON list of ids, that are there already, with their streams. Index: events_event_id_key.
+select printf('%s in %s', t.value, s.name)
+from json_each(?1) t
+cross join /*prefix*/events e on e.event_id = unhex(t.value, '-')
+left join /*prefix*/streams s on s.stream_id = e.stream_id limit 11;
+
+-- name: taken_held
+-- held, of those in ?1, a JSON list of lists of stream and name.
+select printf('%s on %s, run by %s', s.name, s.stream, s.owner)
+from json_each(?1) t cross join /*prefix*/subscriptions s on s.stream = t.value ->> 0 and s.name = t.value ->> 1
+where s.stream <> '$all' and s.lease_until > cast(unixepoch('now', 'subsec') * 1000000 as integer) order by s.stream, s.name limit 11;
+
+-- name: taken_begun
+-- begun likewise.
+select printf('%s on %s, at %d', s.name, s.stream, s.checkpoint)
+from json_each(?1) t cross join /*prefix*/subscriptions s on s.stream = t.value ->> 0 and s.name = t.value ->> 1
+where s.checkpoint > 0 and exists (select 1 from /*prefix*/streams k where k.stream_id = s.stream_id) order by s.stream, s.name limit 11;
 
 -- name: empty
 select not exists (select 1 from /*prefix*/streams) and not exists (select 1 from /*prefix*/events)
@@ -127,10 +257,14 @@ insert into /*prefix*/links (stream_id, version, position)
 select s.stream_id, ?2, e.position from /*prefix*/events e cross join /*prefix*/streams s where e.event_id = ?3 and s.stream_id = ?1;
 
 -- name: insert_subscription
--- One that is there already stays as it is.
-insert into /*prefix*/subscriptions (stream, name, checkpoint, stream_id, epoch, owner, created_at, updated_at)
-values (?1, ?2, ?3, ?4, (select epoch from /*prefix*/epochs), '', ?5, ?6)
-on conflict (stream, name) do nothing;
+-- One that is there already, held by nobody and not begun in a stream that is there, is moved; nothing comes back of another.
+insert into /*prefix*/subscriptions as s (stream, name, checkpoint, stream_id, epoch, owner, created_at, updated_at, seen, seen_id)
+values (?1, ?2, ?3, ?4, (select epoch from /*prefix*/epochs), '', ?5, ?6, ?7, ?8)
+on conflict (stream, name) do update
+set checkpoint = excluded.checkpoint, stream_id = excluded.stream_id, seen = excluded.seen, seen_id = excluded.seen_id, epoch = excluded.epoch, owner = '', lease_until = null,
+  last_error = '', updated_at = excluded.updated_at
+where (s.checkpoint = 0 or not exists (select 1 from /*prefix*/streams t where t.stream_id = s.stream_id)) and ifnull(s.lease_until, 0) <= cast(unixepoch('now', 'subsec') * 1000000 as integer)
+returning 1;
 
 -- name: draw_epoch
 update /*prefix*/epochs set epoch = epoch + 1;
@@ -138,7 +272,23 @@ update /*prefix*/epochs set epoch = epoch + 1;
 -- name: insert_snapshot
 insert into /*prefix*/snapshots (source_id, version, source_type, content_type, data, metadata, created_at)
 values (?1, ?2, ?3, nullif(?4, ''), ?5, ?6, ?7)
-on conflict (source_id) do nothing;
+on conflict (source_id) do nothing
+returning 1;
+
+-- name: note_snapshot
+insert into /*prefix*/import_snapshots (source_id) values (?1);
+
+-- name: abandoned_streams
+-- The next streams that an import has written. By the key of the table.
+select name from /*prefix*/streams where stream_id > ?1 and stream_id <= ?2 order by stream_id limit 100;
+
+-- name: abandoned_snapshots
+delete from /*prefix*/snapshots where source_id in (select source_id from /*prefix*/import_snapshots);
+
+-- name: abandoned_order
+-- Of a store that was empty, and ends at 0 still. It is another one than that which readers may have seen: the same positions may
+-- get other events.
+update /*prefix*/store set store_id = randomblob(16);
 
 -- name: stream_name
 select name from /*prefix*/streams where stream_id = ?1;

@@ -72,6 +72,38 @@ func (e *ChosenError) Error() string {
 	return e.Reason + ": " + strings.Join(list, ", ") + more
 }
 
+// Identity implements [archive.Source].
+func (s *source) Identity(ctx context.Context) (i archive.Identity, err error) {
+	i.Schema, i.Database = s.d.Schema, s.d.Name()
+	into := []any{id{&i.StoreID}}
+	if s.d.Kind == database.PostgreSQL {
+		into = append(into, &i.Database)
+	}
+	if err := s.d.QueryRowContext(ctx, s.queries.Get("identity")).Scan(into...); err != nil {
+		return i, fmt.Errorf("identity: %w", err)
+	}
+	return i, nil
+}
+
+// Head implements [archive.Source].
+func (s *source) Head(ctx context.Context) (int64, error) { return s.d.Backend.Head(ctx) }
+
+// EventAt implements [archive.Source].
+func (s *source) EventAt(ctx context.Context, position int64) (uuid.UUID, error) {
+	return eventAt(ctx, s.d.DB, s.queries, position)
+}
+
+func eventAt(ctx context.Context, q querier, set queries.Set, position int64) (found uuid.UUID, err error) {
+	err = each(ctx, q, set.Get("event_at"), func(rows *sql.Rows) error { return rows.Scan(id{&found}) }, position)
+	return found, err
+}
+
+// Chosen returns the chosen streams; none: all.
+func (s *source) Chosen() []string { return s.streams }
+
+// LeftOut implements [archive.Source]: nothing is.
+func (s *source) LeftOut() map[string]int64 { return nil }
+
 // Front implements [archive.Source].
 func (s *source) Front(ctx context.Context, do func(record any) error) error {
 	// So that all that is committed has a position.
@@ -111,6 +143,10 @@ func (f *front) until(stream, version int64) int64 {
 func (f *front) read(ctx context.Context) error {
 	h := archive.Header{Source: string(f.d.Kind), Streams: f.streams}
 	if err := f.tx.QueryRowContext(ctx, f.queries.Get("front_head")).Scan(&h.Head, &h.LastStream); err != nil {
+		return err
+	}
+	var err error
+	if h.HeadEvent, err = eventAt(ctx, f.tx, f.queries, h.Head); err != nil {
 		return err
 	}
 	if err := f.checkChosen(ctx); err != nil {
@@ -175,9 +211,11 @@ func (f *front) readStreams(ctx context.Context) error {
 		if err := rows.Scan(&r.ID, &r.Name, &r.Version, f.time(&r.CreatedAt), f.time(&r.DeletedAt), &r.Linked); err != nil {
 			return err
 		}
-		if r.Version = f.until(r.ID, r.Version); r.Version == 0 {
+		version := f.until(r.ID, r.Version)
+		if version == 0 && r.Version > 0 {
 			return nil // created after the head
 		}
+		r.Version = version
 		return f.do(&r)
 	}, f.chosen)
 }
@@ -210,13 +248,16 @@ func (f *front) readSnapshots(ctx context.Context) error {
 }
 
 func (f *front) readSubscriptions(ctx context.Context) error {
-	var r archive.Subscription
 	return each(ctx, f.tx, f.queries.Get("front_subscriptions"), func(rows *sql.Rows) error {
-		if err := rows.Scan(&r.Stream, &r.Name, &r.Checkpoint, &r.StreamID, f.time(&r.CreatedAt), f.time(&r.UpdatedAt)); err != nil {
+		var r archive.Subscription
+		if err := rows.Scan(&r.Stream, &r.Name, &r.Checkpoint, &r.StreamID, &r.Seen, id{&r.SeenID}, f.time(&r.CreatedAt), f.time(&r.UpdatedAt)); err != nil {
 			return err
 		}
 		if r.StreamID != 0 {
 			r.Checkpoint = f.until(r.StreamID, r.Checkpoint)
+			if f.until(r.StreamID, r.Seen) < r.Seen {
+				r.Seen, r.SeenID = 0, uuid.Nil
+			}
 		}
 		return f.do(&r)
 	}, f.chosen)

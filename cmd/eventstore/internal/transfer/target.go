@@ -15,9 +15,38 @@ import (
 	"github.com/eventstore-go/eventstore/store"
 )
 
+// target is a store that is imported into. The calls that take a state write records, and where that leaves the import, in one
+// transaction; they return ErrOther if the import is not where was says.
+type target interface {
+	// dataType returns the type of the columns for data.
+	dataType() dataType
+	// progress returns the state of the import under way; found is false if there is none.
+	progress(ctx context.Context) (s state, found bool, err error)
+	// taken returns a TakenError if something of these names is in the way.
+	taken(ctx context.Context, l look) error
+	// begin begins an import in one transaction, which also writes all streams: those that each is given. It returns s with what it
+	// has set: base and begun.
+	begin(ctx context.Context, s state, each func(context.Context, func(batch []*archive.Stream) error) error) (state, error)
+	// events, gone and so on write a batch.
+	events(ctx context.Context, was, now state, batch []*archive.Event) error
+	gone(ctx context.Context, was, now state, batch []*archive.Gone) error
+	links(ctx context.Context, was, now state, batch []*archive.Link) error
+	snapshots(ctx context.Context, was, now state, batch []*archive.Snapshot) error
+	// finish writes subscriptions and ends the import.
+	finish(ctx context.Context, was state, list []*archive.Subscription) error
+	// clear removes the next streams that the import has written; more is false if there are no others.
+	clear(ctx context.Context, s state) (more bool, err error)
+	// clean removes the rest, and ends the import.
+	clean(ctx context.Context, s state) error
+	// mark notes that the import is being cleared away.
+	mark(ctx context.Context, was state) error
+	// close gives back what the target has taken.
+	close() error
+}
+
 // newTarget returns a database's store as a target.
 func newTarget(ctx context.Context, d *database.Database) (target, error) {
-	b := base{d: d, queries: queriesOf(d)}
+	b := base{d: d, queries: queriesOf(d), data: anyBytes}
 	if d.Kind == database.SQLite {
 		return &sqliteTarget{base: b}, nil
 	}
@@ -25,20 +54,28 @@ func newTarget(ctx context.Context, d *database.Database) (target, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &postgresTarget{base: b, conn: conn}
-	var dataType string
-	if err := conn.QueryRowContext(ctx, b.queries.Get("data_type")).Scan(&dataType); err != nil {
+	if err := conn.QueryRowContext(ctx, b.queries.Get("data_type")).Scan(&b.data); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
-	t.jsonOnly = dataType != "bytea"
-	return t, nil
+	return &postgresTarget{base: b, conn: conn}, nil
 }
 
 // base is what targets have in common.
 type base struct {
 	d       *database.Database
 	queries queries.Set
+	data    dataType
 }
+
+// idOf returns an id as the database keeps it, or null for none.
+func (b base) idOf(id uuid.UUID) any {
+	if b.d.Kind == database.SQLite {
+		return idBytes(id)
+	}
+	return idOrNull(id)
+}
+
+func (b base) dataType() dataType { return b.data }
 
 // tx is a transaction of an import.
 type tx struct {
@@ -64,93 +101,66 @@ func (t tx) one(ctx context.Context, name string, args []any, into ...any) (foun
 	return true, nil
 }
 
-// begin is target.begin in a transaction that locks out everybody who appends. reserve makes numbers of streams and appends be
-// the import's own, and returns what those of streams are raised by.
-func (t tx) begin(ctx context.Context, h archive.Header, merge bool, reserve func(empty bool) (int64, error)) (s state, err error) {
-	if err := t.exec(ctx, "progress_create"); err != nil {
-		return s, err
-	}
-	found, err := t.one(ctx, "progress_read", nil, id{&s.archiveID}, &s.merge, &s.base, &s.phase, &s.done, &s.position)
-	if err != nil {
-		return s, err
-	}
-	if found {
-		if s.archiveID != h.ID {
-			return s, fmt.Errorf("%w: of the archive %s, this one is %s; finish that one first, or drop the store", ErrOther, s.archiveID, h.ID)
-		}
-		if s.merge != merge {
-			return s, fmt.Errorf("%w: it was begun with merge=%t", ErrOther, s.merge)
-		}
-		return s, nil
-	}
-	s = state{archiveID: h.ID, phase: streams, merge: merge}
-	var empty bool
-	if _, err := t.one(ctx, "empty", nil, &empty); err != nil {
-		return s, err
-	}
-	if !empty && !merge {
-		return s, ErrNotEmpty
-	}
-	if s.base, err = reserve(empty); err != nil {
-		return s, err
-	}
-	return s, t.exec(ctx, "progress_begin", archiveID(t.d, s.archiveID), s.merge, s.base, string(s.phase))
+// look is what is looked for in a store that is not empty: names of streams, sources of snapshots, subscriptions, ids of events.
+type look struct {
+	names, sources []string
+	list           []*archive.Subscription
+	ids            []string
 }
 
-// archiveID is an id as the database takes it.
-func archiveID(d *database.Database, id uuid.UUID) any {
-	if d.Kind == database.SQLite {
-		return id[:]
+// taken returns a TakenError if something of these names is there already.
+func (b base) taken(ctx context.Context, q querier, l look) error {
+	subscriptions := make([][2]string, len(l.list))
+	for i, s := range l.list {
+		subscriptions[i] = [2]string{s.Stream, s.Name}
 	}
-	return id.String()
-}
-
-// write notes how far the import has come.
-func (t tx) write(ctx context.Context, was, now state) error {
-	r, err := t.ExecContext(ctx, t.queries.Get("progress_write"), string(now.phase), now.done, now.position, string(was.phase), was.done)
-	if err != nil {
-		return err
-	}
-	if n, err := r.RowsAffected(); err != nil || n != 1 {
-		return errors.Join(fmt.Errorf("%w: somebody else goes on with it", ErrOther), err)
+	for _, check := range []struct {
+		query, kind string
+		n           int
+		names       any
+		err         error
+	}{
+		{"taken", "streams", len(l.names), l.names, ErrTaken},
+		{"taken_snapshots", "snapshots", len(l.sources), l.sources, ErrTaken},
+		{"taken_held", "subscriptions", len(l.list), subscriptions, ErrHeld},
+		{"taken_begun", "subscriptions with checkpoints", len(l.list), subscriptions, ErrTaken},
+		{"taken_ids", "events", len(l.ids), l.ids, ErrTakenID},
+	} {
+		if check.n == 0 {
+			continue
+		}
+		text, err := json.Marshal(check.names)
+		if err != nil {
+			return err
+		}
+		found, err := b.names(ctx, q, check.query, string(text))
+		if err != nil {
+			return err
+		}
+		if len(found) > 0 {
+			return &TakenError{check.err, check.kind, found}
+		}
 	}
 	return nil
 }
 
-// taken returns a StreamsTakenError if a stream of the batch is there already.
-func (t tx) taken(ctx context.Context, batch []*archive.Stream) error {
-	names := make([]string, len(batch))
-	for i, s := range batch {
-		names[i] = s.Name
-	}
-	text, err := json.Marshal(names)
-	if err != nil {
-		return err
-	}
-	var found []string
-	err = each(ctx, t, t.queries.Get("taken"), func(rows *sql.Rows) error {
-		var name string
-		err := rows.Scan(&name)
-		found = append(found, name)
-		return err
-	}, string(text))
-	if err == nil && len(found) > 0 {
-		err = &StreamsTakenError{found}
-	}
-	return err
-}
-
-// removeStreams hard deletes streams, by their ids.
-func (t tx) removeStreams(ctx context.Context, b int64, batch []*archive.Gone) error {
+// removeGone hard deletes streams, by their ids.
+func (t tx) removeGone(ctx context.Context, b int64, batch []*archive.Gone) error {
 	for _, g := range batch {
-		var name string
-		found, err := t.one(ctx, "stream_name", []any{b + g.StreamID}, &name)
+		found, err := t.names(ctx, t, "stream_name", b+g.StreamID)
+		if err == nil {
+			err = t.removeStreams(ctx, found)
+		}
 		if err != nil {
 			return err
 		}
-		if !found {
-			continue
-		}
+	}
+	return nil
+}
+
+// removeStreams hard deletes streams.
+func (t tx) removeStreams(ctx context.Context, names []string) error {
+	for _, name := range names {
 		r := store.DeleteRequest{Stream: name, Expected: store.Any, Kind: store.HardDelete}
 		if err := t.d.Backend.WithTx(t.Tx).Delete(ctx, r); err != nil {
 			return err
@@ -159,10 +169,30 @@ func (t tx) removeStreams(ctx context.Context, b int64, batch []*archive.Gone) e
 	return nil
 }
 
-// subscriptionStream is the id that a checkpoint counts in.
-func subscriptionStream(s state, r *archive.Subscription) int64 {
-	if r.StreamID == 0 {
-		return 0
+// subscriptions writes subscriptions, of a merge those on streams: a checkpoint in $all is a position, and those are others now.
+func (t tx) subscriptions(ctx context.Context, was state, list []*archive.Subscription) error {
+	for _, s := range list {
+		if was.merge && s.Stream == store.All {
+			continue
+		}
+		if t.d.Kind == database.SQLite {
+			if err := t.exec(ctx, "draw_epoch"); err != nil {
+				return err
+			}
+		}
+		stream := int64(0) // the id that the checkpoint counts in
+		if s.StreamID != 0 {
+			stream = was.base + s.StreamID
+		}
+		one := 0
+		found, err := t.one(ctx, "insert_subscription",
+			[]any{s.Stream, s.Name, s.Checkpoint, stream, t.timeOf(s.CreatedAt), t.timeOf(s.UpdatedAt), s.Seen, t.idOf(s.SeenID)}, &one)
+		if err != nil {
+			return err
+		}
+		if !found {
+			return &TakenError{ErrTaken, "subscriptions", []string{fmt.Sprintf("%s on %s", s.Name, s.Stream)}}
+		}
 	}
-	return s.base + r.StreamID
+	return nil
 }

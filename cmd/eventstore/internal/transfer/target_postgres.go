@@ -14,7 +14,6 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/archive"
-	"github.com/eventstore-go/eventstore/store"
 )
 
 // postgresTarget writes with COPY.
@@ -24,8 +23,7 @@ import (
 // the places.
 type postgresTarget struct {
 	base
-	conn     *sql.Conn
-	jsonOnly bool
+	conn *sql.Conn
 }
 
 func (t *postgresTarget) close() error { return t.conn.Close() }
@@ -36,7 +34,12 @@ func (t *postgresTarget) in(ctx context.Context, f func(tx tx) error) error {
 	if err != nil {
 		return err
 	}
-	if err := f(tx{begun, t.base}); err != nil {
+	own := tx{begun, t.base}
+	err = own.exec(ctx, "importing")
+	if err == nil {
+		err = f(own)
+	}
+	if err != nil {
 		return errors.Join(err, ended(begun.Rollback()))
 	}
 	return begun.Commit()
@@ -50,23 +53,36 @@ func ended(err error) error {
 	return err
 }
 
-func (t *postgresTarget) begin(ctx context.Context, h archive.Header, highest int64, merge bool) (s state, err error) {
-	err = t.in(ctx, func(tx tx) error {
+func (t *postgresTarget) taken(ctx context.Context, l look) error {
+	return t.base.taken(ctx, t.conn, l)
+}
+
+func (t *postgresTarget) begin(ctx context.Context, s state, each func(context.Context, func([]*archive.Stream) error) error) (state, error) {
+	err := t.in(ctx, func(tx tx) (err error) {
+		lacking, err := tx.names(ctx, tx, "rights")
+		if err != nil {
+			return err
+		}
+		if len(lacking) > 0 {
+			return &RightsError{lacking}
+		}
 		if err := tx.exec(ctx, "exclusive"); err != nil {
 			return err
 		}
-		s, err = tx.begin(ctx, h, merge, func(bool) (base int64, err error) {
-			if merge {
-				_, err = tx.one(ctx, "reserve", []any{highest}, &base)
+		if s, err = tx.begin(ctx, s, func() (base int64, err error) {
+			if s.merge {
+				_, err = tx.one(ctx, "reserve", []any{s.highest}, &base)
 			} else if _, err = tx.one(ctx, "highest_stream", nil, &base); err == nil {
-				err = tx.exec(ctx, "sequences", max(h.Head, 1), max(base+highest, 1))
+				err = tx.exec(ctx, "sequences", max(s.header.Head, 1), max(base+s.highest, 1))
 			}
 			if err != nil {
 				return 0, err
 			}
-			return base, tx.exec(ctx, "retire_streams", base+highest)
-		})
-		return err
+			return base, tx.exec(ctx, "retire_streams", base+s.highest)
+		}); err != nil {
+			return err
+		}
+		return each(ctx, func(batch []*archive.Stream) error { return t.streams(ctx, tx, s, batch) })
 	})
 	return s, err
 }
@@ -91,18 +107,17 @@ func (t *postgresTarget) copyRows(ctx context.Context, table pgx.Identifier, col
 
 func (t *postgresTarget) table(name string) pgx.Identifier { return pgx.Identifier{t.d.Schema, name} }
 
-func (t *postgresTarget) streams(ctx context.Context, was, now state, batch []*archive.Stream) error {
-	return t.in(ctx, func(tx tx) error {
-		if err := tx.write(ctx, was, now); err != nil {
-			return err
-		}
-		if err := tx.taken(ctx, batch); err != nil {
-			return err
-		}
-		return t.copyRows(ctx, t.table("streams"), "stream_id name version created_at deleted_at linked", len(batch), func(i int) ([]any, error) {
-			s := batch[i]
-			return []any{was.base + s.ID, s.Name, s.Version, s.CreatedAt, orNull(s.DeletedAt), s.Linked}, nil
-		})
+func (t *postgresTarget) streams(ctx context.Context, tx tx, s state, batch []*archive.Stream) error {
+	names := make([]string, len(batch))
+	for i, r := range batch {
+		names[i] = r.Name
+	}
+	if err := t.base.taken(ctx, tx, look{names: names}); err != nil {
+		return err
+	}
+	return t.copyRows(ctx, t.table("streams"), "stream_id name version created_at deleted_at linked", len(batch), func(i int) ([]any, error) {
+		r := batch[i]
+		return []any{s.base + r.ID, r.Name, r.Version, r.CreatedAt, orNull(r.DeletedAt), r.Linked}, nil
 	})
 }
 
@@ -114,18 +129,13 @@ func orNull(t time.Time) any {
 }
 
 func (t *postgresTarget) events(ctx context.Context, was, now state, batch []*archive.Event) error {
-	for _, e := range batch {
-		if t.jsonOnly && !store.IsJSON(e.ContentType) {
-			return notJSON(e)
-		}
-	}
 	var appends []int // where each append of the batch begins
 	for i, e := range batch {
 		if e.Index == 0 || i == 0 {
 			appends = append(appends, i)
 		}
 	}
-	return t.in(ctx, func(tx tx) error {
+	err := t.in(ctx, func(tx tx) error {
 		if err := tx.write(ctx, was, now); err != nil || len(batch) == 0 {
 			return err
 		}
@@ -157,6 +167,27 @@ func (t *postgresTarget) events(ctx context.Context, was, now state, batch []*ar
 			return []any{batch[appends[i]].Position, numbers[i], int32(n - appends[i])}, nil
 		})
 	})
+	return t.explain(ctx, batch, err)
+}
+
+// explain returns ErrNotJSON with the first event whose data the columns refuse, where that is why a batch was not written.
+func (t *postgresTarget) explain(ctx context.Context, batch []*archive.Event, err error) error {
+	if err == nil || t.data == anyBytes || !refused(err) {
+		return err
+	}
+	for _, e := range batch {
+		_, tried := t.conn.ExecContext(ctx, t.queries.Get("try_data"), e.Data, bytesOrNull(e.Metadata))
+		if refused(tried) {
+			return fmt.Errorf("%w: %s: %w", ErrNotJSON, eventName(e), tried)
+		}
+	}
+	return err
+}
+
+// refused reports whether an error is of data: a data exception, or a limit of the server.
+func refused(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && (strings.HasPrefix(pg.Code, "22") || strings.HasPrefix(pg.Code, "54") || pg.Code == "XX000")
 }
 
 // numbers returns the number of each append.
@@ -189,10 +220,6 @@ func (t *postgresTarget) numbers(ctx context.Context, tx tx, was state, batch []
 	return list, nil
 }
 
-func notJSON(e *archive.Event) error {
-	return fmt.Errorf("%w: event %s (version %d of %q) has content type %q", ErrNotJSON, e.ID, e.Version, e.Stream, e.ContentType)
-}
-
 func idOrNull(id uuid.UUID) any {
 	if id == uuid.Nil {
 		return nil
@@ -219,7 +246,7 @@ func (t *postgresTarget) gone(ctx context.Context, was, now state, batch []*arch
 		if err := tx.write(ctx, was, now); err != nil {
 			return err
 		}
-		return tx.removeStreams(ctx, was.base, batch)
+		return tx.removeGone(ctx, was.base, batch)
 	})
 }
 
@@ -247,37 +274,20 @@ func (t *postgresTarget) snapshots(ctx context.Context, was, now state, batch []
 			return err
 		}
 		for _, s := range batch {
-			if t.jsonOnly && !store.IsJSON(s.ContentType) {
-				return fmt.Errorf("%w: the snapshot of %q has content type %q", ErrNotJSON, s.SourceID, s.ContentType)
+			one := 0
+			found, err := tx.one(ctx, "insert_snapshot", []any{s.SourceID, s.Version, s.Type, s.ContentType, s.Data, bytesOrNull(s.Metadata), s.CreatedAt}, &one)
+			if err == nil && !found {
+				err = &TakenError{ErrTaken, "snapshots", []string{s.SourceID}}
 			}
-			err := tx.exec(ctx, "insert_snapshot", s.SourceID, s.Version, s.Type, s.ContentType, s.Data, bytesOrNull(s.Metadata), s.CreatedAt)
 			if err != nil {
-				return err
+				return fmt.Errorf("the snapshot of %q: %w", s.SourceID, err)
 			}
 		}
 		return nil
 	})
 }
 
-func (t *postgresTarget) subscriptions(ctx context.Context, was, now state, batch []*archive.Subscription) error {
-	return t.in(ctx, func(tx tx) error {
-		if err := tx.write(ctx, was, now); err != nil {
-			return err
-		}
-		for _, s := range batch {
-			if was.merge && s.Stream == store.All {
-				continue // its checkpoint is a position, and those are others now
-			}
-			err := tx.exec(ctx, "insert_subscription", s.Stream, s.Name, s.Checkpoint, subscriptionStream(was, s), s.CreatedAt, s.UpdatedAt)
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-func (t *postgresTarget) finish(ctx context.Context, was state, h archive.Header) error {
+func (t *postgresTarget) finish(ctx context.Context, was state, list []*archive.Subscription) error {
 	if _, err := t.conn.ExecContext(ctx, t.queries.Get("analyze")); err != nil {
 		return err
 	}
@@ -285,17 +295,36 @@ func (t *postgresTarget) finish(ctx context.Context, was state, h archive.Header
 		if err := tx.write(ctx, was, was); err != nil {
 			return err
 		}
+		if err := tx.subscriptions(ctx, was, list); err != nil {
+			return err
+		}
 		if !was.merge {
-			if err := t.settle(ctx, tx, was, h); err != nil {
+			if err := t.settle(ctx, tx, was); err != nil {
 				return err
 			}
 		}
-		return tx.exec(ctx, "progress_drop")
+		return tx.end(ctx)
 	})
 }
 
+func (t *postgresTarget) mark(ctx context.Context, was state) error {
+	return t.in(ctx, func(tx tx) error { return tx.mark(ctx, was) })
+}
+
+func (t *postgresTarget) clear(ctx context.Context, s state) (more bool, err error) {
+	err = t.in(ctx, func(tx tx) error {
+		more, err = tx.clear(ctx, s)
+		return err
+	})
+	return more, err
+}
+
+func (t *postgresTarget) clean(ctx context.Context, s state) error {
+	return t.in(ctx, func(tx tx) error { return tx.clean(ctx, s) })
+}
+
 // settle makes positions go on behind those of the archive.
-func (t *postgresTarget) settle(ctx context.Context, tx tx, was state, h archive.Header) error {
+func (t *postgresTarget) settle(ctx context.Context, tx tx, was state) error {
 	if err := tx.exec(ctx, "lock_tick"); err != nil {
 		return err
 	}
@@ -306,8 +335,8 @@ func (t *postgresTarget) settle(ctx context.Context, tx tx, was state, h archive
 	if head > was.position || number > was.position {
 		return ErrMeanwhile
 	}
-	if head < h.Head {
-		return tx.exec(ctx, "filler", h.Head)
+	if head < was.header.Head {
+		return tx.exec(ctx, "filler", was.header.Head)
 	}
 	return nil
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/archive"
-	"github.com/eventstore-go/eventstore/store"
 )
 
 // sqliteTarget writes row by row. Every transaction locks out everybody else who writes.
@@ -17,8 +16,30 @@ type sqliteTarget struct{ base }
 
 func (t *sqliteTarget) close() error { return nil }
 
-// in runs f in a transaction.
+// in runs f in a transaction of the import under way.
 func (t *sqliteTarget) in(ctx context.Context, f func(tx tx) error) error {
+	return t.transaction(ctx, func(tx tx) error {
+		if err := tx.exec(ctx, "importing", 1); err != nil {
+			return err
+		}
+		if err := f(tx); err != nil {
+			return err
+		}
+		return tx.exec(ctx, "importing", 0)
+	})
+}
+
+// last runs f in the transaction that ends the import.
+func (t *sqliteTarget) last(ctx context.Context, f func(tx tx) error) error {
+	return t.transaction(ctx, func(tx tx) error {
+		if err := tx.exec(ctx, "importing", 1); err != nil {
+			return err
+		}
+		return f(tx)
+	})
+}
+
+func (t *sqliteTarget) transaction(ctx context.Context, f func(tx tx) error) error {
 	begun, err := t.d.BeginTx(ctx, nil)
 	if err != nil {
 		return err
@@ -29,15 +50,22 @@ func (t *sqliteTarget) in(ctx context.Context, f func(tx tx) error) error {
 	return begun.Commit()
 }
 
-func (t *sqliteTarget) begin(ctx context.Context, h archive.Header, highest int64, merge bool) (s state, err error) {
-	err = t.in(ctx, func(tx tx) error {
-		s, err = tx.begin(ctx, h, merge, func(bool) (base int64, err error) {
+func (t *sqliteTarget) taken(ctx context.Context, l look) error { return t.base.taken(ctx, t.d.DB, l) }
+
+func (t *sqliteTarget) begin(ctx context.Context, s state, each func(context.Context, func([]*archive.Stream) error) error) (state, error) {
+	err := t.transaction(ctx, func(tx tx) (err error) {
+		if s, err = tx.begin(ctx, s, func() (base int64, err error) {
 			if _, err = tx.one(ctx, "reserve", nil, &base); err != nil {
 				return 0, err
 			}
-			return base, tx.exec(ctx, "retire_streams", base+highest)
-		})
-		return err
+			return base, tx.exec(ctx, "retire_streams", base+s.highest)
+		}); err != nil {
+			return err
+		}
+		if err := each(ctx, func(batch []*archive.Stream) error { return t.streams(ctx, tx, s, batch) }); err != nil {
+			return err
+		}
+		return tx.exec(ctx, "importing", 0)
 	})
 	return s, err
 }
@@ -74,18 +102,17 @@ func idBytes(id uuid.UUID) any {
 	return id[:]
 }
 
-func (t *sqliteTarget) streams(ctx context.Context, was, now state, batch []*archive.Stream) error {
-	return t.in(ctx, func(tx tx) error {
-		if err := tx.write(ctx, was, now); err != nil {
-			return err
-		}
-		if err := tx.taken(ctx, batch); err != nil {
-			return err
-		}
-		return tx.rows(ctx, "insert_stream", len(batch), func(i int) []any {
-			s := batch[i]
-			return []any{was.base + s.ID, s.Name, s.Version, micros(s.CreatedAt), micros(s.DeletedAt)}
-		})
+func (t *sqliteTarget) streams(ctx context.Context, tx tx, s state, batch []*archive.Stream) error {
+	names := make([]string, len(batch))
+	for i, r := range batch {
+		names[i] = r.Name
+	}
+	if err := t.base.taken(ctx, tx, look{names: names}); err != nil {
+		return err
+	}
+	return tx.rows(ctx, "insert_stream", len(batch), func(i int) []any {
+		r := batch[i]
+		return []any{s.base + r.ID, r.Name, r.Version, micros(r.CreatedAt), micros(r.DeletedAt)}
 	})
 }
 
@@ -98,7 +125,7 @@ func (t *sqliteTarget) events(ctx context.Context, was, now state, batch []*arch
 		if _, err := tx.one(ctx, "head", nil, &head); err != nil {
 			return err
 		}
-		if !was.merge && head != was.position {
+		if !was.merge && head != 0 { // which the end of the import sets
 			return ErrMeanwhile
 		}
 		position := func(i int) int64 {
@@ -116,6 +143,9 @@ func (t *sqliteTarget) events(ctx context.Context, was, now state, batch []*arch
 		})
 		if err != nil {
 			return t.explain(ctx, tx, batch, err)
+		}
+		if !was.merge {
+			return nil
 		}
 		return tx.exec(ctx, "set_head", position(len(batch)-1))
 	})
@@ -137,7 +167,7 @@ func (t *sqliteTarget) gone(ctx context.Context, was, now state, batch []*archiv
 		if err := tx.write(ctx, was, now); err != nil {
 			return err
 		}
-		return tx.removeStreams(ctx, was.base, batch)
+		return tx.removeGone(ctx, was.base, batch)
 	})
 }
 
@@ -157,57 +187,64 @@ func (t *sqliteTarget) snapshots(ctx context.Context, was, now state, batch []*a
 		if err := tx.write(ctx, was, now); err != nil {
 			return err
 		}
-		return tx.rows(ctx, "insert_snapshot", len(batch), func(i int) []any {
-			s := batch[i]
-			return []any{s.SourceID, s.Version, s.Type, s.ContentType, s.Data, bytesOrNull(s.Metadata), micros(s.CreatedAt)}
-		})
-	})
-}
-
-func (t *sqliteTarget) subscriptions(ctx context.Context, was, now state, batch []*archive.Subscription) error {
-	return t.in(ctx, func(tx tx) error {
-		if err := tx.write(ctx, was, now); err != nil {
-			return err
-		}
 		for _, s := range batch {
-			if was.merge && s.Stream == store.All {
-				continue // its checkpoint is a position, and those are others now
+			one := 0
+			found, err := tx.one(ctx, "insert_snapshot", []any{s.SourceID, s.Version, s.Type, s.ContentType, s.Data, bytesOrNull(s.Metadata), micros(s.CreatedAt)}, &one)
+			if err == nil && !found {
+				err = &TakenError{ErrTaken, "snapshots", []string{s.SourceID}}
 			}
-			if err := tx.exec(ctx, "draw_epoch"); err != nil {
-				return err
+			if err == nil {
+				err = tx.exec(ctx, "note_snapshot", s.SourceID)
 			}
-			err := tx.exec(ctx, "insert_subscription", s.Stream, s.Name, s.Checkpoint, subscriptionStream(was, s), micros(s.CreatedAt), micros(s.UpdatedAt))
 			if err != nil {
-				return err
+				return fmt.Errorf("the snapshot of %q: %w", s.SourceID, err)
 			}
 		}
 		return nil
 	})
 }
 
-func (t *sqliteTarget) finish(ctx context.Context, was state, h archive.Header) error {
-	return t.in(ctx, func(tx tx) error {
+func (t *sqliteTarget) finish(ctx context.Context, was state, list []*archive.Subscription) error {
+	return t.last(ctx, func(tx tx) error {
 		if err := tx.write(ctx, was, was); err != nil {
 			return err
 		}
-		var head int64
-		if _, err := tx.one(ctx, "head", nil, &head); err != nil {
+		if err := tx.subscriptions(ctx, was, list); err != nil {
 			return err
 		}
-		switch {
-		case was.merge:
-		case head != was.position:
-			return ErrMeanwhile
-		case head < h.Head:
-			if err := tx.exec(ctx, "set_head", h.Head); err != nil {
+		if !was.merge {
+			var head int64
+			if _, err := tx.one(ctx, "head", nil, &head); err != nil {
+				return err
+			}
+			if head != 0 {
+				return ErrMeanwhile
+			}
+			if err := tx.exec(ctx, "set_head", was.header.Head); err != nil {
 				return err
 			}
 		}
 		if err := tx.exec(ctx, "skip_stream"); err != nil {
 			return err
 		}
-		return tx.exec(ctx, "progress_drop")
+		return tx.end(ctx)
 	})
+}
+
+func (t *sqliteTarget) mark(ctx context.Context, was state) error {
+	return t.in(ctx, func(tx tx) error { return tx.mark(ctx, was) })
+}
+
+func (t *sqliteTarget) clear(ctx context.Context, s state) (more bool, err error) {
+	err = t.in(ctx, func(tx tx) error {
+		more, err = tx.clear(ctx, s)
+		return err
+	})
+	return more, err
+}
+
+func (t *sqliteTarget) clean(ctx context.Context, s state) error {
+	return t.last(ctx, func(tx tx) error { return tx.clean(ctx, s) })
 }
 
 var _, _ target = (*sqliteTarget)(nil), (*postgresTarget)(nil)

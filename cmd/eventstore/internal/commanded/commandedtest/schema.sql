@@ -1,4 +1,5 @@
--- The tables of commanded/eventstore. /*schema.*/ becomes the schema, /*data*/ the type for data, and /*time*/ that of an event's time.
+-- The tables of commanded/eventstore 1.4.8, as its version 1.3.2 of them. /*schema.*/ becomes the schema, /*data*/ the type
+-- of data and metadata, /*time*/ that of an event's time.
 
 create table /*schema.*/streams (
   stream_id bigserial primary key,
@@ -8,7 +9,6 @@ create table /*schema.*/streams (
   deleted_at timestamptz
 );
 create unique index ix_streams_stream_uuid on /*schema.*/streams (stream_uuid);
-insert into /*schema.*/streams (stream_id, stream_uuid, stream_version) values (0, '$all', 0);
 
 create table /*schema.*/events (
   event_id uuid primary key,
@@ -49,11 +49,12 @@ create table /*schema.*/snapshots (
 );
 
 create table /*schema.*/schema_migrations (
-  major int not null, minor int not null, patch int not null,
+  major_version int not null,
+  minor_version int not null,
+  patch_version int not null,
   migrated_at timestamptz default now() not null,
-  primary key (major, minor, patch)
+  primary key (major_version, minor_version, patch_version)
 );
-insert into /*schema.*/schema_migrations (major, minor, patch) values (1, 3, 2);
 
 create function /*schema.*/event_store_exception() returns trigger as $$
 begin
@@ -79,3 +80,6 @@ create trigger no_delete_events after delete on /*schema.*/events for each state
 create trigger no_delete_stream_events after delete on /*schema.*/stream_events for each statement execute function /*schema.*/event_store_delete();
 create trigger no_delete_streams after delete on /*schema.*/streams for each statement execute function /*schema.*/event_store_delete();
 create trigger event_notification after insert or update on /*schema.*/streams for each row execute function /*schema.*/notify_events();
+
+-- Not of the library: what makes the tests' texts data.
+create function /*schema.*/test_data(value text) returns /*data*/ language sql as $$ select /*make*/ $$;
