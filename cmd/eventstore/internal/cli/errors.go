@@ -104,6 +104,10 @@ func judge(ctx context.Context, err error) (code int, advice string) {
 		return codeConflict, "import into another --schema, or say --merge to give the events new positions behind those that are there"
 	case is(transfer.ErrMeanwhile):
 		return codeConflict, "drop the store and import again, with nobody appending to it"
+	case is(transfer.ErrMoved):
+		return codeFound, ""
+	case is(transfer.ErrOtherSource, transfer.ErrBehind):
+		return codeConflict, ""
 	case is(transfer.ErrTaken, transfer.ErrTakenID, transfer.ErrOther, archive.ErrExists):
 		return codeConflict, ""
 	case is(store.ErrStreamNotFound, store.ErrEventNotFound, store.ErrSubscriptionNotFound, store.ErrProjectionNotFound,

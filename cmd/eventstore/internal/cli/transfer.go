@@ -121,10 +121,14 @@ complete when the import is.
 
 With --from-commanded the store is one of commanded/eventstore for Elixir, in a PostgreSQL database that may be in use: ids,
 versions, the global order, times, links, soft-deleted streams, snapshots and checkpoints are kept, so that subscriptions of
-the same names go on where they were. Stop who appends to it before, or what is appended meanwhile is left behind. It is read
-into an archive first, which is removed when it is imported, or kept with --archive.`,
+the same names go on where they were. An empty store follows it from then on: the same command takes what is new since the last
+time, also what was deleted, and --follow goes on doing so. Until --finish, which also takes the checkpoints, the store takes no
+other writes; --abandon clears it away. An import that was interrupted, or killed, loses nothing. With --merge or --archive it is
+read into an archive first, and not followed.`,
 		Example: `  eventstore create --db events.db && eventstore import shop.jsonl.zst --db events.db
-  eventstore import --db postgres://localhost/shop --from-commanded postgres://localhost/elixir_shop`,
+  eventstore import --db postgres://localhost/shop --from-commanded ecto://localhost/elixir_shop
+  eventstore import --db postgres://localhost/shop --from-commanded ecto://localhost/elixir_shop --follow
+  eventstore import --db postgres://localhost/shop --from-commanded ecto://localhost/elixir_shop --finish`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			begun := time.Now()
@@ -134,9 +138,16 @@ into an archive first, which is removed when it is imported, or kept with --arch
 			case from.url != "" && len(args) > 0:
 				return usage("--from-commanded takes no file: name the archive with --archive")
 			case from.url == "" && from.options():
-				return usage("--commanded-schema, --archive, --rename and --skip go with --from-commanded")
+				return usage("--commanded-schema, --archive, --rename, --skip, --follow and --finish go with --from-commanded")
+			case from.follow && from.finish:
+				return usage("--follow and --finish exclude each other: interrupt the one, stop all writers, and run the other")
+			case (from.follow || from.finish) && (merge || from.archive != ""):
+				return usage("--follow and --finish go neither with --merge nor with --archive")
 			}
 			return a.into(cmd.Context(), func(d *database.Database, _ *store.Store) error {
+				if from.url != "" && from.archive == "" && !merge {
+					return a.follow(cmd.Context(), d, &from, batch)
+				}
 				path := ""
 				if len(args) > 0 {
 					path = args[0]
@@ -167,6 +178,8 @@ into an archive first, which is removed when it is imported, or kept with --arch
 	f.StringVar(&from.url, "from-commanded", "", "URL of the PostgreSQL database of commanded/eventstore: ecto:// or postgres://")
 	f.StringVar(&from.schema, "commanded-schema", "", "its schema (default \"public\")")
 	f.StringVar(&from.archive, "archive", "", "keep the archive that it is read into, under this name")
+	f.BoolVar(&from.follow, "follow", false, "go on taking what is new until interrupted, and print how far behind the store is")
+	f.BoolVar(&from.finish, "finish", false, "take the rest and the checkpoints, and follow no more: stop all writers first")
 	f.StringArrayVar(&from.rename, "rename", nil, "OLD=NEW: give this stream another name, with its subscriptions and snapshot; may be given several times")
 	f.StringArrayVar(&from.skip, "skip", nil, "leave out this stream, with its events, links, subscriptions and snapshot; may be given several times")
 	return c
@@ -192,11 +205,22 @@ func (a *app) into(ctx context.Context, f func(d *database.Database, es *store.S
 type elsewhere struct {
 	url, schema, archive string
 	rename, skip         []string
+	follow, finish       bool
 }
 
 // options reports whether any but the URL is set.
 func (e *elsewhere) options() bool {
-	return e.schema != "" || e.archive != "" || len(e.rename) > 0 || len(e.skip) > 0
+	return e.schema != "" || e.archive != "" || len(e.rename) > 0 || len(e.skip) > 0 || e.follow || e.finish
+}
+
+// source opens the store.
+func (a *app) source(ctx context.Context, from *elsewhere) (*commanded.Source, error) {
+	l, err := commanded.Parse(from.url)
+	if err != nil {
+		return nil, err
+	}
+	a.secrets = append(a.secrets, l)
+	return commanded.Open(ctx, l, commanded.Options{Schema: from.schema, Rename: from.rename, Skip: from.skip})
 }
 
 // fetch reads the store into an archive, unless an import of it was interrupted, and returns the archive's name.
@@ -205,7 +229,6 @@ func (a *app) fetch(ctx context.Context, from *elsewhere) (path string, err erro
 	if err != nil {
 		return "", err
 	}
-	a.secrets = append(a.secrets, l)
 	schema := from.schema
 	if schema == "" {
 		schema = "public"
@@ -217,7 +240,7 @@ func (a *app) fetch(ctx context.Context, from *elsewhere) (path string, err erro
 		a.tell("going on with %s, which was read before\n", path)
 		return path, nil
 	}
-	source, err := commanded.Open(ctx, l, commanded.Options{Schema: schema, Rename: from.rename, Skip: from.skip})
+	source, err := a.source(ctx, from)
 	if err != nil {
 		return "", err
 	}

@@ -163,3 +163,13 @@ func expected(t *testing.T, e commandedtest.Encoding) (c content) {
 	c.streams = sorted(booleans(c.streams, 1, 4))
 	return c
 }
+
+// parts are the cells of a line without commas in its name, or of a name alone.
+func parts(line string) []string { return strings.Split(line, ",") }
+
+func number(t *testing.T, text string) int64 {
+	t.Helper()
+	n, err := strconv.ParseInt(text, 10, 64)
+	require.NoError(t, err)
+	return n
+}

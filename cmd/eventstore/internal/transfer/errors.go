@@ -51,6 +51,10 @@ type Unfinished struct {
 }
 
 func (u Unfinished) String() string {
+	if u.Header.Following != nil {
+		return fmt.Sprintf("the store follows %s since %s: it has all up to position %d, read at %s, and takes no other writes before that is finished",
+			u.Header.Identity, u.Begun.UTC().Format(time.RFC3339), u.Header.Head, u.Header.ExportedAt.UTC().Format(time.RFC3339))
+	}
 	return fmt.Sprintf("an import that began at %s is unfinished: of the %s; it is at %d %s", u.Begun.UTC().Format(time.RFC3339), u.Header, u.Done, u.Phase)
 }
 

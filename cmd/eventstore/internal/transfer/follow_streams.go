@@ -1,0 +1,199 @@
+package transfer
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+
+	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/archive"
+	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/database"
+)
+
+// grouped is for how many streams links are asked at once.
+const grouped = 500
+
+// streams writes streams as they are in the source, and their new links. A stream's version says up to where its links are there.
+func (f *follower) streams(ctx context.Context, m archive.Moment, changed []change) error {
+	for group := range slices.Chunk(changed, grouped) {
+		since := make([]archive.Since, len(group))
+		for i, c := range group {
+			since[i] = archive.Since{StreamID: c.stream.ID, Version: c.seen}
+		}
+		w := &linking{follower: f, group: group}
+		err := m.Links(ctx, since, func(l *archive.Link) error {
+			kept := *l
+			return w.add(ctx, &kept)
+		})
+		if err != nil {
+			return err
+		}
+		if err := w.flush(ctx, len(w.group), nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// linking writes the streams of a group in turn, each with its links.
+type linking struct {
+	*follower
+	group   []change // that are not written yet
+	pending []*archive.Link
+}
+
+// add adds a link, and writes when there are many.
+func (w *linking) add(ctx context.Context, l *archive.Link) error {
+	if w.pending = append(w.pending, l); len(w.pending) < w.options.Batch {
+		return nil
+	}
+	whole := slices.IndexFunc(w.group, func(c change) bool { return c.stream.ID == l.StreamID })
+	return w.flush(ctx, whole, l)
+}
+
+// flush writes what is pending: the links of so many streams, which are then whole, and those of the next one up to last.
+func (w *linking) flush(ctx context.Context, whole int, last *archive.Link) error {
+	linked := map[int64]bool{}
+	for _, l := range w.pending {
+		linked[l.StreamID] = true
+	}
+	err := w.write(ctx, func(tx tx, now *state) error {
+		for i := range w.group[:whole] {
+			if err := w.set(ctx, tx, &w.group[i], w.group[i].stream.Version, linked, now); err != nil {
+				return err
+			}
+		}
+		if last != nil {
+			if err := w.set(ctx, tx, &w.group[whole], last.Version, linked, now); err != nil {
+				return err
+			}
+		}
+		return w.target.putLinks(ctx, tx, *now, w.pending)
+	})
+	if err != nil {
+		return err
+	}
+	w.result.Streams, w.result.Links = w.result.Streams+int64(whole), w.result.Links+int64(len(w.pending))
+	w.group, w.pending = w.group[whole:], nil
+	if last != nil {
+		w.group[0].seen = last.Version
+	}
+	return nil
+}
+
+// set writes a stream, whose links up to a version come with it.
+func (f *follower) set(ctx context.Context, tx tx, c *change, version int64, linked map[int64]bool, now *state) error {
+	s := c.stream
+	there, err := f.known(ctx, tx, []int64{s.ID}, []string{s.Name})
+	if err != nil {
+		return err
+	}
+	if _, ok := there[s.ID]; !ok {
+		if len(there) > 0 {
+			return fmt.Errorf("%w: %q", ErrTaken, s.Name)
+		}
+		if err := tx.exec(ctx, "follow_stream", s.ID, s.Name, tx.timeOf(s.CreatedAt)); err != nil {
+			return err
+		}
+		now.highest = max(now.highest, s.ID)
+	}
+	args := []any{s.ID, version, tx.timeOf(s.CreatedAt), nil}
+	if !s.DeletedAt.IsZero() {
+		args[3] = tx.timeOf(s.DeletedAt)
+	}
+	if tx.d.Kind == database.PostgreSQL {
+		args = append(args, linked[s.ID], c.seen)
+	}
+	return tx.exec(ctx, "follow_set", args...)
+}
+
+// snapshots writes those that are new, and removes those that are gone.
+func (f *follower) snapshots(ctx context.Context, m archive.Moment) error {
+	var batch []*archive.Snapshot
+	flush := func() error {
+		err := f.putSnapshots(ctx, batch)
+		batch = nil
+		return err
+	}
+	add := func(s *archive.Snapshot) error {
+		kept := *s
+		if batch = append(batch, &kept); len(batch) < removed {
+			return nil
+		}
+		return flush()
+	}
+	if err := m.Snapshots(ctx, f.state.header.Following.Mark, add); err != nil {
+		return err
+	}
+	if err := flush(); err != nil {
+		return err
+	}
+	gone, missing, err := f.snapshotSources(ctx, m)
+	if err != nil {
+		return err
+	}
+	for sources := range slices.Chunk(missing, removed) {
+		if err := m.SnapshotsOf(ctx, sources, add); err != nil {
+			return err
+		}
+	}
+	if err := flush(); err != nil || len(gone) == 0 {
+		return err
+	}
+	return f.write(ctx, func(tx tx, _ *state) error {
+		for _, source := range gone {
+			if err := tx.exec(ctx, "follow_snapshot_gone", source); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (f *follower) putSnapshots(ctx context.Context, batch []*archive.Snapshot) error {
+	if len(batch) == 0 {
+		return nil
+	}
+	err := f.write(ctx, func(tx tx, _ *state) error {
+		for _, s := range batch {
+			if err := fitsData(f.target.dataType(), fmt.Sprintf("the snapshot of %q", s.SourceID), s.ContentType, s.Data, s.Metadata); err != nil {
+				return err
+			}
+			err := tx.exec(ctx, "follow_snapshot", s.SourceID, s.Version, s.Type, s.ContentType, s.Data, bytesOrNull(s.Metadata), tx.timeOf(s.CreatedAt))
+			if err != nil {
+				return fmt.Errorf("the snapshot of %q: %w", s.SourceID, err)
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		f.result.Snapshots += int64(len(batch))
+	}
+	return err
+}
+
+// snapshotSources compares which snapshots are there: gone are those that the source has not, missing those that the store has not, since a
+// hard delete takes them with it here.
+func (f *follower) snapshotSources(ctx context.Context, m archive.Moment) (gone, missing []string, err error) {
+	have := map[string]bool{}
+	err = each(ctx, f.d, f.queries.Get("follow_snapshots"), func(rows *sql.Rows) error {
+		var source string
+		err := rows.Scan(&source)
+		have[source] = true
+		return err
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	err = m.SnapshotSources(ctx, func(source string) error {
+		if !have[source] {
+			missing = append(missing, source)
+		}
+		delete(have, source)
+		return nil
+	})
+	for source := range have {
+		gone = append(gone, source)
+	}
+	return gone, missing, err
+}
