@@ -51,8 +51,8 @@ type FollowOptions struct {
 	Behind func(position, head int64)
 	// Resumed is called, unless it is nil, if the store follows the source already.
 	Resumed func(Unfinished)
-
-	after func() // each transaction
+	// After is called behind each transaction, unless it is nil.
+	After func()
 }
 
 // Followed is what [Follow] has written.
@@ -158,6 +158,9 @@ func (f *follower) begin(ctx context.Context) error {
 	if f.options.Resumed != nil {
 		f.options.Resumed(s.unfinished())
 	}
+	if maps.Equal(rename, earlier.Rename) && slices.Equal(skip, earlier.Skip) {
+		return nil
+	}
 	return f.note(ctx, rename, skip)
 }
 
@@ -262,8 +265,8 @@ func (f *follower) write(ctx context.Context, do func(tx tx, now *state) error) 
 }
 
 func (f *follower) did() {
-	if f.options.after != nil {
-		f.options.after()
+	if f.options.After != nil {
+		f.options.After()
 	}
 }
 
