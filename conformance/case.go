@@ -55,7 +55,7 @@ func cases() []testCase {
 	return slices.Concat(
 		appendCases, retryCases, eventCases, readCases, allCases, linkCases, deleteCases, matrixCases, streamsCases,
 		snapshotCases, limitCases, cancelCases, concurrentCases, storeCases, txCases, openTxCases, betweenCases,
-		leaseCases, checkpointCases, filterCases, subCases(), projectCases, projectManageCases,
+		leaseCases, checkpointCases, seenCases, filterCases, subCases(), projectCases, projectManageCases,
 	)
 }
 

@@ -24,7 +24,7 @@ var checkpointCases = []testCase{
 
 func checkpointSave(f *fixture) {
 	s := f.keeper()
-	l := f.acquire(s, onAll("a"), "a")
+	l := f.acquire(s, store.SubscriptionID{Stream: "absent", Name: "a"}, "a")
 	f.acquire(s, onAll("b"), "a")
 	other := f.subscription(s, onAll("b"))
 	for _, number := range []int64{1, 2, 50, 1 << 60} {
@@ -105,18 +105,27 @@ func checkpointBatch(f *fixture) {
 
 // saveAll saves checkpoints in one call where the storage can.
 func saveAll(ctx context.Context, s store.SubscriptionStorage, list []store.CheckpointRequest) (lost []store.SubscriptionID, err error) {
-	if b, ok := s.(store.CheckpointBatcher); ok {
-		return b.SaveCheckpoints(ctx, list)
-	}
-	for _, r := range list {
-		switch err := s.SaveCheckpoint(ctx, r); {
+	refused, err := saveEach(ctx, s, list)
+	for i, err := range refused {
+		switch {
 		case errors.Is(err, store.ErrLeaseLost):
-			lost = append(lost, r.ID)
+			lost = append(lost, list[i].ID)
 		case err != nil:
 			return lost, err
 		}
 	}
-	return lost, nil
+	return lost, err
+}
+
+// saveEach saves checkpoints in one call where the storage can, and returns an error for each.
+func saveEach(ctx context.Context, s store.SubscriptionStorage, list []store.CheckpointRequest) (refused []error, err error) {
+	if b, ok := s.(store.CheckpointBatcher); ok {
+		return b.SaveCheckpoints(ctx, list)
+	}
+	for _, r := range list {
+		refused = append(refused, s.SaveCheckpoint(ctx, r))
+	}
+	return refused, nil
 }
 
 func checkpointRelease(f *fixture) {
@@ -138,6 +147,7 @@ func checkpointRelease(f *fixture) {
 
 func checkpointError(f *fixture) {
 	s := f.keeper()
+	f.positions(20) // for checkpoints on All to be in
 	l := f.acquire(s, onAll("a"), "a")
 	require.NoError(f, s.SaveCheckpoint(f.ctx, checkpoint(l, 3, 0)))
 	before := f.subscription(s, l.ID)

@@ -15,6 +15,7 @@ import (
 
 func leaseStale(f *fixture) {
 	s := f.keeper()
+	f.positions(20) // for checkpoints on All to be in
 	stale := f.expired(s, "a", "a")
 	current := f.acquire(s, stale.ID, "b")
 	require.NoError(f, s.SaveCheckpoint(f.ctx, checkpoint(current, 5, 1)))
@@ -40,6 +41,7 @@ func leaseStale(f *fixture) {
 
 func leaseReset(f *fixture) {
 	s := f.keeper()
+	f.positions(20) // for checkpoints on All to be in
 	assert.ErrorIs(f, s.ResetSubscription(f.ctx, onAll("absent"), 1, 0), store.ErrSubscriptionNotFound)
 	l := f.acquire(s, onAll("a"), "a")
 	require.NoError(f, s.SaveCheckpoint(f.ctx, checkpoint(l, 8, 1)))
@@ -63,6 +65,7 @@ func leaseReset(f *fixture) {
 
 func leaseDelete(f *fixture) {
 	s := f.keeper()
+	f.positions(20) // for checkpoints on All to be in
 	assert.ErrorIs(f, s.DeleteSubscription(f.ctx, onAll("a")), store.ErrSubscriptionNotFound)
 	l := f.acquire(s, onAll("a"), "a")
 	f.acquire(s, onAll("b"), "a")
@@ -79,6 +82,7 @@ func leaseDelete(f *fixture) {
 
 func leaseCreatedAgain(f *fixture) {
 	s := f.keeper()
+	f.positions(20) // for checkpoints on All to be in
 	before := f.acquire(s, onAll("a"), "a")
 	require.NoError(f, s.SaveCheckpoint(f.ctx, checkpoint(before, 8, 1)))
 	require.NoError(f, s.SaveError(f.ctx, before.ID, before.Epoch, "trouble"))
@@ -94,6 +98,7 @@ func leaseCreatedAgain(f *fixture) {
 
 func leaseConcurrent(f *fixture) {
 	s := f.keeper()
+	f.positions(20) // for checkpoints on All to be in
 	for round := range 5 {
 		id := onAll(fmt.Sprint("round", round))
 		leases := make([]store.Lease, callers)
@@ -136,6 +141,7 @@ func leaseConcurrent(f *fixture) {
 
 func leaseInTx(f *fixture) {
 	s := f.keeper()
+	f.positions(20) // for checkpoints on All to be in
 	l := f.acquire(s, onAll("a"), "a")
 	f.acquire(s, onAll("reset"), "a")
 	f.acquire(s, onAll("deleted"), "a")

@@ -27,6 +27,7 @@ var filterCases = []testCase{
 	{name: "filter/links-hard-deleted", run: filterLinksDeleted, why: "links whose events are gone are passed over"},
 	{name: "filter/missing", run: filterMissing, why: "a stream that can't be read says so, filtered or not"},
 	{name: "filter/end", run: filterEnd, why: "a reader at the end stays there, and misses nothing that is appended later"},
+	{name: "filter/ends", run: filterEnds, why: "P9: what a page begins and ends with shows that two pages follow each other, whatever lies between"},
 	{name: "filter/cancelled", run: filterCancelled, why: "a read that was broken off is not the end"},
 	{name: "filter/stream-versions", run: filterVersions, why: "a process with many subscriptions looks at all their streams at once"},
 }
@@ -80,8 +81,9 @@ func (f *fixture) walk(s store.SubscriptionStorage, r store.ReadRequest, filter 
 		for i, e := range page {
 			require.True(f, e.Number >= from && e.Number < next, "number %d in a page from %d, next %d", e.Number, from, next)
 			require.True(f, i == 0 || page[i-1].Number < e.Number, "a page is in order")
+			require.True(f, filter.Matches(&e) || e.Number == from || e.Number == next-1, "number %d is not chosen, and at no end of a page", e.Number)
 		}
-		list = append(list, page...)
+		list = append(list, chosen(filter, page)...)
 		if next == from {
 			return list, from
 		}
@@ -337,6 +339,25 @@ func filterEnd(f *fixture) {
 	f.typed("s", "x")
 	assert.Equal(f, int64(14), at("s", 13, 13))
 	assert.Equal(f, int64(14), at("s", 14))
+}
+
+func filterEnds(f *fixture) {
+	s := f.keeper()
+	f.typed("s", "x", "y", "y", "y", "y", "x", "y", "y")
+	f.link("links", store.NoStream, f.read("s", nil)...)
+	for _, stream := range []string{store.All, "s", "links"} {
+		all := f.raw(stream)
+		for _, limit := range []int{2, 3, 100} {
+			for from := int64(1); from <= int64(len(all)); from++ {
+				page, next, err := s.ReadFiltered(f.ctx, store.ReadRequest{Stream: stream, From: from, Limit: limit}, store.EventFilter{Types: []string{"x"}})
+				require.NoError(f, err)
+				require.NotEmpty(f, page)
+				assert.Equal(f, all[from-1].ID, page[0].ID, "%q from %d: the first", stream, from)
+				assert.Equal(f, all[next-2].ID, page[len(page)-1].ID, "%q from %d: the last, before %d", stream, from, next)
+				assert.Equal(f, all[next-2].Data, page[len(page)-1].Data)
+			}
+		}
+	}
 }
 
 func filterCancelled(f *fixture) {

@@ -166,6 +166,7 @@ func leaseNoCreate(f *fixture) {
 
 func leaseExisting(f *fixture) {
 	s := f.keeper()
+	f.positions(20) // for checkpoints on All to be in
 	l, err := s.AcquireLease(f.ctx, store.LeaseRequest{ID: onAll("a"), Owner: "a", TTL: long, Create: true, Checkpoint: 5, StreamID: 2})
 	require.NoError(f, err)
 	require.NoError(f, s.SaveError(f.ctx, l.ID, l.Epoch, "trouble"))
@@ -199,6 +200,7 @@ func leaseHeld(f *fixture) {
 
 func leaseSameOwner(f *fixture) {
 	s := f.keeper()
+	f.positions(20) // for checkpoints on All to be in
 	first := f.acquire(s, onAll("a"), "a")
 	second := f.acquire(s, onAll("a"), "a")
 	assert.Greater(f, second.Epoch, first.Epoch)
@@ -208,6 +210,7 @@ func leaseSameOwner(f *fixture) {
 
 func leaseApart(f *fixture) {
 	s := f.keeper()
+	f.positions(20) // for checkpoints on All to be in
 	var ids []store.SubscriptionID
 	for _, stream := range []string{store.All, "s", "S", "s "} {
 		for _, name := range []string{"a", "A", "ä", "a\u0308", "a%", `a\`, "a'", strings.Repeat("n", store.MaxSubscriptionName)} {
@@ -283,6 +286,7 @@ func leaseRenewed(f *fixture) {
 
 func leaseRenewExpired(f *fixture) {
 	s := f.keeper()
+	f.positions(20) // for checkpoints on All to be in
 	l := f.expired(s, "a", "a")
 	got := f.subscription(s, l.ID)
 	assert.False(f, got.Held)
@@ -298,6 +302,7 @@ func leaseRenewExpired(f *fixture) {
 
 func leaseRenewMine(f *fixture) {
 	s := f.keeper()
+	f.positions(20) // for checkpoints on All to be in
 	kept, err := s.AcquireLease(f.ctx, store.LeaseRequest{ID: onAll("kept"), Owner: "a", TTL: long, Create: true, Checkpoint: 3, StreamID: 2})
 	require.NoError(f, err)
 	other := store.SubscriptionID{Stream: "s", Name: "kept"}
@@ -331,6 +336,7 @@ func leaseRenewMine(f *fixture) {
 
 func leaseFree(f *fixture) {
 	s := f.keeper()
+	f.positions(20) // for checkpoints on All to be in
 	assert.Empty(f, f.freeNames(s))
 	f.acquire(s, onAll("held"), "a")
 	f.expired(s, "expired", "a")
@@ -347,6 +353,7 @@ func leaseFree(f *fixture) {
 
 func leaseRelease(f *fixture) {
 	s := f.keeper()
+	f.positions(20) // for checkpoints on All to be in
 	l := f.acquire(s, onAll("a"), "a")
 	before := f.subscription(s, l.ID)
 	require.NoError(f, s.ReleaseLease(f.ctx, checkpoint(l, 4, 0)))
@@ -362,6 +369,7 @@ func leaseRelease(f *fixture) {
 
 func leaseCancelled(f *fixture) {
 	s := f.keeper()
+	f.positions(20) // for checkpoints on All to be in
 	l := f.acquire(s, onAll("a"), "a")
 	before := f.subscription(s, l.ID)
 	ctx, cancel := context.WithCancel(f.ctx)

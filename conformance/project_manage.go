@@ -35,6 +35,7 @@ var projectManageCases = []testCase{
 	{name: "project/wait-for", tx: ownTx, run: projectWaitFor, why: "who has written finds it in the read model"},
 	{name: "project/status", tx: ownTx, run: projectStatus, why: "what a projection does can be seen from anywhere"},
 	{name: "project/random", tx: ownTx, run: projectRandom, deadline: longDeadline, why: "P8: exactly once, in order, whatever happens in whatever order"},
+	{name: "advance/seen", tx: ownTx, run: advanceSeen, why: "P9: a batch is committed only in the history that its events were read from"},
 	{name: "advance/fence", tx: ownTx, run: advanceFence, why: "a checkpoint in a transaction is refused to who has lost the lease, and to who comes a second time"},
 	{name: "advance/rolled-back", tx: ownTx, run: advanceRolledBack, why: "the checkpoint goes with the transaction"},
 	{name: "advance/removed", tx: ownTx, run: advanceRemoved, why: "subscriptions are taken away with what they were at, and whoever ran them is fenced off"},
@@ -611,6 +612,7 @@ func (f *fixture) advance(s store.ProjectionStorage, r store.AdvanceRequest) err
 
 func advanceFence(f *fixture) {
 	s := f.projectionKeeper()
+	f.positions(20) // for checkpoints on All to be in
 	l := f.acquire(s, onAll("p"), "a")
 	request := func(from, to, streamID int64) store.AdvanceRequest {
 		return store.AdvanceRequest{CheckpointRequest: checkpoint(l, to, streamID), From: from, Handled: 2, Rate: 1.5}
@@ -639,6 +641,7 @@ func advanceFence(f *fixture) {
 
 func advanceRolledBack(f *fixture) {
 	s := f.projectionKeeper()
+	f.positions(20) // for checkpoints on All to be in
 	l := f.acquire(s, onAll("p"), "a")
 	before := f.subscription(s, l.ID)
 	tx, err := s.BeginTx(f.ctx, nil)
@@ -663,6 +666,7 @@ func advanceRolledBack(f *fixture) {
 
 func advanceRemoved(f *fixture) {
 	s := f.projectionKeeper()
+	f.positions(20) // for checkpoints on All to be in
 	ids := []store.SubscriptionID{onAll("$p/1/0"), onAll("$p/1/1"), onAll("$p/1/2"), onAll("$p/1/10")}
 	require.NoError(f, s.AddSubscriptions(f.ctx, ids[1:], 5, 3))
 	i := f.subscription(s, ids[1])

@@ -2,7 +2,9 @@ package conformance
 
 import (
 	"context"
+	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -19,6 +21,7 @@ var subDeletedCases = []testCase{
 	{name: "sub/created-again-read", tx: noTx, run: subCreatedAgainRead, why: "a new stream of the name is noticed even if it comes between the look at the old one and the read"},
 	{name: "sub/created-again-stopped", tx: noTx, run: subCreatedAgainStopped, why: "a checkpoint of a stream that is gone hides nothing of the new one"},
 	{name: "sub/links-gone", tx: noTx, run: subLinksGone, why: "links to hard-deleted events are passed over"},
+	{name: "sub/end-gone", tx: noTx, run: subEndGone, why: "the end of a stream is reached even if the events there were hard deleted"},
 	{name: "sub/soft-deleted", tx: noTx, run: subSoftDeleted, why: "a subscription to a stream that is soft deleted ends, and says so; others are not affected"},
 }
 
@@ -145,10 +148,36 @@ func subLinksGone(f *fixture) {
 	f.delete("gone", store.HardDelete)
 	r := p.subscribe("links", subscription, &store.SubscribeOptions{CheckpointThreshold: 1, MaxSize: 2})
 	f.takes(r, 1, 5)
-	f.saved("links", subscription, 5)
+	f.saved("links", subscription, 6)
 	f.link("links", store.Any, source[2])
 	f.takes(r, 7)
 	f.saved("links", subscription, 7)
+}
+
+func subEndGone(f *fixture) {
+	source, gone := f.fill("source", 2), f.fill("gone", 3)
+	f.link("links", store.NoStream, source[0], gone[0])
+	f.delete("gone", store.HardDelete)
+	for _, filter := range []store.EventFilter{{}, {Types: []string{source[0].Type}}} {
+		for _, on := range []struct {
+			stream string
+			takes  []int64
+			end    int64
+		}{{store.All, []int64{1, 2}, 5}, {"links", []int64{1}, 2}} {
+			p := f.party(func(o *store.Options) { o.PollInterval = 5 * time.Millisecond })
+			name := fmt.Sprint("end of ", on.stream, len(filter.Types))
+			var states atomic.Int64
+			r := p.live(on.stream, name, &store.SubscribeOptions{Filter: filter, CheckpointThreshold: 1, CheckpointAfter: time.Millisecond,
+				OnState: func(store.SubscriptionState) { states.Add(1) }})
+			f.takes(r, on.takes...)
+			f.saved(on.stream, name, on.end)
+			f.phase(r, store.Live)
+			was, looks := states.Load(), p.tap.count("StreamVersions", "Head")
+			f.eventually("the feed looks a few times", func() bool { return p.tap.count("StreamVersions", "Head") > looks+6 })
+			assert.Equal(f, was, states.Load(), "%s is Live, and stays so", name)
+			require.NoError(f, r.Close())
+		}
+	}
 }
 
 func subSoftDeleted(f *fixture) {

@@ -99,15 +99,11 @@ func (c *checkpoints) save(ctx context.Context, subs []*subscription, list []Che
 		}
 		return out
 	}
-	lost, err := batcher.SaveCheckpoints(ctx, list)
-	gone := make(map[SubscriptionID]bool, len(lost))
-	for _, id := range lost {
-		gone[id] = true
-	}
-	for i, s := range subs {
+	refused, err := batcher.SaveCheckpoints(ctx, list)
+	for i := range subs {
 		e := err
-		if e == nil && gone[s.id] {
-			e = ErrLeaseLost
+		if e == nil && refused != nil {
+			e = refused[i]
 		}
 		saved(i, e)
 	}
@@ -133,11 +129,19 @@ func (s *subscription) checkpointRequest(soon bool) (r CheckpointRequest, ok boo
 	}
 	s.saving, s.asked, s.wasAcked, s.acked = true, false, s.acked, false
 	s.savedAt, s.timed = time.Now(), false
-	return CheckpointRequest{ID: s.id, Epoch: s.lease.Epoch, Checkpoint: checkpoint, StreamID: s.streamID}, true
+	return s.request(checkpoint), true
+}
+
+// request asks to save a checkpoint. s.mu is held.
+func (s *subscription) request(checkpoint int64) CheckpointRequest {
+	return CheckpointRequest{
+		ID: s.id, Epoch: s.lease.Epoch, Checkpoint: checkpoint, StreamID: s.streamID, Seen: s.seen, Known: max(s.saved, 0),
+	}
 }
 
 // savedCheckpoint tells the result of writing a checkpoint.
 func (s *subscription) savedCheckpoint(r CheckpointRequest, err error) {
+	s.warnIfLost(err)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.saving = false
@@ -158,6 +162,15 @@ func (s *subscription) savedCheckpoint(r CheckpointRequest, err error) {
 		s.noteProgress()
 	}
 	s.poke()
+}
+
+// warnIfLost logs that the database has gone back behind a checkpoint: unless the subscription is closing, no caller is told.
+func (s *subscription) warnIfLost(err error) {
+	var lost *CheckpointLostError
+	if errors.As(err, &lost) {
+		s.hub.log.Error("eventstore: a saved checkpoint is not in the database, as after a failover to a standby that lagged; events are delivered again",
+			"stream", s.id.Stream, "subscription", s.id.Name, "saved", lost.Known, "found", lost.Found)
+	}
 }
 
 // settle waits until no checkpoint is being written.

@@ -56,12 +56,12 @@ func (f *feed) join(ctx context.Context, s *subscription) error {
 	f.mu.Lock()
 	idle := !f.running
 	f.mu.Unlock()
-	var head int64
+	var end SeenEvent
 	if idle {
 		ctx, cancel := context.WithTimeout(ctx, s.opts.Timeout)
 		defer cancel()
 		var err error
-		if head, err = f.hub.storage.Head(ctx); err != nil {
+		if end, err = f.end(ctx); err != nil {
 			return err
 		}
 	}
@@ -71,7 +71,7 @@ func (f *feed) join(ctx context.Context, s *subscription) error {
 		if !idle {
 			return f.joinAgain(ctx, s)
 		}
-		f.position, f.last = head, uuid.Nil
+		f.position, f.last = end.Number, end.ID
 		if !f.hub.start(f.run) {
 			return ErrClosed
 		}
@@ -88,6 +88,18 @@ func (f *feed) join(ctx context.Context, s *subscription) error {
 	}
 	members[s] = true
 	return nil
+}
+
+// end returns the last position, and the event that is there unless it was hard deleted.
+func (f *feed) end(ctx context.Context) (end SeenEvent, err error) {
+	if end.Number, err = f.hub.storage.Head(ctx); err != nil || end.Number == 0 {
+		return end, err
+	}
+	page, _, err := f.hub.storage.ReadFiltered(ctx, ReadRequest{Stream: All, From: end.Number, Limit: 1}, EventFilter{})
+	if err == nil && len(page) > 0 && page[0].Number == end.Number {
+		end.ID = page[0].ID
+	}
+	return end, err
 }
 
 // joinAgain joins after the feed has stopped between two looks. f.mu is held, before and after.
@@ -217,6 +229,7 @@ func (f *feed) readPage(ctx context.Context) (more bool, n int, err error) {
 	if next <= position {
 		return false, 0, f.look(ctx) // the store ends before the position
 	}
+	fed := fedPage{events: page, last: next - 1}
 	if len(page) > 0 && page[0].Number == position {
 		if last != uuid.Nil && page[0].ID != last {
 			head, err := f.hub.storage.Head(ctx)
@@ -225,15 +238,10 @@ func (f *feed) readPage(ctx context.Context) (more bool, n int, err error) {
 			}
 			return false, 0, err
 		}
-		last, page = page[0].ID, page[1:]
-	} else {
-		last = uuid.Nil
+		fed.before, fed.events = SeenEvent{position, page[0].ID}, page[1:]
 	}
-	if len(page) > 0 {
-		last = page[len(page)-1].ID
-	}
-	f.offer(page, next-1, last)
-	return next > position+1, len(page), nil
+	f.offer(fed)
+	return next > position+1, len(fed.events), nil
 }
 
 // lose ends all members: what they have seen is not in the store any more.
@@ -276,21 +284,26 @@ func (f *feed) page(ctx context.Context, from int64) (page []Recorded, next int6
 	return page, next, err
 }
 
-// offer offers a page, which ends at a position with the last event, to the members.
-func (f *feed) offer(page []Recorded, position int64, last uuid.UUID) {
+// offer offers a page to the members.
+func (f *feed) offer(p fedPage) {
+	page := p.events
 	for i := range page {
 		page[i].codec = f.hub.codec
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.position, f.last = position, last
-	if len(page) == 0 {
-		return
+	moved := p.last > f.position
+	f.position, f.last = p.last, p.before.ID
+	if moved {
+		f.last = uuid.Nil // unless the event there is known
+		if n := len(page); n > 0 && page[n-1].Number == p.last {
+			f.last = page[n-1].ID
+		}
+		for s := range f.all {
+			s.offer(p)
+		}
 	}
-	for s := range f.all {
-		s.offer(page)
-	}
-	if len(f.streams) == 0 {
+	if len(f.streams) == 0 || len(page) == 0 {
 		return
 	}
 	parts := map[string][]Recorded{} // of the streams that somebody is on
@@ -302,7 +315,7 @@ func (f *feed) offer(page []Recorded, position int64, last uuid.UUID) {
 	}
 	for stream, part := range parts {
 		for s := range f.streams[stream] {
-			s.offer(part)
+			s.offer(fedPage{events: part})
 		}
 	}
 }

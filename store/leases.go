@@ -171,8 +171,7 @@ func (l *leases) renew(ctx context.Context) {
 			lost++
 			s.loseLease(was.Epoch)
 		case now.StreamID == was.StreamID && now.Checkpoint < was.Checkpoint:
-			l.hub.log.Error("eventstore: a checkpoint that was written is not in the database, as after a failover to a standby that lagged: events come again",
-				"stream", s.id.Stream, "subscription", s.id.Name, "written", was.Checkpoint, "found", now.Checkpoint)
+			s.warnIfLost(&CheckpointLostError{SubscriptionID: s.id, Known: was.Checkpoint, Found: now.Checkpoint})
 			lost++
 			s.loseLease(was.Epoch)
 		default:
@@ -189,7 +188,7 @@ func (l *leases) renew(ctx context.Context) {
 
 // giveUp gives up a lease that was renewed for nobody: it was not given up when its subscription ended.
 func (l *leases) giveUp(ctx context.Context, lease Lease) {
-	err := l.hub.storage.ReleaseLease(ctx, CheckpointRequest(lease))
+	err := l.hub.storage.ReleaseLease(ctx, lease.request())
 	if err != nil && !errors.Is(err, ErrLeaseLost) {
 		l.hub.log.Warn("eventstore: a lease that is not used was not given up; trying again",
 			"stream", lease.ID.Stream, "subscription", lease.ID.Name, "error", err)

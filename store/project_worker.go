@@ -354,6 +354,7 @@ func (w *worker) attempt(ctx context.Context, list []task, how treatment, why er
 			err = ctx.Err()
 		}
 	}()
+	known := w.subscriber.known() // before the transaction: whatever its isolation level, it sees this
 	tx, err := w.p.storage.BeginTx(ctx, nil)
 	if err != nil {
 		return again(err)
@@ -369,7 +370,7 @@ func (w *worker) attempt(ctx context.Context, list []task, how treatment, why er
 			return &handlerError{err}
 		}
 	}
-	checkpoint, err := w.note(ctx, tx, storage, list, aside, len(direct))
+	checkpoint, err := w.note(ctx, tx, storage, known, list, aside, len(direct))
 	if err != nil {
 		return err
 	}
@@ -452,17 +453,18 @@ func (w *worker) sort(list []task, how treatment, why error, attempts int) (dire
 }
 
 // note writes, in the transaction, how far the partition has come, and what is parked. It returns the checkpoint.
-func (w *worker) note(ctx context.Context, tx *sql.Tx, storage ProjectionStorage, list []task, aside []ParkedEvent, handled int) (checkpoint int64, err error) {
+func (w *worker) note(ctx context.Context, tx *sql.Tx, storage ProjectionStorage, known CheckpointRequest, list []task, aside []ParkedEvent, handled int) (checkpoint int64, err error) {
 	r := AdvanceRequest{CheckpointRequest: CheckpointRequest{
-		ID: w.record.partition(w.partition), Epoch: w.epoch,
+		ID: known.ID, Epoch: w.epoch, StreamID: known.StreamID, Known: known.Known,
 	}}
 	r.Handled, r.Rate = int64(handled), w.meter.rate(handled)
 	if list[0].parked == nil {
 		var ok bool
 		r.From = list[0].event.Number
-		if r.Checkpoint, r.StreamID, ok = w.subscriber.checkpoint(list[len(list)-1].event.Number); !ok {
+		if r.CheckpointRequest, ok = w.subscriber.checkpointRequest(list[len(list)-1].event.Number); !ok || r.StreamID != known.StreamID {
 			return 0, errVoid // of a stream that was created again meanwhile, or of another lease
 		}
+		r.Epoch, r.Seen, r.Known = w.epoch, known.Seen, known.Known
 	} else if n, err := storage.Unpark(ctx, w.p.name, parkedIDs(list)); err != nil {
 		return 0, w.notNoted(ctx, tx, err)
 	} else if n != int64(len(list)) {
@@ -477,6 +479,7 @@ func (w *worker) note(ctx context.Context, tx *sql.Tx, storage ProjectionStorage
 	err = storage.Advance(ctx, r)
 	switch {
 	case errors.Is(err, ErrLeaseLost):
+		w.subscriber.subscription.warnIfLost(err)
 		w.lose()
 		return 0, errVoid
 	case errors.Is(err, sql.ErrTxDone) && ctx.Err() == nil:

@@ -17,8 +17,8 @@ type ProjectionStorage interface {
 	SubscriptionStorage
 	Transactional
 
-	// Advance is SaveCheckpoint in the transaction that has applied the events up to the checkpoint. It also returns
-	// ErrLeaseLost if the checkpoint in the same stream is r.From or more already: then these events were applied before.
+	// Advance is SaveCheckpoint in the transaction that has applied the events up to the checkpoint. It is judged by
+	// [AdvanceRequest.Judge].
 	Advance(ctx context.Context, r AdvanceRequest) error
 	// AddSubscriptions creates subscriptions that nobody runs, which must not be there yet.
 	AddSubscriptions(ctx context.Context, ids []SubscriptionID, checkpoint, streamID int64) error
@@ -67,9 +67,22 @@ type ProjectionStorage interface {
 // AdvanceRequest asks to move the checkpoint of a projection's partition.
 type AdvanceRequest struct {
 	CheckpointRequest
-	From    int64   // number of the first event that was applied
+	From    int64   // number of the first event that was applied; 0 if it was parked, and the checkpoint stays
 	Handled int64   // how many events were applied
 	Rate    float64 // events per second of late
+}
+
+// Judge is [CheckpointRequest.Judge]. It also returns ErrLeaseLost if the checkpoint in the same stream is r.From or more
+// already: then these events were applied before. If r.From is 0, it does not ask where the stream ends. For backends.
+func (r AdvanceRequest) Judge(s CheckpointState) error {
+	if r.From == 0 {
+		s.End = -1
+	}
+	err := r.CheckpointRequest.Judge(s)
+	if err == nil && r.From > 0 && s.StreamID == r.StreamID && s.Checkpoint >= r.From {
+		return &SubscriptionError{r.ID, ErrLeaseLost}
+	}
+	return err
 }
 
 // ProjectionRecord is a projection as a [ProjectionStorage] keeps it.

@@ -16,6 +16,7 @@ type ParallelReader interface {
 // right before it, so that nothing can appear between the two.
 type ahead struct {
 	storage Storage
+	overlap int      // by how many events a page begins before the end of the one before it
 	pending []*fetch // in the order of the pages
 	full    int      // how many full pages were read in a row
 }
@@ -66,7 +67,11 @@ func (a *ahead) fetch(ctx context.Context, r ReadRequest, left int, read func(co
 		if from < 1 || left <= 0 {
 			break
 		}
-		next.From, next.Limit = from, min(r.Limit, left)
+		size := r.Limit
+		if r.From == 1 {
+			size += a.overlap // the first page has none before it
+		}
+		next.From, next.Limit = from-int64(a.overlap), min(size, left)
 		left -= next.Limit
 		f := &fetch{request: next, done: make(chan struct{})}
 		a.pending = append(a.pending, f)

@@ -153,8 +153,8 @@ func (o *SubscribeOptions) checked() (SubscribeOptions, error) {
 	return c, nil
 }
 
-// matches reports whether f chooses e.
-func (f EventFilter) matches(e *Recorded) bool {
+// Matches reports whether f chooses e.
+func (f EventFilter) Matches(e *Recorded) bool {
 	return (len(f.Types) == 0 || slices.Contains(f.Types, e.Type)) && strings.HasPrefix(e.Stream, f.StreamPrefix)
 }
 

@@ -219,17 +219,25 @@ func (r *Subscriber) streamID() int64 {
 	return r.subscription.streamID
 }
 
-// checkpoint returns what the checkpoint is when everything that was sent up to a number, which is one of those, is
-// acknowledged, and the id of the stream that it counts in: what was left out behind it is passed, too. ok is false if the
-// event is not in flight any more. There must be no other subscriber.
-func (r *Subscriber) checkpoint(number int64) (checkpoint, streamID int64, ok bool) {
+// checkpointRequest asks to save the checkpoint that is reached when everything that was sent up to a number, which is one of
+// those, is acknowledged: what was left out behind it is passed, too. ok is false if the event is not in flight any more.
+// There must be no other subscriber.
+func (r *Subscriber) checkpointRequest(number int64) (c CheckpointRequest, ok bool) {
 	s := r.subscription
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, ok := r.held.find(number, 0); !ok {
-		return 0, 0, false
+		return c, false
 	}
-	return s.queue.checkpointBehind(number), s.streamID, true
+	return s.request(s.queue.checkpointBehind(number)), true
+}
+
+// known asks to save the checkpoint that is in the database for all this process knows.
+func (r *Subscriber) known() CheckpointRequest {
+	s := r.subscription
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.request(s.saved)
 }
 
 // settle acknowledges an item that turned out to be left out.

@@ -39,6 +39,8 @@ type subscription struct {
 	sealed      error      // why nothing can be acknowledged any more, or nil
 	ending      error      // why it ends when what is queued has been dealt with, or nil
 	streamID    int64      // of the stream that numbers count in
+	seen        SeenEvent  // the last event that was read, or that the lease came with
+	unproven    bool       // that the lease's seen event is in its place
 	looked      bool       // the stream has been looked at since it was last asked to
 	saved       int64      // the checkpoint in the database
 	dirty       time.Time  // since when the checkpoint is ahead of saved, or zero
@@ -53,7 +55,7 @@ type subscription struct {
 	settled     *sync.Cond // told when saving has ended
 	problem     *string    // the last error, to be saved, or nil
 	troubled    bool       // the last error is not over
-	inbox       [][]Recorded
+	inbox       []fedPage
 	inboxSize   int
 	fed         int64 // the last number that the feed has offered
 	missed      bool  // the inbox is not all there is: read from storage
@@ -65,7 +67,7 @@ func newSubscription(h *hub, id SubscriptionID, opts SubscribeOptions) *subscrip
 	s := &subscription{
 		hub: h, id: id, opts: opts, queue: newQueue(0),
 		work: make(chan struct{}, 1), done: make(chan struct{}), changed: make(chan struct{}),
-		ahead: ahead{storage: h.storage},
+		ahead: ahead{storage: h.storage, overlap: 1},
 	}
 	s.recycler, _ = h.storage.(Recycler)
 	s.settled = sync.NewCond(&s.mu)
@@ -121,6 +123,7 @@ func (s *subscription) begin(ctx context.Context, create bool) error {
 			s.mu.Lock()
 			s.queue = newQueue(lease.Checkpoint)
 			s.lease, s.validUntil, s.streamID, s.saved = lease, valid, lease.StreamID, lease.Checkpoint
+			s.seen, s.unproven = lease.Seen, lease.hasRead()
 			s.lost, s.looked, s.missed, s.inbox, s.inboxSize = false, false, true, nil, 0
 			s.dirty, s.acked, s.asked, s.saveErr, s.refused, s.unfed = time.Time{}, false, false, nil, nil, nil
 			s.leaseCtx, s.leaseEnd = context.WithCancelCause(context.Background())
@@ -301,8 +304,7 @@ func (s *subscription) step(ctx context.Context) (more bool, err error) {
 		return true, s.read(ctx, min(room, readSize))
 	case inbox:
 		s.goOn(Live, nil)
-		s.unpack(room)
-		return true, nil
+		return true, s.unpack(ctx, room)
 	case unfed != nil:
 		s.goOn(Waiting, unfed)
 		return false, nil
@@ -391,7 +393,10 @@ func (s *subscription) leave(ctx context.Context, why error) error {
 	defer cancel()
 	s.mu.Lock()
 	s.sealed = s.failed(why)
-	r := CheckpointRequest{ID: s.id, Epoch: s.lease.Epoch, Checkpoint: max(s.queue.checkpoint(), s.saved), StreamID: s.streamID}
+	r := s.request(max(s.queue.checkpoint(), s.saved))
+	if errors.Is(why, ErrPositionLost) {
+		r = s.lease.request() // what was dealt with since then is not in this database
+	}
 	lost := s.lost
 	if final(why) && !errors.Is(why, ErrSubscriberClosed) && !errors.Is(why, ErrClosed) {
 		text := why.Error()
@@ -408,7 +413,7 @@ func (s *subscription) leave(ctx context.Context, why error) error {
 			s.hub.log.Warn("eventstore: the last error of a subscription was not noted", "stream", s.id.Stream, "subscription", s.id.Name, "error", err)
 		}
 	}
-	if err := s.hub.storage.ReleaseLease(ctx, r); err != nil {
+	if err := s.hub.storage.ReleaseLease(ctx, r); err != nil && !errors.Is(why, ErrPositionLost) {
 		s.note(err, r.Checkpoint)
 	}
 	s.hub.leases.poke()

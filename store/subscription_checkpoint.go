@@ -113,7 +113,8 @@ func (s *subscription) left() error {
 func (s *subscription) note(err error, checkpoint int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if checkpoint > s.saved || !errors.Is(err, ErrLeaseLost) {
+	var lost *CheckpointLostError
+	if checkpoint > s.saved || !errors.Is(err, ErrLeaseLost) || errors.As(err, &lost) {
 		s.unwritten = &SubscriptionError{s.id, fmt.Errorf("checkpoint %d is not written: %w", checkpoint, err)}
 	}
 }

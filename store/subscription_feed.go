@@ -2,10 +2,18 @@ package store
 
 import "time"
 
+// fedPage is a part of what the feed has read.
+type fedPage struct {
+	events []Recorded
+	before SeenEvent // the last event before the page, or zero if it is not known
+	last   int64     // the last number that the page covers, if it is one of All; events up to there may be hard deleted
+}
+
 // offer is called by the feed with new events, whose numbers are those of the subscription's stream. It does not block.
-func (s *subscription) offer(page []Recorded) {
+func (s *subscription) offer(p fedPage) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	page := p.events
 	if s.id.Stream != All {
 		if first := page[0].Number; s.queue.received > 0 && first <= max(s.fed, 1) {
 			s.looked = false // numbers begin anew: it may be another stream of the name
@@ -28,7 +36,7 @@ func (s *subscription) offer(page []Recorded) {
 		s.poke()
 		return
 	}
-	s.inbox = append(s.inbox, page)
+	s.inbox = append(s.inbox, p)
 	s.inboxSize += len(page)
 	s.poke()
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -22,23 +23,43 @@ func (s *subscription) acquire(ctx context.Context, create bool) (lease Lease, v
 	lease, err = s.takeLease(ctx, LeaseRequest{
 		ID: s.id, Owner: s.hub.owner, TTL: s.hub.leaseTTL, Create: create, Checkpoint: lease.Checkpoint, StreamID: lease.StreamID,
 	})
-	if err != nil {
+	if err != nil || !lease.hasRead() {
 		return lease, valid, err
 	}
-	if s.id.Stream == All {
-		head, err := s.hub.storage.Head(ctx)
-		if err == nil && lease.Checkpoint > head {
-			err = &PositionLostError{Stream: All, After: lease.Checkpoint, Head: head}
+	if err = s.hub.storage.SaveCheckpoint(ctx, lease.request()); err != nil { // saves what is there already, and so is judged
+		if final(err) {
+			_ = s.hub.storage.SaveError(ctx, s.id, lease.Epoch, err.Error()) // it is returned, too
 		}
-		if err != nil {
-			if final(err) {
-				_ = s.hub.storage.SaveError(ctx, s.id, lease.Epoch, err.Error()) // it is returned, too
-			}
-			s.release(context.WithoutCancel(ctx), lease)
-			return lease, valid, err
-		}
+		s.release(context.WithoutCancel(ctx), lease)
 	}
-	return lease, valid, nil
+	return lease, valid, err
+}
+
+// release gives a lease up that is not served.
+func (s *subscription) release(ctx context.Context, l Lease) {
+	ctx, cancel := context.WithTimeout(ctx, s.opts.Timeout)
+	defer cancel()
+	if err := s.hub.storage.ReleaseLease(ctx, l.request()); err != nil && !errors.Is(err, ErrPositionLost) {
+		s.hub.log.Warn("eventstore: a lease was not given up; it will expire", "stream", s.id.Stream, "subscription", s.id.Name, "error", err)
+	}
+}
+
+// prove makes sure once more that the event which the subscription had seen is in its place. It comes after the first page
+// was read: if that page was read from a database that has lost events, the event is not there now.
+func (s *subscription) prove(ctx context.Context) error {
+	s.mu.Lock()
+	unproven, r := s.unproven && !s.opts.Transient, s.lease.request()
+	s.mu.Unlock()
+	if !unproven {
+		return nil
+	}
+	if err := s.hub.storage.SaveCheckpoint(ctx, r); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unproven = false
+	return nil
 }
 
 // takeLease asks for the lease.
@@ -47,16 +68,6 @@ func (s *subscription) takeLease(ctx context.Context, r LeaseRequest) (Lease, er
 	lease, err := s.hub.storage.AcquireLease(ctx, r)
 	end(Outcome{Err: err})
 	return lease, err
-}
-
-// release gives a lease up that is not served.
-func (s *subscription) release(ctx context.Context, l Lease) {
-	ctx, cancel := context.WithTimeout(ctx, s.opts.Timeout)
-	defer cancel()
-	err := s.hub.storage.ReleaseLease(ctx, CheckpointRequest(l))
-	if err != nil {
-		s.hub.log.Warn("eventstore: a lease was not given up; it will expire", "stream", s.id.Stream, "subscription", s.id.Name, "error", err)
-	}
 }
 
 // isLost reports whether the lease was lost.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"math"
@@ -39,6 +40,7 @@ func (s *subscription) look(ctx context.Context) error {
 		// Hard deleted, and created again: numbers begin anew.
 		s.void()
 		s.queue = newQueue(0)
+		s.seen, s.unproven = SeenEvent{}, false
 		s.streamID, s.saved, s.dirty, s.asked, s.refused = info.ID, -1, time.Now(), false, nil
 		s.missed, s.inbox, s.inboxSize = true, nil, 0
 	case info.Version < s.queue.received:
@@ -81,26 +83,43 @@ func (s *subscription) read(ctx context.Context, limit int) error {
 	}
 	s.mu.Lock()
 	unknown = s.unknown()
-	from := s.queue.received + 1
+	after := s.queue.received
 	s.mu.Unlock()
 	if unknown {
 		return nil
 	}
-	page, next, err := s.page(ctx, from, limit)
-	if err != nil || next > from {
+	page, next, err := s.page(ctx, after, limit)
+	if err == nil && next == after+1 && s.opts.Filter.IsZero() { // the end, unless what is behind it was hard deleted
+		page, next, err = s.fetchFiltered(ctx, after, limit)
+	}
+	if err != nil || next > after+1 {
 		s.miss()
 	}
 	if err != nil {
 		return err
 	}
-	if next > from && s.id.Stream != All {
+	if next > after+1 && s.id.Stream != All {
 		// The page was read by the stream's name. If that is still the one whose numbers are counted, it was all the time.
 		if same, err := s.same(ctx); err != nil || !same {
 			return err
 		}
 	}
-	s.take(page, false, next-1)
-	return nil
+	if err := s.prove(ctx); err != nil {
+		return err
+	}
+	return s.accept(ctx, fedPage{events: page, last: next - 1}, false)
+}
+
+// accept takes a page, unless it is of another stream of that name, which is looked at then.
+func (s *subscription) accept(ctx context.Context, p fedPage, fed bool) error {
+	err := s.take(p, fed)
+	if err != nil && s.id.Stream != All {
+		if same, e := s.same(ctx); e != nil || !same {
+			s.miss()
+			return e
+		}
+	}
+	return err
 }
 
 // miss says that there is more in storage than in the inbox.
@@ -110,88 +129,145 @@ func (s *subscription) miss() {
 	s.missed, s.inbox, s.inboxSize = true, nil, 0
 }
 
-// page reads from storage. next is the number to go on from: from at the end of the stream.
-func (s *subscription) page(ctx context.Context, from int64, limit int) (page []Recorded, next int64, err error) {
+// behind asks for the page behind a number. It begins with the event that has the number, which shows that it is the page
+// that follows.
+func (s *subscription) behind(after int64, limit int) ReadRequest {
+	if after == 0 {
+		return ReadRequest{Stream: s.id.Stream, From: 1, Limit: limit}
+	}
+	return ReadRequest{Stream: s.id.Stream, From: after, Limit: limit + 1}
+}
+
+// page reads what is behind a number from storage. next is the number to go on from: after+1 at the end of the stream.
+func (s *subscription) page(ctx context.Context, after int64, limit int) (page []Recorded, next int64, err error) {
 	switch {
 	case s.opts.pages == nil && s.opts.Filter.IsZero() && s.opts.MaxSize >= 2*readSize: // there is no need to save memory
-		r := ReadRequest{Stream: s.id.Stream, From: from, Limit: s.pageSize()}
+		r := s.behind(after, s.pageSize())
 		expected := s.ahead.expects(r)
 		page, err = s.ahead.fetch(s.hub.ctx, r, math.MaxInt, s.readPage)
-		if expected && len(page) == 0 && err == nil {
+		if next = behindPage(after, page); expected && next == after+1 && err == nil {
 			page, err = s.readPage(ctx, r) // it was read too early: since then the feed may have offered what follows
-		}
-		if next = from; len(page) > 0 {
-			next = page[len(page)-1].Number + 1
+			next = behindPage(after, page)
 		}
 		return page, next, err
 	case s.opts.pages == nil:
-		return s.fetch(ctx, from, limit)
+		return s.fetch(ctx, after, limit)
 	}
-	return s.opts.pages.read(ctx, from, limit, func(limit int) ([]Recorded, int64, error) { return s.fetch(ctx, from, limit) })
+	return s.opts.pages.read(ctx, after+1, limit, func(limit int) ([]Recorded, int64, error) { return s.fetch(ctx, after, limit) })
+}
+
+// behindPage returns the first number behind a page, which was read behind after.
+func behindPage(after int64, page []Recorded) int64 {
+	if len(page) == 0 {
+		return after + 1
+	}
+	return max(page[len(page)-1].Number, after) + 1
 }
 
 // readPage is fetch with a time limit of its own, for a read that may be ahead of its time.
 func (s *subscription) readPage(ctx context.Context, r ReadRequest) ([]Recorded, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.opts.Timeout)
 	defer cancel()
-	page, _, err := s.fetch(ctx, r.From, r.Limit)
-	return page, err
+	return s.fetched(ctx, func(ctx context.Context) ([]Recorded, error) { return s.readUnfiltered(ctx, r) })
 }
 
 // fetch is page for a page that nobody shares.
-func (s *subscription) fetch(ctx context.Context, from int64, limit int) (page []Recorded, next int64, err error) {
-	r := ReadRequest{Stream: s.id.Stream, From: from, Limit: limit}
-	ctx, end := s.hub.observe(ctx, s.operation(OpFetch))
-	switch {
-	case !s.opts.Filter.IsZero():
-		page, next, err = s.hub.storage.ReadFiltered(ctx, r, s.opts.Filter)
-	case s.id.Stream == All:
-		page, err = s.hub.storage.ReadAll(ctx, r)
-	default:
-		page, err = s.hub.storage.ReadStream(ctx, r)
+func (s *subscription) fetch(ctx context.Context, after int64, limit int) (page []Recorded, next int64, err error) {
+	if !s.opts.Filter.IsZero() {
+		return s.fetchFiltered(ctx, after, limit)
 	}
+	page, err = s.fetched(ctx, func(ctx context.Context) ([]Recorded, error) {
+		return s.readUnfiltered(ctx, s.behind(after, limit))
+	})
+	return page, behindPage(after, page), err
+}
+
+// fetchFiltered is fetch by ReadFiltered, whose next passes what was filtered out or hard deleted.
+func (s *subscription) fetchFiltered(ctx context.Context, after int64, limit int) (page []Recorded, next int64, err error) {
+	page, err = s.fetched(ctx, func(ctx context.Context) (page []Recorded, err error) {
+		page, next, err = s.hub.storage.ReadFiltered(ctx, s.behind(after, limit), s.opts.Filter)
+		return page, err
+	})
+	return page, max(next, after+1), err
+}
+
+func (s *subscription) readUnfiltered(ctx context.Context, r ReadRequest) ([]Recorded, error) {
+	if r.Stream == All {
+		return s.hub.storage.ReadAll(ctx, r)
+	}
+	return s.hub.storage.ReadStream(ctx, r)
+}
+
+// fetched reads a page. A stream that is not there has an empty one; one that is soft deleted ends the subscription.
+func (s *subscription) fetched(ctx context.Context, read func(context.Context) ([]Recorded, error)) ([]Recorded, error) {
+	ctx, end := s.hub.observe(ctx, s.operation(OpFetch))
+	page, err := read(ctx)
 	end(Outcome{Err: err, Count: len(page)})
 	switch {
 	case errors.Is(err, ErrStreamNotFound):
-		return nil, from, nil
+		return nil, nil
 	case errors.Is(err, ErrStreamDeleted):
 		s.mu.Lock()
 		s.ending = err
 		s.mu.Unlock()
-		return nil, from, nil
+		return nil, nil
 	case err != nil:
-		return nil, from, err
+		return nil, err
 	}
 	for i := range page {
 		page[i].codec = s.hub.codec
 	}
-	if s.opts.Filter.IsZero() {
-		next = from
-		if n := len(page); n > 0 {
-			next = page[n-1].Number + 1
-		}
-	}
-	return page, next, nil
+	return page, nil
 }
 
 // unpack adds what the feed has sent to the queue.
-func (s *subscription) unpack(room int) {
+func (s *subscription) unpack(ctx context.Context, room int) error {
 	s.mu.Lock()
-	page := s.inbox[0]
-	if len(page) > room {
-		s.inbox[0], page = page[room:], page[:room]
+	p := s.inbox[0]
+	if len(p.events) > room {
+		s.inbox[0] = fedPage{events: p.events[room:], last: p.last}
+		p.events, p.last = p.events[:room], 0
 	} else {
-		s.inbox[0] = nil
+		s.inbox[0] = fedPage{}
 		s.inbox = s.inbox[1:]
 	}
-	s.inboxSize -= len(page)
+	s.inboxSize -= len(p.events)
 	s.mu.Unlock()
-	s.take(page, true, 0)
+	return s.accept(ctx, p, true)
 }
 
-// take asks the callbacks about a page, adds what they choose to the queue, and notes that everything up to last was
-// read. Events of the feed are filtered here. A page of the feed, or of a projection, is not the subscription's own.
-func (s *subscription) take(page []Recorded, fed bool, last int64) {
+// follows returns a PositionLostError if the page has another event in the place of the last one that was seen. Otherwise
+// it notes the last event of the page as seen, if that is further on.
+func (s *subscription) follows(p fedPage) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at, last := p.before, p.before
+	if n := len(p.events); n > 0 {
+		last = SeenEvent{p.events[n-1].Number, p.events[n-1].ID}
+		if first := p.events[0].Number; s.seen.Number >= first { // it is nearly always the first one
+			i, ok := slices.BinarySearchFunc(p.events, s.seen.Number, func(e Recorded, number int64) int { return cmp.Compare(e.Number, number) })
+			if ok {
+				at = SeenEvent{p.events[i].Number, p.events[i].ID}
+			}
+		}
+	}
+	if !s.seen.IsZero() && !at.IsZero() && at.Number == s.seen.Number && at.ID != s.seen.ID {
+		return &PositionLostError{Stream: s.id.Stream, After: s.seen.Number, Head: max(last.Number, p.last), Replaced: true}
+	}
+	if last.Number > s.seen.Number {
+		s.seen = last
+	}
+	return nil
+}
+
+// take asks the callbacks about a page, adds what they choose to the queue, and notes that everything up to its last number
+// was read. What the filter does not choose is left out here. A page of the feed, or of a projection, is not the
+// subscription's own.
+func (s *subscription) take(p fedPage, fed bool) error {
+	page := p.events
+	if err := s.follows(p); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	received, number, streamID := s.queue.received, int64(0), s.streamID
 	chosen := s.queue.newBatch(len(page))
@@ -208,7 +284,7 @@ func (s *subscription) take(page []Recorded, fed bool, last int64) {
 			break
 		}
 		received, number = e.Number, e.Number
-		if fed && !s.opts.Filter.matches(e) {
+		if !s.opts.Filter.Matches(e) {
 			continue
 		}
 		selected, key, failure := true, "", (*CallbackError)(nil)
@@ -234,12 +310,16 @@ func (s *subscription) take(page []Recorded, fed bool, last int64) {
 	if few != nil {
 		s.queue.add(few)
 	}
-	s.queue.skip(max(number, last))
+	if fed && s.id.Stream == All || !fed {
+		number = max(number, p.last)
+	}
+	s.queue.skip(number)
 	if gap {
 		s.missed, s.inbox, s.inboxSize = true, nil, 0
 	}
 	s.noteProgress()
 	s.wake()
+	return nil
 }
 
 // clone returns a batch that is no larger than it must be, and shares no memory with the page.

@@ -25,13 +25,14 @@ type SubscriptionStorage interface {
 	RenewLeases(ctx context.Context, owner string, ttl time.Duration) ([]Lease, error)
 	// FreeLeases returns the subscriptions whose lease nobody holds now.
 	FreeLeases(ctx context.Context) ([]SubscriptionID, error)
-	// SaveCheckpoint notes how far a subscription has come. A checkpoint never goes back, unless StreamID says that
-	// the stream is another one than before. It returns ErrLeaseLost if r.Epoch is not the current epoch, or the
-	// subscription is not there any more.
+	// SaveCheckpoint saves how far a subscription has come, and what it has seen. A checkpoint never goes back, unless
+	// StreamID says that the stream is another one than before. If the checkpoint can't be saved, nothing changes, and the
+	// error is the one that [CheckpointRequest.Judge] returns, judged in the same statement or transaction as the write.
 	SaveCheckpoint(ctx context.Context, r CheckpointRequest) error
 	// SaveError notes the last error of a subscription; "" that there is none. It returns ErrLeaseLost like SaveCheckpoint.
 	SaveError(ctx context.Context, id SubscriptionID, epoch int64, text string) error
-	// ReleaseLease is SaveCheckpoint, and gives the lease up at once.
+	// ReleaseLease is SaveCheckpoint, and gives the lease up at once, even if the checkpoint is refused for another reason
+	// than ErrLeaseLost.
 	ReleaseLease(ctx context.Context, r CheckpointRequest) error
 	// ResetSubscription sets the checkpoint, back or forward, begins a new epoch that nobody holds the lease of, and
 	// forgets the last error. It returns ErrSubscriptionNotFound.
@@ -46,15 +47,18 @@ type SubscriptionStorage interface {
 	// ReadFiltered is ReadAll, or ReadStream if r.Stream is not All, forward, of those events that f chooses. next is
 	// the first number that it has not looked at: r.From if there is nothing at or behind it yet. It looks at a bounded
 	// range of numbers, so a page may have fewer events than r.Limit, or none, anywhere.
+	//
+	// The page also has the events at r.From and at next-1, if they exist, whether f chooses them or not: their ids show
+	// that two pages follow each other. The caller leaves them out, see [EventFilter.Matches].
 	ReadFiltered(ctx context.Context, r ReadRequest, f EventFilter) (page []Recorded, next int64, err error)
 }
 
 // CheckpointBatcher is implemented by a [SubscriptionStorage] that saves the checkpoints of several subscriptions at the
 // price of one.
 type CheckpointBatcher interface {
-	// SaveCheckpoints is SaveCheckpoint for each of list, which has no subscription twice. It returns those whose epoch
-	// was over, or that are not there any more; the others are saved.
-	SaveCheckpoints(ctx context.Context, list []CheckpointRequest) (lost []SubscriptionID, err error)
+	// SaveCheckpoints is SaveCheckpoint for each of list, which has no subscription twice. refused has an error for each
+	// that was not saved, at its place in list, and nil for the others; it is nil if all were saved.
+	SaveCheckpoints(ctx context.Context, list []CheckpointRequest) (refused []error, err error)
 }
 
 // SubscriptionID identifies a persistent subscription: its name, and the stream, or [All], that it is on.
@@ -87,20 +91,23 @@ type Lease struct {
 	Epoch      int64
 	Checkpoint int64 // number of the last event dealt with
 	StreamID   int64 // StreamInfo.ID of the stream that Checkpoint counts in; 0 for All, or if it did not exist
+	Seen       SeenEvent
 }
 
-// CheckpointRequest asks to note a checkpoint.
-type CheckpointRequest struct {
-	ID                   SubscriptionID
-	Epoch                int64
-	Checkpoint, StreamID int64
+// hasRead reports whether the subscription has read anything.
+func (l Lease) hasRead() bool { return l.Checkpoint > 0 || !l.Seen.IsZero() }
+
+// request asks for the checkpoint that the lease was taken with.
+func (l Lease) request() CheckpointRequest {
+	return CheckpointRequest{ID: l.ID, Epoch: l.Epoch, Checkpoint: l.Checkpoint, StreamID: l.StreamID, Seen: l.Seen}
 }
 
 // SubscriptionInfo is what is known of a persistent subscription.
 type SubscriptionInfo struct {
 	SubscriptionID
 	Checkpoint int64
-	StreamID   int64  // see Lease
+	StreamID   int64 // see Lease
+	Seen       SeenEvent
 	Owner      string // who holds the lease, or held it last
 	Epoch      int64
 	Held       bool      // whether the lease is held now

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"strings"
 
 	"github.com/eventstore-go/eventstore/store"
 )
@@ -54,7 +53,7 @@ func window(r store.ReadRequest) int64 { return max(10*int64(r.Limit), 10_000) }
 func (b *Backend) filteredAll(r store.ReadRequest, f store.EventFilter) (page []store.Recorded, next int64) {
 	end := min(int64(len(b.all)), r.From-1+window(r))
 	for at := r.From - 1; at < end; at++ {
-		if e := b.all[at]; e != nil && matches(f, e) {
+		if e := b.all[at]; e != nil && (f.Matches(&e.recorded) || at == r.From-1 || at == end-1) {
 			page = append(page, e.recorded)
 			if len(page) == r.Limit {
 				return page, e.recorded.Number + 1
@@ -69,19 +68,15 @@ func (s *stream) filtered(r store.ReadRequest, f store.EventFilter) (page []stor
 	end := min(s.info.Version, r.From-1+window(r)) // the last number to look at
 	at, _ := slices.BinarySearchFunc(s.entries, r.From, func(e entry, from int64) int { return cmp.Compare(e.version, from) })
 	for ; at < len(s.entries) && s.entries[at].version <= end; at++ {
-		if !matches(f, s.entries[at].event) {
-			continue
-		}
 		e := s.entries[at].event.recorded
 		e.Number = s.entries[at].version
+		if !f.Matches(&e) && e.Number != r.From && e.Number != end {
+			continue
+		}
 		page = append(page, e)
 		if len(page) == r.Limit {
 			return page, e.Number + 1
 		}
 	}
 	return page, max(r.From, end+1)
-}
-
-func matches(f store.EventFilter, e *event) bool {
-	return (len(f.Types) == 0 || slices.Contains(f.Types, e.recorded.Type)) && strings.HasPrefix(e.recorded.Stream, f.StreamPrefix)
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/eventstore-go/eventstore/store"
 )
 
@@ -46,7 +48,7 @@ func (b *Backend) AcquireLease(ctx context.Context, r store.LeaseRequest) (store
 }
 
 func (s *subscription) lease() store.Lease {
-	return store.Lease{ID: s.SubscriptionID, Epoch: s.Epoch, Checkpoint: s.Checkpoint, StreamID: s.StreamID}
+	return store.Lease{ID: s.SubscriptionID, Epoch: s.Epoch, Checkpoint: s.Checkpoint, StreamID: s.StreamID, Seen: s.Seen}
 }
 
 // RenewLeases implements [store.SubscriptionStorage].
@@ -86,7 +88,12 @@ func (b *Backend) FreeLeases(ctx context.Context) ([]store.SubscriptionID, error
 
 // SaveCheckpoint implements [store.SubscriptionStorage].
 func (b *Backend) SaveCheckpoint(ctx context.Context, r store.CheckpointRequest) error {
-	return b.inEpoch(ctx, r.ID, r.Epoch, func(s *subscription) { s.save(r) })
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return b.save(r)
 }
 
 // SaveError implements [store.SubscriptionStorage].
@@ -96,10 +103,16 @@ func (b *Backend) SaveError(ctx context.Context, id store.SubscriptionID, epoch 
 
 // ReleaseLease implements [store.SubscriptionStorage].
 func (b *Backend) ReleaseLease(ctx context.Context, r store.CheckpointRequest) error {
-	return b.inEpoch(ctx, r.ID, r.Epoch, func(s *subscription) {
-		s.save(r)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	err := b.save(r)
+	if s := b.subscriptions[r.ID]; s != nil && s.Epoch == r.Epoch {
 		s.LeaseUntil = time.Time{}
-	})
+	}
+	return err
 }
 
 // inEpoch writes to a subscription whose epoch is still the one given.
@@ -117,11 +130,42 @@ func (b *Backend) inEpoch(ctx context.Context, id store.SubscriptionID, epoch in
 	return nil
 }
 
-// save sets the checkpoint, but never back in the same stream.
-func (s *subscription) save(r store.CheckpointRequest) {
+// save sets the checkpoint, but never back in the same stream. The caller holds b.mu.
+func (b *Backend) save(r store.CheckpointRequest) error {
+	var state store.CheckpointState
+	s, ok := b.subscriptions[r.ID]
+	if ok {
+		state = store.CheckpointState{Epoch: s.Epoch, Checkpoint: s.Checkpoint, StreamID: s.StreamID}
+	}
+	state.End, state.At = b.place(r.ID.Stream, r.StreamID, r.Seen.Number)
+	_, state.Stored = b.events[r.Seen.ID]
+	if err := r.Judge(state); err != nil {
+		return err
+	}
 	if s.StreamID != r.StreamID || s.Checkpoint < r.Checkpoint {
 		s.Checkpoint, s.StreamID, s.UpdatedAt = r.Checkpoint, r.StreamID, now()
 	}
+	s.Seen = r.Seen
+	return nil
+}
+
+// place returns where a stream ends, -1 if it is not the one with that id any more, and which event has a number in it.
+func (b *Backend) place(name string, streamID, number int64) (end int64, at uuid.UUID) {
+	if name == store.All {
+		if number > 0 && number <= int64(len(b.all)) && b.all[number-1] != nil {
+			at = b.all[number-1].recorded.ID
+		}
+		return int64(len(b.all)), at
+	}
+	s, ok := b.streams[name]
+	if !ok || s.info.ID != streamID {
+		return -1, at
+	}
+	i, ok := slices.BinarySearchFunc(s.entries, number, func(e entry, number int64) int { return cmp.Compare(e.version, number) })
+	if ok {
+		at = s.entries[i].event.recorded.ID
+	}
+	return s.info.Version, at
 }
 
 // ResetSubscription implements [store.SubscriptionStorage].
@@ -136,7 +180,7 @@ func (b *Backend) ResetSubscription(ctx context.Context, id store.SubscriptionID
 		return &store.SubscriptionError{SubscriptionID: id, Err: store.ErrSubscriptionNotFound}
 	}
 	b.lastEpoch++
-	s.Checkpoint, s.StreamID, s.UpdatedAt = checkpoint, streamID, now()
+	s.Checkpoint, s.StreamID, s.Seen, s.UpdatedAt = checkpoint, streamID, store.SeenEvent{}, now()
 	s.Epoch, s.LeaseUntil, s.LastError = b.lastEpoch, time.Time{}, ""
 	return nil
 }

@@ -84,7 +84,9 @@ func (b *Backend) readAllFiltered(ctx context.Context, r store.ReadRequest, f st
 		page = page[:r.Limit]
 		next = page[r.Limit-1].Number + 1
 	}
-	return page, next, nil
+	return slices.DeleteFunc(page, func(e store.Recorded) bool { // the ends of parts in the middle
+		return e.Number != r.From && e.Number != next-1 && !f.Matches(&e)
+	}), next, nil
 }
 
 // nextPart is how many positions to look at after a part: so many that they fill the page if as many match as did among
@@ -96,7 +98,12 @@ func nextPart(part, looked int64, matched, limit int) int64 {
 
 // readMatching reads those events of wanted that f chooses, in the order of positions.
 func (b *Backend) readMatching(ctx context.Context, wanted wanted, f store.EventFilter) ([]store.Recorded, error) {
-	p := placing{scanner: newPlacedScanner(), statement: "read_events_filtered", args: filterArgs(f), wants: wanted.list}
+	if len(wanted.list) == 0 {
+		return nil, nil
+	}
+	first, last := wanted.list[0], wanted.list[len(wanted.list)-1]
+	args := append(filterArgs(f), first.seq, int64(first.lo), last.seq, int64(last.hi)) // both ends are read whatever f says
+	p := placing{scanner: newPlacedScanner(), statement: "read_events_filtered", args: args, wants: wanted.list}
 	page, err := b.readWants(ctx, &p, wanted.era)
 	slices.SortFunc(page, func(x, y store.Recorded) int { return cmp.Compare(x.Number, y.Number) })
 	return page, err

@@ -18,8 +18,7 @@ var _ store.ProjectionStorage = (*Backend)(nil)
 
 // Advance implements [store.ProjectionStorage].
 func (b *Backend) Advance(ctx context.Context, r store.AdvanceRequest) error {
-	return b.writeRow(ctx, r.ID, store.ErrLeaseLost, "advance",
-		r.ID.Stream, r.ID.Name, r.Epoch, r.Checkpoint, r.StreamID, r.From, r.Handled, r.Rate)
+	return b.saveJudged(ctx, r.Judge, "advance", append(checkpointArgs(r.CheckpointRequest), r.From, r.Handled, r.Rate)...)
 }
 
 // AddSubscriptions implements [store.ProjectionStorage].

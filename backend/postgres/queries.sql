@@ -247,7 +247,8 @@ select s.name, s.stream_id, s.version, s.created_at, s.deleted_at from unnest($1
   ) as s;
 
 -- name: read_events_filtered
--- read_events_range of the events with the types $6, unless null, and of streams whose names begin with $7, unless null.
+-- read_events_range of the events with the types $6, unless null, and of streams whose names begin with $7, unless null; and of
+-- the two at ($8, $9) and ($10, $11), whatever the filter says.
 -- Behind an "or" neither look can become a join: the types are a hash table made once, and the name is looked up for
 -- each event that has the type. The inner limit is one that the planner does not know, so that it takes the events in
 -- the order of the index, however few it thinks will match. Indexes: events_pkey, streams_pkey.
@@ -260,11 +261,12 @@ from (
 ) as e
 where ($6::text is null or e.event_type in (select unnest($6::text::text[])))
   and ($7::text is null or starts_with((select s.name from /*schema.*/streams as s where s.stream_id = e.stream_id), $7::text))
+  or e.append_seq = $8::bigint and e.idx = $9::int or e.append_seq = $10::bigint and e.idx = $11::int
 order by e.append_seq, e.idx limit $5::int;
 
 -- name: read_stream_filtered
 -- At most $3 events of the versions $2 to $4 of a stream, its own and linked ones, with the filter, and the inner limits,
--- of read_events_filtered. Indexes: events_version_key, links_pkey, events_pkey, streams_pkey.
+-- of read_events_filtered. Those at $2 and $4 are among them, whatever the filter says. Indexes: events_version_key, links_pkey, events_pkey, streams_pkey.
 select r.number, /*schema.*/header(r.version, r.created_at, r.event_id, r.causation_id, r.correlation_id, r.event_type), r.content_type, r.data, r.metadata, s.name
 from (
   (select e.version as number, e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.content_type, e.data, e.metadata
@@ -275,6 +277,7 @@ from (
    ) as e
    where ($5::text is null or e.event_type in (select unnest($5::text::text[])))
      and ($6::text is null or starts_with((select t.name from /*schema.*/streams as t where t.stream_id = e.stream_id), $6::text))
+     or e.version in ($2::bigint, $4::bigint)
    order by e.version limit $3::int)
   union all
   (select l.version, e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.content_type, e.data, e.metadata
@@ -286,6 +289,7 @@ from (
      cross join lateral (select f.* from /*schema.*/events as f where f.append_seq = l.append_seq and f.idx = l.idx offset 0) as e
    where ($5::text is null or e.event_type in (select unnest($5::text::text[])))
      and ($6::text is null or starts_with((select t.name from /*schema.*/streams as t where t.stream_id = e.stream_id), $6::text))
+     or l.version in ($2::bigint, $4::bigint)
    order by l.version limit $3::int)
 ) as r cross join lateral (select t.name from /*schema.*/streams as t where t.stream_id = r.stream_id offset 0) as s
 order by r.number limit $3::int;
@@ -301,7 +305,7 @@ on conflict on constraint subscriptions_pkey do update
 set owner = excluded.owner, epoch = greatest(s.epoch + 1, nextval('/*schema.*/epoch_seq')),
   lease_until = clock_timestamp() + $4::bigint * interval '1 microsecond'
 where s.owner = excluded.owner or s.lease_until is null or s.lease_until <= clock_timestamp()
-returning s.epoch, s.checkpoint, s.stream_id;
+returning s.epoch, s.checkpoint, s.stream_id, s.seen, s.seen_id;
 
 -- name: acquire_lease
 -- The same for a subscription that must be there. Index: subscriptions_pkey.
@@ -310,7 +314,7 @@ set owner = $3::text, epoch = greatest(s.epoch + 1, nextval('/*schema.*/epoch_se
   lease_until = clock_timestamp() + $4::bigint * interval '1 microsecond'
 where s.stream = $1::text and s.name = $2::text
   and (s.owner = $3::text or s.lease_until is null or s.lease_until <= clock_timestamp())
-returning s.epoch, s.checkpoint, s.stream_id;
+returning s.epoch, s.checkpoint, s.stream_id, s.seen, s.seen_id;
 
 -- name: find_subscription
 -- Index: subscriptions_pkey.
@@ -332,40 +336,62 @@ returning s.stream, s.name, s.epoch, s.checkpoint, s.stream_id;
 select s.stream, s.name from /*schema.*/subscriptions as s where s.lease_until is null or s.lease_until <= clock_timestamp();
 
 -- name: save_checkpoint
--- Nothing comes back if the epoch is over. Within a stream the checkpoint never goes back. Locks the row. Index:
--- subscriptions_pkey.
-update /*schema.*/subscriptions as s
-set checkpoint = case when s.stream_id = $5::bigint then greatest(s.checkpoint, $4::bigint) else $4::bigint end,
-  stream_id = $5::bigint,
-  updated_at = case when s.stream_id = $5::bigint and s.checkpoint >= $4::bigint then s.updated_at else clock_timestamp() end
-where s.stream = $1::text and s.name = $2::text and s.epoch = $3::bigint
-returning ''::text;
-
--- name: save_checkpoints
--- save_checkpoint for several subscriptions, which come back unless their epoch is over. Locks the rows, in one order, so
--- that two such statements do not wait for each other. Index: subscriptions_pkey.
-update /*schema.*/subscriptions as s
-set checkpoint = case when s.stream_id = i.stream_id then greatest(s.checkpoint, i.checkpoint) else i.checkpoint end,
-  stream_id = i.stream_id,
-  updated_at = case when s.stream_id = i.stream_id and s.checkpoint >= i.checkpoint then s.updated_at else clock_timestamp() end
-from (
-  select t.stream, t.name, i.epoch, i.checkpoint, i.stream_id
-  from unnest($1::text::text[], $2::text::text[], $3::text::bigint[], $4::text::bigint[], $5::text::bigint[])
-      as i (stream, name, epoch, checkpoint, stream_id)
-    join /*schema.*/subscriptions as t on t.stream = i.stream and t.name = i.name
-  order by t.stream, t.name for no key update of t
-) as i
-where s.stream = i.stream and s.name = i.name and s.epoch = i.epoch
-returning s.stream, s.name;
-
--- name: release_lease
--- save_checkpoint that also gives the lease up, and lets other processes know at commit.
-with released as (
+-- Saves the checkpoint $4 in the stream $5, with the event $7 that was seen at $6, if the epoch $3 is the current one, the
+-- checkpoint in the same stream is not below $8, and the store carries what was read: see the function lost. Within a stream the
+-- checkpoint never goes back. Returns whether it was saved, and what it is judged by; nothing if there is no such
+-- subscription. Locks the row if it saves. Indexes: subscriptions_pkey, those of event_at and stream_end, events_event_id_key.
+with judged as (
+  select t.stream, t.name, t.epoch, t.checkpoint, t.stream_id, p.stream_end, p.event_at,
+    /*schema.*/lost(p.stream_end, p.event_at, $4::bigint, $6::bigint, $7::uuid) as lost
+  from /*schema.*/subscriptions as t
+    cross join lateral (select /*schema.*/stream_end(t.stream, $5::bigint), /*schema.*/event_at(t.stream, $5::bigint, $6::bigint) offset 0) as p (stream_end, event_at)
+  where t.stream = $1::text and t.name = $2::text
+), saved as (
   update /*schema.*/subscriptions as s
   set checkpoint = case when s.stream_id = $5::bigint then greatest(s.checkpoint, $4::bigint) else $4::bigint end,
-    stream_id = $5::bigint,
-    updated_at = case when s.stream_id = $5::bigint and s.checkpoint >= $4::bigint then s.updated_at else clock_timestamp() end,
-    lease_until = null
+    stream_id = $5::bigint, seen = $6::bigint, seen_id = $7::uuid,
+    updated_at = case when s.stream_id = $5::bigint and s.checkpoint >= $4::bigint then s.updated_at else clock_timestamp() end
+  from judged as j
+  where s.stream = j.stream and s.name = j.name and s.epoch = $3::bigint and not j.lost
+    and (s.stream_id <> $5::bigint or s.checkpoint >= $8::bigint)
+  returning 1
+)
+select exists (select from saved), j.epoch, j.checkpoint, j.stream_id, j.stream_end, j.event_at, j.lost from judged as j;
+
+-- name: save_checkpoints
+-- save_checkpoint for several subscriptions, by their places in the arrays. Locks the rows that it saves, in one order, so that two
+-- such statements do not wait for each other. Indexes as there.
+with judged as (
+  select i.nr, i.stream, i.name, i.checkpoint as new_checkpoint, i.stream_id as new_stream_id, i.seen, p.seen_id, i.known, i.epoch as in_epoch,
+    t.epoch, t.checkpoint, t.stream_id, p.stream_end, p.event_at,
+    /*schema.*/lost(p.stream_end, p.event_at, i.checkpoint, i.seen, p.seen_id) as lost
+  from unnest($1::text::text[], $2::text::text[], $3::text::bigint[], $4::text::bigint[], $5::text::bigint[], $6::text::bigint[], $7::text::uuid[], $8::text::bigint[])
+      with ordinality as i (stream, name, epoch, checkpoint, stream_id, seen, id, known, nr)
+    join /*schema.*/subscriptions as t on t.stream = i.stream and t.name = i.name
+    cross join lateral (
+      select nullif(i.id, '00000000-0000-0000-0000-000000000000'), /*schema.*/stream_end(i.stream, i.stream_id), /*schema.*/event_at(i.stream, i.stream_id, i.seen)
+      offset 0
+    ) as p (seen_id, stream_end, event_at)
+), locked as (
+  select j.nr, j.stream, j.name, j.new_checkpoint, j.new_stream_id, j.seen, j.seen_id
+  from judged as j join /*schema.*/subscriptions as t on t.stream = j.stream and t.name = j.name
+  where t.epoch = j.in_epoch and not j.lost and (t.stream_id <> j.new_stream_id or t.checkpoint >= j.known)
+  order by t.stream, t.name for no key update of t
+), saved as (
+  update /*schema.*/subscriptions as s
+  set checkpoint = case when s.stream_id = l.new_stream_id then greatest(s.checkpoint, l.new_checkpoint) else l.new_checkpoint end,
+    stream_id = l.new_stream_id, seen = l.seen, seen_id = l.seen_id,
+    updated_at = case when s.stream_id = l.new_stream_id and s.checkpoint >= l.new_checkpoint then s.updated_at else clock_timestamp() end
+  from locked as l
+  where s.stream = l.stream and s.name = l.name
+  returning l.nr
+)
+select j.nr, exists (select from saved as s where s.nr = j.nr), j.epoch, j.checkpoint, j.stream_id, j.stream_end, j.event_at, j.lost from judged as j;
+
+-- name: release_lease
+-- Gives the lease up, and lets other processes know at commit. Locks the row. Index: subscriptions_pkey.
+with released as (
+  update /*schema.*/subscriptions as s set lease_until = null
   where s.stream = $1::text and s.name = $2::text and s.epoch = $3::bigint
   returning s.epoch
 )
@@ -381,7 +407,7 @@ returning ''::text;
 -- Ends the epoch, and lets other processes know at commit. Index: subscriptions_pkey.
 with changed as (
   update /*schema.*/subscriptions as s
-  set checkpoint = $3::bigint, stream_id = $4::bigint, epoch = greatest(s.epoch + 1, nextval('/*schema.*/epoch_seq')),
+  set checkpoint = $3::bigint, stream_id = $4::bigint, seen = 0, seen_id = null, epoch = greatest(s.epoch + 1, nextval('/*schema.*/epoch_seq')),
     lease_until = null, last_error = '', updated_at = clock_timestamp()
   where s.stream = $1::text and s.name = $2::text
   returning s.epoch
@@ -396,27 +422,37 @@ with deleted as (
 select pg_notify('/*channel*/', 'lease')::text from deleted as d;
 
 -- name: list_subscriptions
-select s.stream, s.name, s.checkpoint, s.stream_id, s.owner, s.epoch, s.lease_until,
+select s.stream, s.name, s.checkpoint, s.stream_id, s.seen, s.seen_id, s.owner, s.epoch, s.lease_until,
   coalesce(s.lease_until > clock_timestamp(), false), s.last_error, s.created_at, s.updated_at, s.handled, s.rate, s.handled_at
 from /*schema.*/subscriptions as s order by s.stream, s.name;
 
 -- name: advance
 -- save_checkpoint in the transaction of a projection, as its last statement: what it locks is locked until the commit.
--- Nothing comes back if the epoch is over, or if the checkpoint is not below $6 (0: any, and it stays). Nor if somebody is
--- about to remove the row, who is not waited for: he may wait for what the transaction has written to. Who renews the
--- lease or writes the checkpoint is waited for. Index: subscriptions_pkey.
-with mine as (
+-- Nothing is saved, either, if the checkpoint is not below $9 (0: any, and it stays). Nor if somebody is about to remove the row,
+-- who is not waited for: he may wait for what the transaction has written to. Who renews the lease or writes the
+-- checkpoint is waited for. Indexes as there.
+with judged as (
+  select t.stream, t.name, t.epoch, t.checkpoint, t.stream_id, p.stream_end, p.event_at,
+    $9::bigint > 0 and /*schema.*/lost(p.stream_end, p.event_at, $4::bigint, $6::bigint, $7::uuid) as lost
+  from /*schema.*/subscriptions as t
+    cross join lateral (select /*schema.*/stream_end(t.stream, $5::bigint), /*schema.*/event_at(t.stream, $5::bigint, $6::bigint) offset 0) as p (stream_end, event_at)
+  where t.stream = $1::text and t.name = $2::text
+), mine as (
   select t.epoch from /*schema.*/subscriptions as t where t.stream = $1::text and t.name = $2::text for key share skip locked
+), saved as (
+  update /*schema.*/subscriptions as s
+  set checkpoint = case when $9::bigint = 0 then s.checkpoint when s.stream_id = $5::bigint then greatest(s.checkpoint, $4::bigint) else $4::bigint end,
+    stream_id = case when $9::bigint = 0 then s.stream_id else $5::bigint end,
+    seen = case when $9::bigint = 0 then s.seen else $6::bigint end,
+    seen_id = case when $9::bigint = 0 then s.seen_id else $7::uuid end,
+    updated_at = case when $9::bigint = 0 then s.updated_at else clock_timestamp() end,
+    handled = s.handled + $10::bigint, rate = $11::double precision, handled_at = clock_timestamp()
+  from mine as m, judged as j
+  where s.stream = j.stream and s.name = j.name and s.epoch = $3::bigint and m.epoch = s.epoch and not j.lost
+    and (s.stream_id <> $5::bigint or s.checkpoint >= $8::bigint and ($9::bigint = 0 or s.checkpoint < $9::bigint))
+  returning 1
 )
-update /*schema.*/subscriptions as s
-set checkpoint = case when $6::bigint = 0 then s.checkpoint when s.stream_id = $5::bigint then greatest(s.checkpoint, $4::bigint) else $4::bigint end,
-  stream_id = case when $6::bigint = 0 then s.stream_id else $5::bigint end,
-  updated_at = case when $6::bigint = 0 then s.updated_at else clock_timestamp() end,
-  handled = s.handled + $7::bigint, rate = $8::double precision, handled_at = clock_timestamp()
-from mine as m
-where s.stream = $1::text and s.name = $2::text and s.epoch = $3::bigint and m.epoch = s.epoch
-  and ($6::bigint = 0 or s.stream_id <> $5::bigint or s.checkpoint < $6::bigint)
-returning ''::text;
+select exists (select from saved), j.epoch, j.checkpoint, j.stream_id, j.stream_end, j.event_at, j.lost from judged as j;
 
 -- name: add_subscriptions
 -- Adds the subscriptions $1, $2 (arrays) at the checkpoint $3 in the stream $4, held by nobody.

@@ -1,8 +1,10 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"strings"
 	"time"
 
@@ -23,7 +25,7 @@ func (b *Backend) AcquireLease(ctx context.Context, r store.LeaseRequest) (l sto
 	}
 	l.ID = r.ID
 	err = b.retried(ctx, func() error {
-		taken, err := b.one(ctx, statement, args, &l.Epoch, &l.Checkpoint, &l.StreamID)
+		taken, err := b.one(ctx, statement, args, &l.Epoch, &l.Checkpoint, &l.StreamID, &l.Seen.Number, &l.Seen.ID)
 		if err != nil || taken {
 			return err
 		}
@@ -81,7 +83,7 @@ func (b *Backend) FreeLeases(ctx context.Context) (list []store.SubscriptionID, 
 
 // SaveCheckpoint implements [store.SubscriptionStorage].
 func (b *Backend) SaveCheckpoint(ctx context.Context, r store.CheckpointRequest) error {
-	return b.writeRow(ctx, r.ID, store.ErrLeaseLost, "save_checkpoint", r.ID.Stream, r.ID.Name, r.Epoch, r.Checkpoint, r.StreamID)
+	return b.saveJudged(ctx, r.Judge, "save_checkpoint", checkpointArgs(r)...)
 }
 
 // SaveError implements [store.SubscriptionStorage]. What a text column can't hold is left out.
@@ -92,7 +94,11 @@ func (b *Backend) SaveError(ctx context.Context, id store.SubscriptionID, epoch 
 
 // ReleaseLease implements [store.SubscriptionStorage].
 func (b *Backend) ReleaseLease(ctx context.Context, r store.CheckpointRequest) error {
-	return b.writeRow(ctx, r.ID, store.ErrLeaseLost, "release_lease", r.ID.Stream, r.ID.Name, r.Epoch, r.Checkpoint, r.StreamID)
+	err := b.SaveCheckpoint(ctx, r)
+	if errors.Is(err, store.ErrLeaseLost) && !errors.As(err, new(*store.CheckpointLostError)) {
+		return err
+	}
+	return cmp.Or(err, b.writeRow(ctx, r.ID, store.ErrLeaseLost, "release_lease", r.ID.Stream, r.ID.Name, r.Epoch))
 }
 
 // ResetSubscription implements [store.SubscriptionStorage].
@@ -128,7 +134,7 @@ func (b *Backend) ListSubscriptions(ctx context.Context) (list []store.Subscript
 	err = b.each(ctx, "list_subscriptions", func(rows *sql.Rows) error {
 		var i store.SubscriptionInfo
 		var until, handled sql.NullTime
-		err := rows.Scan(&i.Stream, &i.Name, &i.Checkpoint, &i.StreamID, &i.Owner, &i.Epoch, &until, &i.Held, &i.LastError, &i.CreatedAt, &i.UpdatedAt,
+		err := rows.Scan(&i.Stream, &i.Name, &i.Checkpoint, &i.StreamID, &i.Seen.Number, &i.Seen.ID, &i.Owner, &i.Epoch, &until, &i.Held, &i.LastError, &i.CreatedAt, &i.UpdatedAt,
 			&i.Handled, &i.Rate, &handled)
 		if until.Valid {
 			i.LeaseUntil = until.Time.UTC()

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -16,10 +17,16 @@ var _ store.ProjectionStorage = (*Backend)(nil)
 
 // Advance implements [store.ProjectionStorage].
 func (b *Backend) Advance(ctx context.Context, r store.AdvanceRequest) error {
-	return b.writeRow(ctx, r.ID, store.ErrLeaseLost, func(tx *Backend) (found bool, err error) {
-		return tx.one(ctx, "advance", []any{
-			r.ID.Stream, r.ID.Name, r.Epoch, r.Checkpoint, r.StreamID, r.From, r.Handled, r.Rate, now().UnixMicro(),
-		}, new(int))
+	return b.write(ctx, func(tx *Backend) error {
+		if refused, err := tx.judge(ctx, r.CheckpointRequest, r.Judge); err != nil || refused != nil {
+			return cmp.Or(err, refused)
+		}
+		if r.From > 0 {
+			if err := tx.noteCheckpoint(ctx, r.CheckpointRequest); err != nil {
+				return err
+			}
+		}
+		return tx.exec(ctx, "advance", r.ID.Stream, r.ID.Name, r.Handled, r.Rate, now().UnixMicro())
 	})
 }
 

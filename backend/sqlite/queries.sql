@@ -196,13 +196,15 @@ where s.name = j.value;
 -- list is made an index once for each statement.
 
 -- name: read_all_filtered
--- Positions ?1 to ?2. The plan is that of read_all: only what has the type has its stream looked up.
+-- Positions ?1 to ?2, of which both ends are read whatever the filter says. The plan is that of read_all: only what has the
+-- type has its stream looked up.
 select e.position, s.name, e.version, e.event_id, e.event_type, e.causation_id, e.correlation_id, e.content_type, e.data, e.metadata,
   e.created_at
 from /*prefix*/events e cross join /*prefix*/streams s
 where e.position >= ?1 and e.position <= ?2 and s.stream_id = e.stream_id
-  and (?3 is null or e.event_type in (select value from json_each(?3)))
-  and (?4 is null or substr(cast(s.name as blob), 1, length(?4)) = ?4)
+  and (e.position in (?1, ?2)
+    or (?3 is null or e.event_type in (select value from json_each(?3)))
+      and (?4 is null or substr(cast(s.name as blob), 1, length(?4)) = ?4))
 order by e.position limit ?5;
 
 -- name: read_stream_filtered
@@ -211,15 +213,17 @@ select e.version as number, s.name, e.version, e.event_id, e.event_type, e.causa
   e.metadata, e.created_at
 from /*prefix*/events e cross join /*prefix*/streams s
 where e.stream_id = ?1 and e.version >= ?2 and e.version <= ?3 and s.stream_id = e.stream_id
-  and (?4 is null or e.event_type in (select value from json_each(?4)))
-  and (?5 is null or substr(cast(s.name as blob), 1, length(?5)) = ?5)
+  and (e.version in (?2, ?3)
+    or (?4 is null or e.event_type in (select value from json_each(?4)))
+      and (?5 is null or substr(cast(s.name as blob), 1, length(?5)) = ?5))
 union all
 select l.version, s.name, e.version, e.event_id, e.event_type, e.causation_id, e.correlation_id, e.content_type, e.data,
   e.metadata, e.created_at
 from /*prefix*/links l cross join /*prefix*/events e cross join /*prefix*/streams s
 where l.stream_id = ?1 and l.version >= ?2 and l.version <= ?3 and e.position = l.position and s.stream_id = e.stream_id
-  and (?4 is null or e.event_type in (select value from json_each(?4)))
-  and (?5 is null or substr(cast(s.name as blob), 1, length(?5)) = ?5)
+  and (l.version in (?2, ?3)
+    or (?4 is null or e.event_type in (select value from json_each(?4)))
+      and (?5 is null or substr(cast(s.name as blob), 1, length(?5)) = ?5))
 order by number limit ?6;
 
 -- Subscriptions. The table is small, and found by its key; other looks at it read all of it.
@@ -236,7 +240,7 @@ insert into /*prefix*/subscriptions (
   stream, name, checkpoint, stream_id, owner, epoch, lease_until, created_at, updated_at
 ) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)
 on conflict (stream, name) do update set owner = excluded.owner, epoch = excluded.epoch, lease_until = excluded.lease_until
-returning checkpoint, stream_id;
+returning checkpoint, stream_id, seen, seen_id;
 
 -- name: renew_leases
 update /*prefix*/subscriptions set lease_until = ?2
@@ -246,22 +250,36 @@ returning stream, name, epoch, checkpoint, stream_id;
 -- name: free_leases
 select stream, name from /*prefix*/subscriptions where lease_until is null or lease_until <= ?1;
 
+-- name: judge_checkpoint
+-- What a checkpoint in the stream ?3 is judged by: the row; where that stream ends, -1 if it is not there any more; the
+-- event at the number ?4 in it; whether the event ?5 is stored anywhere. Each is one look-up.
+select s.epoch, s.checkpoint, s.stream_id,
+  iif(s.stream = '$all', (select h.position from /*prefix*/head h),
+    ifnull((select t.version from /*prefix*/streams t where t.stream_id = ?3), -1)),
+  iif(s.stream = '$all', (select e.event_id from /*prefix*/events e where e.position = ?4),
+    ifnull((select e.event_id from /*prefix*/events e where e.stream_id = ?3 and e.version = ?4),
+      (select e.event_id from /*prefix*/links l cross join /*prefix*/events e where l.stream_id = ?3 and l.version = ?4 and e.position = l.position))),
+  exists (select 1 from /*prefix*/events e where e.event_id = ?5)
+from /*prefix*/subscriptions s where s.stream = ?1 and s.name = ?2;
+
 -- name: save_checkpoint
--- Returns nothing if the epoch ?3 is over. The right sides are the values of before.
+-- Comes after judge_checkpoint. The right sides are the values of before.
 update /*prefix*/subscriptions set
-  checkpoint = iif(stream_id = ?5, max(checkpoint, ?4), ?4),
-  stream_id = ?5,
-  updated_at = iif(stream_id = ?5 and checkpoint >= ?4, updated_at, ?7),
-  lease_until = iif(?6, null, lease_until)
-where stream = ?1 and name = ?2 and epoch = ?3
-returning 1;
+  checkpoint = iif(stream_id = ?4, max(checkpoint, ?3), ?3),
+  stream_id = ?4,
+  seen = ?5, seen_id = ?6,
+  updated_at = iif(stream_id = ?4 and checkpoint >= ?3, updated_at, ?7)
+where stream = ?1 and name = ?2;
+
+-- name: release_lease
+update /*prefix*/subscriptions set lease_until = null where stream = ?1 and name = ?2 and epoch = ?3;
 
 -- name: save_error
 update /*prefix*/subscriptions set last_error = ?4 where stream = ?1 and name = ?2 and epoch = ?3 returning 1;
 
 -- name: reset_subscription
 update /*prefix*/subscriptions
-set checkpoint = ?3, stream_id = ?4, epoch = ?5, lease_until = null, last_error = '', updated_at = ?6
+set checkpoint = ?3, stream_id = ?4, seen = 0, seen_id = null, epoch = ?5, lease_until = null, last_error = '', updated_at = ?6
 where stream = ?1 and name = ?2
 returning 1;
 
@@ -270,7 +288,7 @@ delete from /*prefix*/subscriptions where stream = ?1 and name = ?2 returning 1;
 
 -- name: list_subscriptions
 -- In the order of the table itself.
-select stream, name, checkpoint, stream_id, owner, epoch, lease_until, ifnull(lease_until > ?1, false), last_error,
+select stream, name, checkpoint, stream_id, seen, seen_id, owner, epoch, lease_until, ifnull(lease_until > ?1, false), last_error,
   created_at, updated_at, handled, rate, handled_at
 from /*prefix*/subscriptions
 order by stream, name;
@@ -278,15 +296,8 @@ order by stream, name;
 -- Projections
 
 -- name: advance
--- save_checkpoint in the transaction of a projection. Nothing comes back if the epoch is over, or if the checkpoint is not
--- below ?6 (0: any, and it stays).
-update /*prefix*/subscriptions set
-  checkpoint = iif(?6 = 0, checkpoint, iif(stream_id = ?5, max(checkpoint, ?4), ?4)),
-  stream_id = iif(?6 = 0, stream_id, ?5),
-  updated_at = iif(?6 = 0, updated_at, ?9),
-  handled = handled + ?7, rate = ?8, handled_at = ?9
-where stream = ?1 and name = ?2 and epoch = ?3 and (?6 = 0 or stream_id <> ?5 or checkpoint < ?6)
-returning 1;
+-- What a projection notes beside save_checkpoint, in its own transaction.
+update /*prefix*/subscriptions set handled = handled + ?3, rate = ?4, handled_at = ?5 where stream = ?1 and name = ?2;
 
 -- name: add_subscription
 insert into /*prefix*/subscriptions (stream, name, checkpoint, stream_id, owner, epoch, created_at, updated_at)

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"time"
@@ -36,7 +37,7 @@ func (b *Backend) AcquireLease(ctx context.Context, r store.LeaseRequest) (store
 		}
 		_, err = tx.one(ctx, "acquire_lease", []any{
 			r.ID.Stream, r.ID.Name, r.Checkpoint, r.StreamID, r.Owner, l.Epoch, at.Add(r.TTL).UnixMicro(), at.UnixMicro(),
-		}, &l.Checkpoint, &l.StreamID)
+		}, &l.Checkpoint, &l.StreamID, &l.Seen.Number, &l.Seen.ID)
 		return err
 	})
 	if err != nil {
@@ -83,19 +84,21 @@ func (b *Backend) FreeLeases(ctx context.Context) (list []store.SubscriptionID, 
 
 // SaveCheckpoint implements [store.SubscriptionStorage].
 func (b *Backend) SaveCheckpoint(ctx context.Context, r store.CheckpointRequest) error {
-	return b.saveCheckpoint(ctx, r, false)
+	return b.write(ctx, func(tx *Backend) error { return tx.saveCheckpoint(ctx, r) })
 }
 
 // SaveCheckpoints implements [store.CheckpointBatcher] in one write.
-func (b *Backend) SaveCheckpoints(ctx context.Context, list []store.CheckpointRequest) (lost []store.SubscriptionID, err error) {
+func (b *Backend) SaveCheckpoints(ctx context.Context, list []store.CheckpointRequest) (refused []error, err error) {
 	err = b.write(ctx, func(tx *Backend) error {
-		lost = nil
-		for _, r := range list {
-			switch found, err := tx.saved(ctx, r, false); {
-			case err != nil:
+		refused = make([]error, len(list))
+		for i, r := range list {
+			if refused[i], err = tx.judge(ctx, r, r.Judge); err != nil {
 				return err
-			case !found:
-				lost = append(lost, r.ID)
+			}
+			if refused[i] == nil {
+				if err := tx.noteCheckpoint(ctx, r); err != nil {
+					return err
+				}
 			}
 		}
 		return nil
@@ -103,25 +106,49 @@ func (b *Backend) SaveCheckpoints(ctx context.Context, list []store.CheckpointRe
 	if err != nil {
 		return nil, err
 	}
-	return lost, nil
+	return refused, nil
 }
 
 // ReleaseLease implements [store.SubscriptionStorage].
 func (b *Backend) ReleaseLease(ctx context.Context, r store.CheckpointRequest) error {
-	return b.saveCheckpoint(ctx, r, true)
-}
-
-func (b *Backend) saveCheckpoint(ctx context.Context, r store.CheckpointRequest, release bool) error {
-	return b.writeRow(ctx, r.ID, store.ErrLeaseLost, func(tx *Backend) (found bool, err error) {
-		return tx.saved(ctx, r, release)
+	var refused error // does not undo the release
+	err := b.write(ctx, func(tx *Backend) (err error) {
+		if refused, err = tx.judge(ctx, r, r.Judge); err != nil {
+			return err
+		}
+		if refused == nil {
+			if err := tx.noteCheckpoint(ctx, r); err != nil {
+				return err
+			}
+		}
+		return tx.exec(ctx, "release_lease", r.ID.Stream, r.ID.Name, r.Epoch)
 	})
+	return cmp.Or(err, refused)
 }
 
-// saved writes a checkpoint, and reports whether its epoch is that of the subscription. It runs in a write.
-func (b *Backend) saved(ctx context.Context, r store.CheckpointRequest, release bool) (found bool, err error) {
-	return b.one(ctx, "save_checkpoint", []any{
-		r.ID.Stream, r.ID.Name, r.Epoch, r.Checkpoint, r.StreamID, release, now().UnixMicro(),
-	}, new(int))
+// saveCheckpoint saves a checkpoint unless it is refused. It runs in a write.
+func (b *Backend) saveCheckpoint(ctx context.Context, r store.CheckpointRequest) error {
+	if refused, err := b.judge(ctx, r, r.Judge); err != nil || refused != nil {
+		return cmp.Or(err, refused)
+	}
+	return b.noteCheckpoint(ctx, r)
+}
+
+// judge judges a checkpoint by what is in the database. It runs in a write.
+func (b *Backend) judge(ctx context.Context, r store.CheckpointRequest, judge func(store.CheckpointState) error) (refused, err error) {
+	var s store.CheckpointState
+	_, err = b.one(ctx, "judge_checkpoint", []any{r.ID.Stream, r.ID.Name, r.StreamID, r.Seen.Number, nullID(r.Seen.ID)},
+		&s.Epoch, &s.Checkpoint, &s.StreamID, &s.End, &s.At, &s.Stored)
+	if err != nil {
+		return nil, err
+	}
+	return judge(s), nil
+}
+
+// noteCheckpoint writes a checkpoint that was judged. It runs in a write.
+func (b *Backend) noteCheckpoint(ctx context.Context, r store.CheckpointRequest) error {
+	return b.exec(ctx, "save_checkpoint",
+		r.ID.Stream, r.ID.Name, r.Checkpoint, r.StreamID, r.Seen.Number, nullID(r.Seen.ID), now().UnixMicro())
 }
 
 // SaveError implements [store.SubscriptionStorage].
@@ -169,7 +196,7 @@ func (b *Backend) ListSubscriptions(ctx context.Context) (list []store.Subscript
 		var i store.SubscriptionInfo
 		var until, handled sql.NullInt64
 		var created, updated int64
-		err := rows.Scan(&i.Stream, &i.Name, &i.Checkpoint, &i.StreamID, &i.Owner, &i.Epoch, &until, &i.Held, &i.LastError, &created, &updated,
+		err := rows.Scan(&i.Stream, &i.Name, &i.Checkpoint, &i.StreamID, &i.Seen.Number, &i.Seen.ID, &i.Owner, &i.Epoch, &until, &i.Held, &i.LastError, &created, &updated,
 			&i.Handled, &i.Rate, &handled)
 		if until.Valid {
 			i.LeaseUntil = fromMicros(until.Int64)

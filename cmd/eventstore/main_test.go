@@ -82,6 +82,8 @@ func TestScripts(t *testing.T) {
 						"elixir":   elixir,
 						"tidy":     tidy,
 						"killed":   killed,
+						"killwhen": killwhen,
+						"half":     half,
 						"alike":    alike,
 						"many":     many,
 						"code":     code,
@@ -102,6 +104,7 @@ var changing = []struct {
 	{regexp.MustCompile(`("archive_id":")[^"]*`), "${1}ID"},
 	{regexp.MustCompile(`("(seconds|delay_seconds|rate|bytes)":)[0-9.e+-]+`), "${1}N"},
 	{regexp.MustCompile(`("database":")[^"]*`), "${1}NAME"},
+	{regexp.MustCompile(`("identity":)\{[^}]*\}`), "${1}IDENTITY"},
 	{regexp.MustCompile(`("owner":")[^"]*`), "${1}OWNER"},
 	{regexp.MustCompile(`("source":")[^"]*`), "${1}KIND"},
 }

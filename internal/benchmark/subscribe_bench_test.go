@@ -363,7 +363,7 @@ func (c *counted) Head(ctx context.Context) (int64, error) {
 	return c.backend.Head(ctx)
 }
 
-func (c *counted) SaveCheckpoints(ctx context.Context, list []store.CheckpointRequest) (lost []store.SubscriptionID, err error) {
+func (c *counted) SaveCheckpoints(ctx context.Context, list []store.CheckpointRequest) (refused []error, err error) {
 	if batcher, ok := c.backend.(store.CheckpointBatcher); ok {
 		c.checkpoints.Add(1)
 		return batcher.SaveCheckpoints(ctx, list)

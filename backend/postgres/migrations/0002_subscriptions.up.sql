@@ -11,9 +11,40 @@ create table /*schema.*/subscriptions (
   name        text collate "C" not null,
   owner       text collate "C" not null,
   last_error  text not null default '',
+  seen        bigint not null default 0, -- number of the last event that was read, usually at or behind checkpoint
+  seen_id     uuid, -- its id, which must be in that place for the checkpoint to be of this history; null: not known
   constraint subscriptions_pkey primary key (stream, name)
 ) with (fillfactor = 50, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 0);
 
 -- All epochs are drawn from here, so that a subscription that was deleted and created again does not take an owner of
 -- before for its own.
 create sequence /*schema.*/epoch_seq as bigint;
+
+-- stream_end returns where a stream ends, -1 if it is not there any more. Indexes: log_pkey, streams_pkey.
+create function /*schema.*/stream_end(in_stream text, in_stream_id bigint) returns bigint language sql stable as $body$
+  select case when in_stream = '$all'
+    then coalesce((select l.position + l.n - 1 from /*schema.*/log l order by l.position desc limit 1), 0)
+    else coalesce((select s.version from /*schema.*/streams s where s.stream_id = in_stream_id), -1) end
+$body$;
+
+-- event_at returns the id of the event with a number in a stream, own or linked, or null. Indexes: log_pkey, events_pkey,
+-- events_version_key, links_pkey.
+create function /*schema.*/event_at(in_stream text, in_stream_id bigint, in_number bigint) returns uuid language sql stable as $body$
+  select case when in_stream = '$all'
+    then (select e.event_id from /*schema.*/events e
+      where (e.append_seq, e.idx) = (
+        select l.append_seq, (in_number - l.position)::int from /*schema.*/log l where l.position <= in_number order by l.position desc limit 1))
+    else coalesce(
+      (select e.event_id from /*schema.*/events e where e.stream_id = in_stream_id and e.version = in_number),
+      (select e.event_id from /*schema.*/events e
+        where (e.append_seq, e.idx) = (select k.append_seq, k.idx from /*schema.*/links k where k.stream_id = in_stream_id and k.version = in_number))) end
+$body$;
+
+-- lost reports whether the store does not carry what a subscription has read: the stream ends before it, or another event is
+-- in the place of the last one. An event that was hard deleted is in no place.
+create function /*schema.*/lost(stream_end bigint, event_at uuid, in_checkpoint bigint, in_seen bigint, in_seen_id uuid)
+returns boolean language sql stable as $body$
+  select stream_end >= 0 and (stream_end < greatest(in_checkpoint, in_seen)
+    or in_seen_id is not null and event_at is distinct from in_seen_id
+      and (event_at is not null or exists (select from /*schema.*/events e where e.event_id = in_seen_id)))
+$body$;

@@ -5,6 +5,8 @@ create table /*prefix*/subscriptions (
   name        text not null,
   checkpoint  integer not null,
   stream_id   integer not null, -- that checkpoint counts in; 0 for $all, or if the stream did not exist
+  seen        integer not null default 0, -- number of the last event that was read, usually at or behind checkpoint
+  seen_id     blob, -- its id, which must be in that place for the checkpoint to be of this history; null: not known
   owner       text not null,
   epoch       integer not null,
   lease_until integer, -- null: given up

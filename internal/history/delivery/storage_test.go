@@ -39,7 +39,7 @@ type recorded struct {
 	*postgres.Backend
 
 	c    *consumer
-	save func(ctx context.Context, list []store.CheckpointRequest) ([]store.SubscriptionID, error) // nil: as the Backend does
+	save func(ctx context.Context, list []store.CheckpointRequest) ([]error, error) // nil: as the Backend does
 }
 
 func (r *recorded) AcquireLease(ctx context.Context, request store.LeaseRequest) (store.Lease, error) {
@@ -54,14 +54,14 @@ func (r *recorded) AcquireLease(ctx context.Context, request store.LeaseRequest)
 }
 
 func (r *recorded) SaveCheckpoint(ctx context.Context, request store.CheckpointRequest) error {
-	lost, err := r.SaveCheckpoints(ctx, []store.CheckpointRequest{request})
-	if err == nil && len(lost) > 0 {
-		err = store.ErrLeaseLost
+	refused, err := r.SaveCheckpoints(ctx, []store.CheckpointRequest{request})
+	if err == nil && refused != nil {
+		err = refused[0]
 	}
 	return err
 }
 
-func (r *recorded) SaveCheckpoints(ctx context.Context, list []store.CheckpointRequest) (lost []store.SubscriptionID, err error) {
+func (r *recorded) SaveCheckpoints(ctx context.Context, list []store.CheckpointRequest) (refused []error, err error) {
 	for _, request := range list {
 		if err := r.note(delivery.Save, request, nil); err != nil {
 			return nil, err
@@ -77,21 +77,17 @@ func (r *recorded) SaveCheckpoints(ctx context.Context, list []store.CheckpointR
 	if save == nil {
 		save = r.Backend.SaveCheckpoints
 	}
-	lost, err = save(ctx, list)
-	gone := map[store.SubscriptionID]bool{}
-	for _, id := range lost {
-		gone[id] = true
-	}
-	for _, request := range list {
+	refused, err = save(ctx, list)
+	for i, request := range list {
 		outcome := err
-		if err == nil && gone[request.ID] {
-			outcome = store.ErrLeaseLost
+		if err == nil && refused != nil {
+			outcome = refused[i]
 		}
 		if err := r.note(delivery.Saved, request, outcome); err != nil {
 			return nil, err
 		}
 	}
-	return lost, err
+	return refused, err
 }
 
 func (r *recorded) ReleaseLease(ctx context.Context, request store.CheckpointRequest) error {
@@ -133,7 +129,7 @@ func (u *unanswered) AcquireLease(ctx context.Context, request store.LeaseReques
 }
 
 // saveUnfenced saves checkpoints whatever the epoch.
-func (c *consumer) saveUnfenced(ctx context.Context, list []store.CheckpointRequest) ([]store.SubscriptionID, error) {
+func (c *consumer) saveUnfenced(ctx context.Context, list []store.CheckpointRequest) ([]error, error) {
 	for _, r := range list {
 		_, err := c.db.ExecContext(ctx, `update `+c.Schema+`.subscriptions set checkpoint = $3, updated_at = clock_timestamp()
 			where stream = $1 and name = $2`, r.ID.Stream, r.ID.Name, r.Checkpoint)

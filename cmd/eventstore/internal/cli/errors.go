@@ -102,15 +102,21 @@ func judge(ctx context.Context, err error) (code int, advice string) {
 		return codeConflict, ""
 	case is(transfer.ErrNotEmpty):
 		return codeConflict, "import into another --schema, or say --merge to give the events new positions behind those that are there"
-	case is(transfer.ErrMeanwhile):
-		return codeConflict, "drop the store and import again, with nobody appending to it"
+	case is(transfer.ErrOther):
+		return codeConflict, "finish that import with its own archive, or remove what it has written with `eventstore import --abandon`"
+	case is(transfer.ErrMeanwhile, transfer.ErrTakenID):
+		return codeConflict, "remove what was written with `eventstore import --abandon`, and import again with nobody appending"
+	case is(store.ErrImporting):
+		return codeConflict, transfer.Advice
 	case is(transfer.ErrMoved):
 		return codeFound, ""
-	case is(transfer.ErrOtherSource, transfer.ErrBehind):
+	case is(transfer.ErrBehind):
 		return codeConflict, ""
-	case is(transfer.ErrTaken, transfer.ErrTakenID, transfer.ErrOther, archive.ErrExists):
+	case is(transfer.ErrOtherSource):
+		return codeConflict, "remove the file, and its .state, to read this source from the beginning; or name another file"
+	case is(transfer.ErrTaken, transfer.ErrHeld, archive.ErrExists):
 		return codeConflict, ""
-	case is(store.ErrStreamNotFound, store.ErrEventNotFound, store.ErrSubscriptionNotFound, store.ErrProjectionNotFound,
+	case is(transfer.ErrNoImport, store.ErrStreamNotFound, store.ErrEventNotFound, store.ErrSubscriptionNotFound, store.ErrProjectionNotFound,
 		store.ErrSnapshotNotFound, fs.ErrNotExist):
 		return codeNotFound, ""
 	case errors.As(err, &notFound):

@@ -23,7 +23,7 @@ type followed struct {
 // follow takes what is new in a store of commanded/eventstore.
 func (a *app) follow(ctx context.Context, d *database.Database, from *elsewhere, batch int) (err error) {
 	begun := time.Now()
-	source, err := a.source(ctx, from)
+	source, _, err := a.source(ctx, from)
 	if err != nil {
 		return err
 	}
@@ -44,6 +44,9 @@ func (a *app) follow(ctx context.Context, d *database.Database, from *elsewhere,
 	}
 	for _, n := range commanded.Notes(result.LeftOut) {
 		a.tell("%d %s\n", n.Count, n.Text)
+	}
+	for _, name := range source.Anew() {
+		a.tell("subscription %s: set to 0, it is given all events of the stream that has the name now\n", name)
 	}
 	if a.json() {
 		return a.object(followed{result, time.Since(begun).Seconds()})

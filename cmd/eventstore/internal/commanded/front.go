@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 
 	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/archive"
 	"github.com/eventstore-go/eventstore/store"
@@ -143,12 +144,13 @@ func (s *Source) snapshotsBy(ctx context.Context, tx *sql.Tx, statement string, 
 }
 
 func (s *Source) subscriptions(ctx context.Context, tx *sql.Tx, do func(any) error) error {
-	s.summary.Checkpoints, s.summary.SkippedSubscriptions = 0, 0
+	s.summary.Checkpoints, s.summary.SkippedSubscriptions, s.anew = 0, 0, nil
 	return s.each(ctx, tx, "subscriptions", func(rows *sql.Rows) error {
 		var r archive.Subscription
 		var version sql.NullInt64
 		var created int64
-		if err := rows.Scan(&r.Stream, &r.Name, &r.Checkpoint, &r.StreamID, &version, &created); err != nil {
+		anew := false
+		if err := rows.Scan(&r.Stream, &r.Name, &r.Checkpoint, &r.StreamID, &version, &created, &anew); err != nil {
 			return err
 		}
 		var keep bool
@@ -159,7 +161,12 @@ func (s *Source) subscriptions(ctx context.Context, tx *sql.Tx, do func(any) err
 		if err := errors.Join(s.fit("subscribed stream", r.Stream), s.fit("subscription", r.Name)); err != nil {
 			return err
 		}
-		if version.Valid && r.Checkpoint > version.Int64 { // of a stream of that name that was hard deleted
+		switch {
+		case anew: // so that nothing of the stream that has the name now, or gets it, is passed over
+			s.anew = append(s.anew, fmt.Sprintf("%q on %q, at %d", r.Name, r.Stream, r.Checkpoint))
+			r.Checkpoint = 0
+			s.summary.Checkpoints++
+		case version.Valid && r.Checkpoint > version.Int64: // of $all, whose last events were lost
 			r.Checkpoint = version.Int64
 			s.summary.Checkpoints++
 		}

@@ -124,10 +124,31 @@ from /*schema.*/snapshots
 order by source_uuid;
 
 -- name: subscriptions
--- All subscriptions, with the id and the version of the stream, which is found by the unique index on its name. That of
--- $all is 0, and so is that of a stream that is not there.
+-- All subscriptions, with the id of the stream, which is found by the unique index on its name. That of $all is 0, and so is that of a
+-- stream that is not there. The last column says whether the checkpoint may count in a stream of that name that was hard deleted: the
+-- stream is not there, or is shorter, or was created after the subscription in a store with hard deletes before it. Those leave places
+-- of $all without an event: the first one below the stream's first event tells. It is looked for only if a subscription is older than its
+-- stream; that reads the places of $all in the order of the unique index (stream_id, stream_version).
+with hole as materialized (
+  select min(g.place) as place from (
+    select a.stream_version, row_number() over (order by a.stream_version) as place from /*schema.*/stream_events a where a.stream_id = 0
+  ) g where g.stream_version <> g.place
+)
 select b.stream_uuid, b.subscription_name, coalesce(b.last_seen, 0), coalesce(s.stream_id, 0), s.stream_version,
-  (extract(epoch from date_trunc('second', b.created_at))::bigint * 1000000 + extract(microseconds from b.created_at)::bigint % 1000000)
+  (extract(epoch from date_trunc('second', b.created_at))::bigint * 1000000 + extract(microseconds from b.created_at)::bigint % 1000000),
+  case
+    when b.stream_uuid = '$all' or coalesce(b.last_seen, 0) = 0 then false
+    when s.stream_id is null or b.last_seen > s.stream_version then true
+    when b.created_at >= s.created_at then false
+    else exists (
+      select from hole h
+      where h.place < (
+        select a.stream_version from /*schema.*/stream_events f
+        join /*schema.*/stream_events a on a.event_id = f.event_id and a.stream_id = 0
+        where f.stream_id = s.stream_id order by f.stream_version limit 1
+      )
+    )
+  end
 from /*schema.*/subscriptions b
 left join /*schema.*/streams s on s.stream_uuid = b.stream_uuid
 order by b.stream_uuid, b.subscription_name;

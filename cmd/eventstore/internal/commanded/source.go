@@ -24,6 +24,7 @@ type Source struct {
 	names   names
 	isJSON  bool // the type of the columns for data
 	summary Summary
+	anew    []string
 }
 
 var _ archive.Source = (*Source)(nil)

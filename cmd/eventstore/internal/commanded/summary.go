@@ -5,7 +5,7 @@ type Summary struct {
 	Orphans     int64 // events without a place in $all: left out
 	Lost        int64 // places in $all whose event or stream is not there: left out
 	Links       int64 // links whose event is not there any more: left out
-	Checkpoints int64 // that were beyond the end of their stream: changed
+	Checkpoints int64 // that count in a stream that is gone, or may: set to 0; or that are beyond the end of $all: lowered to it
 	ErlangTerms int64 // events and snapshots with data or metadata in the external term format of Erlang
 	Unknown     int64 // and in a format that is neither that nor JSON
 
@@ -20,6 +20,9 @@ type Summary struct {
 // Summary returns what was counted so far.
 func (s *Source) Summary() Summary { return s.summary }
 
+// Anew returns the subscriptions whose checkpoint was set to 0: they are given all events of the stream that has the name now.
+func (s *Source) Anew() []string { return s.anew }
+
 // note is a count, its name for programs, and what it says to people.
 type note struct {
 	count      int64
@@ -31,7 +34,7 @@ func (s Summary) notes() []note {
 		{s.Orphans, "events_without_position", "events that have no place in $all were left out"},
 		{s.Lost, "positions_without_event", "places in $all whose event is gone were left out"},
 		{s.Links, "links_without_event", "links to events that are gone were left out"},
-		{s.Checkpoints, "checkpoints_changed", "checkpoints beyond the end of their stream were changed"},
+		{s.Checkpoints, "checkpoints_changed", "checkpoints were set back, since they count, or may count, in streams that were hard deleted, or are beyond the end of $all"},
 		{s.ErlangTerms, "erlang_terms", "events or snapshots are in the external term format of Erlang, and marked so"},
 		{s.Unknown, "unknown_format", "events or snapshots are in an unknown format, and marked so"},
 		{s.SkippedStreams, "streams_skipped", "streams were skipped"},

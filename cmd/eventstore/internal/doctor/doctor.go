@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/database"
+	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/transfer"
 	"github.com/eventstore-go/eventstore/internal/queries"
 	"github.com/eventstore-go/eventstore/migrate"
 	"github.com/eventstore-go/eventstore/store"
@@ -61,10 +62,11 @@ func Examine(ctx context.Context, d *database.Database, o Options) ([]Finding, e
 	if err := d.PingContext(ctx); err != nil {
 		return nil, err
 	}
-	checks := e.postgres()
+	server := e.postgres()
 	if d.Kind == database.SQLite {
-		checks = e.sqlite()
+		server = e.sqlite()
 	}
+	checks := append([]check{{"import", e.unfinished}}, server...)
 	ready := false
 	checks = append(checks, check{"schema", func(ctx context.Context) (err error) {
 		ready, err = e.schema(ctx)
@@ -142,6 +144,15 @@ func (e *examination) inside() []check {
 		list = append(list, check{"privileges", e.privileges}, check{"positions", e.backlog}, check{"dead-rows", e.bloat})
 	}
 	return append(list, check{"subscriptions", e.subscriptions}, check{"projections", e.projections})
+}
+
+// unfinished reports an import that is unfinished.
+func (e *examination) unfinished(ctx context.Context) error {
+	u, err := transfer.Find(ctx, e.d)
+	if err == nil && u != nil {
+		e.report(Problem, u.String(), transfer.Advice)
+	}
+	return err
 }
 
 // objects looks for indexes, triggers and functions that are missing, or switched off.

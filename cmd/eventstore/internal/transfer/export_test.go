@@ -12,6 +12,9 @@ func (o ImportOptions) WithAfter(after func()) ImportOptions {
 	return o
 }
 
+// JSONBReason returns why jsonb refuses a text, or "".
+func JSONBReason(text []byte) string { return jsonbReason(text) }
+
 // AbandonStep is Abandon, and calls after behind each transaction that removes streams.
 func AbandonStep(ctx context.Context, d *database.Database, after func()) (Unfinished, error) {
 	return abandonAll(ctx, d, after)

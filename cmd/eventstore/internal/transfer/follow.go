@@ -166,13 +166,12 @@ func (f *follower) begin(ctx context.Context) error {
 
 // mine checks that the import under way follows this source, which has lost nothing since.
 func (f *follower) mine(ctx context.Context, s state, identity archive.Identity) error {
-	other := &OtherImportError{Unfinished: s.unfinished(), Header: archive.Header{Source: "commanded", Identity: identity}}
+	other := &OtherImportError{Unfinished: s.unfinished(), Reason: "given is " + identity.String()}
 	switch {
 	case s.phase == abandon:
 		other.Reason = "it is being cleared away"
 		return other
 	case s.header.Following == nil:
-		other.Reason = "it is the import of an archive"
 		return other
 	}
 	p := archive.Progress{Header: s.header, Position: s.position}
@@ -180,7 +179,14 @@ func (f *follower) mine(ctx context.Context, s state, identity archive.Identity)
 	if err != nil && !noRows(err) {
 		return err
 	}
-	return same(ctx, f.from, "the store at "+f.d.String(), identity, p)
+	var source *OtherSourceError
+	if err = same(ctx, f.from, "", identity, p); errors.As(err, &source) {
+		if source.Reason != "" {
+			other.Reason += ": " + source.Reason
+		}
+		return other
+	}
+	return err
 }
 
 // couple makes an empty store follow the source. Before it writes, it checks all that can be refused.

@@ -211,9 +211,11 @@ func (f *front) readStreams(ctx context.Context) error {
 		if err := rows.Scan(&r.ID, &r.Name, &r.Version, f.time(&r.CreatedAt), f.time(&r.DeletedAt), &r.Linked); err != nil {
 			return err
 		}
-		if r.Version = f.until(r.ID, r.Version); r.Version == 0 {
+		version := f.until(r.ID, r.Version)
+		if version == 0 && r.Version > 0 {
 			return nil // created after the head
 		}
+		r.Version = version
 		return f.do(&r)
 	}, f.chosen)
 }

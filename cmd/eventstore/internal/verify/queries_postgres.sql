@@ -47,13 +47,13 @@ where q.used > q.last;
 
 -- name: stream_versions
 -- Streams with their own events, counted in the order of events_version_key; streams_pkey. A stream that has or had links
--- may lack versions: those of links that went with a hard delete of their events' stream.
+-- may lack versions: those of links that went with a hard delete of their events' stream. An imported stream may be empty.
 select case when s.stream_id is null then 'event-without-stream'
-    when s.version < 1 or e.highest > s.version or not s.linked and e.highest is distinct from s.version then 'stream-version'
+    when s.version < 0 or e.highest > s.version or not s.linked and coalesce(e.highest, 0) <> s.version then 'stream-version'
     else 'stream-gap' end,
   case when s.stream_id is null
     then format('stream %s has no row, but %s events, versions %s to %s', e.stream_id, e.n, e.lowest, e.highest)
-    when s.version < 1 or e.highest > s.version or not s.linked and e.highest is distinct from s.version
+    when s.version < 0 or e.highest > s.version or not s.linked and coalesce(e.highest, 0) <> s.version
     then format('stream "%s" (id %s) is at version %s, but its last event is version %s', s.name, s.stream_id, s.version, coalesce(e.highest, 0))
     when e.lowest < 1 then format('stream "%s" (id %s) has an event with version %s', s.name, s.stream_id, e.lowest)
     else format('stream "%s" (id %s) has %s events for %s versions: version %s is missing', s.name, s.stream_id, e.n, s.version,
@@ -69,8 +69,8 @@ from (
   select f.stream_id, count(*) as n, min(f.version) as lowest, max(f.version) as highest
   from /*schema.*/events as f where f.stream_id > $1::bigint and f.stream_id <= $2::bigint group by f.stream_id
 ) as e on e.stream_id = s.stream_id
-where s.stream_id is null or s.version < 1 or e.lowest < 1 or e.highest > s.version
-  or not s.linked and (e.highest is distinct from s.version or e.n <> s.version)
+where s.stream_id is null or s.version < 0 or e.lowest < 1 or e.highest > s.version
+  or not s.linked and (coalesce(e.highest, 0) <> s.version or e.n <> s.version)
 order by coalesce(s.stream_id, e.stream_id);
 
 -- name: stream_order

@@ -55,15 +55,15 @@ with counted as materialized (
     ifnull((select max(l.version) from /*prefix*/links l where l.stream_id = s.stream_id), 0) as linked
   from /*prefix*/streams s where s.stream_id > ?1 and s.stream_id <= ?2
 )
-select iif(c.version < 1 or c.own > c.version or max(c.own, c.linked) < c.version, 'stream-version', 'stream-gap'),
+select iif(c.version < 0 or c.own > c.version or max(c.own, c.linked) < c.version, 'stream-version', 'stream-gap'),
   case
-    when c.version < 1 or c.own > c.version or max(c.own, c.linked) < c.version
+    when c.version < 0 or c.own > c.version or max(c.own, c.linked) < c.version
     then printf('stream "%s" (id %d) is at version %d, but its last event is version %d', c.name, c.stream_id, c.version, max(c.own, c.linked))
     when c.lowest < 1 then printf('stream "%s" (id %d) has an event with version %d', c.name, c.stream_id, c.lowest)
     else printf('stream "%s" (id %d) has %d events and links for %d versions, and no stream was ever removed', c.name, c.stream_id, c.n, c.version)
   end
 from counted c
-where c.version < 1 or c.lowest < 1 or c.own > c.version
+where c.version < 0 or c.lowest < 1 or c.own > c.version
   or (max(c.own, c.linked) < c.version or c.n < c.version)
     and ifnull((select max(seq) from sqlite_sequence where name = '/*prefix*/streams'), 0) <= (select count(*) from /*prefix*/streams)
 order by c.stream_id;

@@ -9,6 +9,7 @@ import (
 	"math"
 
 	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/database"
+	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/transfer"
 	"github.com/eventstore-go/eventstore/internal/queries"
 )
 
@@ -58,6 +59,9 @@ func run(ctx context.Context, d *database.Database, pageSize int64, report func(
 	if err := d.Check(ctx); err != nil {
 		return v.summary, err
 	}
+	if err := v.unfinished(ctx); err != nil {
+		return v.summary, err
+	}
 	if err := v.count(ctx); err != nil {
 		return v.summary, err
 	}
@@ -79,6 +83,17 @@ type verifier struct {
 	report    func(Violation) error
 	found     map[string]int64 // violations by check
 	summary   Summary
+}
+
+// unfinished reports an import that is unfinished: it explains what is found behind it.
+func (v *verifier) unfinished(ctx context.Context) error {
+	u, err := transfer.Find(ctx, v.d)
+	if err != nil || u == nil {
+		return v.failed(ctx, "unfinished import", err)
+	}
+	v.summary.Checks++
+	v.summary.Violations++
+	return v.report(Violation{Check: "import-unfinished", What: u.String(), Fix: transfer.Advice})
 }
 
 // count counts the rows of the large tables.

@@ -87,8 +87,8 @@ func dataType(e Encoding) string {
 	return "bytea"
 }
 
-// Tables creates the tables, without any row, in the database at a URL. Close the Store.
-func Tables(ctx context.Context, where, schema, dataType, timeType string) (*Store, error) {
+// Existing returns the store whose tables are there already. Close it.
+func Existing(where, schema string) (*Store, error) {
 	u, err := url.Parse(where)
 	if err != nil {
 		return nil, err
@@ -99,13 +99,22 @@ func Tables(ctx context.Context, where, schema, dataType, timeType string) (*Sto
 	}
 	s := &Store{DB: db, Location: database.Location{Kind: database.PostgreSQL, URL: u}, Schema: schema}
 	s.writes = queries.Parse(writesFile, "/*schema.*/", s.quoted()+".")
+	return s, nil
+}
+
+// Tables creates the tables, without any row, in the database at a URL. Close the Store.
+func Tables(ctx context.Context, where, schema, dataType, timeType string) (*Store, error) {
+	s, err := Existing(where, schema)
+	if err != nil {
+		return nil, err
+	}
 	value := "convert_to(value, 'UTF8')"
 	if dataType != "bytea" {
 		value = "value::" + dataType
 	}
 	text := strings.NewReplacer("/*schema.*/", s.quoted()+".", "/*data*/", dataType, "/*time*/", timeType, "/*make*/", value).Replace(schemaFile)
-	if _, err := db.ExecContext(ctx, "create schema if not exists "+s.quoted()+";"+text); err != nil {
-		return nil, fmt.Errorf("%w; %w", err, db.Close())
+	if _, err := s.ExecContext(ctx, "create schema if not exists "+s.quoted()+";"+text); err != nil {
+		return nil, fmt.Errorf("%w; %w", err, s.Close())
 	}
 	return s, nil
 }

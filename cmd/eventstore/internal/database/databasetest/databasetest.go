@@ -27,7 +27,17 @@ func Each(t *testing.T, test func(t *testing.T, d *database.Database)) {
 // New returns a new and empty store, which is closed and removed when the test ends. Its schema needs quoting.
 func New(tb testing.TB, kind database.Kind) *database.Database {
 	tb.Helper()
-	d := Open(tb, URL(tb, kind), Schema(tb, kind))
+	return NewOf(tb, kind, "")
+}
+
+// NewOf is New with a type of the columns for data, if it is not "".
+func NewOf(tb testing.TB, kind database.Kind, dataType string) *database.Database {
+	tb.Helper()
+	l, err := database.Parse(URL(tb, kind))
+	require.NoError(tb, err)
+	d, err := database.Open(l, database.Options{Schema: Schema(tb, kind), Create: true, DataType: dataType})
+	require.NoError(tb, err)
+	tb.Cleanup(func() { require.NoError(tb, d.Close()) })
 	require.NoError(tb, migrate.Up(tb.Context(), d.Backend))
 	return d
 }
