@@ -53,7 +53,7 @@ func same(t *testing.T, from *commandedtest.Store, d *database.Database) {
 func finished(t *testing.T, from *commandedtest.Store, d *database.Database) {
 	t.Helper()
 	same(t, from, d)
-	require.Equal(t, checkpoints(ofSource(t, from).subscriptions), checkpoints(ofTarget(t, d).subscriptions))
+	require.Equal(t, checkpoints(ofSource(t, from).subscriptions), ofTarget(t, d).subscriptions)
 	_, err := verify.Run(t.Context(), d, func(v verify.Violation) error {
 		t.Errorf("%s: %s", v.Check, v.What)
 		return nil

@@ -174,10 +174,13 @@ func (f *follower) mine(ctx context.Context, s state, identity archive.Identity)
 	case s.header.Following == nil:
 		return other
 	}
-	p := archive.Progress{Header: s.header, Position: s.position}
-	err := f.d.QueryRowContext(ctx, f.queries.Get("follow_event_at"), s.position).Scan(id{&p.Event})
+	p := archive.Progress{Header: s.header}
+	err := f.d.QueryRowContext(ctx, f.queries.Get("follow_last")).Scan(&p.Position, id{&p.Event})
 	if err != nil && !noRows(err) {
 		return err
+	}
+	if p.Position == p.Header.Head {
+		p.Header.HeadEvent = p.Event
 	}
 	var source *OtherSourceError
 	if err = same(ctx, f.from, "", identity, p); errors.As(err, &source) {
@@ -203,7 +206,9 @@ func (f *follower) couple(ctx context.Context, identity archive.Identity) error 
 		Following: &archive.Following{Rename: rename, Skip: skip},
 	}}
 	f.state, err = f.target.begin(ctx, s, func(context.Context, func([]*archive.Stream) error) error { return nil })
-	f.did()
+	if err == nil {
+		f.did()
+	}
 	return err
 }
 

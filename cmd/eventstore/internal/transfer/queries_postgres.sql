@@ -366,9 +366,9 @@ update /*schema.*/streams as s set version = $2::bigint, created_at = $3::timest
   )
 where s.stream_id = $1::bigint;
 
--- name: follow_event_at
--- The event at a position: of a store that was empty, the number of an append is its position. Index: events_pkey.
-select e.event_id from /*schema.*/events as e where e.append_seq = $1::bigint;
+-- name: follow_last
+-- The last event: of a store that was empty, the number of an append is its position. Index: events_pkey.
+select e.append_seq, e.event_id from /*schema.*/events as e order by e.append_seq desc limit 1;
 
 -- name: follow_places
 -- How many events are in each range of $2 positions, up to $1. Index: events_pkey, alone.

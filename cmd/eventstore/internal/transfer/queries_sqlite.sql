@@ -310,8 +310,8 @@ insert into /*prefix*/streams (stream_id, name, version, created_at) values (?1,
 -- A stream as it is in the source.
 update /*prefix*/streams set version = ?2, created_at = ?3, deleted_at = ?4 where stream_id = ?1;
 
--- name: follow_event_at
-select event_id from /*prefix*/events where position = ?1;
+-- name: follow_last
+select position, event_id from /*prefix*/events order by position desc limit 1;
 
 -- name: follow_places
 -- How many events are in each range of ?2 positions, up to ?1.
