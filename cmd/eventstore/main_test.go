@@ -105,6 +105,7 @@ var changing = []struct {
 	{regexp.MustCompile(`("(seconds|delay_seconds|rate|bytes)":)[0-9.e+-]+`), "${1}N"},
 	{regexp.MustCompile(`("database":")[^"]*`), "${1}NAME"},
 	{regexp.MustCompile(`("identity":)\{[^}]*\}`), "${1}IDENTITY"},
+	{regexp.MustCompile(`("seen":)\d+,"seen_id":"[^"]*"`), "${1}SEEN"},
 	{regexp.MustCompile(`("owner":")[^"]*`), "${1}OWNER"},
 	{regexp.MustCompile(`("source":")[^"]*`), "${1}KIND"},
 }

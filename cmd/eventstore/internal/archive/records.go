@@ -61,6 +61,8 @@ type Subscription struct {
 	Name       string    `json:"name"`
 	Checkpoint int64     `json:"checkpoint"`
 	StreamID   int64     `json:"stream_id,omitempty"` // that Checkpoint counts in; 0 for $all, or if there is no such stream
+	Seen       int64     `json:"seen,omitempty"`      // number of the last event that was read
+	SeenID     uuid.UUID `json:"seen_id,omitzero"`    // and its id; zero if it is not known
 	CreatedAt  time.Time `json:"created_at"`
 	UpdatedAt  time.Time `json:"updated_at"`
 }

@@ -61,6 +61,8 @@ func judge(ctx context.Context, err error) (code int, advice string) {
 	var notFound *database.NotFoundError
 	var schema *store.SchemaError
 	var chosen *transfer.ChosenError
+	var taken *transfer.TakenError
+	var lacking *transfer.RightsError
 	var elsewhere *commanded.NotFoundError
 	var version *commanded.VersionError
 	var names *commanded.NamesError
@@ -104,6 +106,10 @@ func judge(ctx context.Context, err error) (code int, advice string) {
 		return codeConflict, "import into another --schema, or say --merge to give the events new positions behind those that are there"
 	case is(transfer.ErrOther):
 		return codeConflict, "finish that import with its own archive, or remove what it has written with `eventstore import --abandon`"
+	case errors.As(err, &lacking):
+		return codeUnreachable, "grant these, or import as the owner of the tables"
+	case errors.As(err, &taken):
+		return codeConflict, ""
 	case is(transfer.ErrMeanwhile, transfer.ErrTakenID):
 		return codeConflict, "remove what was written with `eventstore import --abandon`, and import again with nobody appending"
 	case is(store.ErrImporting):
@@ -114,7 +120,7 @@ func judge(ctx context.Context, err error) (code int, advice string) {
 		return codeConflict, ""
 	case is(transfer.ErrOtherSource):
 		return codeConflict, "remove the file, and its .state, to read this source from the beginning; or name another file"
-	case is(transfer.ErrTaken, transfer.ErrHeld, archive.ErrExists):
+	case is(archive.ErrExists):
 		return codeConflict, ""
 	case is(transfer.ErrNoImport, store.ErrStreamNotFound, store.ErrEventNotFound, store.ErrSubscriptionNotFound, store.ErrProjectionNotFound,
 		store.ErrSnapshotNotFound, fs.ErrNotExist):

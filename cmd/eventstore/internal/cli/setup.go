@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/database"
+	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/transfer"
 	"github.com/eventstore-go/eventstore/migrate"
 	"github.com/eventstore-go/eventstore/store"
 )
@@ -266,6 +267,9 @@ func (a *app) dropStore(ctx context.Context, d *database.Database, yes, cascade 
 		name = d.Name()
 	}
 	if err := a.confirm(yes, what, name); err != nil {
+		return err
+	}
+	if err := transfer.Forget(ctx, d); err != nil {
 		return err
 	}
 	left, err := d.Drop(ctx, cascade)

@@ -3,6 +3,7 @@ package transfer
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/archive"
@@ -17,7 +18,7 @@ var (
 	ErrTaken = errors.New("the store has the same names already")
 	// ErrHeld is returned where a program runs a subscription that an import would move. It is a TakenError, too.
 	ErrHeld = errors.New("a program runs subscriptions of the store; stop it first")
-	// ErrTakenID is returned where the store has an event of the same id already.
+	// ErrTakenID is returned where the store has an event of the same id already. Before anything is written it is a TakenError, too.
 	ErrTakenID = errors.New("the store has an event of the same id already")
 	// ErrOther is returned while the import of another archive is under way, or was interrupted. See OtherImportError.
 	ErrOther = errors.New("another import into this store is not finished")
@@ -31,7 +32,7 @@ var (
 
 // TakenError names up to eleven things that are in the way of an import. It is Err.
 type TakenError struct {
-	Err   error // ErrTaken or ErrHeld
+	Err   error // ErrTaken, ErrTakenID or ErrHeld
 	Kind  string
 	Names []string
 }
@@ -40,6 +41,13 @@ func (e *TakenError) Error() string {
 	return (&ChosenError{fmt.Sprintf("%v: %s", e.Err, e.Kind), e.Names}).Error()
 }
 func (e *TakenError) Unwrap() error { return e.Err }
+
+// RightsError says which rights on the store that is imported into the user lacks.
+type RightsError struct{ Rights []string }
+
+func (e *RightsError) Error() string {
+	return "the user lacks rights on the store to import into: " + strings.Join(e.Rights, ", ")
+}
 
 // Unfinished says which import is unfinished, and how far it is.
 type Unfinished struct {

@@ -45,7 +45,12 @@ func Import(ctx context.Context, d *database.Database, path string, o ImportOpti
 	if err := i.begin(ctx); err != nil {
 		return end, cancelled(ctx, err)
 	}
-	return i.end, cancelled(ctx, i.run(ctx))
+	err = i.run(ctx)
+	var taken *TakenError
+	if errors.As(err, &taken) { // not looked for, or not there, when the import began
+		err = fmt.Errorf("the import can't go on: %w; %s", err, Advice)
+	}
+	return i.end, cancelled(ctx, err)
 }
 
 // cancelled makes an error be ctx's, too, if ctx is done, whatever the driver makes of it.

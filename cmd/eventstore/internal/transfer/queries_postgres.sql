@@ -74,7 +74,7 @@ order by n.source_id;
 
 -- name: front_subscriptions
 -- Not those that are partitions of projections: a projection's tables are not in the archive, so it begins anew.
-select s.stream, s.name, s.checkpoint, s.stream_id, s.created_at, s.updated_at
+select s.stream, s.name, s.checkpoint, s.stream_id, s.seen, s.seen_id, s.created_at, s.updated_at
 from /*schema.*/subscriptions as s
 where left(s.name, 1) <> '$'
   and ($1::jsonb is null or s.stream in (select t.name from jsonb_array_elements_text($1::jsonb) as t (name)))
@@ -129,6 +129,7 @@ create table /*schema.*/import_progress (
   constraint import_progress_pkey primary key (one_row),
   constraint import_progress_one check (one_row)
 );
+grant select on /*schema.*/import_progress to public; -- who looks for what is wrong may read it
 create table /*schema.*/import_snapshots (
   source_id text collate "C" not null, -- that the import has written a snapshot of
   constraint import_snapshots_pkey primary key (source_id)
@@ -147,8 +148,8 @@ select set_config('eventstore.importing', 'on', true);
 
 -- name: guard_function
 -- Refuses a write while an import is unfinished: of a merge only writes to the streams that it brings, and their snapshots and
--- subscriptions. Reads import_progress, and streams by streams_name_key.
-create function /*schema.*/import_guard() returns trigger language plpgsql as $body$
+-- subscriptions. Reads import_progress, and streams by streams_name_key, as the importing user: who writes may not see the first.
+create function /*schema.*/import_guard() returns trigger language plpgsql security definer set search_path = pg_catalog as $body$
 declare
   begun timestamptz;
   all_ boolean;
@@ -212,6 +213,42 @@ analyze /*schema.*/streams, /*schema.*/events, /*schema.*/links, /*schema.*/log;
 -- name: progress_drop
 drop table /*schema.*/import_progress, /*schema.*/import_snapshots;
 
+-- name: rights
+-- Rights that an import needs, or clearing it away, and the user lacks.
+select format('%s on %s', r.privilege, r.name) from (values
+  ('/*schema.*/streams', 'SELECT'),
+  ('/*schema.*/streams', 'INSERT'),
+  ('/*schema.*/streams', 'UPDATE'),
+  ('/*schema.*/streams', 'DELETE'),
+  ('/*schema.*/streams', 'TRIGGER'),
+  ('/*schema.*/events', 'SELECT'),
+  ('/*schema.*/events', 'INSERT'),
+  ('/*schema.*/events', 'DELETE'),
+  ('/*schema.*/links', 'SELECT'),
+  ('/*schema.*/links', 'INSERT'),
+  ('/*schema.*/links', 'DELETE'),
+  ('/*schema.*/log', 'SELECT'),
+  ('/*schema.*/log', 'INSERT'),
+  ('/*schema.*/log', 'DELETE'),
+  ('/*schema.*/log', 'TRIGGER'),
+  ('/*schema.*/snapshots', 'SELECT'),
+  ('/*schema.*/snapshots', 'INSERT'),
+  ('/*schema.*/snapshots', 'DELETE'),
+  ('/*schema.*/snapshots', 'TRIGGER'),
+  ('/*schema.*/subscriptions', 'SELECT'),
+  ('/*schema.*/subscriptions', 'INSERT'),
+  ('/*schema.*/subscriptions', 'UPDATE'),
+  ('/*schema.*/subscriptions', 'TRIGGER'),
+  ('/*schema.*/store', 'SELECT'),
+  ('/*schema.*/store', 'UPDATE')
+) as r (name, privilege) where not has_table_privilege(r.name, r.privilege)
+union all
+select format('UPDATE on sequence %s', r.name) from (values ('/*schema.*/stream_seq'), ('/*schema.*/append_seq'), ('/*schema.*/epoch_seq')) as r (name)
+where not has_sequence_privilege(r.name, 'UPDATE')
+union all
+select format('CREATE on schema %s', n.nspname) from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
+where c.oid = to_regclass('/*schema.*/streams') and not has_schema_privilege(n.oid, 'CREATE');
+
 -- name: exclusive
 -- Nobody appends until the transaction ends, so nobody draws a number of a stream. Nor does anybody acquire a subscription, or
 -- write what else gets a trigger here.
@@ -234,6 +271,13 @@ select s.source_id from /*schema.*/snapshots as s order by s.source_id limit 11;
 -- name: taken_snapshots
 -- Sources of $1, a JSON list, that have snapshots already. Index: snapshots_pkey.
 select s.source_id from /*schema.*/snapshots as s where s.source_id in (select t.name from jsonb_array_elements_text($1::jsonb) as t (name)) order by 1 limit 11;
+
+-- name: taken_ids
+-- Events of $1, a JSON list of ids, that are there already, with their streams. Index: events_event_id_key, one look-up for each.
+select format('%s in %s', e.event_id, s.name)
+from jsonb_array_elements_text($1::jsonb) as t (id)
+cross join lateral (select v.event_id, v.stream_id from /*schema.*/events as v where v.event_id = t.id::uuid offset 0) as e
+left join /*schema.*/streams as s on s.stream_id = e.stream_id limit 11;
 
 -- name: taken_held
 -- held, of those in $1, a JSON list of lists of stream and name.
@@ -296,10 +340,10 @@ join /*schema.*/streams as s on s.stream_id = g.stream_id;
 
 -- name: insert_subscription
 -- One that is there already, held by nobody and not begun, is moved; nothing comes back of another. Index: subscriptions_pkey.
-insert into /*schema.*/subscriptions as s (stream, name, checkpoint, stream_id, epoch, owner, created_at, updated_at)
-values ($1::text, $2::text, $3::bigint, $4::bigint, nextval('/*schema.*/epoch_seq'), '', $5::timestamptz, $6::timestamptz)
+insert into /*schema.*/subscriptions as s (stream, name, checkpoint, stream_id, epoch, owner, created_at, updated_at, seen, seen_id)
+values ($1::text, $2::text, $3::bigint, $4::bigint, nextval('/*schema.*/epoch_seq'), '', $5::timestamptz, $6::timestamptz, $7::bigint, $8::uuid)
 on conflict on constraint subscriptions_pkey do update
-set checkpoint = excluded.checkpoint, stream_id = excluded.stream_id, epoch = greatest(s.epoch + 1, excluded.epoch), owner = '',
+set checkpoint = excluded.checkpoint, stream_id = excluded.stream_id, seen = excluded.seen, seen_id = excluded.seen_id, epoch = greatest(s.epoch + 1, excluded.epoch), owner = '',
   lease_until = null, last_error = '', updated_at = excluded.updated_at
 where s.checkpoint = 0 and (s.lease_until > clock_timestamp()) is not true
 returning 1;

@@ -46,7 +46,7 @@ order by source_id;
 
 -- name: front_subscriptions
 -- Not those that are partitions of projections: a projection's tables are not in the archive, so it begins anew.
-select stream, name, checkpoint, stream_id, created_at, updated_at from /*prefix*/subscriptions
+select stream, name, checkpoint, stream_id, seen, seen_id, created_at, updated_at from /*prefix*/subscriptions
 where substr(name, 1, 1) <> '$' and (?1 is null or stream in (select value from json_each(?1)))
 order by stream, name;
 
@@ -193,6 +193,13 @@ select source_id from /*prefix*/snapshots order by source_id limit 11;
 -- Sources of ?1, a JSON list, that have snapshots already. Index: snapshots_pkey.
 select source_id from /*prefix*/snapshots where source_id in (select value from json_each(?1)) order by 1 limit 11;
 
+-- name: taken_ids
+-- Events of ?1, a JSON list of ids, that are there already, with their streams. Index: events_event_id_key.
+select printf('%s in %s', t.value, s.name)
+from json_each(?1) t
+cross join /*prefix*/events e on e.event_id = unhex(t.value, '-')
+left join /*prefix*/streams s on s.stream_id = e.stream_id limit 11;
+
 -- name: taken_held
 -- held, of those in ?1, a JSON list of lists of stream and name.
 select printf('%s on %s, run by %s', s.name, s.stream, s.owner)
@@ -253,10 +260,10 @@ select s.stream_id, ?2, e.position from /*prefix*/events e cross join /*prefix*/
 
 -- name: insert_subscription
 -- One that is there already, held by nobody and not begun, is moved; nothing comes back of another.
-insert into /*prefix*/subscriptions as s (stream, name, checkpoint, stream_id, epoch, owner, created_at, updated_at)
-values (?1, ?2, ?3, ?4, (select epoch from /*prefix*/epochs), '', ?5, ?6)
+insert into /*prefix*/subscriptions as s (stream, name, checkpoint, stream_id, epoch, owner, created_at, updated_at, seen, seen_id)
+values (?1, ?2, ?3, ?4, (select epoch from /*prefix*/epochs), '', ?5, ?6, ?7, ?8)
 on conflict (stream, name) do update
-set checkpoint = excluded.checkpoint, stream_id = excluded.stream_id, epoch = excluded.epoch, owner = '', lease_until = null,
+set checkpoint = excluded.checkpoint, stream_id = excluded.stream_id, seen = excluded.seen, seen_id = excluded.seen_id, epoch = excluded.epoch, owner = '', lease_until = null,
   last_error = '', updated_at = excluded.updated_at
 where s.checkpoint = 0 and ifnull(s.lease_until, 0) <= cast(unixepoch('now', 'subsec') * 1000000 as integer)
 returning 1;

@@ -248,13 +248,16 @@ func (f *front) readSnapshots(ctx context.Context) error {
 }
 
 func (f *front) readSubscriptions(ctx context.Context) error {
-	var r archive.Subscription
 	return each(ctx, f.tx, f.queries.Get("front_subscriptions"), func(rows *sql.Rows) error {
-		if err := rows.Scan(&r.Stream, &r.Name, &r.Checkpoint, &r.StreamID, f.time(&r.CreatedAt), f.time(&r.UpdatedAt)); err != nil {
+		var r archive.Subscription
+		if err := rows.Scan(&r.Stream, &r.Name, &r.Checkpoint, &r.StreamID, &r.Seen, id{&r.SeenID}, f.time(&r.CreatedAt), f.time(&r.UpdatedAt)); err != nil {
 			return err
 		}
 		if r.StreamID != 0 {
 			r.Checkpoint = f.until(r.StreamID, r.Checkpoint)
+			if f.until(r.StreamID, r.Seen) < r.Seen {
+				r.Seen, r.SeenID = 0, uuid.Nil
+			}
 		}
 		return f.do(&r)
 	}, f.chosen)

@@ -25,6 +25,7 @@ type survey struct {
 	names         []string // of a batch of streams,
 	sources       []string // snapshots,
 	subscriptions []*archive.Subscription
+	ids           []string // and events
 }
 
 // surveyed is how many names are looked for in one statement.
@@ -76,10 +77,11 @@ func (s *survey) next(ctx context.Context, r *archive.Reader, record any) (more 
 		s.subscriptions = append(s.subscriptions, record)
 		return true, errors.Join(fits("subscription", record.Name, store.MaxSubscriptionName, true), s.ask(ctx, surveyed))
 	case *archive.Event:
-		if err := s.ask(ctx, 1); err != nil || s.target.dataType() == anyBytes {
-			return false, err
+		if s.target.dataType() == anyBytes && (!s.merge || !s.fresh) {
+			return false, s.ask(ctx, 1)
 		}
-		return true, errors.Join(ctx.Err(), fitsData(s.target.dataType(), eventName(record), record.ContentType, record.Data, record.Metadata))
+		s.ids = append(s.ids, record.ID.String())
+		return true, errors.Join(s.ask(ctx, surveyed), fitsData(s.target.dataType(), eventName(record), record.ContentType, record.Data, record.Metadata))
 	default:
 		r.Unread(record)
 		return false, s.ask(ctx, 1)
@@ -94,15 +96,15 @@ func (s *survey) snapshot(r *archive.Snapshot) error {
 
 // ask looks for the names of a batch in the store, if it has so many.
 func (s *survey) ask(ctx context.Context, least int) error {
-	if len(s.names)+len(s.sources)+len(s.subscriptions) < least {
-		return nil
+	if len(s.names)+len(s.sources)+len(s.subscriptions)+len(s.ids) < least {
+		return ctx.Err()
 	}
-	names, sources, list := s.names, s.sources, s.subscriptions
-	s.names, s.sources, s.subscriptions = nil, nil, nil
+	l := look{s.names, s.sources, s.subscriptions, s.ids}
+	s.names, s.sources, s.subscriptions, s.ids = nil, nil, nil, nil
 	if !s.fresh || !s.merge {
 		return nil
 	}
-	return s.target.taken(ctx, names, sources, list)
+	return s.target.taken(ctx, l)
 }
 
 // fits returns a store.InvalidError for a name that the store refuses.

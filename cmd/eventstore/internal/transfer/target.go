@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/google/uuid"
+
 	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/archive"
 	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/database"
 	"github.com/eventstore-go/eventstore/internal/queries"
@@ -20,8 +22,8 @@ type target interface {
 	dataType() dataType
 	// progress returns the state of the import under way; found is false if there is none.
 	progress(ctx context.Context) (s state, found bool, err error)
-	// taken returns a TakenError if streams, snapshots or checkpoints of these names are in the way.
-	taken(ctx context.Context, names, sources []string, list []*archive.Subscription) error
+	// taken returns a TakenError if something of these names is in the way.
+	taken(ctx context.Context, l look) error
 	// begin begins an import in one transaction, which also writes all streams: those that each is given. It returns s with what it
 	// has set: base and begun.
 	begin(ctx context.Context, s state, each func(context.Context, func(batch []*archive.Stream) error) error) (state, error)
@@ -72,6 +74,14 @@ type base struct {
 	data    dataType
 }
 
+// idOf returns an id as the database keeps it, or null for none.
+func (b base) idOf(id uuid.UUID) any {
+	if b.d.Kind == database.SQLite {
+		return idBytes(id)
+	}
+	return idOrNull(id)
+}
+
 func (b base) dataType() dataType { return b.data }
 
 // tx is a transaction of an import.
@@ -98,10 +108,17 @@ func (t tx) one(ctx context.Context, name string, args []any, into ...any) (foun
 	return true, nil
 }
 
-// taken returns a TakenError if streams, snapshots or checkpoints of these names are there already.
-func (b base) taken(ctx context.Context, q querier, names, sources []string, list []*archive.Subscription) error {
-	subscriptions := make([][2]string, len(list))
-	for i, s := range list {
+// look is what is looked for in a store that is not empty: names of streams, sources of snapshots, subscriptions, ids of events.
+type look struct {
+	names, sources []string
+	list           []*archive.Subscription
+	ids            []string
+}
+
+// taken returns a TakenError if something of these names is there already.
+func (b base) taken(ctx context.Context, q querier, l look) error {
+	subscriptions := make([][2]string, len(l.list))
+	for i, s := range l.list {
 		subscriptions[i] = [2]string{s.Stream, s.Name}
 	}
 	for _, check := range []struct {
@@ -110,10 +127,11 @@ func (b base) taken(ctx context.Context, q querier, names, sources []string, lis
 		names       any
 		err         error
 	}{
-		{"taken", "streams", len(names), names, ErrTaken},
-		{"taken_snapshots", "snapshots", len(sources), sources, ErrTaken},
-		{"taken_held", "subscriptions", len(list), subscriptions, ErrHeld},
-		{"taken_begun", "subscriptions with checkpoints", len(list), subscriptions, ErrTaken},
+		{"taken", "streams", len(l.names), l.names, ErrTaken},
+		{"taken_snapshots", "snapshots", len(l.sources), l.sources, ErrTaken},
+		{"taken_held", "subscriptions", len(l.list), subscriptions, ErrHeld},
+		{"taken_begun", "subscriptions with checkpoints", len(l.list), subscriptions, ErrTaken},
+		{"taken_ids", "events", len(l.ids), l.ids, ErrTakenID},
 	} {
 		if check.n == 0 {
 			continue
@@ -174,7 +192,8 @@ func (t tx) subscriptions(ctx context.Context, was state, list []*archive.Subscr
 			stream = was.base + s.StreamID
 		}
 		one := 0
-		found, err := t.one(ctx, "insert_subscription", []any{s.Stream, s.Name, s.Checkpoint, stream, t.timeOf(s.CreatedAt), t.timeOf(s.UpdatedAt)}, &one)
+		found, err := t.one(ctx, "insert_subscription",
+			[]any{s.Stream, s.Name, s.Checkpoint, stream, t.timeOf(s.CreatedAt), t.timeOf(s.UpdatedAt), s.Seen, t.idOf(s.SeenID)}, &one)
 		if err != nil {
 			return err
 		}

@@ -53,12 +53,19 @@ func ended(err error) error {
 	return err
 }
 
-func (t *postgresTarget) taken(ctx context.Context, names, sources []string, list []*archive.Subscription) error {
-	return t.base.taken(ctx, t.conn, names, sources, list)
+func (t *postgresTarget) taken(ctx context.Context, l look) error {
+	return t.base.taken(ctx, t.conn, l)
 }
 
 func (t *postgresTarget) begin(ctx context.Context, s state, each func(context.Context, func([]*archive.Stream) error) error) (state, error) {
 	err := t.in(ctx, func(tx tx) (err error) {
+		lacking, err := tx.names(ctx, tx, "rights")
+		if err != nil {
+			return err
+		}
+		if len(lacking) > 0 {
+			return &RightsError{lacking}
+		}
 		if err := tx.exec(ctx, "exclusive"); err != nil {
 			return err
 		}
@@ -101,7 +108,7 @@ func (t *postgresTarget) streams(ctx context.Context, tx tx, s state, batch []*a
 	for i, r := range batch {
 		names[i] = r.Name
 	}
-	if err := t.base.taken(ctx, tx, names, nil, nil); err != nil {
+	if err := t.base.taken(ctx, tx, look{names: names}); err != nil {
 		return err
 	}
 	return t.copyRows(ctx, t.table("streams"), "stream_id name version created_at deleted_at linked", len(batch), func(i int) ([]any, error) {

@@ -50,9 +50,7 @@ func (t *sqliteTarget) transaction(ctx context.Context, f func(tx tx) error) err
 	return begun.Commit()
 }
 
-func (t *sqliteTarget) taken(ctx context.Context, names, sources []string, list []*archive.Subscription) error {
-	return t.base.taken(ctx, t.d.DB, names, sources, list)
-}
+func (t *sqliteTarget) taken(ctx context.Context, l look) error { return t.base.taken(ctx, t.d.DB, l) }
 
 func (t *sqliteTarget) begin(ctx context.Context, s state, each func(context.Context, func([]*archive.Stream) error) error) (state, error) {
 	err := t.transaction(ctx, func(tx tx) (err error) {
@@ -116,7 +114,7 @@ func (t *sqliteTarget) streams(ctx context.Context, tx tx, s state, batch []*arc
 	for i, r := range batch {
 		names[i] = r.Name
 	}
-	if err := t.base.taken(ctx, tx, names, nil, nil); err != nil {
+	if err := t.base.taken(ctx, tx, look{names: names}); err != nil {
 		return err
 	}
 	return tx.rows(ctx, "insert_stream", len(batch), func(i int) []any {

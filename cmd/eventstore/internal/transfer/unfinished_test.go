@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -265,6 +266,15 @@ func TestMergeRefused(t *testing.T) {
 		es.append("s2", 1)
 		refused(transfer.ErrTaken, "streams: s2")
 		require.NoError(t, es.Delete(t.Context(), "s2", store.Any, store.HardDelete))
+		known := uuid.Nil
+		for e, err := range s.Stream(t.Context(), "s1", nil) {
+			require.NoError(t, err)
+			known = e.ID
+		}
+		_, err := es.Append(t.Context(), "by accident", store.NoStream, store.Event{ID: known, Type: "x", Data: 1})
+		require.NoError(t, err)
+		refused(transfer.ErrTakenID, known.String()+" in by accident")
+		require.NoError(t, es.Delete(t.Context(), "by accident", store.Any, store.HardDelete))
 		require.NoError(t, es.RecordSnapshot(t.Context(), store.Snapshot{SourceID: "a", Version: 1, Type: "x", Data: 1}))
 		refused(transfer.ErrTaken, "snapshots: a")
 		require.NoError(t, es.DeleteSnapshot(t.Context(), "a"))
