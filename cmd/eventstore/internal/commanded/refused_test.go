@@ -2,6 +2,9 @@ package commanded_test
 
 import (
 	"context"
+	"crypto/md5"
+	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -21,11 +24,11 @@ func refused(t *testing.T, from *commandedtest.Store, d *database.Database, name
 	t.Helper()
 	s := open(t.Context(), t, from, names)
 	defer func() { require.NoError(t, s.Close()) }()
-	before := ofTarget(t, d)
+	before := commandedtest.OfTarget(t, d)
 	o.After = func() { t.Error("it has written") }
 	_, err := transfer.Follow(t.Context(), d, s, o)
 	require.Error(t, err)
-	require.Equal(t, before, ofTarget(t, d))
+	require.Equal(t, before, commandedtest.OfTarget(t, d))
 	return err
 }
 
@@ -141,17 +144,17 @@ func TestFollowNames(t *testing.T) {
 		require.NoError(t, from.HardDelete(ctx, "$a"))
 		require.NoError(t, from.Append(ctx, "$a", ids(1)...))
 		require.NoError(t, run(commanded.Options{}, transfer.FollowOptions{Finish: true}))
-		got := ofTarget(t, d)
+		got := commandedtest.OfTarget(t, d)
 		var streams []string
-		for _, row := range got.rows {
+		for _, row := range got.Rows {
 			cells := parts(row)
 			streams = append(streams, cells[0]+" "+cells[2])
 		}
-		assert.Equal(t, []string{"a 1", "c 1", "fine 1", "links 2"}, sorted(streams))
-		assert.Equal(t, []string{"a,s,0", "fine,s,1"}, got.subscriptions)
-		require.Len(t, got.snapshots, 1)
-		assert.Contains(t, got.snapshots[0], "a,1,State,")
-		assert.Contains(t, got.snapshots[0], md5sum(`{"v":2}`))
+		assert.Equal(t, []string{"a 1", "c 1", "fine 1", "links 2"}, slices.Sorted(slices.Values(streams)))
+		assert.Equal(t, []string{"a,s,0", "fine,s,1"}, got.Subscriptions)
+		require.Len(t, got.Snapshots, 1)
+		assert.Contains(t, got.Snapshots[0], "a,1,State,")
+		assert.Contains(t, got.Snapshots[0], fmt.Sprintf("%x", md5.Sum([]byte(`{"v":2}`))))
 	})
 }
 
