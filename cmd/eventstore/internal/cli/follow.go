@@ -66,7 +66,7 @@ func followedText(r transfer.Followed) string {
 		return text + fmt.Sprintf(", %d subscriptions\nthe store has all of %s up to position %d, and follows it no more", r.Subscriptions, r.Identity, r.Head)
 	}
 	return text + fmt.Sprintf("\nthe store follows %s, and has all up to position %d\n"+
-		"run it again for what is new, and with --finish to end that: until then the store takes no other writes", r.Identity, r.Head)
+		"run it again for what is new, and with --finish to end that: until then the library refuses to write to the store", r.Identity, r.Head)
 }
 
 // printBehind returns what prints every few seconds how far behind the store is, and when it has caught up first.

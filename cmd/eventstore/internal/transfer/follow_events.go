@@ -10,8 +10,10 @@ import (
 	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/archive"
 )
 
-// errRecreated is returned where a name is that of another stream, which may be gone in the source.
-var errRecreated = errors.New("the store has another stream of this name")
+// recreatedError says that a name is that of another stream, which may be gone in the source.
+type recreatedError struct{ *TakenError }
+
+func (e *recreatedError) Unwrap() error { return e.TakenError }
 
 func noRows(err error) bool { return errors.Is(err, sql.ErrNoRows) }
 
@@ -23,7 +25,8 @@ func (f *follower) events(ctx context.Context, read func(do func(e *archive.Even
 			return nil
 		}
 		err := f.batch(ctx, batch)
-		if errors.Is(err, errRecreated) {
+		var recreated *recreatedError
+		if errors.As(err, &recreated) {
 			if err := f.vanished(ctx); err != nil {
 				return err
 			}
@@ -71,51 +74,42 @@ func (f *follower) batch(ctx context.Context, batch []*archive.Event) error {
 
 // newStreams writes the streams of events that are not there yet.
 func (f *follower) newStreams(ctx context.Context, tx tx, batch []*archive.Event, now *state) error {
-	first := map[int64]*archive.Event{}
 	var ids []int64
-	var names []string
+	first := map[int64]*archive.Event{}
 	for _, e := range batch {
 		if first[e.StreamID] == nil {
 			first[e.StreamID] = e
-			ids, names = append(ids, e.StreamID), append(names, e.Stream)
+			ids = append(ids, e.StreamID)
 		}
 	}
-	there, err := f.known(ctx, tx, ids, names)
+	there, err := f.known(ctx, tx, ids, nil)
 	if err != nil {
 		return err
 	}
-	byName := map[string]int64{}
-	for id, name := range there {
-		byName[name] = id
-	}
+	var list []streamRow
 	for _, id := range ids {
 		e := first[id]
-		if other, ok := byName[e.Stream]; ok && other != id {
-			return fmt.Errorf("%w: %q, streams %d and %d", errRecreated, e.Stream, other, id)
+		if name, ok := there[id]; !ok {
+			// Version 0 stands for none that was looked at.
+			list = append(list, streamRow{ID: id, Name: e.Stream, Created: e.CreatedAt.UnixMicro()})
+		} else if name != e.Stream {
+			return renamed(id, name, e.Stream)
 		}
-		if name, ok := there[id]; ok {
-			if name != e.Stream {
-				return renamed(id, name, e.Stream)
-			}
-			continue
-		}
-		if err := tx.exec(ctx, "follow_stream", id, e.Stream, tx.timeOf(e.CreatedAt)); err != nil {
-			return err
-		}
-		byName[e.Stream] = id
-		now.highest = max(now.highest, id)
 	}
-	return nil
+	return f.set(ctx, tx, list, now)
 }
 
 func renamed(id int64, name, other string) error {
-	return fmt.Errorf("%w: stream %d of the source is now called %q, and was imported as %q", ErrTaken, id, other, name)
+	return &TakenError{ErrTaken, fmt.Sprintf("the source has another name for stream %d than it was imported with", id), []string{name, other}}
 }
 
 // known returns the streams of these ids or names, by id.
 func (f *follower) known(ctx context.Context, q querier, ids []int64, names []string) (map[int64]string, error) {
 	if ids == nil {
 		ids = []int64{}
+	}
+	if names == nil {
+		names = []string{}
 	}
 	a, err := json.Marshal(ids)
 	if err != nil {

@@ -3,11 +3,11 @@ package transfer
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"slices"
 
 	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/archive"
-	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/database"
 )
 
 // grouped is for how many streams links are asked at once.
@@ -57,16 +57,16 @@ func (w *linking) flush(ctx context.Context, whole int, last *archive.Link) erro
 	for _, l := range w.pending {
 		linked[l.StreamID] = true
 	}
+	list := make([]streamRow, 0, whole+1)
+	for i := range w.group[:whole] {
+		list = append(list, w.group[i].row(w.group[i].stream.Version, linked))
+	}
+	if last != nil {
+		list = append(list, w.group[whole].row(last.Version, linked))
+	}
 	err := w.write(ctx, func(tx tx, now *state) error {
-		for i := range w.group[:whole] {
-			if err := w.set(ctx, tx, &w.group[i], w.group[i].stream.Version, linked, now); err != nil {
-				return err
-			}
-		}
-		if last != nil {
-			if err := w.set(ctx, tx, &w.group[whole], last.Version, linked, now); err != nil {
-				return err
-			}
+		if err := w.set(ctx, tx, list, now); err != nil {
+			return err
 		}
 		return w.target.putLinks(ctx, tx, *now, w.pending)
 	})
@@ -81,30 +81,59 @@ func (w *linking) flush(ctx context.Context, whole int, last *archive.Link) erro
 	return nil
 }
 
-// set writes a stream, whose links up to a version come with it.
-func (f *follower) set(ctx context.Context, tx tx, c *change, version int64, linked map[int64]bool, now *state) error {
+// streamRow is a stream as the statement follow_set takes it.
+type streamRow struct {
+	ID      int64  `json:"id"`
+	Name    string `json:"name"`
+	Version int64  `json:"version"`
+	Created int64  `json:"created"`
+	Deleted *int64 `json:"deleted"`
+	Linked  bool   `json:"linked"`
+	Seen    int64  `json:"seen"`
+}
+
+// row is a stream whose links up to a version come with it.
+func (c *change) row(version int64, linked map[int64]bool) streamRow {
 	s := c.stream
-	there, err := f.known(ctx, tx, []int64{s.ID}, []string{s.Name})
+	r := streamRow{ID: s.ID, Name: s.Name, Version: version, Created: s.CreatedAt.UnixMicro(), Linked: linked[s.ID], Seen: c.seen}
+	if !s.DeletedAt.IsZero() {
+		at := s.DeletedAt.UnixMicro()
+		r.Deleted = &at
+	}
+	return r
+}
+
+// set writes streams. A name that another stream has is an error: those that are gone were removed before.
+func (f *follower) set(ctx context.Context, tx tx, list []streamRow, now *state) error {
+	if len(list) == 0 {
+		return nil
+	}
+	ids, names := make([]int64, len(list)), make([]string, len(list))
+	for i, r := range list {
+		ids[i], names[i] = r.ID, r.Name
+		now.highest = max(now.highest, r.ID)
+	}
+	there, err := f.known(ctx, tx, ids, names)
 	if err != nil {
 		return err
 	}
-	if _, ok := there[s.ID]; !ok {
-		if len(there) > 0 {
-			return fmt.Errorf("%w: %q", ErrTaken, s.Name)
+	byName := map[string]int64{}
+	for id, name := range there {
+		byName[name] = id
+	}
+	for _, r := range list {
+		if other, ok := byName[r.Name]; ok && other != r.ID {
+			return &recreatedError{&TakenError{ErrTaken, fmt.Sprintf("streams %d and %d of the source would both be called so", other, r.ID), []string{r.Name}}}
 		}
-		if err := tx.exec(ctx, "follow_stream", s.ID, s.Name, tx.timeOf(s.CreatedAt)); err != nil {
-			return err
+		if name, ok := there[r.ID]; ok && name != r.Name {
+			return renamed(r.ID, name, r.Name)
 		}
-		now.highest = max(now.highest, s.ID)
 	}
-	args := []any{s.ID, version, tx.timeOf(s.CreatedAt), nil}
-	if !s.DeletedAt.IsZero() {
-		args[3] = tx.timeOf(s.DeletedAt)
+	text, err := json.Marshal(list)
+	if err != nil {
+		return err
 	}
-	if tx.d.Kind == database.PostgreSQL {
-		args = append(args, linked[s.ID], c.seen)
-	}
-	return tx.exec(ctx, "follow_set", args...)
+	return tx.exec(ctx, "follow_set", string(text))
 }
 
 // snapshots writes those that are new, and removes those that are gone.

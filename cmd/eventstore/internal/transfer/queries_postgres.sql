@@ -397,18 +397,16 @@ union
 select s.stream_id, s.name from /*schema.*/streams as s
 where s.name in (select t.name from jsonb_array_elements_text($2::jsonb) as t (name));
 
--- name: follow_stream
--- A stream whose events come before it is looked at: version 0 stands for none that was looked at.
-insert into /*schema.*/streams (stream_id, name, version, created_at) values ($1::bigint, $2::text, 0, $3::timestamptz);
-
 -- name: follow_set
--- A stream as it is in the source. It has links, or holes, unless every version behind $6, the last one that was looked at, has an event of
--- its own. Indexes: streams_pkey, events_version_key.
-update /*schema.*/streams as s set version = $2::bigint, created_at = $3::timestamptz, deleted_at = $4::timestamptz,
-  linked = s.linked or $5::boolean or $2::bigint - $6::bigint <> (
-    select count(*) from /*schema.*/events as e where e.stream_id = s.stream_id and e.version > $6::bigint and e.version <= $2::bigint
+-- Streams as they are in the source: $1 is a JSON list. One has links, or holes, unless every version behind seen, the last one that was
+-- looked at, has an event of its own. Indexes: streams_pkey, events_version_key.
+insert into /*schema.*/streams as t (stream_id, name, version, created_at, deleted_at, linked)
+select s.id, s.name, s.version, /*schema.*/from_micros(s.created), /*schema.*/from_micros(s.deleted), s.linked or s.version - s.seen <> (
+    select count(*) from /*schema.*/events as e where e.stream_id = s.id and e.version > s.seen and e.version <= s.version
   )
-where s.stream_id = $1::bigint;
+from jsonb_to_recordset($1::jsonb) as s (id bigint, name text, version bigint, created bigint, deleted bigint, linked boolean, seen bigint)
+on conflict on constraint streams_pkey do update set version = excluded.version, created_at = excluded.created_at,
+  deleted_at = excluded.deleted_at, linked = t.linked or excluded.linked;
 
 -- name: follow_last
 -- The last event: of a store that was empty, the number of an append is its position. Index: events_pkey.

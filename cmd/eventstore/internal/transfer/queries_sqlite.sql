@@ -309,13 +309,11 @@ select stream_id, name from /*prefix*/streams where stream_id in (select value f
 union
 select stream_id, name from /*prefix*/streams where name in (select value from json_each(?2));
 
--- name: follow_stream
--- A stream whose events come before it is looked at: version 0 stands for none that was looked at.
-insert into /*prefix*/streams (stream_id, name, version, created_at) values (?1, ?2, 0, ?3);
-
 -- name: follow_set
--- A stream as it is in the source.
-update /*prefix*/streams set version = ?2, created_at = ?3, deleted_at = ?4 where stream_id = ?1;
+-- Streams as they are in the source: ?1 is a JSON list.
+insert into /*prefix*/streams (stream_id, name, version, created_at, deleted_at)
+select s.value ->> 'id', s.value ->> 'name', s.value ->> 'version', s.value ->> 'created', s.value ->> 'deleted' from json_each(?1) s where true
+on conflict (stream_id) do update set version = excluded.version, created_at = excluded.created_at, deleted_at = excluded.deleted_at;
 
 -- name: follow_last
 select position, event_id from /*prefix*/events order by position desc limit 1;
