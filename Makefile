@@ -12,6 +12,7 @@ export GORACE := atexit_sleep_ms=20
 FAULTS   := go test -timeout 20m -parallel 4 -run Faults ./conformance/...
 LINT     := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 BENCHSTAT := go run golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
+VERSIONS ?= 14 15 16 17 18
 FUZZTIME ?= 30s
 BENCH    ?= .
 BENCHTIME ?= 1s
@@ -19,7 +20,7 @@ ROUNDS   ?= 5
 
 .PHONY: help
 help: ## list the targets
-	@sed -nE 's/^([a-z/]+):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
+	@sed -nE 's/^([a-z/]+):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 19
 
 .PHONY: test
 test: postgres cc ## run all tests, with the race detector, on a real PostgreSQL, and count them
@@ -33,6 +34,14 @@ test/race: postgres cc ## the same, in go test's own words
 .PHONY: test/short
 test/short: ## run the quick tests, without the race detector, on what is installed
 	go test -short -timeout 5m ./...
+
+.PHONY: test/matrix
+test/matrix: ## run the tests that use PostgreSQL on each version, and count them (VERSIONS="14 15 16 17 18")
+	scripts/test-matrix $(VERSIONS)
+
+.PHONY: test/matrix/short
+test/matrix/short: ## the suite with pgx, plans and the sequencer on the oldest and the newest version
+	scripts/test-matrix -short $(sort $(firstword $(VERSIONS)) $(lastword $(VERSIONS)))
 
 .PHONY: lint
 lint: ## check format, go vet and golangci-lint

@@ -97,6 +97,9 @@ func seenPlace(f *fixture) {
 		f.refuses(s, t.request(2, store.SeenEvent{Number: 2, ID: t.events[2].ID}), replaced(2), "an event that is elsewhere")
 		l := f.acquire(s, t.l.ID, "a")
 		assert.Equal(f, t.at(5), l.Seen, "the lease comes with it")
+		renewed, err := s.RenewLeases(f.ctx, "a", long)
+		require.NoError(f, err)
+		assert.Contains(f, renewed, l)
 		require.NoError(f, s.ResetSubscription(f.ctx, t.l.ID, 1, t.id))
 		assert.Zero(f, f.subscription(s, t.l.ID).Seen, "a reset forgets it")
 	}

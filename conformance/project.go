@@ -30,6 +30,7 @@ var projectCases = []testCase{
 	{name: "project/filter", tx: ownTx, run: projectFilter, why: "what is not asked for is passed by, and does not hold up the checkpoint"},
 	{name: "project/start", tx: ownTx, run: projectStart, why: "a new projection begins where it was told to, and no other"},
 	{name: "project/stream", tx: ownTx, run: projectStream, why: "a projection on one stream counts in it, also when it is created again"},
+	{name: "project/stream-gone", tx: ownTx, run: projectStreamGone, why: "an event that fails is not tried for ever once its stream is gone"},
 	{name: "project/partitions", tx: ownTx, run: projectPartitions, why: "each key in order, all keys in parallel, nothing twice"},
 	{name: "project/share", tx: ownTx, run: projectShare, why: "processes share the partitions evenly; who leaves or dies is replaced"},
 	{name: "project/repartition", tx: ownTx, run: projectRepartition, why: "the number of partitions can be changed while events are applied, and none is lost or repeated"},
@@ -334,6 +335,20 @@ func projectStream(f *fixture) {
 	m.has(1, 2)
 	f.append("a", store.Any, events(2)...)
 	m.has(1, 2, 3, 4)
+}
+
+func projectStreamGone(f *fixture) {
+	m := f.model()
+	m.fail(errCallback, "a@3")
+	f.append("a", store.Any, events(3)...)
+	p := f.process()
+	p.project(projected, m.handle, &store.ProjectOptions{Stream: "a"})
+	f.eventually("the third is tried again", func() bool { m.mu.Lock(); defer m.mu.Unlock(); return m.alone["a@3"] > 1 })
+	m.has(1, 2)
+	f.delete("a", store.HardDelete)
+	m.exec("delete from " + m.table)
+	f.append("a", store.Any, events(2)...)
+	m.has(1, 2)
 }
 
 func projectPartitions(f *fixture) {

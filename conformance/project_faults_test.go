@@ -11,6 +11,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -402,6 +403,18 @@ var projectFaults = []projectFault{
 			return func(ctx context.Context, tx *sql.Tx, events []store.Recorded) error {
 				_ = h(ctx, tx, events)
 				return nil
+			}
+		}},
+	{name: "fails-for-ever", what: "an event that has failed is handled until it succeeds", cases: []string{"project/stream-gone"},
+		handler: func(h store.BatchHandler) store.BatchHandler {
+			var failed atomic.Bool
+			return func(ctx context.Context, tx *sql.Tx, events []store.Recorded) error {
+				if failed.Load() {
+					return errCallback
+				}
+				err := h(ctx, tx, events)
+				failed.Store(err != nil)
+				return err
 			}
 		}},
 	{name: "panic-passed-over", what: "a handler that panics is called again", cases: []string{"project/panic"},

@@ -375,3 +375,24 @@ func (i *inFlight) upTo(most int64) []int64 {
 	defer i.mu.Unlock()
 	return slices.DeleteFunc(slices.Clone(i.list), func(n int64) bool { return n > most })
 }
+
+// byNumber is a sequence that acknowledges each event by its number.
+func byNumber(r subscriber) iter.Seq2[store.Recorded, error] {
+	return func(yield func(store.Recorded, error) bool) {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		for {
+			batch, err := r.Next(ctx)
+			if err != nil {
+				yield(store.Recorded{}, err)
+				return
+			}
+			for _, e := range batch {
+				if !yield(e, nil) {
+					return
+				}
+				_ = r.AckNumber(ctx, e.Number)
+			}
+		}
+	}
+}

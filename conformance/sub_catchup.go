@@ -16,7 +16,7 @@ import (
 func subCases() []testCase {
 	return slices.Concat(
 		subCatchUpCases, subStartCases, subSizeCases, subChoiceCases, subAckCases, subCompeteCases, subFailureCases, subDeletedCases,
-		subLeaseCases, subManageCases, subNotifyCases, subWatchCases, subConsumeCases,
+		subLeaseCases, subManageCases, subNotifyCases, subWatchCases, subConsumeCases, subLateCases,
 	)
 }
 

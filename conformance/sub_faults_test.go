@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -293,6 +294,10 @@ var subAckFaults = []subFault{
 		subs: subscribed(func(s *carelessSubscriber) {
 			s.ack = func(context.Context, []int64) error { return nil }
 		})},
+	{name: "ack-any-delivery", what: "an acknowledgement goes by the number, whichever delivery it is of", cases: []string{"sub/ack-late"},
+		subs: subscribed(func(s *carelessSubscriber) { // its Ack is AckNumber
+			s.events = func(iter.Seq2[store.Recorded, error]) iter.Seq2[store.Recorded, error] { return byNumber(s) }
+		})},
 	{name: "ack-by-number", what: "an acknowledgement covers lower numbers, not what was sent before", cases: []string{"sub/ack-order-sent"},
 		subs: subscribed(func(s *carelessSubscriber) {
 			var sent inFlight
@@ -336,6 +341,30 @@ var subAckFaults = []subFault{
 		subs: subscribed(func(s *carelessSubscriber) {
 			s.close = func() error { return nil }
 		})},
+	{name: "close-waits-for-others", what: "Close returns when nobody else is subscribed", cases: []string{"sub/close-revived"},
+		subs: func(c *carelessSubs, t *tap) {
+			var open atomic.Int64
+			c.subscribe = func(ctx context.Context, stream, name string, o *store.SubscribeOptions) (subscriber, error) {
+				open.Add(1) // as soon as it comes
+				return c.subFace.Subscribe(ctx, stream, name, o)
+			}
+			subscribed(func(s *carelessSubscriber) {
+				s.close = sync.OnceValue(func() error {
+					err := s.subscriber.Close()
+					open.Add(-1)
+					tick := time.NewTicker(time.Millisecond)
+					defer tick.Stop()
+					for open.Load() > 0 {
+						select {
+						case <-tick.C:
+						case <-t.over:
+							return err
+						}
+					}
+					return err
+				})
+			})(c, t)
+		}},
 	{name: "sequence-errs-twice", what: "a sequence yields its error twice", cases: []string{"sub/events"},
 		subs: subscribed(func(s *carelessSubscriber) {
 			s.events = func(seq iter.Seq2[store.Recorded, error]) iter.Seq2[store.Recorded, error] {
@@ -392,7 +421,8 @@ var subStorageFaults = []subFault{
 			b.renew = func(ctx context.Context, owner string, _ time.Duration) ([]store.Lease, error) { return nil, ctx.Err() }
 		})},
 	{name: "lease-not-given-up", what: "the lease is kept when a subscription ends",
-		cases: []string{"sub/close-flushes", "sub/takeover-close", "sub/close-store", "sub/unsubscribe", "sub/position-lost", "sub/consume", "sub/consume-stops", "sub/consume-panics"},
+		cases: []string{"sub/close-flushes", "sub/takeover-close", "sub/close-store", "sub/unsubscribe", "sub/position-lost", "sub/consume", "sub/consume-stops", "sub/consume-panics",
+			"sub/consume-cancelled"},
 		tap: tapping(func(b *broken) {
 			b.release = func(ctx context.Context, r store.CheckpointRequest) error {
 				return b.SubscriptionStorage.SaveCheckpoint(ctx, r)
@@ -561,6 +591,16 @@ var subConsumeFaults = []subFault{
 						_ = h(ctx, e)
 					}()
 					return nil
+				}
+			}
+		}},
+	{name: "handler-called-for-ever", what: "a handler is called until it succeeds, whatever becomes of the event", cases: []string{"sub/consume-created-again"},
+		subs: func(c *carelessSubs, _ *tap) {
+			c.handler = func(h store.Handler) store.Handler {
+				return func(ctx context.Context, e store.Recorded) (err error) {
+					for err = h(ctx, e); err != nil && ctx.Err() == nil; err = h(ctx, e) {
+					}
+					return err
 				}
 			}
 		}},

@@ -17,7 +17,8 @@ import (
 // succeeds and returns the first result, with Retried set. So give ids when a retry may follow.
 //
 // If ctx ends while the append is under way, the error is ctx's and nothing is written, unless the commit was already
-// on its way: then the events may be there, and a retry with the same ids tells.
+// on its way: then the events may be there, and a retry with the same ids tells. The same holds for an error of the
+// connection. An error that refuses the append, such as [ErrWrongExpectedVersion], always means that nothing was written.
 func (s *Store) Append(ctx context.Context, stream string, expected Expected, events ...Event) (AppendResult, error) {
 	ctx, end := s.observe(ctx, Operation{Kind: OpAppend, Stream: stream, Count: len(events)})
 	res, err := s.append(ctx, stream, expected, events)

@@ -47,9 +47,10 @@ type ConsumeOptions struct {
 // taken the subscription over; what the handler does then is done a second time there. It also carries e as the cause of
 // what the handler appends, see [WithCause].
 //
-// Before Consume returns it has closed its subscribers, so that others go on at once; also if the handler panics. The
-// error is ctx's if ctx has ended, otherwise why it has stopped.
-func (s *Store) Consume(ctx context.Context, stream, name string, handler Handler, opts *ConsumeOptions) error {
+// Before Consume returns it has closed its subscribers and given the lease up, so that others go on at once; also if the handler
+// panics, or ctx ends while it waits for the lease. The error is ctx's if ctx has ended, otherwise why it has stopped. It is
+// [ErrPositionLost] as well if the store turns out at the end not to have what was handled.
+func (s *Store) Consume(ctx context.Context, stream, name string, handler Handler, opts *ConsumeOptions) (err error) {
 	var o ConsumeOptions
 	if opts != nil {
 		o = *opts
@@ -64,12 +65,16 @@ func (s *Store) Consume(ctx context.Context, stream, name string, handler Handle
 	}
 	o.Handlers = max(o.Handlers, 1)
 	o.ConcurrencyLimit = max(o.ConcurrencyLimit, o.Handlers)
+	o.settles = true
 	o.MinBackoff, o.MaxBackoff = backoffs(o.MinBackoff, o.MaxBackoff)
 	subscribers := make([]*Subscriber, 0, o.Handlers)
 	defer func() {
 		for _, r := range subscribers {
-			if err := r.Close(); err != nil {
-				s.log.Warn("eventstore: a subscription did not end in good order; events may come again", "error", err)
+			switch e := r.Close(); {
+			case errors.Is(e, ErrPositionLost) && !errors.Is(err, ErrPositionLost):
+				err = errors.Join(err, e)
+			case e != nil && !errors.Is(e, ErrPositionLost):
+				s.log.Warn("eventstore: a subscription did not end in good order; events may come again", "error", e)
 			}
 		}
 	}()
@@ -208,6 +213,9 @@ func (c *consumer) handle(ctx context.Context, e Recorded, failed *CallbackError
 			return ctx.Err()
 		case <-lease.Done():
 			return errVoid
+		}
+		if !c.subscriber.inFlight(e) {
+			return errVoid // its stream was created again
 		}
 		if failed != nil {
 			return void(c.subscriber.Nack(ctx, e))

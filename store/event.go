@@ -51,7 +51,8 @@ type Recorded struct {
 	// tables was done before. See [Store.ResetProjection].
 	Replaying bool
 
-	codec *codec
+	codec    *codec
+	delivery int64 // by which a subscriber was sent it, see [deliveries]; 0 for an event that was only read
 }
 
 // Decode decodes the event's data into the value that into points to. With a pointer to an `any`, the serializer

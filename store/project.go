@@ -214,8 +214,11 @@ type projector struct {
 func (p *projector) run(ctx context.Context) (err error) {
 	defer p.leave(ctx)
 	defer func() {
-		if e := p.stopAll(); err == nil {
+		switch e := p.stopAll(); {
+		case err == nil:
 			err = e
+		case errors.Is(e, ErrPositionLost) && !errors.Is(err, ErrPositionLost):
+			err = errors.Join(err, e)
 		}
 	}()
 	if err := p.create(ctx); err != nil {

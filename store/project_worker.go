@@ -59,7 +59,9 @@ func (w *worker) run(ctx context.Context) {
 			}
 		}
 		if w.subscriber != nil {
-			if err := w.subscriber.Close(); err != nil {
+			if err := w.subscriber.Close(); errors.Is(err, ErrPositionLost) {
+				w.err = errors.Join(w.err, err)
+			} else if err != nil {
 				w.p.hub.log.Warn("eventstore: a partition did not end in good order", "projection", w.p.name, "partition", w.partition, "error", err)
 			}
 		}
@@ -291,6 +293,9 @@ func (w *worker) process(ctx context.Context, list []task) error {
 		}
 		if err := w.pause(ctx, wait.NextBackOff()); err != nil {
 			return err
+		}
+		if list[0].parked == nil && !w.subscriber.inFlight(list[0].event) {
+			return errVoid // its stream was created again
 		}
 	}
 	return nil

@@ -3,6 +3,7 @@ package store
 import (
 	"container/heap"
 	"slices"
+	"sync/atomic"
 )
 
 // queue holds what a subscription has read and its subscribers have not acknowledged, and does the arithmetic of its
@@ -14,6 +15,7 @@ import (
 // Every operation but checkpointBehind costs amortised constant time, or the logarithm of the number of lanes; memory is linear
 // in the unacknowledged events and those they were read with, however many were filtered out or acknowledged behind them.
 type queue struct {
+	since    int64  // deliveries up to this one were made from another queue
 	received int64  // the last number read
 	queued   int    // items that nobody was sent
 	first    *batch // those with unacknowledged items, queued or in flight, in the order of numbers
@@ -34,7 +36,13 @@ type item struct {
 	acked   bool
 	lane    *lane // nil without a key
 	batch   *batch
+
+	delivery int64 // by which it was sent last
 }
+
+// deliveries numbers what subscribers are sent, across all Stores of the process: each call of Next that returns events is
+// a delivery. An event that was sent twice has two, so that an acknowledgement of the first can't count for the second.
+var deliveries atomic.Int64
 
 // batch is items that were queued together, and the page that their events are part of. The memory of both is used again
 // when nobody needs any of them.
@@ -105,7 +113,7 @@ type holder struct {
 }
 
 func newQueue(checkpoint int64) *queue {
-	return &queue{received: checkpoint, lanes: map[string]*lane{}}
+	return &queue{since: deliveries.Load(), received: checkpoint, lanes: map[string]*lane{}}
 }
 
 // checkpoint returns the highest number up to which every event was acknowledged, or was left out.
@@ -203,10 +211,11 @@ func (q *queue) next(h *holder) *item {
 	return best
 }
 
-// send sends h the item that next returned.
-func (q *queue) send(h *holder, i *item) {
+// send sends h the item that next returned, by a delivery of that number.
+func (q *queue) send(h *holder, i *item, delivery int64) {
 	q.queued--
 	i.sent++
+	i.delivery = delivery
 	h.items = append(h.items, i)
 	if i.lane == nil {
 		q.free.pop()

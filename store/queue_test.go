@@ -125,7 +125,7 @@ func TestQueueIsAsExplained(t *testing.T) {
 				}
 				require.NotNil(t, have)
 				require.Equal(t, want.number, have.event.Number)
-				q.send(holders[h], have)
+				q.send(holders[h], have, 0)
 				want.holder = h
 				n.held[h] = append(n.held[h], want)
 			},
@@ -208,14 +208,14 @@ func TestQueueKeepsOnlyWhatIsOpen(t *testing.T) {
 	var slow, fast holder
 	var recycler wiper
 	q.add(recycler.page(q, []int64{1}, []string{"slow"}))
-	q.send(&slow, q.next(&slow))
+	q.send(&slow, q.next(&slow), 0)
 	for number := int64(2); number < 100_000; number++ {
 		if number%2 == 0 {
 			q.skip(number)
 			continue
 		}
 		q.add(recycler.page(q, []int64{number}, []string{fmt.Sprint(number % 7)}))
-		q.send(&fast, q.next(&fast))
+		q.send(&fast, q.next(&fast), 0)
 		q.ack(&fast, 1)
 	}
 	require.EqualValues(t, 0, q.checkpoint())

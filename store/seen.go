@@ -41,20 +41,33 @@ type CheckpointState struct {
 	Stored bool
 }
 
-// Judge returns nil if the checkpoint may be saved. Otherwise it returns ErrLeaseLost, if r.Epoch is not the current one
-// or there is no such subscription; a [CheckpointLostError], which is ErrLeaseLost too, if the database has gone back
-// behind r.Known; or a [PositionLostError], if the stream ends before what was read, or has another event in its place. For backends.
+// Judge returns nil if the checkpoint may be saved. Otherwise it returns
+//   - ErrLeaseLost, if r.Epoch is not the current one, or there is no such subscription;
+//   - a [PositionLostError], if the stream ends before what was read, or has another event in its place;
+//   - a [CheckpointLostError], which is ErrLeaseLost too, if the database has gone back behind r.Known.
+//
+// For backends.
 func (r CheckpointRequest) Judge(s CheckpointState) error {
-	switch {
-	case s.Epoch == 0 || s.Epoch != r.Epoch:
+	if s.Epoch == 0 || s.Epoch != r.Epoch {
 		return &SubscriptionError{r.ID, ErrLeaseLost}
-	case s.StreamID == r.StreamID && s.Checkpoint < r.Known:
+	}
+	if err := r.judgePlace(s); err != nil {
+		return err
+	}
+	if s.StreamID == r.StreamID && s.Checkpoint < r.Known {
 		return &CheckpointLostError{SubscriptionID: r.ID, Known: r.Known, Found: s.Checkpoint}
+	}
+	return nil
+}
+
+// judgePlace returns a PositionLostError if the stream does not carry what was read.
+func (r CheckpointRequest) judgePlace(s CheckpointState) error {
+	switch last := max(r.Checkpoint, r.Seen.Number); {
 	case s.End < 0:
 		return nil // what was read is gone with its stream
-	case s.End < max(r.Checkpoint, r.Seen.Number):
-		return &PositionLostError{Stream: r.ID.Stream, After: max(r.Checkpoint, r.Seen.Number), Head: s.End}
-	case r.Seen.IsZero() || s.At == r.Seen.ID || s.At == uuid.Nil && !s.Stored: // the last one was hard deleted
+	case s.End < last:
+		return &PositionLostError{Stream: r.ID.Stream, After: last, Head: s.End}
+	case r.Seen.IsZero() || s.At == r.Seen.ID || s.At == uuid.Nil && !s.Stored: // it was hard deleted
 		return nil
 	}
 	return &PositionLostError{Stream: r.ID.Stream, After: r.Seen.Number, Head: s.End, Replaced: true}

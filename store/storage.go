@@ -100,7 +100,8 @@ type AppendRequest struct {
 	Stream   string
 	Expected Expected   // set
 	Events   []NewEvent // at least one, ids distinct
-	// FreshIDs says that all ids were drawn just now, so that none can be in the store.
+	// FreshIDs says that all ids were drawn just now, so that no earlier append has used them. A driver that sends a statement
+	// again after its answer was lost can still make them known: a backend over such a driver looks before it refuses.
 	FreshIDs bool
 }
 
@@ -115,7 +116,8 @@ type AppendResult struct {
 	Stream string
 	// First and Last are the versions of the first and the last event written; Last is the stream's new version.
 	First, Last int64
-	// Retried says that the events were already there: this was a retry of an append that had succeeded.
+	// Retried says that the events were already there: this was a retry of an append that had succeeded, by the caller, or by
+	// database/sql after the answer was lost.
 	Retried bool
 }
 

@@ -48,7 +48,9 @@ func (s *Store) subscribe(ctx context.Context, id SubscriptionID, opts Subscribe
 		return !opts.WaitForLease || state.Phase != Waiting || r.subscription.isRefused()
 	})
 	if err != nil {
-		r.leave() // without waiting for a database that may hang, as ctx says
+		if r.leave() && opts.settles {
+			<-r.subscription.done
+		} // otherwise without waiting for a database that may hang, as ctx says
 		return nil, err
 	}
 	return r, nil

@@ -83,6 +83,7 @@ type SubscribeOptions struct {
 
 	paced         bool // CheckpointThreshold is the default, and so is not the only condition
 	endWhenBehind bool // for Watch
+	settles       bool // for Consume: Subscribe does not return an error before it has given the lease up
 	existing      bool // for Project: the subscription must be there
 	// choose, for Project, is a Selector that also knows which stream numbers count in.
 	choose func(streamID int64, e *Recorded) bool

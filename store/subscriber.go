@@ -20,7 +20,9 @@ type Subscriber struct {
 	waiting bool
 	notice  error          // to be returned from Next once
 	voided  map[int64]bool // what was in flight when the lease was lost last
+	expiry  int64          // deliveries up to this one were void when the lease was seen to have expired
 	ended   error          // why it gets no more events
+	last    bool           // it was the last to leave
 }
 
 // attach adds a subscriber, or returns nil if the subscription is about to stop.
@@ -95,11 +97,11 @@ func (r *Subscriber) setWaiting(waiting bool) {
 func (r *Subscriber) take() ([]Recorded, error) {
 	s := r.subscription
 	for {
-		items, sent, err := r.send()
+		items, sent, delivery, err := r.send()
 		if err != nil || len(items) == 0 {
 			return nil, err
 		}
-		events, again, err := r.prepare(items, sent)
+		events, again, err := r.prepare(items, sent, delivery)
 		s.mu.Lock()
 		s.queue.let(items)
 		s.mu.Unlock()
@@ -113,30 +115,32 @@ func (r *Subscriber) take() ([]Recorded, error) {
 	}
 }
 
-// send takes items from the queue, which are held. It returns how often the first of them was sent, this time included.
-func (r *Subscriber) send() (items []*item, sent int, err error) {
+// send takes items from the queue, which are held. It returns how often the first of them was sent, this time included, and
+// the number of the delivery.
+func (r *Subscriber) send() (items []*item, sent int, delivery int64, err error) {
 	s := r.subscription
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r.waiting = false
 	switch {
 	case r.ended != nil:
-		return nil, 0, r.ended
+		return nil, 0, 0, r.ended
 	case r.notice != nil:
 		err := r.notice
 		r.notice = nil
-		return nil, 0, err
+		return nil, 0, 0, err
 	}
 	most := min(r.size-len(r.held.items), r.share())
 	if most > 0 && s.queue.queued > 0 && s.valid() {
 		before := len(r.held.items)
+		delivery = deliveries.Add(1)
 		r.held.items = slices.Grow(r.held.items, min(most, s.queue.queued))
 		for len(r.held.items)-before < most {
 			i := s.queue.next(&r.held)
 			if i == nil || i.failure != nil && len(r.held.items) > before {
 				break
 			}
-			s.queue.send(&r.held, i)
+			s.queue.send(&r.held, i, delivery)
 			if i.failure != nil {
 				break
 			}
@@ -145,7 +149,7 @@ func (r *Subscriber) send() (items []*item, sent int, err error) {
 	}
 	if len(items) == 0 {
 		r.waiting = true
-		return nil, 0, nil
+		return nil, 0, 0, nil
 	}
 	r.epoch = s.lease.Epoch
 	if (s.missed || len(s.inbox) > 0) && s.opts.MaxSize-s.queue.queued >= s.pageSize() {
@@ -155,7 +159,7 @@ func (r *Subscriber) send() (items []*item, sent int, err error) {
 		s.wake() // there is more for others
 	}
 	s.queue.hold(items)
-	return items, items[0].sent, nil
+	return items, items[0].sent, delivery, nil
 }
 
 // share is how many events one subscriber takes at a time when others wait for some, too. The subscription's mu is held.
@@ -172,15 +176,16 @@ func (r *Subscriber) share() int {
 
 // prepare makes events of items, outside of the lock. Items that a callback fails on, and those behind them, go back. It
 // reports whether nothing is left since all were left out, so that there may be more.
-func (r *Subscriber) prepare(items []*item, sent int) (events []Recorded, again bool, err error) {
+func (r *Subscriber) prepare(items []*item, sent int, delivery int64) (events []Recorded, again bool, err error) {
 	s := r.subscription
 	if f := items[0].failure; f != nil {
 		if sent == 1 {
+			f.Event.delivery = delivery
 			return nil, false, f
 		}
 		selected, _, failure := s.opts.ask(r.streamID(), items[0].event) // once more, since it was given back
 		if failure != nil {
-			failure.attempt = sent
+			failure.attempt, failure.Event.delivery = sent, delivery
 			return nil, false, failure
 		}
 		if !selected {
@@ -191,17 +196,18 @@ func (r *Subscriber) prepare(items []*item, sent int) (events []Recorded, again 
 	events = make([]Recorded, len(items))
 	for n, i := range items {
 		events[n] = *i.event
+		events[n].delivery = delivery
 		if s.opts.Mapper == nil {
 			continue
 		}
 		failure := called("Mapper", *i.event, func() (err error) {
 			events[n], err = s.opts.Mapper(*i.event)
-			events[n].Number = i.event.Number
+			events[n].Number, events[n].delivery = i.event.Number, delivery
 			return err
 		})
 		if failure != nil && n == 0 {
 			r.giveBack(items[1:])
-			failure.attempt = sent
+			failure.attempt, failure.Event.delivery = sent, delivery
 			return nil, false, failure
 		}
 		if failure != nil {
@@ -334,16 +340,28 @@ func (r *Subscriber) State() SubscriptionState {
 
 // Close ends the subscriber. What it has in flight goes to the others, before all else. The last one to leave ends the
 // subscription in this process: its checkpoint is written and its lease given up before Close returns, and the error
-// says if that has failed; what was acknowledged may then come again. Closing again does nothing.
+// says if that has failed; what was acknowledged may then come again. A Subscribe of the same name that comes meanwhile waits for
+// that, and begins anew. Closing again does nothing, but it waits for the lease, too.
 func (r *Subscriber) Close() error {
 	if !r.leave() {
+		if r.wasLast() {
+			<-r.subscription.free // not done: OnState, which may close it again, is called before that
+		}
 		return nil
 	}
 	<-r.subscription.done
 	return r.subscription.flushed()
 }
 
-// leave is Close, but does not wait. It reports whether r was the last one, so that the subscription ends.
+// wasLast reports whether the subscription ended, or is going to, since r left.
+func (r *Subscriber) wasLast() bool {
+	r.subscription.mu.Lock()
+	defer r.subscription.mu.Unlock()
+	return r.last
+}
+
+// leave is Close, but does not wait. It reports whether r was the last one, so that the subscription ends: it takes no more
+// subscribers then.
 func (r *Subscriber) leave() bool {
 	s := r.subscription
 	s.mu.Lock()
@@ -356,6 +374,7 @@ func (r *Subscriber) leave() bool {
 	if len(s.subscribers) > 0 {
 		return false
 	}
+	r.last, s.gone = true, true
 	s.poke()
 	return true
 }

@@ -17,9 +17,11 @@ type subscription struct {
 	opts SubscribeOptions
 	work chan struct{} // holds one: there is something for the goroutine to do
 	done chan struct{} // closed when the goroutine has ended
+	free chan struct{} // closed before, when the lease is given up and the name is free
 
 	// Of the goroutine alone.
 	ahead    ahead
+	leased   bool     // the lease may be this process's in the database
 	recycler Recycler // of pages, or nil
 
 	mu          sync.Mutex
@@ -66,7 +68,7 @@ type subscription struct {
 func newSubscription(h *hub, id SubscriptionID, opts SubscribeOptions) *subscription {
 	s := &subscription{
 		hub: h, id: id, opts: opts, queue: newQueue(0),
-		work: make(chan struct{}, 1), done: make(chan struct{}), changed: make(chan struct{}),
+		work: make(chan struct{}, 1), done: make(chan struct{}), free: make(chan struct{}), changed: make(chan struct{}),
 		ahead: ahead{storage: h.storage, overlap: 1},
 	}
 	s.recycler, _ = h.storage.(Recycler)
@@ -91,7 +93,9 @@ func (s *subscription) run(ctx context.Context) {
 		s.ahead.wait()
 		s.hub.feed.leave(s)
 		s.hub.leases.leave(s)
+		s.handBack()
 		s.hub.forget(s)
+		close(s.free)
 		s.stop(err)
 	}()
 	err = s.runUntil(ctx)
@@ -413,6 +417,7 @@ func (s *subscription) leave(ctx context.Context, why error) error {
 			s.hub.log.Warn("eventstore: the last error of a subscription was not noted", "stream", s.id.Stream, "subscription", s.id.Name, "error", err)
 		}
 	}
+	s.leased = false // what fails here is noted, and not tried again
 	if err := s.hub.storage.ReleaseLease(ctx, r); err != nil && !errors.Is(why, ErrPositionLost) {
 		s.note(err, r.Checkpoint)
 	}

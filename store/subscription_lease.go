@@ -39,7 +39,9 @@ func (s *subscription) acquire(ctx context.Context, create bool) (lease Lease, v
 func (s *subscription) release(ctx context.Context, l Lease) {
 	ctx, cancel := context.WithTimeout(ctx, s.opts.Timeout)
 	defer cancel()
-	if err := s.hub.storage.ReleaseLease(ctx, l.request()); err != nil && !errors.Is(err, ErrPositionLost) {
+	err := s.hub.storage.ReleaseLease(ctx, l.request())
+	s.leased = false
+	if err != nil && !errors.Is(err, ErrPositionLost) {
 		s.hub.log.Warn("eventstore: a lease was not given up; it will expire", "stream", s.id.Stream, "subscription", s.id.Name, "error", err)
 	}
 }
@@ -65,9 +67,34 @@ func (s *subscription) prove(ctx context.Context) error {
 // takeLease asks for the lease.
 func (s *subscription) takeLease(ctx context.Context, r LeaseRequest) (Lease, error) {
 	ctx, end := s.hub.observe(ctx, s.operation(OpAcquire))
+	s.leased = true
 	lease, err := s.hub.storage.AcquireLease(ctx, r)
+	if errors.Is(err, ErrLeaseHeld) || errors.Is(err, ErrSubscriptionNotFound) {
+		s.leased = false
+	}
 	end(Outcome{Err: err})
 	return lease, err
+}
+
+// handBack gives the lease up if it may be this process's, though the subscription does not run: nobody knows whether it was
+// acquired, or it was given up as lost while it was not. The row keeps its checkpoint.
+func (s *subscription) handBack() {
+	if !s.leased {
+		return
+	}
+	ctx, cancel := context.WithTimeout(s.hub.ctx, min(s.opts.Timeout, s.hub.leaseTTL))
+	defer cancel()
+	list, err := s.hub.storage.RenewLeases(ctx, s.hub.owner, s.hub.leaseTTL)
+	if err != nil {
+		s.hub.log.Warn("eventstore: a lease may not be given up; it will expire", "stream", s.id.Stream, "subscription", s.id.Name, "error", err)
+		return
+	}
+	for _, lease := range list {
+		if lease.ID == s.id {
+			s.hub.leases.giveUp(ctx, lease)
+			s.hub.leases.poke()
+		}
+	}
 }
 
 // isLost reports whether the lease was lost.

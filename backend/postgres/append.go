@@ -43,13 +43,15 @@ func (b *Backend) appendAlone(ctx context.Context, r store.AppendRequest, refuse
 	return res, err
 }
 
-// appendReadCommitted is for a database whose default isolation level made append give way to others.
+// appendReadCommitted is for a database whose default isolation level made append give way to others. The attempt before may have
+// been written, if its answer was lost.
 func (b *Backend) appendReadCommitted(ctx context.Context, r store.AppendRequest) (store.AppendResult, error) {
 	tx, err := b.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
 	if err != nil {
 		return store.AppendResult{}, err
 	}
 	defer tx.Rollback() //nolint:errcheck // after a commit this does nothing; after an error that error counts
+	r.FreshIDs = false
 	res, err := (&Backend{shared: b.shared, tx: tx}).append(ctx, r, false)
 	if err != nil {
 		return store.AppendResult{}, err
@@ -73,7 +75,7 @@ func (b *Backend) append(ctx context.Context, r store.AppendRequest, wasRefused 
 		case err == nil && last > 0:
 			return store.AppendResult{Stream: r.Stream, First: last - int64(len(r.Events)) + 1, Last: last}, nil
 		case err != nil && !refused(err):
-			return store.AppendResult{}, err
+			return store.AppendResult{}, b.beyondMemory(size(r.Events), err)
 		case err != nil && b.tx != nil:
 			return store.AppendResult{}, refusedInTx(err)
 		}
@@ -226,16 +228,10 @@ func (b *Backend) writeChunk(ctx context.Context, r store.AppendRequest, from, t
 	return p, nil
 }
 
-// judgeAppend says why nothing was written. It returns neither a result nor an error if there is no reason left: then
-// the stream has changed since.
+// judgeAppend returns why nothing was written. It returns neither a result nor an error if there is no reason left: then
+// the stream has changed since. It looks for ids that were drawn just now, too: if the answer to an append is lost,
+// database/sql may send the append again by itself, and what refuses it then is what it has written.
 func (b *Backend) judgeAppend(ctx context.Context, r store.AppendRequest) (store.AppendResult, error) {
-	if r.FreshIDs {
-		s, err := b.find(ctx, "find_stream", r.Stream)
-		if err != nil {
-			return store.AppendResult{}, err
-		}
-		return store.AppendResult{}, r.Expected.Judge(r.Stream, s.State)
-	}
 	ids := make([]uuid.UUID, len(r.Events))
 	for i := range ids {
 		ids[i] = r.Events[i].ID

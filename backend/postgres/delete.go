@@ -13,20 +13,7 @@ func (b *Backend) Delete(ctx context.Context, r store.DeleteRequest) error {
 	if err := b.Check(ctx); err != nil {
 		return err
 	}
-	if b.tx != nil {
-		return b.delete(ctx, r)
-	}
-	return b.retried(ctx, func() error {
-		tx, err := b.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
-		if err != nil {
-			return err
-		}
-		defer tx.Rollback() //nolint:errcheck // after a commit this does nothing; after an error that error counts
-		if err := (&Backend{shared: b.shared, tx: tx}).delete(ctx, r); err != nil {
-			return err
-		}
-		return b.CommitTx(ctx, tx)
-	})
+	return b.once(ctx, func(b *Backend) error { return b.delete(ctx, r) })
 }
 
 // delete runs in b.tx. The row is locked by a statement of its own: the next one has a later snapshot and so sees every

@@ -30,6 +30,9 @@ const (
 	invalidBytes      = "22021" // not UTF-8, in a jsonb or json column
 	invalidEscape     = "22P05" // a NUL character, in a jsonb column
 	invalidNumber     = "22003" // a number out of range, in a jsonb column
+	programLimit      = "54000" // JSON with too many or too large parts
+	tooComplex        = "54001" // JSON nested too deep
+	internalError     = "XX000" // also: out of the memory for one value
 	sequenceBehind    = "ESTSQ" // raised by the function append
 	notReadCommitted  = "ESTRC" // raised by the functions tick and hard_delete
 	tickInTransaction = "ESTTX" // raised by the function tick
@@ -56,6 +59,10 @@ func translate(ctx context.Context, statement string, err error) error {
 		return fmt.Errorf("postgres: %s: %w: %w", statement, &store.SchemaError{Want: latest, Advice: advice}, err)
 	case invalidText, invalidBytes, invalidEscape, invalidNumber:
 		return &store.InvalidError{Field: "data or metadata", Reason: "is not what the column's data type takes: " + err.Error(), Err: err}
+	case programLimit, tooComplex:
+		if writesData(statement) {
+			return &store.InvalidError{Field: "data or metadata", Reason: "is more than the column's data type takes: " + err.Error(), Err: err}
+		}
 	}
 	return fmt.Errorf("postgres: %s: %w", statement, err)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/eventstore-go/eventstore/backend/internal/sqlerr"
 	"github.com/eventstore-go/eventstore/store"
 )
 
@@ -14,21 +15,14 @@ func (b *Backend) Link(ctx context.Context, r store.LinkRequest) (res store.Appe
 	if err := b.Check(ctx); err != nil {
 		return res, err
 	}
-	if b.tx != nil {
-		return b.link(ctx, r)
-	}
-	err = b.retried(ctx, func() error {
-		tx, err := b.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
-		if err != nil {
-			return err
-		}
-		defer tx.Rollback() //nolint:errcheck // after a commit this does nothing; after an error that error counts
-		if res, err = (&Backend{shared: b.shared, tx: tx}).link(ctx, r); err != nil {
-			return err
-		}
-		return b.CommitTx(ctx, tx)
+	err = b.once(ctx, func(b *Backend) error {
+		res, err = b.link(ctx, r)
+		return err
 	})
-	return res, err
+	if err != nil {
+		return store.AppendResult{}, err
+	}
+	return res, nil
 }
 
 // link runs in b.tx.
@@ -64,6 +58,9 @@ func (b *Backend) writeLinks(ctx context.Context, r store.LinkRequest, target fo
 	}
 	var version sql.NullInt64
 	_, err = b.one(ctx, "link_events", []any{r.Stream, expectedArg(r.Expected), r.Expected.MayCreate(), intArray(seqs), intArray(idxs)}, &version)
+	if sqlerr.State(err) == sequenceBehind {
+		return 0, refusedInTx(err)
+	}
 	if err != nil || version.Valid || !target.Exists {
 		return version.Int64, err
 	}

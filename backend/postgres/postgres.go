@@ -2,8 +2,10 @@ package postgres
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	_ "embed"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -63,6 +65,8 @@ type shared struct {
 	ready   atomic.Bool            // the schema was checked
 	// jsonOnly says that the columns for data take JSON only. It is set before ready.
 	jsonOnly atomic.Bool
+	// jsonb says that they keep the value, not the text. It is set before ready.
+	jsonb atomic.Bool
 	// correlations says that they were seen indexed.
 	correlations atomic.Bool
 
@@ -129,12 +133,19 @@ func (o Options) replacements() []string {
 		"/*schema_quoted_text*/", literal.Replace(schema),
 		"/*schema_text*/", literal.Replace(o.Schema),
 		"/*schema*/", schema,
+		"/*of*/", "_" + o.mark(),
 		"/*channel*/", literal.Replace(o.channel()),
 		"/*version_table_text*/", literal.Replace(schema + "." + quote(o.VersionTable)),
 		"/*version_table*/", schema + "." + quote(o.VersionTable),
 		"/*decode_data*/bytes", decode,
 		"bytea/*data_type*/", o.DataType,
 	}
+}
+
+// mark is a short hash of the schema's name. It is part of the names of the functions whose bodies name the schema.
+func (o Options) mark() string {
+	sum := sha256.Sum256([]byte(o.Schema))
+	return hex.EncodeToString(sum[:5])
 }
 
 // channel is the notification channel on which a tick says that it placed something.

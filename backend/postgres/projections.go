@@ -260,6 +260,9 @@ func (b *Backend) Position(ctx context.Context, stream string, version int64) (p
 
 // Temporary implements [store.ProjectionStorage].
 func (b *Backend) Temporary(ctx context.Context, tx *sql.Tx, err error) bool {
+	if errors.Is(err, store.ErrInvalid) { // whatever the server called it
+		return false
+	}
 	state := sqlerr.State(err)
 	if len(state) == 5 {
 		switch state[:2] {

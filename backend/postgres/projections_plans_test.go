@@ -40,8 +40,8 @@ func TestProjectionPlans(t *testing.T) {
 			exec(`analyze /*schema.*/streams`)
 		}
 		for _, s := range []struct{ name, args, want, not string }{
-			{"unpark", `'p-1', '{00000000-0000-0000-0000-000000000001}'`, "parked_pkey", "Seq Scan on parked"},
-			{"release_parked", `'p-1', '{00000000-0000-0000-0000-000000000001}'`, "parked_pkey", "Seq Scan on parked"},
+			{"unpark", `'p-1', '{00000000-0000-0000-0000-000000000001}'`, "Index Scan using parked_pkey on parked k", "parked_number_idx"},
+			{"release_parked", `'p-1', '{00000000-0000-0000-0000-000000000001}'`, "Index Scan using parked_pkey on parked k", "parked_number_idx"},
 			{"read_parked", `'p-1', 50000, ` + id + `, null, null, 1000, 90000`, "parked_number_idx", "Seq Scan on parked"},
 			{"read_parked_ready", `'p-1', 0, 4, 1000`, "parked_failed_idx", "Nested Loop Left Join"},
 			{"position", `'s-7', 3`, "log_append_seq_key", "Seq Scan on events"},

@@ -3,28 +3,28 @@
 -- name: append_events
 -- Where an append goes: the function append, in the migrations, tells what happens, and which locks and indexes it takes.
 -- Returns (stream_id,version,append_seq) as text, of nulls if nothing was written: a row to select from costs more.
-select /*schema.*/append(
+select /*schema.*/append/*of*/(
   $1::text, $2::bigint, $3::boolean, $4::int, $5::boolean, $6::bytea, $7::bytea, $8::bytea, $9::text::text[],
   $10::bytea, $11::bytea, $12::text::int[], $13::text::bigint[], $14::bigint, $15::bigint, $16::bigint, $17::int
 )::text;
 
 -- name: append_one
 -- The same for a single event: the function append_one.
-select /*schema.*/append_one(
+select /*schema.*/append_one/*of*/(
   $1::text, $2::bigint, $3::boolean, $4::boolean, $5::uuid, $6::uuid, $7::uuid, $8::text, $9::text, $10::bytea, $11::bytea, $12::bigint
 );
 
 -- name: append_group
 -- Many appends to different streams in one commit: the function append_group. Returns per append the stream's new
 -- version, or null.
-select /*schema.*/append_group(
+select /*schema.*/append_group/*of*/(
   $1::text::text[], $2::text::bigint[], $3::text::boolean[], $4::text::bigint[], $5::text::boolean[], $6::text::int[],
   $7::bytea, $8::bytea, $9::bytea, $10::text::text[], $11::bytea, $12::bytea, $13::text::int[], $14::text::bigint[]
 )::text;
 
 -- name: append_events_in_tx
 -- The same for a caller's transaction and ids that the caller gave.
-select /*schema.*/append_in_tx(
+select /*schema.*/append_in_tx/*of*/(
   $1::text, $2::bigint, $3::boolean, $4::int, $5::boolean, $6::bytea, $7::bytea, $8::bytea, $9::text::text[],
   $10::bytea, $11::bytea, $12::text::int[], $13::text::bigint[], $14::bigint, $15::bigint, $16::bigint, $17::int
 )::text;
@@ -87,7 +87,7 @@ for key share of s;
 
 -- name: link_events
 -- Where a link goes: see the function link, in the migrations. The row is null if nothing was written.
-select /*schema.*/link($1::text, $2::bigint, $3::boolean, $4::text::bigint[], $5::text::int[]);
+select /*schema.*/link/*of*/($1::text, $2::bigint, $3::boolean, $4::text::bigint[], $5::text::int[]);
 
 -- name: find_linked
 -- The first of the events that is linked to the stream already. Index: links_event_key.
@@ -106,7 +106,7 @@ update /*schema.*/streams as s set deleted_at = clock_timestamp() where s.stream
 
 -- name: hard_delete
 -- See the function hard_delete, in the migrations.
-select /*schema.*/hard_delete($1::bigint);
+select /*schema.*/hard_delete/*of*/($1::bigint);
 
 -- name: read_stream_forward
 -- A page of a stream's own events; nothing if it has links, is deleted or absent: find_stream tells. Index: events_version_key.
@@ -228,7 +228,7 @@ select coalesce((select l.position + l.n - 1 from /*schema.*/log as l order by l
   current_setting('transaction_read_only') = 'off' and (
     coalesce((select max(e.append_seq) from /*schema.*/events as e), 0) > h.append_seq
     or (select q.last_value from /*schema.*/append_seq as q) < h.append_seq -- set back: a tick sets it right
-    or (select q.last_value from /*schema.*/stream_seq as q) < coalesce((select max(s.stream_id) from /*schema.*/streams as s), 0)
+    or (select q.last_value from /*schema.*/stream_seq as q) < greatest((select max(s.stream_id) from /*schema.*/streams as s), (select max(r.id) from /*schema.*/retired as r where r.kind = 'stream'), 0)
     or exists (select from /*schema.*/holes as o where o.fence < pg_snapshot_xmin(pg_current_snapshot()))
     or exists (select from /*schema.*/holes as o where o.fence >= (select /*schema.*/ended($1::text::pg_snapshot, pg_current_snapshot()))
       and exists (select from /*schema.*/events as e where e.append_seq between o.first_seq and o.last_seq offset 0))
@@ -237,7 +237,7 @@ select coalesce((select l.position + l.n - 1 from /*schema.*/log as l order by l
 from (select coalesce((select l.append_seq from /*schema.*/log as l order by l.append_seq desc limit 1), 0)) as h (append_seq);
 
 -- name: tick
-select t.placed, t.seen::text from /*schema.*/tick($1::bigint, $2::boolean, $3::text::pg_snapshot) as t;
+select t.placed, t.seen::text from /*schema.*/tick/*of*/($1::bigint, $2::boolean, $3::text::pg_snapshot) as t;
 
 -- name: stream_versions
 -- Index: streams_name_key.
@@ -299,10 +299,10 @@ order by r.number limit $3::int;
 -- stream $6 if need be. Nothing comes back if somebody else holds it. Locks the row: of two who ask at the same time the
 -- second looks at what the first did, and at the clock, when the first has committed. Index: subscriptions_pkey.
 insert into /*schema.*/subscriptions as s (stream, name, checkpoint, stream_id, owner, epoch, lease_until, created_at, updated_at)
-values ($1::text, $2::text, $5::bigint, $6::bigint, $3::text, nextval('/*schema.*/epoch_seq'),
+values ($1::text, $2::text, $5::bigint, $6::bigint, $3::text, /*schema.*/new_epoch/*of*/(),
   clock_timestamp() + $4::bigint * interval '1 microsecond', clock_timestamp(), clock_timestamp())
 on conflict on constraint subscriptions_pkey do update
-set owner = excluded.owner, epoch = greatest(s.epoch + 1, nextval('/*schema.*/epoch_seq')),
+set owner = excluded.owner, epoch = greatest(s.epoch + 1, /*schema.*/new_epoch/*of*/()),
   lease_until = clock_timestamp() + $4::bigint * interval '1 microsecond'
 where s.owner = excluded.owner or s.lease_until is null or s.lease_until <= clock_timestamp()
 returning s.epoch, s.checkpoint, s.stream_id, s.seen, s.seen_id;
@@ -310,7 +310,7 @@ returning s.epoch, s.checkpoint, s.stream_id, s.seen, s.seen_id;
 -- name: acquire_lease
 -- The same for a subscription that must be there. Index: subscriptions_pkey.
 update /*schema.*/subscriptions as s
-set owner = $3::text, epoch = greatest(s.epoch + 1, nextval('/*schema.*/epoch_seq')),
+set owner = $3::text, epoch = greatest(s.epoch + 1, /*schema.*/new_epoch/*of*/()),
   lease_until = clock_timestamp() + $4::bigint * interval '1 microsecond'
 where s.stream = $1::text and s.name = $2::text
   and (s.owner = $3::text or s.lease_until is null or s.lease_until <= clock_timestamp())
@@ -329,7 +329,7 @@ from (
   order by t.stream, t.name for no key update
 ) as mine
 where s.stream = mine.stream and s.name = mine.name
-returning s.stream, s.name, s.epoch, s.checkpoint, s.stream_id;
+returning s.stream, s.name, s.epoch, s.checkpoint, s.stream_id, s.seen, s.seen_id;
 
 -- name: free_leases
 -- Reads the whole table, which is small.
@@ -342,9 +342,9 @@ select s.stream, s.name from /*schema.*/subscriptions as s where s.lease_until i
 -- subscription. Locks the row if it saves. Indexes: subscriptions_pkey, those of event_at and stream_end, events_event_id_key.
 with judged as (
   select t.stream, t.name, t.epoch, t.checkpoint, t.stream_id, p.stream_end, p.event_at,
-    /*schema.*/lost(p.stream_end, p.event_at, $4::bigint, $6::bigint, $7::uuid) as lost
+    /*schema.*/lost/*of*/(p.stream_end, p.event_at, $4::bigint, $6::bigint, $7::uuid) as lost
   from /*schema.*/subscriptions as t
-    cross join lateral (select /*schema.*/stream_end(t.stream, $5::bigint), /*schema.*/event_at(t.stream, $5::bigint, $6::bigint) offset 0) as p (stream_end, event_at)
+    cross join lateral (select /*schema.*/stream_end/*of*/(t.stream, $5::bigint), /*schema.*/event_at/*of*/(t.stream, $5::bigint, $6::bigint) offset 0) as p (stream_end, event_at)
   where t.stream = $1::text and t.name = $2::text
 ), saved as (
   update /*schema.*/subscriptions as s
@@ -364,12 +364,12 @@ select exists (select from saved), j.epoch, j.checkpoint, j.stream_id, j.stream_
 with judged as (
   select i.nr, i.stream, i.name, i.checkpoint as new_checkpoint, i.stream_id as new_stream_id, i.seen, p.seen_id, i.known, i.epoch as in_epoch,
     t.epoch, t.checkpoint, t.stream_id, p.stream_end, p.event_at,
-    /*schema.*/lost(p.stream_end, p.event_at, i.checkpoint, i.seen, p.seen_id) as lost
+    /*schema.*/lost/*of*/(p.stream_end, p.event_at, i.checkpoint, i.seen, p.seen_id) as lost
   from unnest($1::text::text[], $2::text::text[], $3::text::bigint[], $4::text::bigint[], $5::text::bigint[], $6::text::bigint[], $7::text::uuid[], $8::text::bigint[])
       with ordinality as i (stream, name, epoch, checkpoint, stream_id, seen, id, known, nr)
     join /*schema.*/subscriptions as t on t.stream = i.stream and t.name = i.name
     cross join lateral (
-      select nullif(i.id, '00000000-0000-0000-0000-000000000000'), /*schema.*/stream_end(i.stream, i.stream_id), /*schema.*/event_at(i.stream, i.stream_id, i.seen)
+      select nullif(i.id, '00000000-0000-0000-0000-000000000000'), /*schema.*/stream_end/*of*/(i.stream, i.stream_id), /*schema.*/event_at/*of*/(i.stream, i.stream_id, i.seen)
       offset 0
     ) as p (seen_id, stream_end, event_at)
 ), locked as (
@@ -407,7 +407,7 @@ returning ''::text;
 -- Ends the epoch, and lets other processes know at commit. Index: subscriptions_pkey.
 with changed as (
   update /*schema.*/subscriptions as s
-  set checkpoint = $3::bigint, stream_id = $4::bigint, seen = 0, seen_id = null, epoch = greatest(s.epoch + 1, nextval('/*schema.*/epoch_seq')),
+  set checkpoint = $3::bigint, stream_id = $4::bigint, seen = 0, seen_id = null, epoch = greatest(s.epoch + 1, /*schema.*/new_epoch/*of*/()),
     lease_until = null, last_error = '', updated_at = clock_timestamp()
   where s.stream = $1::text and s.name = $2::text
   returning s.epoch
@@ -415,9 +415,15 @@ with changed as (
 select pg_notify('/*channel*/', 'lease')::text from changed as c;
 
 -- name: delete_subscription
--- Lets other processes know at commit. Index: subscriptions_pkey.
+-- Notes the epoch, unless a higher one is in use, so that it is not drawn again. Lets other processes know at commit. Index: subscriptions_pkey.
 with deleted as (
   delete from /*schema.*/subscriptions as s where s.stream = $1::text and s.name = $2::text returning s.epoch
+), retired as (
+  insert into /*schema.*/retired (kind, id)
+  select 'epoch', d.epoch from deleted as d
+  where not exists (select from /*schema.*/subscriptions as s where s.epoch > d.epoch)
+    and not exists (select from /*schema.*/retired as r where r.kind = 'epoch' and r.id >= d.epoch)
+  on conflict on constraint retired_pkey do nothing
 )
 select pg_notify('/*channel*/', 'lease')::text from deleted as d;
 
@@ -433,9 +439,9 @@ from /*schema.*/subscriptions as s order by s.stream, s.name;
 -- checkpoint is waited for. Indexes as there.
 with judged as (
   select t.stream, t.name, t.epoch, t.checkpoint, t.stream_id, p.stream_end, p.event_at,
-    $9::bigint > 0 and /*schema.*/lost(p.stream_end, p.event_at, $4::bigint, $6::bigint, $7::uuid) as lost
+    $9::bigint > 0 and /*schema.*/lost/*of*/(p.stream_end, p.event_at, $4::bigint, $6::bigint, $7::uuid) as lost
   from /*schema.*/subscriptions as t
-    cross join lateral (select /*schema.*/stream_end(t.stream, $5::bigint), /*schema.*/event_at(t.stream, $5::bigint, $6::bigint) offset 0) as p (stream_end, event_at)
+    cross join lateral (select /*schema.*/stream_end/*of*/(t.stream, $5::bigint), /*schema.*/event_at/*of*/(t.stream, $5::bigint, $6::bigint) offset 0) as p (stream_end, event_at)
   where t.stream = $1::text and t.name = $2::text
 ), mine as (
   select t.epoch from /*schema.*/subscriptions as t where t.stream = $1::text and t.name = $2::text for key share skip locked
@@ -457,12 +463,12 @@ select exists (select from saved), j.epoch, j.checkpoint, j.stream_id, j.stream_
 -- name: add_subscriptions
 -- Adds the subscriptions $1, $2 (arrays) at the checkpoint $3 in the stream $4, held by nobody.
 insert into /*schema.*/subscriptions (stream, name, checkpoint, stream_id, owner, epoch, created_at, updated_at)
-select i.stream, i.name, $3::bigint, $4::bigint, '', nextval('/*schema.*/epoch_seq'), clock_timestamp(), clock_timestamp()
+select i.stream, i.name, $3::bigint, $4::bigint, '', /*schema.*/new_epoch/*of*/(), clock_timestamp(), clock_timestamp()
 from unnest($1::text::text[], $2::text::text[]) as i (stream, name);
 
 -- name: remove_subscriptions
 -- Removes the subscriptions $1, $2 (arrays), after whoever is just moving a checkpoint of theirs. Locks the rows in one
--- order. Other processes are let know at commit. Index: subscriptions_pkey.
+-- order. Notes the highest epoch as delete_subscription does. Other processes are let know at commit. Index: subscriptions_pkey.
 with locked as (
   select t.stream, t.name
   from unnest($1::text::text[], $2::text::text[]) as i (stream, name)
@@ -471,6 +477,12 @@ with locked as (
 ), removed as (
   delete from /*schema.*/subscriptions as s using locked as l where s.stream = l.stream and s.name = l.name
   returning s.stream, s.name, s.epoch, s.checkpoint, s.stream_id
+), retired as (
+  insert into /*schema.*/retired (kind, id)
+  select 'epoch', d.epoch from (select max(m.epoch) as epoch from removed as m) as d
+  where not exists (select from /*schema.*/subscriptions as s where s.epoch > d.epoch)
+    and not exists (select from /*schema.*/retired as t where t.kind = 'epoch' and t.id >= d.epoch) and d.epoch is not null
+  on conflict on constraint retired_pkey do nothing
 )
 select r.stream, r.name, r.epoch, r.checkpoint, r.stream_id, pg_notify('/*channel*/', 'lease')::text from removed as r;
 
@@ -548,16 +560,19 @@ on conflict on constraint parked_pkey do update set number = excluded.number, ha
   event_type = excluded.event_type, error = excluded.error;
 
 -- name: unpark
--- Index: parked_pkey.
+-- A join, so that each id costs one look-up: for a list of ids, PostgreSQL 17 without statistics reads all that is parked, through
+-- the other index that has the column. Index: parked_pkey.
 with gone as (
-  delete from /*schema.*/parked as k where k.projection = $1::text and k.event_id = any ($2::text::uuid[]) returning 1
+  delete from /*schema.*/parked as k using unnest($2::text::uuid[]) as i (id)
+  where k.projection = $1::text and k.event_id = i.id returning 1
 )
 select count(*) from gone as g;
 
 -- name: release_parked
--- Index: parked_pkey.
+-- A join, as in unpark. Index: parked_pkey.
 with changed as (
-  update /*schema.*/parked as k set failed = false where k.projection = $1::text and k.event_id = any ($2::text::uuid[]) returning 1
+  update /*schema.*/parked as k set failed = false from unnest($2::text::uuid[]) as i (id)
+  where k.projection = $1::text and k.event_id = i.id returning 1
 )
 select count(*) from changed as c;
 
@@ -677,6 +692,10 @@ returning s.version;
 -- name: delete_snapshot
 delete from /*schema.*/snapshots as s where s.source_id = $1::text;
 
+-- name: server_version
+-- The server's version, as a number and in words.
+select current_setting('server_version_num')::int, current_setting('server_version');
+
 -- name: migrate_present
 -- One row if the version table is there. Fails in no case, so that it can be asked in a caller's transaction.
 select 1 where to_regclass('/*version_table_text*/') is not null;
@@ -736,6 +755,10 @@ commit;
 -- Creating a schema takes a right on the database, even if it is there.
 do $body$
 begin
+  if current_setting('server_version_num')::int < 140000 then
+    raise exception 'eventstore: the server is PostgreSQL %, but the store needs version 14 or later', current_setting('server_version')
+      using errcode = 'feature_not_supported';
+  end if;
   if to_regnamespace('/*schema_quoted_text*/') is null then
     create schema /*schema*/;
   end if;

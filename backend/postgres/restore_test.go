@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"testing"
 
@@ -25,7 +24,7 @@ import (
 func dump(t *testing.T, from *pgtest.Server) []byte {
 	t.Helper()
 	var stderr bytes.Buffer
-	cmd := exec.CommandContext(t.Context(), filepath.Join(from.BinDir(), "pg_dump"), from.URL())
+	cmd := exec.CommandContext(t.Context(), from.Program(t, "pg_dump"), from.URL())
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	require.NoError(t, err, &stderr)
@@ -35,7 +34,7 @@ func dump(t *testing.T, from *pgtest.Server) []byte {
 // restore feeds a dump to psql.
 func restore(t *testing.T, to *pgtest.Server, database string, dump []byte) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), filepath.Join(to.BinDir(), "psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", to.DatabaseURL(database))
+	cmd := exec.CommandContext(t.Context(), to.Program(t, "psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", to.DatabaseURL(database))
 	cmd.Stdin = bytes.NewReader(dump)
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)

@@ -31,14 +31,21 @@ func (b *Backend) Migrations() fs.FS {
 // MigrationQuery returns a statement that package migrate needs.
 func (b *Backend) MigrationQuery(name string) string { return b.queries.Get(name) }
 
-// Check returns a [store.SchemaError] if the tables are missing or older than this version needs. Every operation
-// checks once by itself; [store.Store.Check] at the start of a program tells at once.
+// oldest is the oldest version of PostgreSQL that has what the queries need, as the server numbers it. The query migrate_prepare
+// refuses older ones, too.
+const oldest = 14_00_00
+
+// Check returns [store.ErrUnsupportedDatabase] if the server is too old, and a [store.SchemaError] if the tables are missing or older
+// than this version needs. Every operation checks once by itself; [store.Store.Check] at the start of a program tells at once.
 func (b *Backend) Check(ctx context.Context) error {
 	if b.err != nil {
 		return b.err
 	}
 	if b.ready.Load() {
 		return nil
+	}
+	if err := b.checkServer(ctx); err != nil {
+		return err
 	}
 	present, err := b.one(ctx, "migrate_present", nil, new(int))
 	if err != nil {
@@ -59,7 +66,20 @@ func (b *Backend) Check(ctx context.Context) error {
 		return err
 	}
 	b.jsonOnly.Store(dataType != "bytea")
+	b.jsonb.Store(dataType == "jsonb")
 	b.ready.Store(true)
+	return nil
+}
+
+func (b *Backend) checkServer(ctx context.Context) error {
+	var number int
+	var version string
+	if _, err := b.one(ctx, "server_version", nil, &number, &version); err != nil {
+		return err
+	}
+	if number < oldest {
+		return fmt.Errorf("postgres: the server is PostgreSQL %s, but the store needs version 14 or later: %w", version, store.ErrUnsupportedDatabase)
+	}
 	return nil
 }
 
@@ -79,6 +99,9 @@ func (b *Backend) checkJSON(events []store.NewEvent) error {
 	for i := range events {
 		if !store.IsJSON(events[i].ContentType) {
 			return &store.InvalidError{Field: fmt.Sprintf("events[%d].data", i), Reason: store.NotJSON(events[i].ContentType)}
+		}
+		if err := b.checkJSONB(fmt.Sprintf("events[%d].", i), events[i].Data, events[i].Metadata); err != nil {
+			return err
 		}
 	}
 	return nil

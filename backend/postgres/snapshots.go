@@ -34,6 +34,9 @@ func (b *Backend) RecordSnapshot(ctx context.Context, r store.SnapshotRequest) e
 	if b.jsonOnly.Load() && !store.IsJSON(r.ContentType) {
 		return &store.InvalidError{Field: "data", Reason: store.NotJSON(r.ContentType)}
 	}
+	if err := b.checkJSONB("", r.Data, r.Metadata); err != nil {
+		return err
+	}
 	data := r.Data
 	if data == nil {
 		data = []byte{} // drivers send nil as null
@@ -48,7 +51,7 @@ func (b *Backend) RecordSnapshot(ctx context.Context, r store.SnapshotRequest) e
 				r.SourceID, r.Version, r.Type, nullable(r.ContentType), data, metadata, r.Force,
 			}, new(int64))
 			if err != nil || recorded {
-				return err
+				return b.beyondMemory(len(r.Data)+len(r.Metadata), err)
 			}
 			there, err := b.ReadSnapshot(ctx, r.SourceID)
 			if err == nil && there.Version > r.Version {

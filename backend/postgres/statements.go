@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"database/sql"
+	"errors"
 
 	"github.com/eventstore-go/eventstore/backend/internal/sqlerr"
 	"github.com/eventstore-go/eventstore/store"
@@ -10,7 +11,7 @@ import (
 
 // kept are the statements worth preparing once per connection.
 var kept = map[string]bool{
-	"append_events": true, "append_one": true, "append_group": true, "find_stream": true, "read_stream_forward": true, "read_stream_backward": true,
+	"append_events": true, "append_one": true, "append_group": true, "judge_append": true, "find_stream": true, "read_stream_forward": true, "read_stream_backward": true,
 	"read_log_forward": true, "read_log_backward": true, "read_events_range": true, "read_event": true,
 	"tick_pending": true, "tick": true, "read_head": true, "stream_versions": true, "read_events_filtered": true,
 	"read_stream_filtered": true, "save_checkpoint": true, "save_checkpoints": true, "renew_leases": true, "free_leases": true, "advance": true,
@@ -43,6 +44,31 @@ func (b *Backend) statement(ctx context.Context, name string) (*sql.Stmt, error)
 	}
 	b.statements.Store(name, fresh)
 	return fresh, nil
+}
+
+// once runs f in the caller's transaction, or in one of its own. There database/sql does not send a statement again if its
+// answer is lost. It does outside a transaction, so that is for statements whose second run returns what the first would have.
+func (b *Backend) once(ctx context.Context, f func(b *Backend) error) error {
+	if b.tx != nil {
+		return f(b)
+	}
+	return b.retried(ctx, func() error {
+		tx, err := b.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
+		if err != nil {
+			return err
+		}
+		defer tx.Rollback() //nolint:errcheck // after a commit this does nothing; after an error that error counts
+		err = f(&Backend{shared: b.shared, tx: tx})
+		if errors.Is(err, ErrSequenceBehind) {
+			_ = tx.Rollback() // with a pool of one, the tick needs the connection
+			_, tickErr := b.tick(ctx, true)
+			return errors.Join(err, tickErr)
+		}
+		if err != nil {
+			return err
+		}
+		return b.CommitTx(ctx, tx)
+	})
 }
 
 // rows runs the statement called name.

@@ -56,7 +56,7 @@ func (b *Backend) RenewLeases(ctx context.Context, owner string, ttl time.Durati
 		list = nil
 		return b.each(ctx, "renew_leases", func(rows *sql.Rows) error {
 			var l store.Lease
-			err := rows.Scan(&l.ID.Stream, &l.ID.Name, &l.Epoch, &l.Checkpoint, &l.StreamID)
+			err := rows.Scan(&l.ID.Stream, &l.ID.Name, &l.Epoch, &l.Checkpoint, &l.StreamID, &l.Seen.Number, &l.Seen.ID)
 			list = append(list, l)
 			return err
 		}, owner, ttl.Microseconds())
@@ -117,13 +117,17 @@ func (b *Backend) writeRow(ctx context.Context, id store.SubscriptionID, missing
 	if err := b.Check(ctx); err != nil {
 		return err
 	}
-	return b.retried(ctx, func() error {
+	write := func(b *Backend) error {
 		found, err := b.one(ctx, statement, args, new(string))
 		if err == nil && !found {
 			err = &store.SubscriptionError{SubscriptionID: id, Err: missing}
 		}
 		return err
-	})
+	}
+	if statement == "release_lease" || statement == "delete_subscription" {
+		return b.once(ctx, write) // a second run may find no row, or another owner's, because of the first
+	}
+	return b.retried(ctx, func() error { return write(b) })
 }
 
 // ListSubscriptions implements [store.SubscriptionStorage].

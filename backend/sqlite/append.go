@@ -9,7 +9,8 @@ import (
 	"github.com/eventstore-go/eventstore/store"
 )
 
-// Append implements [store.Storage].
+// Append implements [store.Storage]. Every write runs in a transaction. database/sql sends no statement of a transaction again,
+// so that ids drawn just now are never known.
 func (b *Backend) Append(ctx context.Context, r store.AppendRequest) (res store.AppendResult, err error) {
 	err = b.write(ctx, func(tx *Backend) error {
 		res, err = tx.append(ctx, r)

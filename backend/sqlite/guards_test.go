@@ -33,6 +33,7 @@ func TestGuards(t *testing.T) {
 		"delete from streams",
 		"update head set position = 1",
 		"delete from head",
+		"update head set last_stream = -1",
 		"update epochs set epoch = epoch - 1",
 		"insert into head (only, position) values (2, 0)",
 	} {

@@ -31,8 +31,10 @@ rollback to eventstore;
 select stream_id, version, created_at, deleted_at from /*prefix*/streams where name = ?1;
 
 -- name: create_stream
--- Returns the number of the new stream, one that no stream had before.
-insert into /*prefix*/streams (name, version, created_at) values (?1, ?2, ?3) returning stream_id;
+-- Returns the id of the new stream, one that no stream had before.
+insert into /*prefix*/streams (stream_id, name, version, created_at)
+select max(h.last_stream, ifnull((select max(s.stream_id) from /*prefix*/streams s), 0)) + 1, ?1, ?2, ?3 from /*prefix*/head h
+returning stream_id;
 
 -- name: set_version
 update /*prefix*/streams set version = ?2 where stream_id = ?1;
@@ -93,8 +95,8 @@ where e.event_id = unhex(j.value);
 -- Hard delete, in this order
 
 -- name: delete_begin
--- Opens the guards for one stream.
-update /*prefix*/head set deleting = ?1;
+-- Opens the guards for one stream, and notes that its id was used.
+update /*prefix*/head set deleting = ?1, last_stream = max(last_stream, ?1);
 
 -- name: delete_own_links
 delete from /*prefix*/links where stream_id = ?1;
@@ -245,7 +247,7 @@ returning checkpoint, stream_id, seen, seen_id;
 -- name: renew_leases
 update /*prefix*/subscriptions set lease_until = ?2
 where owner = ?1 and lease_until is not null
-returning stream, name, epoch, checkpoint, stream_id;
+returning stream, name, epoch, checkpoint, stream_id, seen, seen_id;
 
 -- name: free_leases
 select stream, name from /*prefix*/subscriptions where lease_until is null or lease_until <= ?1;

@@ -57,7 +57,7 @@ func (b *Backend) RenewLeases(ctx context.Context, owner string, ttl time.Durati
 	err = b.write(ctx, func(tx *Backend) error {
 		return tx.each(ctx, "renew_leases", func(rows *sql.Rows) error {
 			var l store.Lease
-			err := rows.Scan(&l.ID.Stream, &l.ID.Name, &l.Epoch, &l.Checkpoint, &l.StreamID)
+			err := rows.Scan(&l.ID.Stream, &l.ID.Name, &l.Epoch, &l.Checkpoint, &l.StreamID, &l.Seen.Number, &l.Seen.ID)
 			list = append(list, l)
 			return err
 		}, owner, now().Add(ttl).UnixMicro())

@@ -1,6 +1,7 @@
 package pgtest
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -18,8 +19,17 @@ var folders = []string{
 	"/usr/local/pgsql/bin",
 }
 
+// EnvBin names the variable that holds the folder of the server's binaries. No other folder is looked at if it is set.
+const EnvBin = "EVENTSTORE_TEST_POSTGRES_BIN"
+
 // findBinaries returns the folder that holds initdb, postgres and pg_ctl, or "".
 func findBinaries() string {
+	if given := os.Getenv(EnvBin); given != "" {
+		if complete(given) {
+			return given
+		}
+		return ""
+	}
 	var found []string
 	for _, pattern := range folders {
 		matches, _ := filepath.Glob(pattern) // fails on a malformed pattern only
@@ -47,9 +57,11 @@ func version(dir string) int {
 	return n
 }
 
-// complete reports whether dir holds a whole server and not a client's tools.
-func complete(dir string) bool {
-	for _, name := range []string{"initdb", "postgres", "pg_ctl"} {
+// complete reports whether dir holds what a throwaway cluster needs: a whole server and not a client's tools.
+func complete(dir string) bool { return holds(dir, "initdb", "postgres", "pg_ctl") }
+
+func holds(dir string, names ...string) bool {
+	for _, name := range names {
 		if _, err := exec.LookPath(filepath.Join(dir, name)); err != nil {
 			return false
 		}

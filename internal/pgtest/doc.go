@@ -1,8 +1,10 @@
 // Package pgtest gives tests a real PostgreSQL.
 //
 // The server is the one at the URL in EVENTSTORE_TEST_POSTGRES (its user must be a superuser), else a throwaway
-// cluster made from binaries found on the machine: those of initdb in PATH, else the newest of the usual folders.
-// With neither, a test is skipped and says what to install; where the variable CI is set, it fails instead.
+// cluster made from binaries found on the machine: those of the folder in EVENTSTORE_TEST_POSTGRES_BIN, else those of
+// initdb in PATH, else the newest of the usual folders. With neither, a test is skipped and says what to install; where
+// the variable CI is set, it fails instead. If EVENTSTORE_TEST_POSTGRES_VERSION is set, a server of another major version
+// fails the test. The version is printed once per process.
 //
 // A throwaway cluster belongs to the test binary. It ends with it however that ends: a shell holds the reading end of a
 // pipe from the binary, and when that closes it stops the server and removes its files. Nothing need be called for

@@ -35,6 +35,7 @@ func Drivers() []string { return []string{"pgx", "postgres"} }
 func URL(tb testing.TB) string {
 	tb.Helper()
 	if given := os.Getenv(EnvURL); given != "" {
+		require.NoError(tb, checkGiven())
 		return given
 	}
 	return sharedServer(tb).URL()
@@ -133,6 +134,8 @@ func requireBinaries(tb testing.TB) string {
 	bin := findBinaries()
 	switch {
 	case bin != "":
+	case os.Getenv(EnvBin) != "":
+		tb.Fatal(EnvBin + " is not a folder with initdb, postgres and pg_ctl: " + os.Getenv(EnvBin))
 	case os.Getenv("CI") != "":
 		tb.Fatal("no PostgreSQL found: " + install)
 	default:

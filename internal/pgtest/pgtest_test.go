@@ -89,10 +89,10 @@ func TestServerSurvivesKillAndRestart(t *testing.T) {
 	assert.Equal(t, 1, n)
 }
 
-func TestBinDirHoldsTheClients(t *testing.T) {
+func TestProgramIsAClientOfTheServer(t *testing.T) {
 	t.Parallel()
 	s := pgtest.StartServer(t)
-	out, err := exec.Command(filepath.Join(s.BinDir(), "psql"), "-Atc", "select 2 + 3", s.URL()).Output()
+	out, err := exec.Command(s.Program(t, "psql"), "-Atc", "select 2 + 3", s.URL()).Output()
 	require.NoError(t, err)
 	assert.Equal(t, "5", strings.TrimSpace(string(out)))
 }

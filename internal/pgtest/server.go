@@ -73,8 +73,21 @@ func (s *Server) DatabaseURL(name string) string {
 	return u.String()
 }
 
-// BinDir returns the folder of pg_dump, psql and the other programs of the server's version.
-func (s *Server) BinDir() string { return s.bin }
+// Program returns the path of a client program of the server's version, such as pg_dump or psql. If the folder that [EnvBin] names
+// does not have it, the test is excused. Elsewhere a missing program is a skip without an excuse, and a failure if CI is set.
+func (s *Server) Program(tb testing.TB, name string) string {
+	tb.Helper()
+	switch missing := "no " + name + " in " + s.bin; {
+	case holds(s.bin, name):
+	case os.Getenv(EnvBin) != "":
+		tb.Skip("excused: " + missing)
+	case os.Getenv("CI") != "":
+		tb.Fatal(missing)
+	default:
+		tb.Skip(missing)
+	}
+	return filepath.Join(s.bin, name)
+}
 
 // Kill ends the server as a crash does: postmaster and all its children at once by SIGKILL. It returns when all are
 // gone, and does nothing to a server that doesn't run.
@@ -119,6 +132,9 @@ func newServer(bin string, settings []string) (s *Server, err error) {
 	}
 	if err = s.initialise(); err == nil {
 		err = s.startSomewhere()
+	}
+	if err == nil {
+		err = checkVersion(s.URL())
 	}
 	if err != nil {
 		s.remove()

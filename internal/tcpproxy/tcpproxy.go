@@ -2,6 +2,7 @@
 package tcpproxy
 
 import (
+	"bytes"
 	"io"
 	"net"
 	"sync"
@@ -24,6 +25,8 @@ type Proxy struct {
 	cut     bool
 	stalled bool
 	delay   time.Duration
+	lose    []byte        // the answer to lose, or nil
+	lost    chan struct{} // closed when it was lost
 }
 
 // Start starts a proxy before target, as in "127.0.0.1:5432", and stops it when the test ends.
@@ -62,6 +65,26 @@ func (p *Proxy) Resume() { p.set(func() { p.stalled = false }) }
 
 // Delay holds back whatever comes, in either direction, for so long.
 func (p *Proxy) Delay(d time.Duration) { p.set(func() { p.delay = d }) }
+
+// LoseAnswer loses the next answer of the target that contains part: the proxy closes that connection instead of passing
+// the answer on. The channel is closed once that has happened.
+func (p *Proxy) LoseAnswer(part string) <-chan struct{} {
+	lost := make(chan struct{})
+	p.set(func() { p.lose, p.lost = []byte(part), lost })
+	return lost
+}
+
+// loses reports whether answer is the one to lose, and forgets about it then.
+func (p *Proxy) loses(answer []byte) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.lose == nil || !bytes.Contains(answer, p.lose) {
+		return false
+	}
+	p.lose = nil
+	close(p.lost)
+	return true
+}
 
 func (p *Proxy) set(change func()) {
 	p.mu.Lock()
@@ -102,8 +125,8 @@ func (p *Proxy) serve(c net.Conn) {
 		return
 	}
 	var both sync.WaitGroup
-	both.Go(func() { p.pass(up, c) })
-	both.Go(func() { p.pass(c, up) })
+	both.Go(func() { p.pass(up, c, false) })
+	both.Go(func() { p.pass(c, up, true) })
 	both.Wait()
 }
 
@@ -126,16 +149,17 @@ func (p *Proxy) forget(c net.Conn) {
 }
 
 // pass copies until from ends, and closes both then.
-func (p *Proxy) pass(to, from net.Conn) {
+func (p *Proxy) pass(to, from net.Conn, answers bool) {
 	defer to.Close()   //nolint:errcheck // it may be closed already
 	defer from.Close() //nolint:errcheck // likewise
-	_, _ = io.Copy(held{p, to}, from)
+	_, _ = io.Copy(held{p, to, answers}, from)
 }
 
 // held holds back what is written as the proxy says.
 type held struct {
-	proxy *Proxy
-	to    io.Writer
+	proxy   *Proxy
+	to      io.Writer
+	answers bool // comes from the target
 }
 
 func (h held) Write(b []byte) (int, error) {
@@ -148,6 +172,9 @@ func (h held) Write(b []byte) (int, error) {
 	p.mu.Unlock()
 	if delay > 0 {
 		<-time.After(delay)
+	}
+	if h.answers && p.loses(b) {
+		return 0, net.ErrClosed
 	}
 	return h.to.Write(b)
 }

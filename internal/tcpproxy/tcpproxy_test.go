@@ -80,3 +80,56 @@ func TestLink(t *testing.T) {
 	c, r = dial()
 	require.NoError(t, say(c, r, "back"))
 }
+
+func TestLoseAnswer(t *testing.T) {
+	target, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = target.Close() })
+	heard := make(chan string, 10)
+	go func() {
+		for {
+			c, err := target.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close() //nolint:errcheck // the proxy closes it
+				for lines := bufio.NewScanner(c); lines.Scan(); {
+					heard <- lines.Text()
+					if _, err := io.WriteString(c, "re: "+lines.Text()+"\n"); err != nil {
+						return
+					}
+				}
+			}()
+		}
+	}()
+	p := Start(t, target.Addr().String())
+	c, err := net.Dial("tcp", p.Addr())
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = c.Close() })
+	r := bufio.NewReader(c)
+	ask := func(line string) (string, error) {
+		if _, err := io.WriteString(c, line+"\n"); err != nil {
+			return "", err
+		}
+		return r.ReadString('\n')
+	}
+
+	lost := p.LoseAnswer("re: two")
+	got, err := ask("one")
+	require.NoError(t, err)
+	require.Equal(t, "re: one\n", got, "other answers pass")
+	_, err = ask("two")
+	require.Error(t, err, "the connection is closed")
+	<-lost
+	require.Equal(t, "one", <-heard)
+	require.Equal(t, "two", <-heard, "the target has heard what it was asked")
+
+	c, err = net.Dial("tcp", p.Addr())
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = c.Close() })
+	r = bufio.NewReader(c)
+	got, err = ask("two")
+	require.NoError(t, err, "one answer was lost, not more")
+	require.Equal(t, "re: two\n", got)
+}

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -15,19 +14,24 @@ type event struct {
 	Action, Package, Test, Output string
 }
 
-// report gathers events. Not safe for concurrent use.
+// report gathers events, in sections. Not safe for concurrent use.
 type report struct {
-	out    io.Writer
-	output map[string][]string // of tests that haven't ended, by package and test
-
-	passed, failed, skipped int
-	broken                  bool // a package failed, if by no test of its own
-	unexcused               []string
-	conformance             []string
+	out      io.Writer
+	output   map[string][]string // of tests that haven't ended, by package and test
+	sections []*section          // the first is what comes before any heading
+	*section                     // the last of them
 }
 
 func newReport(out io.Writer) *report {
-	return &report{out: out, output: map[string][]string{}}
+	r := &report{out: out, output: map[string][]string{}}
+	r.begin("")
+	return r
+}
+
+// begin begins a section.
+func (r *report) begin(name string) {
+	r.section = &section{name: name}
+	r.sections = append(r.sections, r.section)
 }
 
 // read takes all events of r and prints as they come. A line that is none is printed as it is.
@@ -53,9 +57,14 @@ func (r *report) read(from io.Reader) error {
 
 func (r *report) add(e event) {
 	test := e.Package + "\x00" + e.Test
+	if name, found := strings.CutPrefix(e.Output, "== "); found && e.Package == "" {
+		r.print("\n" + e.Output)
+		r.begin(strings.TrimSpace(name))
+		return
+	}
 	switch e.Action {
 	case "output":
-		r.noteConformance(e.Output)
+		r.note(e.Output)
 		if e.Test != "" {
 			r.output[test] = append(r.output[test], e.Output)
 		} else if !noise(e.Output) {
@@ -80,7 +89,7 @@ func (r *report) add(e event) {
 func (r *report) ended(e event, output []string) {
 	switch e.Action {
 	case "pass":
-		r.passed++
+		r.passed = append(r.passed, e.Test)
 	case "fail":
 		r.failed++
 		r.print(output...)
@@ -108,36 +117,24 @@ func (r *report) abandoned(pkg string) {
 	}
 }
 
-// noteConformance keeps the line that the suite prints at the end of each run.
-func (r *report) noteConformance(output string) {
-	if _, line, found := strings.Cut(output, "conformance: "); found && strings.Contains(line, " cases, ") {
-		r.conformance = append(r.conformance, "conformance: "+line)
+// finish prints the totals of each section. It reports whether all is well: see [section.wrong].
+func (r *report) finish(ci bool, wanted ...string) bool {
+	if len(r.sections) > 1 && !r.sections[0].ran() && !r.sections[0].broken {
+		r.sections = r.sections[1:]
 	}
-}
-
-// finish prints the totals. It reports whether all is well.
-func (r *report) finish(ci bool) bool {
-	if len(r.conformance) > 0 {
-		slices.Sort(r.conformance)
-		r.print("\n")
-		r.print(r.conformance...)
+	for _, s := range r.sections {
+		r.print(s.details()...)
 	}
-	for _, skip := range r.unexcused {
-		r.print("\nskipped without an excuse: " + skip)
+	r.print("\n")
+	well := true
+	for _, s := range r.sections {
+		r.print(s.line())
+		for _, what := range s.wrong(ci, wanted) {
+			r.print("FAIL" + what + "\n")
+			well = false
+		}
 	}
-	r.print(fmt.Sprintf("\n%d passed, %d failed, %d skipped (%d of them excused)\n",
-		r.passed, r.failed, r.skipped, r.skipped-len(r.unexcused)))
-	switch {
-	case r.failed > 0 || r.broken:
-		r.print("FAIL\n")
-	case r.passed == 0:
-		r.print("FAIL: no test ran\n")
-	case ci && len(r.unexcused) > 0:
-		r.print("FAIL: where CI is set, each skip needs an excuse\n")
-	default:
-		return true
-	}
-	return false
+	return well
 }
 
 func (r *report) print(lines ...string) {
@@ -146,7 +143,7 @@ func (r *report) print(lines ...string) {
 	}
 }
 
-// noise is what go test -json says about a package because it implies -v.
+// noise is what go test -json says about a package because it implies -v, and what the totals show.
 func noise(line string) bool {
-	return line == "PASS\n" || strings.HasPrefix(line, "?   ") || strings.HasPrefix(line, "testing: warning: no tests to run")
+	return line == "PASS\n" || server.MatchString(line) || strings.HasPrefix(line, "?   ") || strings.HasPrefix(line, "testing: warning: no tests to run")
 }

@@ -1,10 +1,35 @@
 -- The store's tables. Whatever stands before a name as a schema comment is replaced by the store's schema, and the
--- marked type by the data type chosen for it.
+-- marked type by the data type chosen for it. A function whose body names the schema has a hash of that name behind its
+-- own (the comment "of"): renaming a schema does not change bodies, and a program that goes by the new name must not call one that
+-- writes to the old. See migrate_adopt.
 
 create sequence /*schema.*/stream_seq as bigint;
 
+-- The highest ids that were given to what is gone: streams that were hard deleted, and epochs of subscriptions that were
+-- deleted. A sequence that was set back, or that a logical replica or an import did not bring along, does not give them again. A
+-- row is added only if nothing that is there has a higher id.
+create table /*schema.*/retired (
+  id   bigint not null,
+  kind text collate "C" not null, -- stream or epoch
+  constraint retired_pkey primary key (kind, id)
+);
+
+-- new_stream_id draws the id of a new stream, one that no stream had before. The floor is read before: what other sessions draw
+-- meanwhile is above it. Indexes: streams_pkey, retired_pkey.
+create function /*schema.*/new_stream_id/*of*/() returns bigint language plpgsql as $body$
+declare
+  lowest constant bigint := greatest((select max(s.stream_id) from /*schema.*/streams s), (select max(r.id) from /*schema.*/retired r where r.kind = 'stream'));
+  id constant bigint := nextval('/*schema.*/stream_seq');
+begin
+  if id <= lowest then
+    raise exception 'eventstore: the sequence stream_seq is behind the data' using errcode = 'ESTSQ'; -- a tick sets it right
+  end if;
+  return id;
+end
+$body$;
+
 create table /*schema.*/streams (
-  stream_id  bigint not null default nextval('/*schema.*/stream_seq'),
+  stream_id  bigint not null default /*schema.*/new_stream_id/*of*/(),
   version    bigint not null,
   created_at timestamptz not null,
   deleted_at timestamptz,
@@ -118,6 +143,7 @@ $body$;
 
 create trigger guard before update or delete or truncate on /*schema.*/events for each statement execute function /*schema.*/guard();
 create trigger guard before update or delete or truncate on /*schema.*/links for each statement execute function /*schema.*/guard();
+create trigger guard before update or delete or truncate on /*schema.*/retired for each statement execute function /*schema.*/guard();
 create trigger guard before update or delete or truncate on /*schema.*/log for each statement execute function /*schema.*/guard();
 
 -- append adds one chunk of an append in one round trip. The first chunk (in_seq is null) compares and sets the stream's
@@ -126,9 +152,12 @@ create trigger guard before update or delete or truncate on /*schema.*/log for e
 -- written, and the transaction goes on. A function rather than one statement of chained parts: its few plans are kept
 -- by the session, and a statement that sees what came before it can look for ids under the stream's lock.
 --
+-- It plans without sequential scans: sessions keep plans, and one made while the table had a page would read all of it for each id
+-- once it has grown, until the server has new statistics. So do append_one, append_group, link and tick.
+--
 -- Locks: the stream's row, to the end of the transaction; nothing that an append to another stream waits for.
 -- Indexes: streams_name_key; events_event_id_key for each id that the caller gave.
-create function /*schema.*/append(
+create function /*schema.*/append/*of*/(
   in_stream text,
   in_expected bigint,    -- version that the stream must be at, or null for any
   in_create boolean,     -- whether an absent stream is created
@@ -147,7 +176,7 @@ create function /*schema.*/append(
   in_version bigint,     --   its version behind the append,
   in_first int,          --   and the index of the chunk's first event
   out stream_id bigint, out version bigint, out append_seq bigint
-) language plpgsql as $body$
+) language plpgsql set enable_seqscan = off as $body$
 declare
   now_ constant timestamptz := clock_timestamp();
   placed bigint; -- the highest number in the log before this append's own was drawn
@@ -185,14 +214,14 @@ begin
     end if;
     append_seq := nextval('/*schema.*/append_seq');
     if append_seq <= placed or append_seq <= coalesce((select e.append_seq from /*schema.*/events e
-                                                       where e.stream_id = append.stream_id and e.version = append.version - in_total), 0) then
+                                                       where e.stream_id = append/*of*/.stream_id and e.version = append/*of*/.version - in_total), 0) then
       -- The tick has passed this number: what has it would never be read. Or it would come before the stream's last event.
       raise exception 'eventstore: the sequence append_seq is behind the data' using errcode = 'ESTSQ';
     end if;
   end if;
 
   insert into /*schema.*/events (append_seq, stream_id, version, created_at, idx, event_id, causation_id, correlation_id, event_type, content_type, data, metadata)
-  select append.append_seq, append.stream_id, append.version - in_total + in_first + c.nr::int,
+  select append/*of*/.append_seq, append/*of*/.stream_id, append/*of*/.version - in_total + in_first + c.nr::int,
     coalesce(/*schema.*/from_micros(c.created), now_),
     in_first + c.nr::int - 1,
     encode(substring(in_ids from 16 * c.nr::int - 15 for 16), 'hex')::uuid,
@@ -209,10 +238,10 @@ $body$;
 
 -- append_one is append for a single event, and the short way for the most frequent of all statements. It returns the
 -- stream's new version alone: a function that returns a row costs half as much again.
-create function /*schema.*/append_one(
+create function /*schema.*/append_one/*of*/(
   in_stream text, in_expected bigint, in_create boolean, in_look boolean, in_id uuid, in_causation uuid, in_correlation uuid,
   in_type text, in_content_type text, in_data bytea, in_metadata bytea, in_created bigint
-) returns bigint language plpgsql as $body$
+) returns bigint language plpgsql set enable_seqscan = off as $body$
 declare
   created constant timestamptz := coalesce(/*schema.*/from_micros(in_created), clock_timestamp());
   target bigint;
@@ -259,7 +288,7 @@ $body$;
 -- creating one of the streams, in the order of names, but not longer than lock_timeout. Only then are numbers drawn.
 -- Indexes: streams_name_key, streams_pkey; events_version_key for the last event of each stream; events_event_id_key for
 -- each id that a caller gave. No plan but these whatever the planner thinks of the tables: hence enable_seqscan.
-create function /*schema.*/append_group(
+create function /*schema.*/append_group/*of*/(
   in_streams text[],     -- per append
   in_expected bigint[],  --   the version that the stream must be at, or null for any
   in_create boolean[],   --   whether an absent stream is created,
@@ -342,7 +371,7 @@ $body$;
 
 -- append_in_tx is append for a caller's transaction and ids that may be known: it also returns nothing when another
 -- session commits one of the ids while this one waits for it. Without it that would abort the transaction.
-create function /*schema.*/append_in_tx(
+create function /*schema.*/append_in_tx/*of*/(
   in_stream text, in_expected bigint, in_create boolean, in_total int, in_look boolean, in_ids bytea, in_causation bytea,
   in_correlation bytea, in_types text[], in_data bytea, in_metadata bytea, in_cuts int[], in_created bigint[],
   in_seq bigint, in_stream_id bigint, in_version bigint, in_first int,
@@ -352,7 +381,7 @@ declare
   violated text;
 begin
   select a.stream_id, a.version, a.append_seq into stream_id, version, append_seq
-  from /*schema.*/append(in_stream, in_expected, in_create, in_total, in_look, in_ids, in_causation, in_correlation, in_types,
+  from /*schema.*/append/*of*/(in_stream, in_expected, in_create, in_total, in_look, in_ids, in_causation, in_correlation, in_types,
     in_data, in_metadata, in_cuts, in_created, in_seq, in_stream_id, in_version, in_first) as a;
 exception when unique_violation then
   get stacked diagnostics violated = constraint_name;
@@ -366,11 +395,11 @@ $body$;
 -- link adds links to a stream: it compares and sets the target's row, or creates it if it may, and adds the links. It
 -- returns nothing if the target is not as expected or an event is in it already: nothing was written then, and the
 -- transaction goes on. Locks: the target's row. Indexes: streams_name_key, links_event_key.
-create function /*schema.*/link(
+create function /*schema.*/link/*of*/(
   in_stream text, in_expected bigint, in_create boolean,
   in_seqs bigint[], in_idxs int[],  -- append_seq and idx of the events
   out version bigint
-) language plpgsql as $body$
+) language plpgsql set enable_seqscan = off as $body$
 declare
   total constant int := cardinality(in_seqs);
   target bigint;
@@ -393,7 +422,7 @@ begin
     raise unique_violation; -- the stream was created with the event itself since the caller looked
   end if;
   insert into /*schema.*/links (stream_id, version, append_seq, idx)
-  select target, link.version - total + i.nr, i.append_seq, i.idx
+  select target, link/*of*/.version - total + i.nr, i.append_seq, i.idx
   from unnest(in_seqs, in_idxs) with ordinality as i (append_seq, idx, nr)
   where target is not null;
 exception when unique_violation then
@@ -405,7 +434,7 @@ $body$;
 -- round trip, so that nothing else in the transaction is ever permitted to delete. The lock was taken by a statement
 -- before, so this one sees every event of the stream; at an isolation level that keeps an older view it might not.
 -- Indexes: events_version_key, links_event_key, links_pkey, log_append_seq_key, streams_pkey.
-create function /*schema.*/hard_delete(in_stream_id bigint) returns void language plpgsql as $body$
+create function /*schema.*/hard_delete/*of*/(in_stream_id bigint) returns void language plpgsql as $body$
 begin
   if current_setting('transaction_isolation') <> 'read committed' then
     raise exception 'eventstore: a hard delete needs read committed' using errcode = 'ESTRC';
@@ -424,6 +453,10 @@ begin
       and l.append_seq < (select max(m.append_seq) from /*schema.*/log m)
   )
   delete from /*schema.*/streams s where s.stream_id = in_stream_id;
+  insert into /*schema.*/retired (kind, id)
+  select 'stream', in_stream_id
+  where not exists (select from /*schema.*/streams s where s.stream_id > in_stream_id)
+    and not exists (select from /*schema.*/retired r where r.kind = 'stream' and r.id >= in_stream_id);
   perform set_config('eventstore.hard_delete', 'off', true);
 end
 $body$;
@@ -432,9 +465,9 @@ $body$;
 -- older one says nothing of count as ended. Without an older one it is below every fence.
 create function /*schema.*/ended(since pg_snapshot, now pg_snapshot) returns xid8 language sql immutable as $body$
   select case when since is null or pg_snapshot_xmax(since) > pg_snapshot_xmax(now) then '0'::xid8
-    else (select min(x.id) from (
+    else (select x.id from (
       (select pg_snapshot_xip(since) except select pg_snapshot_xip(now)) union all select pg_snapshot_xmax(since)
-    ) as x (id)) end
+    ) as x (id) order by x.id limit 1) end -- PostgreSQL 14 has no min of xid8
 $body$;
 
 -- advance lets a sequence go on behind lowest. In small steps where it is close: a number that another session draws at the
@@ -464,8 +497,8 @@ $body$;
 -- since is the snapshot of an earlier tick, or null. A hole that was open then can have been filled only if its owner,
 -- which is older than its fence, has ended since then. So holes whose fence is below the oldest transaction that has ended
 -- since are passed over, and one old transaction does not make each tick look at every hole.
-create function /*schema.*/tick(most bigint, wait boolean, since pg_snapshot, out placed bigint, out seen pg_snapshot)
-language plpgsql as $body$
+create function /*schema.*/tick/*of*/(most bigint, wait boolean, since pg_snapshot, out placed bigint, out seen pg_snapshot)
+language plpgsql set enable_seqscan = off as $body$
 declare
   lock_key constant bigint := hashtextextended('eventstore tick /*schema_text*/', 0);
   head_position bigint;
@@ -528,7 +561,7 @@ begin
 
   -- Sequences behind the data (a restore by other means than pg_dump) would number new appends as if they were old.
   perform /*schema.*/advance('/*schema.*/append_seq', (select s.last_value from /*schema.*/append_seq s), greatest(head_seq, newest));
-  perform /*schema.*/advance('/*schema.*/stream_seq', (select s.last_value from /*schema.*/stream_seq s), (select max(s.stream_id) from /*schema.*/streams s));
+  perform /*schema.*/advance('/*schema.*/stream_seq', (select s.last_value from /*schema.*/stream_seq s), greatest((select max(s.stream_id) from /*schema.*/streams s), (select max(r.id) from /*schema.*/retired r where r.kind = 'stream')));
 
   placed := 0;
   if fresh is null and late is null and dead is null and not strange then

@@ -21,7 +21,7 @@ create table /*schema.*/subscriptions (
 create sequence /*schema.*/epoch_seq as bigint;
 
 -- stream_end returns where a stream ends, -1 if it is not there any more. Indexes: log_pkey, streams_pkey.
-create function /*schema.*/stream_end(in_stream text, in_stream_id bigint) returns bigint language sql stable as $body$
+create function /*schema.*/stream_end/*of*/(in_stream text, in_stream_id bigint) returns bigint language sql stable as $body$
   select case when in_stream = '$all'
     then coalesce((select l.position + l.n - 1 from /*schema.*/log l order by l.position desc limit 1), 0)
     else coalesce((select s.version from /*schema.*/streams s where s.stream_id = in_stream_id), -1) end
@@ -29,7 +29,7 @@ $body$;
 
 -- event_at returns the id of the event with a number in a stream, own or linked, or null. Indexes: log_pkey, events_pkey,
 -- events_version_key, links_pkey.
-create function /*schema.*/event_at(in_stream text, in_stream_id bigint, in_number bigint) returns uuid language sql stable as $body$
+create function /*schema.*/event_at/*of*/(in_stream text, in_stream_id bigint, in_number bigint) returns uuid language sql stable as $body$
   select case when in_stream = '$all'
     then (select e.event_id from /*schema.*/events e
       where (e.append_seq, e.idx) = (
@@ -42,9 +42,24 @@ $body$;
 
 -- lost reports whether the store does not carry what a subscription has read: the stream ends before it, or another event is
 -- in the place of the last one. An event that was hard deleted is in no place.
-create function /*schema.*/lost(stream_end bigint, event_at uuid, in_checkpoint bigint, in_seen bigint, in_seen_id uuid)
+create function /*schema.*/lost/*of*/(stream_end bigint, event_at uuid, in_checkpoint bigint, in_seen bigint, in_seen_id uuid)
 returns boolean language sql stable as $body$
   select stream_end >= 0 and (stream_end < greatest(in_checkpoint, in_seen)
     or in_seen_id is not null and event_at is distinct from in_seen_id
       and (event_at is not null or exists (select from /*schema.*/events e where e.event_id = in_seen_id)))
+$body$;
+
+-- new_epoch draws an epoch, one that no subscription had before. It sets the sequence right if that is behind: what others draw
+-- meanwhile is above the floor, too. Reads all of subscriptions, which is small. Index: retired_pkey.
+create function /*schema.*/new_epoch/*of*/() returns bigint language plpgsql as $body$
+declare
+  lowest constant bigint := greatest((select max(s.epoch) from /*schema.*/subscriptions s), (select max(r.id) from /*schema.*/retired r where r.kind = 'epoch'));
+  id constant bigint := nextval('/*schema.*/epoch_seq');
+begin
+  if id > lowest is not false then
+    return id;
+  end if;
+  perform /*schema.*/advance('/*schema.*/epoch_seq', id, lowest);
+  return nextval('/*schema.*/epoch_seq');
+end
 $body$;

@@ -8,15 +8,17 @@ create table /*prefix*/streams (
   version    integer not null,
   created_at integer not null,
   deleted_at integer,
-  constraint streams_pkey primary key (stream_id autoincrement), -- a number is never used again
+  constraint streams_pkey primary key (stream_id),
   constraint streams_name_key unique (name)
 ) strict;
 
--- One row: the end of the global order, which a hard delete leaves as it is, and the stream being hard deleted.
+-- One row: the end of the global order, which a hard delete leaves as it is, the highest id of the streams that are gone, so that
+-- no id is used again, and the stream being hard deleted.
 create table /*prefix*/head (
-  only     integer not null default 1,
-  position integer not null,
-  deleting integer,
+  only        integer not null default 1,
+  position    integer not null,
+  last_stream integer not null default 0,
+  deleting    integer,
   constraint head_pkey primary key (only),
   constraint head_only_one check (only = 1)
 ) strict;
@@ -93,9 +95,9 @@ begin
 end;
 
 create trigger /*prefix*/head_no_decrease before update on /*prefix*/head
-when new.position < old.position
+when new.position < old.position or new.last_stream < old.last_stream
 begin
-  select raise(abort, 'eventstore: positions are never used again');
+  select raise(abort, 'eventstore: positions and ids of streams are never used again');
 end;
 
 create trigger /*prefix*/head_no_delete before delete on /*prefix*/head

@@ -10,14 +10,15 @@ import (
 
 // Header is the first record of an archive.
 type Header struct {
-	Format     int       `json:"format"`              // see Format
-	ID         uuid.UUID `json:"archive_id"`          // of the archive
-	Source     string    `json:"source"`              // what the store was kept in: PostgreSQL, SQLite, commanded
-	Identity   Identity  `json:"identity"`            // which store it is
-	Head       int64     `json:"head"`                // position of the last event of the store when it was exported
-	HeadEvent  uuid.UUID `json:"head_event,omitzero"` // id of the event at Head; zero if it was hard deleted
-	Streams    []string  `json:"streams,omitempty"`   // chosen streams; none: the whole store
-	ExportedAt time.Time `json:"exported_at"`         // when the export began
+	Format     int       `json:"format"`                // see Format
+	ID         uuid.UUID `json:"archive_id"`            // of the archive
+	Source     string    `json:"source"`                // what the store was kept in: PostgreSQL, SQLite, commanded
+	Identity   Identity  `json:"identity"`              // which store it is
+	Head       int64     `json:"head"`                  // position of the last event of the store when it was exported
+	HeadEvent  uuid.UUID `json:"head_event,omitzero"`   // id of the event at Head; zero if it was hard deleted
+	Streams    []string  `json:"streams,omitempty"`     // chosen streams; none: the whole store
+	ExportedAt time.Time `json:"exported_at"`           // when the export began
+	LastStream int64     `json:"last_stream,omitempty"` // highest id that a stream of the store had, or more: new streams get higher ones
 	// Following is set in the state of a store that follows its source, and in no archive.
 	Following *Following `json:"following,omitempty"`
 }
@@ -118,7 +119,7 @@ type Source interface {
 	// LeftOut counts what was left out or changed so far, since the source was opened: see [End].
 	LeftOut() map[string]int64
 	// Front calls do with all that is not an event, as it is in one moment: first a [Header] (of which only Source, Head,
-	// HeadEvent and Streams are set), then each [Stream] by id, each [Link] by stream id and version, each [Snapshot], and each
+	// HeadEvent, Streams and LastStream are set), then each [Stream] by id, each [Link] by stream id and version, each [Snapshot], and each
 	// [Subscription]. Versions of streams, links and checkpoints are those that events up to the head explain. do keeps
 	// nothing of what it is given.
 	Front(ctx context.Context, do func(record any) error) error

@@ -191,7 +191,10 @@ func (e *examination) subscriptions(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	bad := 0
+	bad, err := e.histories(ctx)
+	if err != nil {
+		return err
+	}
 	for _, s := range list {
 		name := fmt.Sprintf("%q on %q", s.Name, s.Stream)
 		if s.LastError != "" {

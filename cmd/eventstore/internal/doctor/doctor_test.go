@@ -84,7 +84,8 @@ func TestSick(t *testing.T) {
 		{"index", `alter table S.events drop constraint events_event_id_key`, `drop index P_parked_failed_idx`, "problem objects: index "},
 		{"trigger", `drop trigger guard on S.links`, `drop trigger P_events_no_delete`, "problem objects: trigger "},
 		{"trigger off", `alter table S.events disable trigger guard`, ``, "problem objects: trigger guard on events is switched off"},
-		{"function", `drop function S.hard_delete(bigint)`, ``, "problem objects: function hard_delete is missing"},
+		{"function", `do $$ begin execute (select format('drop function %s', p.oid::regprocedure) from pg_proc as p
+			where p.pronamespace = to_regnamespace('SCHEMA') and p.proname like 'hard\_delete%'); end $$`, ``, "problem objects: function hard_delete is missing"},
 		{"invalid index", `update pg_index set indisvalid = false where indexrelid = 'S.holes_fence_idx'::regclass`, ``, "problem objects: index holes_fence_idx is switched off, or invalid"},
 		{"old", `update S.eventstore_migrations set version = 3`, `update P_eventstore_migrations set version = 3`, "problem schema: the tables are at version 3 of"},
 		{"new", `update S.eventstore_migrations set version = 99`, `update P_eventstore_migrations set version = 99`, "problem schema: the tables are at version"},

@@ -42,12 +42,13 @@ select 'trigger ' || g.tgname || ' on ' || t.relname, g.tgenabled in ('O', 'A')
 from pg_trigger as g join pg_class as t on t.oid = g.tgrelid join pg_namespace as n on n.oid = t.relnamespace
 where n.nspname = '/*schema_text*/' and not g.tgisinternal
 union all
-select 'function ' || p.proname, true from pg_proc as p join pg_namespace as n on n.oid = p.pronamespace where n.nspname = '/*schema_text*/';
+select 'function ' || regexp_replace(p.proname, '_[0-9a-f]{10}$', ''), true -- without the hash of the schema's name
+from pg_proc as p join pg_namespace as n on n.oid = p.pronamespace where n.nspname = '/*schema_text*/';
 
 -- name: privileges
 -- What the user must be allowed to do, and is not.
 select t.name || ': ' || p.name
-from unnest(array['streams', 'events', 'links', 'log', 'holes', 'subscriptions', 'snapshots', 'projections', 'projection_members', 'parked']) as t (name),
+from unnest(array['streams', 'events', 'links', 'log', 'holes', 'retired', 'subscriptions', 'snapshots', 'projections', 'projection_members', 'parked']) as t (name),
   unnest(array['SELECT', 'INSERT']) as p (name)
 where to_regclass('/*schema.*/' || t.name) is not null and not has_table_privilege(to_regclass('/*schema.*/' || t.name), p.name)
 order by 1;

@@ -79,6 +79,13 @@ func TestOtherSource(t *testing.T) {
 		require.ErrorContains(t, err, here.StoreID.String())
 		require.ErrorContains(t, err, there.StoreID.String())
 
+		// A copy has the same events, and is another store all the same.
+		copied := databasetest.New(t, d.Kind)
+		_, err = transfer.Import(t.Context(), copied, exported(t, d), transfer.ImportOptions{})
+		require.NoError(t, err)
+		_, err = transfer.Export(t.Context(), sourceOf(t, copied), path, transfer.ExportOptions{})
+		require.ErrorIs(t, err, transfer.ErrOtherSource)
+
 		_, err = transfer.Export(t.Context(), chosen{sourceOf(t, d), []string{"a"}}, path, transfer.ExportOptions{})
 		require.ErrorIs(t, err, transfer.ErrOtherSource)
 		_, err = transfer.Export(t.Context(), lost{Source: sourceOf(t, d), at: 6}, path, transfer.ExportOptions{})

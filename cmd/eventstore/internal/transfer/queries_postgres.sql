@@ -14,8 +14,9 @@ from (select l.position, l.append_seq from /*schema.*/log as l where l.position 
 join /*schema.*/events as e on e.append_seq = g.append_seq and e.idx = $1::bigint - g.position;
 
 -- name: front_head
--- Index: log_pkey.
-select coalesce((select l.position + l.n - 1 from /*schema.*/log as l order by l.position desc limit 1), 0);
+-- With the highest id that a stream had. Indexes: log_pkey, streams_pkey, retired_pkey.
+select coalesce((select l.position + l.n - 1 from /*schema.*/log as l order by l.position desc limit 1), 0),
+  greatest((select max(s.stream_id) from /*schema.*/streams as s), (select max(r.id) from /*schema.*/retired as r where r.kind = 'stream'), 0);
 
 -- name: front_cuts
 -- Streams that have got events which have no position yet, or links to such: from which version on. There are few: a tick ran
@@ -239,6 +240,8 @@ select format('%s on %s', r.privilege, r.name) from (values
   ('/*schema.*/subscriptions', 'INSERT'),
   ('/*schema.*/subscriptions', 'UPDATE'),
   ('/*schema.*/subscriptions', 'TRIGGER'),
+  ('/*schema.*/retired', 'SELECT'),
+  ('/*schema.*/retired', 'INSERT'),
   ('/*schema.*/store', 'SELECT'),
   ('/*schema.*/store', 'UPDATE')
 ) as r (name, privilege) where not has_table_privilege(r.name, r.privilege)
@@ -260,9 +263,10 @@ select format('%s on %s, run by %s until %s', s.name, s.stream, s.owner, s.lease
 from /*schema.*/subscriptions as s where s.lease_until > clock_timestamp() order by s.stream, s.name limit 11;
 
 -- name: begun
--- Subscriptions that have come to a number. Reads the whole table, which is small.
+-- Subscriptions that have come to a number in a stream that is there. Reads the whole table, which is small; streams_pkey.
 select format('%s on %s, at %s', s.name, s.stream, s.checkpoint)
-from /*schema.*/subscriptions as s where s.checkpoint > 0 order by s.stream, s.name limit 11;
+from /*schema.*/subscriptions as s
+where s.checkpoint > 0 and (s.stream = '$all' or exists (select from /*schema.*/streams as t where t.stream_id = s.stream_id)) order by s.stream, s.name limit 11;
 
 -- name: recorded
 -- Index: snapshots_pkey.
@@ -291,7 +295,7 @@ where s.stream <> '$all' and s.lease_until > clock_timestamp() order by s.stream
 select format('%s on %s, at %s', s.name, s.stream, s.checkpoint)
 from jsonb_array_elements($1::jsonb) as t (pair)
 join /*schema.*/subscriptions as s on s.stream = t.pair ->> 0 and s.name = t.pair ->> 1
-where s.stream <> '$all' and s.checkpoint > 0 order by s.stream, s.name limit 11;
+where s.checkpoint > 0 and exists (select from /*schema.*/streams as k where k.stream_id = s.stream_id) order by s.stream, s.name limit 11;
 
 -- name: empty
 select not exists (select from /*schema.*/streams) and not exists (select from /*schema.*/log) and not exists (select from /*schema.*/events);
@@ -327,6 +331,14 @@ insert into /*schema.*/log (position, append_seq, n) values ($1::bigint, $1::big
 select setval('/*schema.*/append_seq', greatest((select s.last_value from /*schema.*/append_seq as s), $1::bigint)),
   setval('/*schema.*/stream_seq', greatest((select s.last_value from /*schema.*/stream_seq as s), $2::bigint));
 
+-- name: highest_stream
+-- The highest id that a stream had. Everybody else is locked out. Indexes: streams_pkey, retired_pkey.
+select greatest((select max(s.stream_id) from /*schema.*/streams as s), (select max(r.id) from /*schema.*/retired as r where r.kind = 'stream'), 0);
+
+-- name: retire_streams
+-- Ids up to this one are not given to new streams. See retired in the migrations.
+insert into /*schema.*/retired (kind, id) select 'stream', $1::bigint where $1::bigint > 0 on conflict on constraint retired_pkey do nothing;
+
 -- name: staged_links
 create temporary table staged_links (stream_id bigint, version bigint, event_id uuid) on commit drop;
 
@@ -339,13 +351,14 @@ join /*schema.*/events as e on e.event_id = g.event_id
 join /*schema.*/streams as s on s.stream_id = g.stream_id;
 
 -- name: insert_subscription
--- One that is there already, held by nobody and not begun, is moved; nothing comes back of another. Index: subscriptions_pkey.
+-- One that is there already, held by nobody and not begun in a stream that is there, is moved; nothing comes back of another. Indexes:
+-- subscriptions_pkey, streams_pkey.
 insert into /*schema.*/subscriptions as s (stream, name, checkpoint, stream_id, epoch, owner, created_at, updated_at, seen, seen_id)
 values ($1::text, $2::text, $3::bigint, $4::bigint, nextval('/*schema.*/epoch_seq'), '', $5::timestamptz, $6::timestamptz, $7::bigint, $8::uuid)
 on conflict on constraint subscriptions_pkey do update
 set checkpoint = excluded.checkpoint, stream_id = excluded.stream_id, seen = excluded.seen, seen_id = excluded.seen_id, epoch = greatest(s.epoch + 1, excluded.epoch), owner = '',
   lease_until = null, last_error = '', updated_at = excluded.updated_at
-where s.checkpoint = 0 and (s.lease_until > clock_timestamp()) is not true
+where (s.checkpoint = 0 or not exists (select from /*schema.*/streams as t where t.stream_id = s.stream_id)) and (s.lease_until > clock_timestamp()) is not true
 returning 1;
 
 -- name: insert_snapshot

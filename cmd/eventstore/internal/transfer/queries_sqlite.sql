@@ -8,7 +8,8 @@ select store_id from /*prefix*/store;
 select event_id from /*prefix*/events where position = ?1;
 
 -- name: front_head
-select position from /*prefix*/head;
+-- With the highest id that a stream had.
+select h.position, max(h.last_stream, ifnull((select max(s.stream_id) from /*prefix*/streams s), 0)) from /*prefix*/head h;
 
 -- name: front_outside
 -- Streams that are not chosen, but whose events are linked to by those that are. Reads all links of chosen streams.
@@ -183,8 +184,10 @@ select printf('%s on %s, run by %s', name, stream, owner) from /*prefix*/subscri
 where lease_until > cast(unixepoch('now', 'subsec') * 1000000 as integer) order by stream, name limit 11;
 
 -- name: begun
--- Subscriptions that have come to a number.
-select printf('%s on %s, at %d', name, stream, checkpoint) from /*prefix*/subscriptions where checkpoint > 0 order by stream, name limit 11;
+-- Subscriptions that have come to a number in a stream that is there.
+select printf('%s on %s, at %d', s.name, s.stream, s.checkpoint) from /*prefix*/subscriptions s
+where s.checkpoint > 0 and (s.stream = '$all' or exists (select 1 from /*prefix*/streams t where t.stream_id = s.stream_id))
+order by s.stream, s.name limit 11;
 
 -- name: recorded
 select source_id from /*prefix*/snapshots order by source_id limit 11;
@@ -210,24 +213,19 @@ where s.stream <> '$all' and s.lease_until > cast(unixepoch('now', 'subsec') * 1
 -- begun likewise.
 select printf('%s on %s, at %d', s.name, s.stream, s.checkpoint)
 from json_each(?1) t cross join /*prefix*/subscriptions s on s.stream = t.value ->> 0 and s.name = t.value ->> 1
-where s.stream <> '$all' and s.checkpoint > 0 order by s.stream, s.name limit 11;
+where s.checkpoint > 0 and exists (select 1 from /*prefix*/streams k where k.stream_id = s.stream_id) order by s.stream, s.name limit 11;
 
 -- name: empty
 select not exists (select 1 from /*prefix*/streams) and not exists (select 1 from /*prefix*/events)
   and (select position from /*prefix*/head) = 0;
 
 -- name: reserve
--- The highest number that a stream had.
-select ifnull((select seq from sqlite_sequence where name = '/*prefix*/streams'), 0);
+-- The highest id that a stream had.
+select max(h.last_stream, ifnull((select max(s.stream_id) from /*prefix*/streams s), 0)) from /*prefix*/head h;
 
--- name: reserved
--- Numbers up to ?1 are this import's alone.
-update sqlite_sequence set seq = max(seq, ?1) where name = '/*prefix*/streams';
-
--- name: reserved_first
--- The same where no stream was ever created.
-insert into sqlite_sequence (name, seq) select '/*prefix*/streams', ?1
-where not exists (select 1 from sqlite_sequence where name = '/*prefix*/streams');
+-- name: retire_streams
+-- Ids up to this one are not given to new streams.
+update /*prefix*/head set last_stream = max(last_stream, ?1);
 
 -- name: taken
 -- Names of ?1, a JSON list, that streams have already. Index: streams_name_key.
@@ -240,10 +238,10 @@ select position from /*prefix*/head;
 update /*prefix*/head set position = ?1;
 
 -- name: skip_stream
--- Positions are missing: a number of a stream is, too, of one that was hard deleted.
-update sqlite_sequence set seq = seq + 1
-where name = '/*prefix*/streams' and seq = (select count(*) from /*prefix*/streams)
-  and (select position from /*prefix*/head) > (select count(*) from /*prefix*/events);
+-- Positions are missing: so is the id of a stream that was hard deleted.
+update /*prefix*/head set last_stream = (select count(*) from /*prefix*/streams) + 1
+where position > (select count(*) from /*prefix*/events)
+  and max(last_stream, ifnull((select max(s.stream_id) from /*prefix*/streams s), 0)) = (select count(*) from /*prefix*/streams);
 
 -- name: insert_stream
 insert into /*prefix*/streams (stream_id, name, version, created_at, deleted_at) values (?1, ?2, ?3, ?4, ?5);
@@ -259,13 +257,13 @@ insert into /*prefix*/links (stream_id, version, position)
 select s.stream_id, ?2, e.position from /*prefix*/events e cross join /*prefix*/streams s where e.event_id = ?3 and s.stream_id = ?1;
 
 -- name: insert_subscription
--- One that is there already, held by nobody and not begun, is moved; nothing comes back of another.
+-- One that is there already, held by nobody and not begun in a stream that is there, is moved; nothing comes back of another.
 insert into /*prefix*/subscriptions as s (stream, name, checkpoint, stream_id, epoch, owner, created_at, updated_at, seen, seen_id)
 values (?1, ?2, ?3, ?4, (select epoch from /*prefix*/epochs), '', ?5, ?6, ?7, ?8)
 on conflict (stream, name) do update
 set checkpoint = excluded.checkpoint, stream_id = excluded.stream_id, seen = excluded.seen, seen_id = excluded.seen_id, epoch = excluded.epoch, owner = '', lease_until = null,
   last_error = '', updated_at = excluded.updated_at
-where s.checkpoint = 0 and ifnull(s.lease_until, 0) <= cast(unixepoch('now', 'subsec') * 1000000 as integer)
+where (s.checkpoint = 0 or not exists (select 1 from /*prefix*/streams t where t.stream_id = s.stream_id)) and ifnull(s.lease_until, 0) <= cast(unixepoch('now', 'subsec') * 1000000 as integer)
 returning 1;
 
 -- name: draw_epoch

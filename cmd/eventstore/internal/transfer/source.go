@@ -142,7 +142,7 @@ func (f *front) until(stream, version int64) int64 {
 
 func (f *front) read(ctx context.Context) error {
 	h := archive.Header{Source: string(f.d.Kind), Streams: f.streams}
-	if err := f.tx.QueryRowContext(ctx, f.queries.Get("front_head")).Scan(&h.Head); err != nil {
+	if err := f.tx.QueryRowContext(ctx, f.queries.Get("front_head")).Scan(&h.Head, &h.LastStream); err != nil {
 		return err
 	}
 	var err error

@@ -37,8 +37,7 @@ const (
 // in PostgreSQL by the setting eventstore.importing, in SQLite by the column writing, which nobody else sees set.
 //
 // The column header is the archive's header as JSON: from which store it was read (Identity), when (ExportedAt), and up to where
-// (Head, HeadEvent). With merge, streams of the import have the ids base+1 to base+highest, else base is 0 and all streams are the
-// import's. Every transaction of the import writes some records and moves phase, done and position with them; begin writes all
+// (Head, HeadEvent). Streams of the import have the ids base+1 to base+highest; without merge there are no others. Every transaction of the import writes some records and moves phase, done and position with them; begin writes all
 // streams, and the last transaction all subscriptions, and removes the table and the triggers.
 type state struct {
 	header   archive.Header
@@ -87,7 +86,7 @@ func (b base) progress(ctx context.Context) (s state, found bool, err error) {
 
 // begin is target.begin in a transaction that locks out everybody who appends. reserve makes numbers of streams and appends be
 // the import's own, and returns what those of streams are raised by.
-func (t tx) begin(ctx context.Context, s state, reserve func(empty bool) (int64, error)) (state, error) {
+func (t tx) begin(ctx context.Context, s state, reserve func() (int64, error)) (state, error) {
 	var empty bool
 	if _, err := t.one(ctx, "empty", nil, &empty); err != nil {
 		return s, err
@@ -101,7 +100,7 @@ func (t tx) begin(ctx context.Context, s state, reserve func(empty bool) (int64,
 		}
 	}
 	var err error
-	if s.base, err = reserve(empty); err != nil {
+	if s.base, err = reserve(); err != nil {
 		return s, err
 	}
 	header, err := json.Marshal(s.header)

@@ -20,7 +20,7 @@ type survey struct {
 	fresh   bool // no import of it is under way: what is in the store already is in the way
 	header  archive.Header
 	end     archive.End
-	highest int64 // id of a stream
+	highest int64 // id that a stream has or had
 
 	names         []string // of a batch of streams,
 	sources       []string // snapshots,
@@ -37,7 +37,7 @@ func (s *survey) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
-	s.header = r.Header
+	s.header, s.highest = r.Header, r.Header.LastStream
 	var refusal error // of what the archive has, if it is whole
 	for more := true; more && refusal == nil; {
 		record, err := r.Next()

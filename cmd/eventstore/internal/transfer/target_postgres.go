@@ -69,12 +69,16 @@ func (t *postgresTarget) begin(ctx context.Context, s state, each func(context.C
 		if err := tx.exec(ctx, "exclusive"); err != nil {
 			return err
 		}
-		if s, err = tx.begin(ctx, s, func(bool) (base int64, err error) {
+		if s, err = tx.begin(ctx, s, func() (base int64, err error) {
 			if s.merge {
 				_, err = tx.one(ctx, "reserve", []any{s.highest}, &base)
-				return base, err
+			} else if _, err = tx.one(ctx, "highest_stream", nil, &base); err == nil {
+				err = tx.exec(ctx, "sequences", max(s.header.Head, 1), max(base+s.highest, 1))
 			}
-			return 0, tx.exec(ctx, "sequences", max(s.header.Head, 1), max(s.highest, 1))
+			if err != nil {
+				return 0, err
+			}
+			return base, tx.exec(ctx, "retire_streams", base+s.highest)
 		}); err != nil {
 			return err
 		}

@@ -54,18 +54,11 @@ func (t *sqliteTarget) taken(ctx context.Context, l look) error { return t.base.
 
 func (t *sqliteTarget) begin(ctx context.Context, s state, each func(context.Context, func([]*archive.Stream) error) error) (state, error) {
 	err := t.transaction(ctx, func(tx tx) (err error) {
-		if s, err = tx.begin(ctx, s, func(empty bool) (base int64, err error) {
-			if s.merge && !empty {
-				if _, err = tx.one(ctx, "reserve", nil, &base); err != nil {
-					return 0, err
-				}
+		if s, err = tx.begin(ctx, s, func() (base int64, err error) {
+			if _, err = tx.one(ctx, "reserve", nil, &base); err != nil {
+				return 0, err
 			}
-			for _, statement := range []string{"reserved", "reserved_first"} {
-				if err := tx.exec(ctx, statement, base+s.highest); err != nil {
-					return 0, err
-				}
-			}
-			return base, nil
+			return base, tx.exec(ctx, "retire_streams", base+s.highest)
 		}); err != nil {
 			return err
 		}

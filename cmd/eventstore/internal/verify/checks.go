@@ -41,7 +41,7 @@ var sqliteSteps = []step{
 
 var (
 	linkChecks         = []string{"link-stream", "link-version", "link-event", "link-own", "version-twice"}
-	subscriptionChecks = []string{"subscription-checkpoint", "subscription-stream", "subscription-epoch"}
+	subscriptionChecks = []string{"subscription-checkpoint", "subscription-seen", "subscription-stream", "subscription-epoch"}
 	partitionChecks    = []string{"projection-row", "partition-missing", "partition-unknown"}
 )
 
@@ -57,6 +57,7 @@ var fixes = map[string]string{
 	"sequence-behind":         "set the sequence to the highest number in use before anything is written",
 	"subscription-checkpoint": "reset the subscription, or the projection: it waits for events that it takes for read",
 	"subscription-epoch":      "reset the subscription, or the projection",
+	"subscription-seen":       "reset the subscription to a checkpoint that both histories have, or reset the projection: events it has read were lost, and others took their places",
 	"subscription-stream":     "reset the subscription, or the projection",
 	"snapshot-row":            "delete the snapshot: the next one is made from the events",
 }

@@ -116,6 +116,8 @@ var postgresDamage = []damage{
 	{"append_seq behind", `select setval('/*schema.*/append_seq', 3)`, []string{"sequence-behind"}},
 	{"append_seq new", `select setval('/*schema.*/append_seq', 8, false)`, []string{"sequence-behind"}},
 	{"stream_seq behind", `select setval('/*schema.*/stream_seq', 2)`, []string{"sequence-behind"}},
+	{"stream_seq behind what was hard deleted", `insert into /*schema.*/retired (kind, id) values ('stream', 99)`, []string{"sequence-behind"}},
+	{"epoch_seq behind what was deleted", `insert into /*schema.*/retired (kind, id) values ('epoch', 99)`, []string{"sequence-behind"}},
 	{"epoch_seq behind", `select setval('/*schema.*/epoch_seq', 3)`, []string{"sequence-behind", "subscription-epoch"}},
 	{"no store", `delete from /*schema.*/store`, []string{"one-row"}},
 }
@@ -148,8 +150,6 @@ var sqliteDamage = []damage{
 	{"a link beyond the end", `update /*prefix*/links set version = 9 where version = 3`, []string{"link-version"}},
 	{"a link to an own event", `update /*prefix*/links set position = 7 where version = 2`, []string{"link-own"}},
 	{"a version used twice", `update /*prefix*/links set version = 4 where version = 3`, []string{"version-twice"}},
-	{"numbers of streams behind", `update sqlite_sequence set seq = 2 where name = '/*prefix*/streams'`, []string{"sequence-behind"}},
-	{"numbers of streams lost", `delete from sqlite_sequence`, []string{"sequence-behind", "subscription-stream"}},
 	{"epochs behind", `update /*prefix*/epochs set epoch = 3`, []string{"sequence-behind", "subscription-epoch"}},
 }
 
@@ -157,6 +157,10 @@ var sqliteDamage = []damage{
 var bothDamage = []damage{
 	{"a checkpoint beyond the head", `update table.subscriptions set checkpoint = 11 where stream = '$all' and name = 'r'`, []string{"subscription-checkpoint"}},
 	{"a checkpoint beyond the stream", `update table.subscriptions set checkpoint = 6 where stream = 'a'`, []string{"subscription-checkpoint"}},
+	{"another event where one was seen", `update table.subscriptions set seen = 1, seen_id = (select event_id from table.events where stream_id = 2 and version = 1)
+		where stream = '$all' and name = 'r'`, []string{"subscription-seen"}},
+	{"another event in the stream where one was seen", `update table.subscriptions set seen = 1, seen_id = (select event_id from table.events where stream_id = 2 and version = 1)
+		where stream = 'a'`, []string{"subscription-seen"}},
 	{"a negative checkpoint", `update table.subscriptions set checkpoint = -1 where stream = 'a'`, []string{"subscription-checkpoint"}},
 	{"a checkpoint in another stream", `update table.subscriptions set stream_id = 2 where stream = 'a'`, []string{"subscription-stream"}},
 	{"a checkpoint in a stream of the future", `update table.subscriptions set stream_id = 77 where stream = 'a'`, []string{"subscription-stream"}},

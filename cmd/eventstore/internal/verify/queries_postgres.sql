@@ -37,10 +37,12 @@ from (
     greatest((select max(e.append_seq) from /*schema.*/events as e), (select max(l.append_seq) from /*schema.*/log as l)) as used
   from /*schema.*/append_seq as s
   union all
-  select 'stream_seq', case when s.is_called then s.last_value else s.last_value - 1 end, (select max(t.stream_id) from /*schema.*/streams as t)
+  select 'stream_seq', case when s.is_called then s.last_value else s.last_value - 1 end,
+    greatest((select max(t.stream_id) from /*schema.*/streams as t), (select max(r.id) from /*schema.*/retired as r where r.kind = 'stream'))
   from /*schema.*/stream_seq as s
   union all
-  select 'epoch_seq', case when s.is_called then s.last_value else s.last_value - 1 end, (select max(t.epoch) from /*schema.*/subscriptions as t)
+  select 'epoch_seq', case when s.is_called then s.last_value else s.last_value - 1 end,
+    greatest((select max(t.epoch) from /*schema.*/subscriptions as t), (select max(r.id) from /*schema.*/retired as r where r.kind = 'epoch'))
   from /*schema.*/epoch_seq as s
 ) as q
 where q.used > q.last;
@@ -203,10 +205,12 @@ order by b.stream_id, b.version;
 
 -- name: subscriptions
 -- The table is small. A checkpoint in a stream that was hard deleted counts for nothing: the stream's id is another one
--- now, and the subscription begins again. Indexes: log_pkey, streams_name_key, streams_pkey.
+-- now, and the subscription begins again. Indexes: log_pkey, streams_name_key, streams_pkey, events_pkey,
+-- events_version_key, links_pkey, events_event_id_key.
 select v.name, v.what
 from (
-  select s.stream, s.name, s.checkpoint, s.stream_id, s.epoch, n.version, i.name as other,
+  select s.stream, s.name, s.checkpoint, s.stream_id, s.epoch, n.version, i.name as other, s.seen, s.seen_id, x.event_id as event_at,
+    exists (select from /*schema.*/events as e where e.event_id = s.seen_id) as stored,
     case when s.stream = '$all' then coalesce((select l.position + l.n - 1 from /*schema.*/log as l order by l.position desc limit 1), 0)
       else n.version end as ends,
     (select case when q.is_called then q.last_value else q.last_value - 1 end from /*schema.*/stream_seq as q) as last_stream,
@@ -214,10 +218,24 @@ from (
   from /*schema.*/subscriptions as s
     left join lateral (select t.stream_id, t.version from /*schema.*/streams as t where t.name = s.stream offset 0) as n on n.stream_id = s.stream_id
     left join lateral (select t.name from /*schema.*/streams as t where t.stream_id = s.stream_id offset 0) as i on i.name <> s.stream
+    left join lateral (
+      (select e.event_id from /*schema.*/events as e
+       where s.stream = '$all' and (e.append_seq, e.idx) = (
+         select l.append_seq, (s.seen - l.position)::int from /*schema.*/log as l where l.position <= s.seen order by l.position desc limit 1))
+      union all
+      (select e.event_id from /*schema.*/events as e where s.stream <> '$all' and e.stream_id = s.stream_id and e.version = s.seen)
+      union all
+      (select e.event_id from /*schema.*/links as k join /*schema.*/events as e on e.append_seq = k.append_seq and e.idx = k.idx
+       where s.stream <> '$all' and k.stream_id = s.stream_id and k.version = s.seen)
+    ) as x on true
 ) as b cross join lateral (
   values
     ('subscription-checkpoint', b.checkpoint < 0 or coalesce(b.checkpoint > b.ends, false),
       format('subscription "%s" of "%s" is at %s, but the stream ends at %s', b.name, b.stream, b.checkpoint, b.ends)),
+    ('subscription-seen', b.seen_id is not null and (b.stream = '$all' or b.version is not null)
+        and (b.event_at is distinct from b.seen_id and (b.event_at is not null or b.stored) or coalesce(b.seen > b.ends, false)),
+      format('subscription "%s" of "%s" has seen event %s at %s, where %s', b.name, b.stream, b.seen_id, b.seen,
+        coalesce('event ' || b.event_at || ' is', 'no event is'))),
     ('subscription-stream', case when b.stream = '$all' then b.stream_id <> 0 else b.stream_id < 0 or b.stream_id > b.last_stream or b.other is not null end,
       format('subscription "%s" of "%s" counts in stream id %s, which %s', b.name, b.stream, b.stream_id, coalesce('is "' || b.other || '"', 'no stream has or had'))),
     ('subscription-epoch', b.epoch > b.last_epoch,

@@ -23,13 +23,6 @@ union all
 select 'one-row', printf('table epochs has %d rows, not one', n) from (select count(*) as n from /*prefix*/epochs) where n <> 1;
 
 -- name: sequences
-select 'sequence-behind', printf('the number of streams has come to %d, but %d is in use', last, used)
-from (
-  select (select max(stream_id) from /*prefix*/streams) as used,
-    ifnull((select max(seq) from sqlite_sequence where name = '/*prefix*/streams'), 0) as last
-)
-where used > last
-union all
 select 'sequence-behind', printf('epochs has come to %d, but %d is in use', p.epoch, (select max(epoch) from /*prefix*/subscriptions))
 from /*prefix*/epochs p where (select max(epoch) from /*prefix*/subscriptions) > p.epoch;
 
@@ -43,7 +36,7 @@ select 'position-gap', printf('the head is at %d, but the last event at position
   h.position, ifnull((select max(position) from /*prefix*/events), 0))
 from /*prefix*/head h
 where h.position > ifnull((select max(position) from /*prefix*/events), 0)
-  and ifnull((select max(seq) from sqlite_sequence where name = '/*prefix*/streams'), 0) <= (select count(*) from /*prefix*/streams);
+  and (select max(d.last_stream, ifnull((select max(t.stream_id) from /*prefix*/streams t), 0)) from /*prefix*/head d) <= (select count(*) from /*prefix*/streams);
 
 -- name: stream_versions
 -- Streams with their own events and links, counted in events_version_key and the key of links, which are in this order.
@@ -65,7 +58,7 @@ select iif(c.version < 0 or c.own > c.version or max(c.own, c.linked) < c.versio
 from counted c
 where c.version < 0 or c.lowest < 1 or c.own > c.version
   or (max(c.own, c.linked) < c.version or c.n < c.version)
-    and ifnull((select max(seq) from sqlite_sequence where name = '/*prefix*/streams'), 0) <= (select count(*) from /*prefix*/streams)
+    and (select max(d.last_stream, ifnull((select max(t.stream_id) from /*prefix*/streams t), 0)) from /*prefix*/head d) <= (select count(*) from /*prefix*/streams)
 order by c.stream_id;
 
 -- name: streams_missing
@@ -110,7 +103,7 @@ from /*prefix*/events e
 where e.position > ?1 and e.position <= ?2 and e.idx = 0
   and (e.position < 1
     or e.position > 1 and not exists (select 1 from /*prefix*/events p where p.position = e.position - 1)
-      and ifnull((select max(seq) from sqlite_sequence where name = '/*prefix*/streams'), 0) <= (select count(*) from /*prefix*/streams))
+      and (select max(d.last_stream, ifnull((select max(t.stream_id) from /*prefix*/streams t), 0)) from /*prefix*/head d) <= (select count(*) from /*prefix*/streams))
 order by e.position;
 
 -- name: links
@@ -141,7 +134,11 @@ from l where l.twice is not null;
 -- The table is small. A checkpoint in a stream that was hard deleted counts for nothing: the stream's id is another one
 -- now, and the subscription begins again.
 with b as (
-  select s.stream, s.name, s.checkpoint, s.stream_id, s.epoch,
+  select s.stream, s.name, s.checkpoint, s.stream_id, s.epoch, s.seen, s.seen_id,
+    iif(s.stream = '$all', (select e.event_id from /*prefix*/events e where e.position = s.seen),
+      ifnull((select e.event_id from /*prefix*/events e where e.stream_id = s.stream_id and e.version = s.seen),
+        (select e.event_id from /*prefix*/links l cross join /*prefix*/events e where l.stream_id = s.stream_id and l.version = s.seen and e.position = l.position))) as event_at,
+    exists (select 1 from /*prefix*/events e where e.event_id = s.seen_id) as stored,
     iif(s.stream = '$all', (select position from /*prefix*/head),
       (select n.version from /*prefix*/streams n where n.name = s.stream and n.stream_id = s.stream_id)) as ends,
     (select n.name from /*prefix*/streams n where n.stream_id = s.stream_id and n.name <> s.stream) as other
@@ -150,10 +147,15 @@ with b as (
 select 'subscription-checkpoint', printf('subscription "%s" of "%s" is at %d, but the stream ends at %d', b.name, b.stream, b.checkpoint, b.ends)
 from b where b.checkpoint < 0 or b.checkpoint > b.ends
 union all
+select 'subscription-seen', printf('subscription "%s" of "%s" has seen event %s at %d, where %s', b.name, b.stream, lower(hex(b.seen_id)), b.seen,
+  iif(b.event_at is null, 'no event is', printf('event %s is', lower(hex(b.event_at)))))
+from b where b.seen_id is not null and b.ends is not null
+  and (b.seen > b.ends or b.event_at is not b.seen_id and (b.event_at is not null or b.stored))
+union all
 select 'subscription-stream', printf('subscription "%s" of "%s" counts in stream id %d, which %s', b.name, b.stream, b.stream_id,
   iif(b.other is null, 'no stream has or had', printf('is "%s"', b.other)))
 from b where iif(b.stream = '$all', b.stream_id <> 0, b.stream_id < 0 or b.other is not null
-  or b.stream_id > ifnull((select max(seq) from sqlite_sequence where name = '/*prefix*/streams'), 0))
+  or b.stream_id > (select max(d.last_stream, ifnull((select max(t.stream_id) from /*prefix*/streams t), 0)) from /*prefix*/head d))
 union all
 select 'subscription-epoch', printf('subscription "%s" of "%s" has epoch %d, but only %d were drawn', b.name, b.stream, b.epoch, p.epoch)
 from b cross join /*prefix*/epochs p where b.epoch > p.epoch;
