@@ -148,7 +148,7 @@ func TestFollowNames(t *testing.T) {
 		var streams []string
 		for _, row := range got.Rows {
 			cells := parts(row)
-			streams = append(streams, cells[0]+" "+cells[2])
+			streams = append(streams, cells[0]+" "+cells[1])
 		}
 		assert.Equal(t, []string{"a 1", "c 1", "fine 1", "links 2"}, slices.Sorted(slices.Values(streams)))
 		assert.Equal(t, []string{"a,s,0", "fine,s,1"}, got.Subscriptions)

@@ -58,7 +58,7 @@ func (f *follower) batch(ctx context.Context, batch []*archive.Event) error {
 			return err
 		}
 		now.position = batch[len(batch)-1].Position
-		if err := f.target.reserve(ctx, tx, now.position, now.highest); err != nil {
+		if err := f.target.reserve(ctx, tx, now.position, now.base+now.highest); err != nil {
 			return err
 		}
 		return f.target.putEvents(ctx, tx, f.state, batch)
@@ -103,15 +103,16 @@ func renamed(id int64, name, other string) error {
 	return &TakenError{ErrTaken, fmt.Sprintf("the source has another name for stream %d than it was imported with", id), []string{name, other}}
 }
 
-// known returns the streams of these ids or names, by id.
+// known returns the streams of these ids, which are the source's, or names, by id.
 func (f *follower) known(ctx context.Context, q querier, ids []int64, names []string) (map[int64]string, error) {
-	if ids == nil {
-		ids = []int64{}
+	own := make([]int64, len(ids))
+	for i, id := range ids {
+		own[i] = f.state.base + id
 	}
 	if names == nil {
 		names = []string{}
 	}
-	a, err := json.Marshal(ids)
+	a, err := json.Marshal(own)
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +125,7 @@ func (f *follower) known(ctx context.Context, q querier, ids []int64, names []st
 		var id int64
 		var name string
 		err := rows.Scan(&id, &name)
-		there[id] = name
+		there[id-f.state.base] = name
 		return err
 	}, string(a), string(b))
 	return there, err

@@ -87,7 +87,9 @@ func (f *follower) compare(ctx context.Context, m archive.Moment) (changed []cha
 		if !rows.Next() {
 			return false, rows.Err()
 		}
-		return true, rows.Scan(&have.ID, &have.Name, &have.Version, moment{&have.DeletedAt})
+		err := rows.Scan(&have.ID, &have.Name, &have.Version, moment{&have.DeletedAt})
+		have.ID -= f.state.base
+		return true, err
 	}
 	more, err := next()
 	if err != nil {
@@ -234,7 +236,7 @@ func (f *follower) mark(ctx context.Context, m archive.Moment) error {
 	return f.write(ctx, func(tx tx, now *state) error {
 		now.header = h
 		now.highest = max(now.highest, m.HighestStream())
-		return f.target.reserve(ctx, tx, m.Head(), now.highest)
+		return f.target.reserve(ctx, tx, m.Head(), now.base+now.highest)
 	})
 }
 

@@ -129,6 +129,9 @@ func (f *follower) set(ctx context.Context, tx tx, list []streamRow, now *state)
 			return renamed(r.ID, name, r.Name)
 		}
 	}
+	for i := range list {
+		list[i].ID += now.base
+	}
 	text, err := json.Marshal(list)
 	if err != nil {
 		return err

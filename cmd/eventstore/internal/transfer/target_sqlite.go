@@ -164,12 +164,7 @@ func (t *sqliteTarget) putEvents(ctx context.Context, tx tx, was state, batch []
 
 // reserve is for streams alone: a position is that of a row.
 func (t *sqliteTarget) reserve(ctx context.Context, tx tx, _, stream int64) error {
-	for _, statement := range []string{"reserved", "reserved_first"} {
-		if err := tx.exec(ctx, statement, stream); err != nil {
-			return err
-		}
-	}
-	return nil
+	return tx.exec(ctx, "retire_streams", stream)
 }
 
 // explain returns ErrTakenID where that is why events could not be written.
