@@ -17,7 +17,7 @@ type broken struct {
 	append     func(ctx context.Context, r store.AppendRequest) (store.AppendResult, error)
 	link       func(ctx context.Context, r store.LinkRequest) (store.AppendResult, error)
 	delete     func(ctx context.Context, r store.DeleteRequest) error
-	readStream func(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error)
+	readStream func(ctx context.Context, r store.ReadRequest) (store.StreamPart, error)
 	readAll    func(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error)
 	recycle    func(page []store.Recorded)
 	readEvent  func(ctx context.Context, id uuid.UUID) (store.Recorded, error)
@@ -56,7 +56,7 @@ func (b *broken) Delete(ctx context.Context, r store.DeleteRequest) error {
 	return b.Storage.Delete(ctx, r)
 }
 
-func (b *broken) ReadStream(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
+func (b *broken) ReadStream(ctx context.Context, r store.ReadRequest) (store.StreamPart, error) {
 	return or(b.readStream, b.Storage.ReadStream, ctx, r)
 }
 
@@ -121,9 +121,22 @@ func (b *broken) DeleteSnapshot(ctx context.Context, sourceID string) error {
 	return b.Storage.DeleteSnapshot(ctx, sourceID)
 }
 
+// inStream makes of a change of pages one of those of streams.
+func inStream(change func(pageRead) pageRead, b *broken) func(context.Context, store.ReadRequest) (store.StreamPart, error) {
+	return func(ctx context.Context, r store.ReadRequest) (store.StreamPart, error) {
+		var page store.StreamPart
+		events, err := change(func(ctx context.Context, r store.ReadRequest) (list []store.Recorded, err error) {
+			page, err = b.Storage.ReadStream(ctx, r)
+			return page.Events, err
+		})(ctx, r)
+		page.Events = events
+		return page, err
+	}
+}
+
 // changed makes every read of events change what it found.
 func (b *broken) changed(change func(e *store.Recorded)) {
-	page := func(read func(context.Context, store.ReadRequest) ([]store.Recorded, error)) func(context.Context, store.ReadRequest) ([]store.Recorded, error) {
+	page := func(read pageRead) pageRead {
 		return func(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
 			events, err := read(ctx, r)
 			for i := range events {
@@ -132,7 +145,7 @@ func (b *broken) changed(change func(e *store.Recorded)) {
 			return events, err
 		}
 	}
-	b.readStream, b.readAll = page(b.Storage.ReadStream), page(b.Storage.ReadAll)
+	b.readStream, b.readAll = inStream(page, b), page(b.Storage.ReadAll)
 	b.readEvent = func(ctx context.Context, id uuid.UUID) (store.Recorded, error) {
 		e, err := b.Storage.ReadEvent(ctx, id)
 		if err == nil {

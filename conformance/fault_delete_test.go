@@ -98,7 +98,7 @@ var deleteFaults = []fault{
 		func(ctx context.Context, b *broken, r store.DeleteRequest) error {
 			page, _ := b.Storage.ReadStream(ctx, store.ReadRequest{Stream: r.Stream, From: 1, Limit: math.MaxInt32})
 			err := b.Storage.Delete(ctx, r)
-			for _, e := range page {
+			for _, e := range page.Events {
 				if err == nil && r.Kind == store.HardDelete && e.Stream != r.Stream {
 					_ = b.Storage.Delete(ctx, store.DeleteRequest{Stream: e.Stream, Expected: store.Any, Kind: store.HardDelete})
 				}
@@ -124,7 +124,7 @@ var deleteFaults = []fault{
 		b.info = func(ctx context.Context, stream string) (store.StreamInfo, error) {
 			info, err := b.Storage.StreamInfo(ctx, stream)
 			if page, readErr := b.Storage.ReadStream(ctx, store.ReadRequest{Stream: stream, From: 1, Limit: math.MaxInt32}); err == nil && readErr == nil {
-				info.Version = int64(len(page))
+				info.Version = int64(len(page.Events))
 			}
 			return info, err
 		}

@@ -104,7 +104,10 @@ var filterFaults = []fault{
 			page, next, err := b.SubscriptionStorage.ReadFiltered(ctx, r, f)
 			read := b.Storage.ReadAll
 			if r.Stream != store.All {
-				read = b.Storage.ReadStream
+				read = func(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
+					page, err := b.Storage.ReadStream(ctx, r)
+					return page.Events, err
+				}
 			}
 			whole, readErr := read(ctx, store.ReadRequest{Stream: r.Stream, From: r.From, Limit: 100_000})
 			if err != nil || readErr != nil {

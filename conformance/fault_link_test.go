@@ -42,7 +42,7 @@ var linkFaults = []fault{
 	{name: "link-not-beside-events", what: "a stream that has events of its own takes no links", storage: linking(
 		func(ctx context.Context, b *broken, r store.LinkRequest) (store.AppendResult, error) {
 			page, _ := b.Storage.ReadStream(ctx, store.ReadRequest{Stream: r.Stream, From: 1, Limit: 1})
-			if len(page) > 0 && page[0].Stream == r.Stream && r.Expected.Judge(r.Stream, store.State{Exists: true, Version: atN}) == nil {
+			if len(page.Events) > 0 && page.Events[0].Stream == r.Stream && r.Expected.Judge(r.Stream, store.State{Exists: true, Version: atN}) == nil {
 				return store.AppendResult{}, errors.New("not a stream of links")
 			}
 			return b.Storage.Link(ctx, r)
@@ -109,20 +109,20 @@ var linkFaults = []fault{
 			return b.Storage.Link(ctx, r)
 		})},
 	{name: "link-origin-lost", what: "a linked event seems to be of the stream that it is linked to", storage: func(b *broken) {
-		b.readStream = func(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
+		b.readStream = func(ctx context.Context, r store.ReadRequest) (store.StreamPart, error) {
 			page, err := b.Storage.ReadStream(ctx, r)
-			for i := range page {
-				page[i].Stream, page[i].Version = r.Stream, page[i].Number
+			for i := range page.Events {
+				page.Events[i].Stream, page.Events[i].Version = r.Stream, page.Events[i].Number
 			}
 			return page, err
 		}
 	}},
 	{name: "link-number-of-origin", what: "a linked event has the version of its origin as number", storage: func(b *broken) {
-		b.readStream = func(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
+		b.readStream = func(ctx context.Context, r store.ReadRequest) (store.StreamPart, error) {
 			page, err := b.Storage.ReadStream(ctx, r)
-			for i := range page {
-				if len(page) < r.Limit {
-					page[i].Number = page[i].Version
+			for i := range page.Events {
+				if len(page.Events) < r.Limit {
+					page.Events[i].Number = page.Events[i].Version
 				}
 			}
 			return page, err

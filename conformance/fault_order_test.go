@@ -9,11 +9,11 @@ import (
 
 var orderFaults = []fault{
 	{name: "version-gap", what: "version 3 is left out", storage: func(b *broken) {
-		b.readStream = func(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
+		b.readStream = func(ctx context.Context, r store.ReadRequest) (store.StreamPart, error) {
 			page, err := b.Storage.ReadStream(ctx, r)
-			for i := range page {
-				if page[i].Number >= 3 {
-					page[i].Number++
+			for i := range page.Events {
+				if page.Events[i].Number >= 3 {
+					page.Events[i].Number++
 				}
 			}
 			return page, err

@@ -14,9 +14,9 @@ import (
 
 // reading replaces the reads of pages.
 func (b *broken) reading(change func(ctx context.Context, r store.ReadRequest, read pageRead) ([]store.Recorded, error)) {
-	b.readStream = func(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
-		return change(ctx, r, b.Storage.ReadStream)
-	}
+	b.readStream = inStream(func(read pageRead) pageRead {
+		return func(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) { return change(ctx, r, read) }
+	}, b)
 	b.readAll = func(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
 		return change(ctx, r, b.Storage.ReadAll)
 	}
@@ -113,29 +113,29 @@ var readFaults = []fault{
 		}
 	}},
 	{name: "absent-is-empty", what: "an absent stream reads as an empty one", storage: func(b *broken) {
-		b.readStream = func(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
+		b.readStream = func(ctx context.Context, r store.ReadRequest) (store.StreamPart, error) {
 			page, err := b.Storage.ReadStream(ctx, r)
 			if errors.Is(err, store.ErrStreamNotFound) {
-				return nil, nil
+				return store.StreamPart{}, nil
 			}
 			return page, err
 		}
 	}},
 	{name: "deleted-is-empty", what: "a soft-deleted stream reads as an empty one", storage: func(b *broken) {
-		b.readStream = func(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
+		b.readStream = func(ctx context.Context, r store.ReadRequest) (store.StreamPart, error) {
 			page, err := b.Storage.ReadStream(ctx, r)
 			if errors.Is(err, store.ErrStreamDeleted) {
-				return nil, nil
+				return store.StreamPart{}, nil
 			}
 			return page, err
 		}
 	}},
 	{name: "emptied-is-absent", what: "a stream that has no events left reads as absent", storage: func(b *broken) {
-		b.readStream = func(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
+		b.readStream = func(ctx context.Context, r store.ReadRequest) (store.StreamPart, error) {
 			page, err := b.Storage.ReadStream(ctx, r)
 			all, _ := b.Storage.ReadStream(ctx, store.ReadRequest{Stream: r.Stream, From: 1, Limit: 1})
-			if err == nil && len(all) == 0 {
-				return nil, &store.StreamError{Stream: r.Stream, Err: store.ErrStreamNotFound}
+			if err == nil && len(all.Events) == 0 {
+				return store.StreamPart{}, &store.StreamError{Stream: r.Stream, Err: store.ErrStreamNotFound}
 			}
 			return page, err
 		}

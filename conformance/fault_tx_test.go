@@ -60,9 +60,9 @@ var txFaults = []fault{
 	})},
 	{name: "rows-open-in-tx", what: "nothing can be linked in a transaction before a read has come to its end", tx: binding(func(_ *sql.Tx, bound *broken) {
 		open := false
-		bound.readStream = func(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
+		bound.readStream = func(ctx context.Context, r store.ReadRequest) (store.StreamPart, error) {
 			page, err := bound.Storage.ReadStream(ctx, r)
-			open = len(page) == r.Limit
+			open = len(page.Events) == r.Limit
 			return page, err
 		}
 		bound.link = func(ctx context.Context, r store.LinkRequest) (store.AppendResult, error) {
@@ -79,23 +79,23 @@ var txFaults = []fault{
 		})
 	}},
 	{name: "empty-when-created", what: "a stream that is created while it is read is empty", tx: func(b *brokenTx) {
-		b.readStream = func(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
+		b.readStream = func(ctx context.Context, r store.ReadRequest) (store.StreamPart, error) {
 			page, err := b.Storage.ReadStream(ctx, r)
 			if _, e := b.Storage.StreamInfo(ctx, r.Stream); e == nil && errors.Is(err, store.ErrStreamNotFound) {
-				return nil, nil
+				return store.StreamPart{}, nil
 			}
 			return page, err
 		}
 	}},
 	{name: "gone-when-replaced", what: "a stream that is replaced while it is read is not found", tx: func(b *brokenTx) {
-		b.readStream = func(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
+		b.readStream = func(ctx context.Context, r store.ReadRequest) (store.StreamPart, error) {
 			was, err := b.Storage.StreamInfo(ctx, r.Stream)
 			if err != nil {
-				return nil, err
+				return store.StreamPart{}, err
 			}
 			page, err := b.Storage.ReadStream(ctx, r)
 			if is, e := b.Storage.StreamInfo(ctx, r.Stream); e == nil && is.ID != was.ID {
-				return nil, &store.StreamError{Stream: r.Stream, Err: store.ErrStreamNotFound}
+				return store.StreamPart{}, &store.StreamError{Stream: r.Stream, Err: store.ErrStreamNotFound}
 			}
 			return page, err
 		}
@@ -135,7 +135,7 @@ var txFaults = []fault{
 			defer mu.Unlock()
 			open = bound.Storage
 		}
-		b.readStream = func(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
+		b.readStream = func(ctx context.Context, r store.ReadRequest) (store.StreamPart, error) {
 			return last(ctx).ReadStream(ctx, r)
 		}
 		b.readEvent = func(ctx context.Context, id uuid.UUID) (store.Recorded, error) { return last(ctx).ReadEvent(ctx, id) }
@@ -227,9 +227,9 @@ func abortedByErrors(_ *sql.Tx, bound *broken) {
 		}
 		return after(bound.Storage.Delete(ctx, r))
 	}
-	bound.readStream = func(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
+	bound.readStream = func(ctx context.Context, r store.ReadRequest) (store.StreamPart, error) {
 		if aborted != nil {
-			return nil, aborted
+			return store.StreamPart{}, aborted
 		}
 		page, err := bound.Storage.ReadStream(ctx, r)
 		return page, after(err)

@@ -31,7 +31,7 @@ type fault struct {
 
 // faults returns all faults on top of memory.
 func faults() []fault {
-	return slices.Concat(expectedFaults, retryFaults, eventFaults, readFaults, orderFaults, linkFaults, deleteFaults, streamsFaults, snapshotFaults, storeFaults,
+	return slices.Concat(expectedFaults, retryFaults, eventFaults, readFaults, pinnedFaults, orderFaults, linkFaults, deleteFaults, streamsFaults, snapshotFaults, storeFaults,
 		leaseFaults, filterFaults)
 }
 
@@ -178,7 +178,7 @@ func TestFaults(t *testing.T) {
 
 func TestFaultNames(t *testing.T) {
 	seen := map[string]bool{}
-	for _, f := range slices.Concat(faults(), txFaults, openTxFaults) {
+	for _, f := range slices.Concat(faults(), txFaults, pinnedTxFaults, openTxFaults, pinnedOpenTxFaults) {
 		assert.False(t, seen[f.name], "two faults are called %s", f.name)
 		seen[f.name] = true
 		assert.NotEmpty(t, f.what)

@@ -45,9 +45,12 @@ func (f *fixture) typed(stream string, types ...string) {
 // raw reads a stream to its end as the storage gives it.
 func (f *fixture) raw(stream string) (list []store.Recorded) {
 	f.Helper()
-	read := f.storage.ReadStream
-	if stream == store.All {
-		read = f.storage.ReadAll
+	read := f.storage.ReadAll
+	if stream != store.All {
+		read = func(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
+			page, err := f.storage.ReadStream(ctx, r)
+			return page.Events, err
+		}
 	}
 	const size = 1000
 	for from := int64(1); ; {

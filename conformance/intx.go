@@ -135,8 +135,8 @@ func (s *inTx) Delete(ctx context.Context, r store.DeleteRequest) error {
 	return s.do(ctx, func(b store.Storage) error { return b.Delete(ctx, r) })
 }
 
-func (s *inTx) ReadStream(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
-	return call(ctx, s, func(b store.Storage) ([]store.Recorded, error) { return b.ReadStream(ctx, r) })
+func (s *inTx) ReadStream(ctx context.Context, r store.ReadRequest) (store.StreamPart, error) {
+	return call(ctx, s, func(b store.Storage) (store.StreamPart, error) { return b.ReadStream(ctx, r) })
 }
 
 func (s *inTx) ReadEvent(ctx context.Context, id uuid.UUID) (store.Recorded, error) {

@@ -202,10 +202,31 @@ func (b removeForgets) RemoveSubscriptions(ctx context.Context, ids []store.Subs
 	return list, err
 }
 
-type wrongPosition struct{ brokenProjections }
+// placed returns a fault of what Places returns.
+func placed(change func(stream string, version int64, list []store.Place) []store.Place) func(b brokenProjections) store.ProjectionStorage {
+	return func(b brokenProjections) store.ProjectionStorage { return wrongPlaces{b, change} }
+}
 
-func (b wrongPosition) Position(_ context.Context, _ string, version int64) (int64, error) {
-	return version, nil
+type wrongPlaces struct {
+	brokenProjections
+	change func(stream string, version int64, list []store.Place) []store.Place
+}
+
+func (b wrongPlaces) Places(ctx context.Context, stream string, first, last int64) ([]store.Place, error) {
+	list, err := b.ProjectionStorage.Places(ctx, stream, first, last)
+	return b.change(stream, last, list), err
+}
+
+// sameStreams gives every stream the same id, and none is deleted.
+type sameStreams struct{ brokenProjections }
+
+func (b sameStreams) StreamVersions(ctx context.Context, streams []string) (map[string]store.StreamInfo, error) {
+	infos, err := b.ProjectionStorage.StreamVersions(ctx, streams)
+	for name, i := range infos {
+		i.ID, i.DeletedAt = 1, time.Time{}
+		infos[name] = i
+	}
+	return infos, err
 }
 
 type lonely struct{ brokenProjections }
@@ -332,8 +353,24 @@ var projectFaults = []projectFault{
 		storage: func(b brokenProjections) store.ProjectionStorage { return removeForgets{b} }},
 	{name: "layouts-forgotten", what: "what earlier partitions had applied is forgotten", cases: []string{"project/repartition-behind"},
 		storage: changed(func(p *store.ProjectionRecord) { p.Applied = "" })},
-	{name: "position-wrong", what: "a position is the version", cases: []string{"advance/position", "project/wait-for"},
-		storage: func(b brokenProjections) store.ProjectionStorage { return wrongPosition{b} }},
+	{name: "position-wrong", what: "a position is the version", cases: []string{"advance/places", "project/wait-for"},
+		storage: placed(func(stream string, version int64, list []store.Place) []store.Place {
+			for i := range list {
+				list[i].Position = version
+			}
+			return list
+		})},
+	{name: "last-place-only", what: "of an append only the last event is known", cases: []string{"advance/places", "project/wait-for-links", "project/wait-for-links-parked"},
+		storage: placed(func(_ string, _ int64, list []store.Place) []store.Place { return list[max(0, len(list)-1):] })},
+	{name: "places-in-the-target", what: "links seem to be to events of their own stream", cases: []string{"advance/places", "project/wait-for-links-streams"},
+		storage: placed(func(stream string, _ int64, list []store.Place) []store.Place {
+			for i := range list {
+				list[i].Stream = stream
+			}
+			return list
+		})},
+	{name: "streams-by-name", what: "a stream that is created again, or soft deleted, is the same", cases: []string{"project/lag-created-again", "project/soft-deleted-refused"},
+		storage: func(b brokenProjections) store.ProjectionStorage { return sameStreams{b} }},
 	{name: "lonely", what: "each process believes that it is alone", cases: []string{"project/share"},
 		storage: func(b brokenProjections) store.ProjectionStorage { return lonely{b} }},
 	{name: "immortal", what: "who has gone keeps its share", cases: []string{"project/share"},

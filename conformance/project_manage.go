@@ -39,7 +39,7 @@ var projectManageCases = []testCase{
 	{name: "advance/fence", tx: ownTx, run: advanceFence, why: "a checkpoint in a transaction is refused to who has lost the lease, and to who comes a second time"},
 	{name: "advance/rolled-back", tx: ownTx, run: advanceRolledBack, why: "the checkpoint goes with the transaction"},
 	{name: "advance/removed", tx: ownTx, run: advanceRemoved, why: "subscriptions are taken away with what they were at, and whoever ran them is fenced off"},
-	{name: "advance/position", tx: ownTx, run: advancePosition, why: "what was written is found in the global order"},
+	{name: "advance/places", tx: ownTx, run: advancePlaces, why: "what was written is found in the global order"},
 }
 
 func projectPark(f *fixture) {
@@ -689,18 +689,33 @@ func advanceRemoved(f *fixture) {
 	require.ErrorIs(f, f.advance(s, store.AdvanceRequest{CheckpointRequest: checkpoint(l, 10, 0), From: 10}), store.ErrLeaseLost, "its epoch is not used again")
 }
 
-func advancePosition(f *fixture) {
+func advancePlaces(f *fixture) {
 	s := f.projectionKeeper()
 	f.append("a", store.Any, events(3)...)
 	all := f.fill("b", 3)
-	f.link("c", store.Any, all[1])
+	gone := f.fill("gone", 1)
+	f.link("c", store.Any, all[1], gone[0])
+	f.append("c", store.Any, events(1)...)
+	f.link("c", store.Any, f.read("a", &store.ReadOptions{From: 2, Limit: 1})[0], all[0])
+	f.delete("gone", store.HardDelete)
 	for _, want := range []struct {
-		stream            string
-		version, position int64
-	}{{"a", 1, 1}, {"a", 3, 3}, {"b", 1, 4}, {"b", 3, 6}, {"c", 1, 5}, {"c", 2, 0}, {"nothing", 1, 0}} {
-		got, err := s.Position(f.ctx, want.stream, want.version)
+		stream      string
+		first, last int64
+		places      []store.Place
+	}{
+		{"a", 1, 1, []store.Place{{Position: 1, Stream: "a"}}},
+		{"a", 3, 3, []store.Place{{Position: 3, Stream: "a"}}},
+		{"a", 2, 9, []store.Place{{Position: 2, Stream: "a"}, {Position: 3, Stream: "a"}}},
+		{"b", 1, 3, []store.Place{{Position: 4, Stream: "b"}, {Position: 5, Stream: "b"}, {Position: 6, Stream: "b"}}},
+		{"c", 1, 1, []store.Place{{Position: 5, Stream: "b"}}},
+		{"c", 2, 2, nil},
+		{"c", 1, 5, []store.Place{{Position: 5, Stream: "b"}, {Position: 8, Stream: "c"}, {Position: 2, Stream: "a"}, {Position: 4, Stream: "b"}}},
+		{"c", 6, 6, nil},
+		{"nothing", 1, 1, nil},
+	} {
+		got, err := s.Places(f.ctx, want.stream, want.first, want.last)
 		require.NoError(f, err)
-		assert.Equal(f, want.position, got, "%s@%d", want.stream, want.version)
+		assert.Equal(f, want.places, got, "%s@%d-%d", want.stream, want.first, want.last)
 	}
 	assert.True(f, slices.IsSorted(numbers(f.all())))
 }

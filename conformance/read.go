@@ -231,7 +231,11 @@ func readKept(f *fixture) {
 				copies = append(copies, e)
 			}
 		}
-		assert.Equal(f, copies, kept, stream)
+		for i := range kept { // the whole lists would take minutes to be compared for a message
+			if !assert.Equal(f, copies[i], kept[i], "%s, event %d", stream, i) {
+				break
+			}
+		}
 	}
 }
 

@@ -277,13 +277,13 @@ func tapping(change func(b *broken)) func(t *tap) {
 // paging changes every page that is read.
 func paging(change func(page []store.Recorded, from int64) []store.Recorded) func(t *tap) {
 	return tapping(func(b *broken) {
-		read := func(real func(context.Context, store.ReadRequest) ([]store.Recorded, error)) func(context.Context, store.ReadRequest) ([]store.Recorded, error) {
+		read := func(real pageRead) pageRead {
 			return func(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
 				page, err := real(ctx, r)
 				return change(page, r.From), err
 			}
 		}
-		b.readAll, b.readStream = read(b.Storage.ReadAll), read(b.Storage.ReadStream)
+		b.readAll, b.readStream = read(b.Storage.ReadAll), inStream(read, b)
 		b.filtered = func(ctx context.Context, r store.ReadRequest, f store.EventFilter) ([]store.Recorded, int64, error) {
 			page, next, err := b.SubscriptionStorage.ReadFiltered(ctx, r, f)
 			return change(page, r.From), next, err

@@ -482,11 +482,11 @@ var subStorageFaults = []subFault{
 		tap: tapping(func(b *broken) {
 			b.head = func(context.Context) (int64, error) { return 100, nil }
 		})},
-	{name: "one-incarnation", what: "a stream that is created again is the same", cases: []string{"sub/created-again", "sub/created-again-longer", "sub/created-again-read", "sub/created-again-stopped"},
+	{name: "one-incarnation", what: "a stream that is created again is the same", cases: []string{"sub/created-again", "sub/created-again-longer", "sub/created-again-read", "sub/created-again-stopped", "sub/lag-created-again", "sub/watch-created-again"},
 		tap: looking(func(i *store.StreamInfo) { i.ID = 1 })},
 	{name: "streams-never-change", what: "a stream stays as it was first seen", cases: []string{"sub/watch-links", "sub/hint-lost", "sub/soft-deleted"},
 		tap: func(t *tap) { looking(frozen())(t) }},
-	{name: "deletion-not-seen", what: "a soft-deleted stream looks as if it went on", cases: []string{"sub/watch-deleted", "sub/soft-deleted"},
+	{name: "deletion-not-seen", what: "a soft-deleted stream looks as if it went on", cases: []string{"sub/watch-deleted", "sub/soft-deleted", "sub/soft-deleted-refused"},
 		tap: looking(func(i *store.StreamInfo) { i.DeletedAt = time.Time{} })},
 	{name: "absent-is-error", what: "a stream that is not there can't be looked at", cases: []string{"sub/absent-stream"},
 		tap: tapping(func(b *broken) {

@@ -142,12 +142,12 @@ func (t *tap) ReadAll(ctx context.Context, r store.ReadRequest) ([]store.Recorde
 	return page, err
 }
 
-func (t *tap) ReadStream(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
+func (t *tap) ReadStream(ctx context.Context, r store.ReadRequest) (store.StreamPart, error) {
 	if err := t.pass(ctx, "ReadStream"); err != nil {
-		return nil, err
+		return store.StreamPart{}, err
 	}
 	page, err := t.Storage.ReadStream(ctx, r)
-	t.page("ReadStream", r, page)
+	t.page("ReadStream", r, page.Events)
 	return page, err
 }
 

@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	_ "github.com/jackc/pgx/v5/stdlib"
@@ -26,7 +27,7 @@ func TestTxFaults(t *testing.T) {
 		golden: "testdata/txfaults.txt",
 		over:   Harness{Name: "sqlite", New: newSQLite},
 		cases:  casesFor(func(u txUse) bool { return u == ownTx || u == besideTx }),
-		faults: txFaults,
+		faults: slices.Concat(txFaults, pinnedTxFaults),
 	}.check(t)
 }
 
@@ -42,7 +43,7 @@ func TestOpenTxFaults(t *testing.T) {
 			return b
 		}},
 		cases:  casesFor(func(u txUse) bool { return u == writersBesideTx }),
-		faults: openTxFaults,
+		faults: slices.Concat(openTxFaults, pinnedOpenTxFaults),
 	}.check(t)
 }
 

@@ -38,7 +38,8 @@ type Backend interface {
 }
 
 // Up creates the tables or brings them to the newest version. It waits, as long as ctx allows, while another process
-// does the same. With nothing to do it returns nil.
+// does the same. With nothing to do it returns nil. Tables in a schema that was renamed are made to fit its new name first: see
+// [Adopter].
 //
 // A failed migration is a [MigrationError]; those before it stay applied. Tables that are newer than the files are a
 // [VersionError], which is [ErrNewer]. When ctx ends, so does the migration that runs, and leaves nothing behind.
@@ -48,6 +49,9 @@ func Up(ctx context.Context, b Backend) error {
 		status, err = StatusOf(ctx, b)
 		return err
 	})
+	if err == nil && status.Renamed {
+		err = adopt(ctx, b)
+	}
 	if err != nil || status.Version == status.Latest {
 		return withContext(ctx, err)
 	}

@@ -12,6 +12,8 @@ type Status struct {
 	Version int      // of the tables; 0 if there are none
 	Latest  int      // that this program knows; below Version if the tables are newer
 	Pending []string // files that Up would run, in order
+	// Renamed says that the tables stand in a schema of another name than when they were made: Up makes them fit. See [Adopter].
+	Renamed bool
 }
 
 // StatusOf returns the status. It writes nothing, and waits for no migrator.
@@ -31,7 +33,8 @@ func StatusOf(ctx context.Context, b Backend) (Status, error) {
 			s.Pending = append(s.Pending, f.name(v))
 		}
 	}
-	return s, nil
+	s.Renamed, err = renamed(ctx, b, b.DB())
+	return s, err
 }
 
 // versionOf returns the version of the tables, 0 if there are none.

@@ -19,6 +19,9 @@ var (
 	ErrStreamExists = errors.New("stream exists")
 	// ErrStreamNotFound is returned when the stream does not exist; with ErrWrongExpectedVersion when [StreamExists] was expected.
 	ErrStreamNotFound = errors.New("stream not found")
+	// ErrStreamReplaced is returned from a read of a stream that was hard deleted while it was read, whether another one has
+	// taken its name or not; and if [ReadOptions].StreamID is of another stream than the name. Read again from the start.
+	ErrStreamReplaced = errors.New("stream was hard deleted")
 	// ErrStreamDeleted is returned for a read of, or a write to, a soft-deleted stream.
 	ErrStreamDeleted = errors.New("stream is deleted")
 	// ErrDuplicateEvent is returned when an event id is already in the store (or an event already in the stream it is
@@ -107,7 +110,7 @@ func (e *WrongExpectedVersionError) Is(target error) bool {
 		target == ErrStreamNotFound && e.Expected == StreamExists
 }
 
-// StreamError is [ErrStreamNotFound] or [ErrStreamDeleted] with the stream's name.
+// StreamError is [ErrStreamNotFound], [ErrStreamReplaced] or [ErrStreamDeleted] with the stream's name.
 type StreamError struct {
 	Stream string
 	Err    error
@@ -153,10 +156,14 @@ func (e *InvalidError) Is(target error) bool { return target == ErrInvalid }
 // SchemaError is [ErrSchema] with what is there, what is needed, and what to run.
 type SchemaError struct {
 	Have, Want int    // migration versions; Have is 0 if there is none
+	Renamed    bool   // the tables stand under another name than when they were made
 	Advice     string // what to run
 }
 
 func (e *SchemaError) Error() string {
+	if e.Renamed {
+		return "store: the store has been renamed: " + e.Advice
+	}
 	if e.Have == 0 {
 		return "store: the store's tables are missing: " + e.Advice
 	}

@@ -26,7 +26,7 @@ func (s *failover) ReadAll(ctx context.Context, r store.ReadRequest) ([]store.Re
 	return s.now.Load().ReadAll(ctx, r)
 }
 
-func (s *failover) ReadStream(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
+func (s *failover) ReadStream(ctx context.Context, r store.ReadRequest) (store.StreamPart, error) {
 	return s.now.Load().ReadStream(ctx, r)
 }
 

@@ -59,7 +59,8 @@ func TestNoObserverCostsNothing(t *testing.T) { // not parallel: it counts alloc
 			func() error { return s.delete(ctx, "a", Any, SoftDelete) }},
 		{"read", read((*reader).next), read(func(r *reader, ctx context.Context) ([]Recorded, error) {
 			r.request.Limit = min(r.pageSize, r.left)
-			return r.page(ctx, r.request)
+			page, err := r.page(ctx, r.request)
+			return page.Events, err
 		})},
 		{"handle", func() error { return c.call(ctx, lease, Recorded{}, 1) }, func() error {
 			ctx, cancel := context.WithCancelCause(ctx)

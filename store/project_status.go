@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -37,12 +38,12 @@ func (i ProjectionInfo) Parked() (n int64) {
 	return n
 }
 
-// Checkpoint returns how far all partitions have come.
+// Checkpoint returns how far all partitions have come in the stream that is there.
 func (i ProjectionInfo) Checkpoint() int64 {
 	if len(i.Partitions) == 0 {
 		return 0
 	}
-	return slices.MinFunc(i.Partitions, func(a, b PartitionInfo) int { return int(a.Checkpoint - b.Checkpoint) }).Checkpoint
+	return slices.MinFunc(i.Partitions, func(a, b PartitionInfo) int { return cmp.Compare(a.Passed(), b.Passed()) }).Passed()
 }
 
 // Lag returns how many numbers of the stream are not applied.
@@ -67,7 +68,7 @@ func (i ProjectionInfo) Rate() (rate float64) {
 func (i ProjectionInfo) Remaining() (done float64, left time.Duration, ok bool) {
 	var at, head int64
 	for _, p := range i.Partitions {
-		at, head = at+p.Checkpoint, head+p.Head
+		at, head = at+p.Passed(), head+p.Head
 	}
 	if head == 0 || at >= head {
 		return 1, 0, true
@@ -170,7 +171,7 @@ func (s *Store) fillIn(ctx context.Context, storage ProjectionStorage, r Project
 
 // delay returns how long ago the event behind a checkpoint was appended.
 func (s *Store) delay(ctx context.Context, i SubscriptionInfo) (time.Duration, error) {
-	page, err := s.Page(ctx, i.Stream, &ReadOptions{From: i.Checkpoint + 1, Limit: 1})
+	page, err := s.Page(ctx, i.Stream, &ReadOptions{From: i.Passed() + 1, Limit: 1})
 	if errors.Is(err, ErrStreamDeleted) {
 		return 0, nil
 	}

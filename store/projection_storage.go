@@ -55,9 +55,10 @@ type ProjectionStorage interface {
 	// CountParked returns how many events are parked in each of the partitions that have any.
 	CountParked(ctx context.Context, projection string, partitions int) (map[int]int64, error)
 
-	// Position returns the position in All of the event with a version in a stream, own or linked, or 0 if there is none.
-	// Outside a transaction it finds every event that was committed before the call.
-	Position(ctx context.Context, stream string, version int64) (int64, error)
+	// Places returns where the events with the versions first to last of a stream, own or linked, are in All, in the order of
+	// the versions. Events that are not there are left out. Outside a transaction it finds every event that was committed
+	// before the call.
+	Places(ctx context.Context, stream string, first, last int64) ([]Place, error)
 	// Temporary reports whether err, which a handler returned or a commit, says nothing of the events: the database was
 	// busy, or gave the transaction up for another's sake, or went away. Unless tx is nil, it may ask tx whether its
 	// connection still is there.
@@ -117,6 +118,12 @@ type ParkedEvent struct {
 	Error    string // the last one; "" if it was never tried
 	Attempts int
 	ParkedAt time.Time // UTC; zero: the database's clock
+}
+
+// Place is where an event was appended.
+type Place struct {
+	Position int64 // in All
+	Stream   string
 }
 
 // ParkedRequest asks for parked events.

@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"math"
@@ -23,17 +24,42 @@ type ReadOptions struct {
 	Backward bool
 	// Limit is how many events are wanted at most. Default: all.
 	Limit int
+	// StreamID is the [StreamInfo].ID of the stream that is wanted: if the name is another's by now, or nobody's, the read
+	// fails with [ErrStreamReplaced]. Default: the stream that has the name when the read begins. Not for All.
+	StreamID int64
+	// Seen is set when the sequence has ended without an error, or the page was read: it is what an append that follows needs
+	// to know. It is zero after an error, as for a stream that does not exist, and after a loop that was left. Not for All.
+	Seen *Seen
 	// PageSize is how many events are fetched at a time, at most MaxPageSize. Default: DefaultPageSize, to which Stream
 	// and All add one, so that a stream of a round number of events needs no second look for its end.
 	PageSize int
 }
 
+// Seen says which stream was read, and how far, for an append that follows. A number that was read is not enough for that:
+// the last event of a stream may be one that can't be read any more, since it was a link to one that was hard deleted.
+type Seen struct {
+	// StreamID is the stream's [StreamInfo].ID.
+	StreamID int64
+	// Version is up to where the read has left nothing out. It is the stream's version if the read came to the end; if it
+	// ended at its Limit, the number of the last event; backward, where it began.
+	Version int64
+}
+
+// Expected returns what an append expects that must not follow anything but what was read.
+func (s Seen) Expected() Expected {
+	if s.Version == 0 {
+		return NoStream
+	}
+	return Version(s.Version)
+}
+
 // Stream reads one stream, or [All]. The sequence ends at the end of the stream, after Limit events, or with an error,
 // which comes at most once, last, with a zero event: [ErrInvalid], [ErrStreamNotFound], [ErrStreamDeleted],
-// [ErrPositionLost], ctx's error, or the database's.
+// [ErrStreamReplaced], [ErrPositionLost], ctx's error, or the database's.
 //
 // Events are fetched a page at a time, and no connection is held for the caller's code; so the sequence is not one
-// snapshot, and events appended meanwhile may appear at its end. Where a whole page was read and more is likely, the next
+// snapshot, and events appended meanwhile may appear at its end. But they are all of one stream: if it is hard deleted
+// before the end is reached, the sequence ends with [ErrStreamReplaced], also when another stream has taken its name. Where a whole page was read and more is likely, the next
 // ones are fetched, on other connections, while the caller's code runs, unless the Store is bound to a transaction; a
 // loop that is left waits for those on their way. Ranging again reads again from the start.
 func (s *Store) Stream(ctx context.Context, stream string, opts *ReadOptions) iter.Seq2[Recorded, error] {
@@ -46,6 +72,10 @@ func (s *Store) Stream(ctx context.Context, stream string, opts *ReadOptions) it
 		r.ahead = &ahead{storage: s.storage}
 		defer r.ahead.wait()
 		recycler, _ := s.storage.(Recycler)
+		var seen *Seen
+		if opts != nil && opts.Seen != nil {
+			seen, *opts.Seen = opts.Seen, Seen{}
+		}
 		for !r.done {
 			page, err := r.next(ctx)
 			if err != nil {
@@ -65,6 +95,9 @@ func (s *Store) Stream(ctx context.Context, stream string, opts *ReadOptions) it
 				recycler.Recycle(page)
 			}
 		}
+		if seen != nil {
+			*seen = r.seen
+		}
 	}
 }
 
@@ -83,7 +116,15 @@ func (s *Store) Page(ctx context.Context, stream string, opts *ReadOptions) ([]R
 	if err != nil {
 		return nil, err
 	}
-	return r.next(ctx)
+	if opts == nil || opts.Seen == nil {
+		return r.next(ctx)
+	}
+	*opts.Seen = Seen{}
+	page, err := r.next(ctx)
+	if err == nil {
+		*opts.Seen = r.seen
+	}
+	return page, err
 }
 
 // reader is one read on its way.
@@ -94,6 +135,7 @@ type reader struct {
 	left     int    // how many events are still wanted
 	ahead    *ahead // nil: one page is wanted
 	after    int64  // the checkpoint to be checked before the first page
+	seen     Seen   // up to the last page; of a backward read, the first
 	done     bool
 }
 
@@ -106,12 +148,12 @@ func (s *Store) reader(stream string, opts *ReadOptions, pageSize int) (*reader,
 			return nil, err
 		}
 	}
-	if err := checkRead(opts); err != nil {
+	if err := checkRead(stream, opts); err != nil {
 		return nil, err
 	}
 	r := &reader{
 		store:    s,
-		request:  ReadRequest{Stream: stream, From: opts.From, Backward: opts.Backward},
+		request:  ReadRequest{Stream: stream, StreamID: opts.StreamID, From: opts.From, Backward: opts.Backward},
 		pageSize: cmp.Or(opts.PageSize, pageSize),
 		left:     opts.Limit,
 		after:    opts.After,
@@ -130,11 +172,11 @@ func (s *Store) reader(stream string, opts *ReadOptions, pageSize int) (*reader,
 	return r, nil
 }
 
-func checkRead(o *ReadOptions) error {
+func checkRead(stream string, o *ReadOptions) error {
 	for _, f := range []struct {
 		name string
 		n    int64
-	}{{"from", o.From}, {"after", o.After}, {"limit", int64(o.Limit)}, {"page_size", int64(o.PageSize)}} {
+	}{{"from", o.From}, {"after", o.After}, {"limit", int64(o.Limit)}, {"page_size", int64(o.PageSize)}, {"stream_id", o.StreamID}} {
 		if f.n < 0 {
 			return &InvalidError{Field: f.name, Reason: fmt.Sprintf("%d is negative", f.n)}
 		}
@@ -146,6 +188,10 @@ func checkRead(o *ReadOptions) error {
 		return &InvalidError{Field: "after", Reason: "can't be given together with from"}
 	case o.After > 0 && o.Backward:
 		return &InvalidError{Field: "after", Reason: "can't be given when reading backward"}
+	case stream == All && o.StreamID > 0:
+		return &InvalidError{Field: "stream_id", Reason: "can't be given when reading " + All}
+	case stream == All && o.Seen != nil:
+		return &InvalidError{Field: "seen", Reason: "can't be given when reading " + All}
 	case o.After == math.MaxInt64:
 		return &InvalidError{Field: "after", Reason: "is beyond every number"}
 	}
@@ -155,16 +201,21 @@ func checkRead(o *ReadOptions) error {
 // next returns the next page and sets done behind the last.
 func (r *reader) next(ctx context.Context) ([]Recorded, error) {
 	r.request.Limit = min(r.pageSize, r.left)
-	var page []Recorded
+	var part StreamPart
 	var err error
 	if r.ahead != nil {
-		page, err = r.ahead.fetch(ctx, r.request, r.left-r.request.Limit, r.read)
+		part, err = r.ahead.fetch(ctx, r.request, r.left-r.request.Limit, r.read)
 	} else {
-		page, err = r.read(ctx, r.request)
+		part, err = r.read(ctx, r.request)
 	}
 	if err != nil {
 		return nil, err
 	}
+	if !r.request.Backward || r.seen.StreamID == 0 {
+		r.seen = part.Seen
+	}
+	r.request.StreamID = part.StreamID
+	page := part.Events
 	r.left -= len(page)
 	r.done = len(page) < r.request.Limit || r.left <= 0
 	if len(page) == 0 {
@@ -174,27 +225,27 @@ func (r *reader) next(ctx context.Context) ([]Recorded, error) {
 }
 
 // read reads a page. After the first it may be called concurrently.
-func (r *reader) read(ctx context.Context, request ReadRequest) ([]Recorded, error) {
+func (r *reader) read(ctx context.Context, request ReadRequest) (StreamPart, error) {
 	ctx, end := r.store.observe(ctx, Operation{Kind: OpRead, Stream: request.Stream})
 	page, err := r.page(ctx, request)
-	end(Outcome{Err: err, Count: len(page)})
+	end(Outcome{Err: err, Count: len(page.Events)})
 	return page, err
 }
 
-func (r *reader) page(ctx context.Context, request ReadRequest) (page []Recorded, err error) {
+func (r *reader) page(ctx context.Context, request ReadRequest) (page StreamPart, err error) {
 	if err := r.store.usable(ctx); err != nil {
-		return nil, err
+		return page, err
 	}
-	if err := r.checkCheckpoint(ctx); err != nil {
-		return nil, err
+	if err := r.checkCheckpoint(ctx, &request); err != nil {
+		return page, err
 	}
 	if request.Stream == All {
-		page, err = r.store.storage.ReadAll(ctx, request)
+		page.Events, err = r.store.storage.ReadAll(ctx, request)
 	} else {
 		page, err = r.store.storage.ReadStream(ctx, request)
 	}
-	for i := range page {
-		page[i].codec = r.store.codec
+	for i := range page.Events {
+		page.Events[i].codec = r.store.codec
 	}
 	return page, err
 }
@@ -216,29 +267,32 @@ func (r *reader) advance(last int64) error {
 	return nil
 }
 
-// checkCheckpoint fails if the reader claims to have read what the store does not have.
-func (r *reader) checkCheckpoint(ctx context.Context) error {
+// checkCheckpoint fails if the reader claims to have read what the store does not have. The page is to be of the stream
+// that it has looked at.
+func (r *reader) checkCheckpoint(ctx context.Context, request *ReadRequest) error {
 	if r.after == 0 {
 		return nil
 	}
-	head, err := r.head(ctx)
+	info, err := r.end(ctx)
 	if err != nil {
 		return err
 	}
-	if r.after > head {
-		return &PositionLostError{Stream: r.request.Stream, After: r.after, Head: head}
+	if r.after > info.Version {
+		return &PositionLostError{Stream: request.Stream, After: r.after, Head: info.Version}
 	}
-	r.after = 0
+	r.after, request.StreamID = 0, info.ID
 	return nil
 }
 
-func (r *reader) head(ctx context.Context) (int64, error) {
+// end returns where the stream ends now.
+func (r *reader) end(ctx context.Context) (StreamInfo, error) {
 	if r.request.Stream == All {
-		return r.store.storage.Head(ctx)
+		head, err := r.store.storage.Head(ctx)
+		return StreamInfo{Version: head}, err
 	}
 	info, err := r.store.storage.StreamInfo(ctx, r.request.Stream)
-	if err == nil && info.Status() == Deleted {
-		err = &StreamError{Stream: info.Stream, Err: ErrStreamDeleted}
+	if err == nil || errors.Is(err, ErrStreamNotFound) {
+		err = r.request.Judge(info)
 	}
-	return info.Version, err
+	return info, err
 }

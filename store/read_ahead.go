@@ -25,7 +25,7 @@ type ahead struct {
 type fetch struct {
 	request ReadRequest
 	done    chan struct{} // closed when what follows is set
-	page    []Recorded
+	page    StreamPart
 	err     error
 }
 
@@ -39,8 +39,8 @@ func (a *ahead) most() int {
 
 // fetch returns the page that r wants, and has those behind it fetched if it is full; left is how many events are wanted
 // of them.
-func (a *ahead) fetch(ctx context.Context, r ReadRequest, left int, read func(context.Context, ReadRequest) ([]Recorded, error)) ([]Recorded, error) {
-	var page []Recorded
+func (a *ahead) fetch(ctx context.Context, r ReadRequest, left int, read func(context.Context, ReadRequest) (StreamPart, error)) (StreamPart, error) {
+	var page StreamPart
 	var err error
 	if a.expects(r) {
 		f := a.pending[0]
@@ -52,12 +52,15 @@ func (a *ahead) fetch(ctx context.Context, r ReadRequest, left int, read func(co
 		a.wait()
 		page, err = read(ctx, r)
 	}
-	if err != nil || len(page) < r.Limit || page[len(page)-1].Number != r.last() {
+	if n := len(page.Events); err != nil || n < r.Limit || page.Events[n-1].Number != r.last() {
 		a.full = 0
 		return page, err
 	}
 	a.full++
 	next := r
+	if page.StreamID != 0 { // what follows must be of the same stream
+		next.StreamID = page.StreamID
+	}
 	for _, f := range a.pending {
 		next = f.request
 		left -= f.request.Limit

@@ -24,9 +24,11 @@ type Storage interface {
 	// Delete removes a stream.
 	Delete(ctx context.Context, r DeleteRequest) error
 
-	// ReadStream returns one page of a stream. Fewer than r.Limit events means that the stream ends there.
-	// It returns ErrStreamNotFound or ErrStreamDeleted; an empty stream is an empty page.
-	ReadStream(ctx context.Context, r ReadRequest) ([]Recorded, error)
+	// ReadStream returns one page of a stream, see [ReadRequest.Page]. Fewer than r.Limit events means that the stream
+	// ends there. All of a page is of one stream, also if another one takes its name meanwhile. It returns
+	// ErrStreamNotFound or ErrStreamDeleted, or if r.StreamID is set and the stream with that id does not have the name any
+	// more, ErrStreamReplaced; an empty stream is an empty page.
+	ReadStream(ctx context.Context, r ReadRequest) (StreamPart, error)
 	// ReadAll returns one page of all events in their global order; r.Stream is not set. Fewer than r.Limit events
 	// means the end. Outside a transaction it returns every event that was committed before the call.
 	ReadAll(ctx context.Context, r ReadRequest) ([]Recorded, error)
@@ -169,9 +171,48 @@ func (r DeleteRequest) Judge(s State) error {
 // ReadRequest asks for one page.
 type ReadRequest struct {
 	Stream   string
+	StreamID int64 // the page must be of the stream with this id; 0: of the one that has the name
 	From     int64 // first number wanted, inclusive; at least 1
 	Limit    int   // at least 1
 	Backward bool  // From downwards
+}
+
+// Judge returns nil if the stream that has the name, zero if there is none, may be read, else the error that is owed. For
+// backends.
+func (r ReadRequest) Judge(s StreamInfo) error {
+	switch {
+	case r.StreamID != 0 && r.StreamID != s.ID:
+		return &StreamError{Stream: r.Stream, Err: ErrStreamReplaced}
+	case s.ID == 0:
+		return &StreamError{Stream: r.Stream, Err: ErrStreamNotFound}
+	case s.Status() == Deleted:
+		return &StreamError{Stream: r.Stream, Err: ErrStreamDeleted}
+	}
+	return nil
+}
+
+// StreamPart is a page of a stream.
+type StreamPart struct {
+	Events []Recorded
+	Seen
+}
+
+// Page returns the page with the given events of a stream. The version is one that the stream had when the events were
+// read, or before: all events up to it that were there are in the page, if they are in the range that r asks for. For backends.
+func (r ReadRequest) Page(streamID, version int64, events []Recorded) StreamPart {
+	n := len(events)
+	switch {
+	case r.Backward:
+		version = min(version, r.From)
+		if n > 0 {
+			version = max(version, events[0].Number)
+		}
+	case n == r.Limit:
+		version = events[n-1].Number
+	case n > 0:
+		version = max(version, events[n-1].Number)
+	}
+	return StreamPart{events, Seen{streamID, version}}
 }
 
 // StreamStatus is the status of a stream.
@@ -187,7 +228,7 @@ const (
 // StreamInfo is what is known of a stream.
 type StreamInfo struct {
 	Stream    string
-	ID        int64 // the backend's own number, another one when a stream is created again; 0 for All
+	ID        int64 // the backend's own number, from 1, another one when a stream is created again; 0 for All
 	Version   int64 // number of its last event, own or linked, deleted or not; for All, the head
 	CreatedAt time.Time
 	DeletedAt time.Time // zero unless soft deleted

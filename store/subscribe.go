@@ -199,7 +199,7 @@ func (h *hub) heads(ctx context.Context, list []SubscriptionInfo) error {
 	}
 	for n := range list {
 		i := &list[n]
-		i.Head = infos[i.Stream].Version
+		i.Head, i.HeadID = infos[i.Stream].Version, infos[i.Stream].ID
 		if i.Stream == All {
 			i.Head = head
 		}

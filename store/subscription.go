@@ -177,6 +177,9 @@ func (s *subscription) start(ctx context.Context) (checkpoint, streamID int64, e
 		var info StreamInfo
 		info, _, err = s.streamInfo(ctx)
 		end, streamID = info.Version, info.ID
+		if err == nil && info.Status() == Deleted {
+			err = s.refuseDeleted(ctx)
+		}
 	}
 	switch {
 	case err != nil:
@@ -190,6 +193,15 @@ func (s *subscription) start(ctx context.Context) (checkpoint, streamID int64, e
 		return 0, 0, &InvalidError{Field: "Start", Reason: fmt.Sprintf("is after %d, but the stream ends at %d", s.opts.Start.after, end)}
 	}
 	return s.opts.Start.after, streamID, nil
+}
+
+// refuseDeleted returns ErrStreamDeleted unless the subscription exists: nothing is created on a soft-deleted stream.
+func (s *subscription) refuseDeleted(ctx context.Context) error {
+	isNew, err := s.isNew(ctx)
+	if err == nil && isNew {
+		err = &StreamError{Stream: s.id.Stream, Err: ErrStreamDeleted}
+	}
+	return err
 }
 
 // isNew reports whether the subscription is not in the database yet.

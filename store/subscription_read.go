@@ -144,9 +144,12 @@ func (s *subscription) page(ctx context.Context, after int64, limit int) (page [
 	case s.opts.pages == nil && s.opts.Filter.IsZero() && s.opts.MaxSize >= 2*readSize: // there is no need to save memory
 		r := s.behind(after, s.pageSize())
 		expected := s.ahead.expects(r)
-		page, err = s.ahead.fetch(s.hub.ctx, r, math.MaxInt, s.readPage)
+		var part StreamPart
+		part, err = s.ahead.fetch(s.hub.ctx, r, math.MaxInt, s.readPage)
+		page = part.Events
 		if next = behindPage(after, page); expected && next == after+1 && err == nil {
-			page, err = s.readPage(ctx, r) // it was read too early: since then the feed may have offered what follows
+			part, err = s.readPage(ctx, r) // it was read too early: since then the feed may have offered what follows
+			page = part.Events
 			next = behindPage(after, page)
 		}
 		return page, next, err
@@ -165,10 +168,11 @@ func behindPage(after int64, page []Recorded) int64 {
 }
 
 // readPage is fetch with a time limit of its own, for a read that may be ahead of its time.
-func (s *subscription) readPage(ctx context.Context, r ReadRequest) ([]Recorded, error) {
+func (s *subscription) readPage(ctx context.Context, r ReadRequest) (StreamPart, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.opts.Timeout)
 	defer cancel()
-	return s.fetched(ctx, func(ctx context.Context) ([]Recorded, error) { return s.readUnfiltered(ctx, r) })
+	page, err := s.fetched(ctx, func(ctx context.Context) ([]Recorded, error) { return s.readUnfiltered(ctx, r) })
+	return StreamPart{Events: page}, err
 }
 
 // fetch is page for a page that nobody shares.
@@ -195,7 +199,8 @@ func (s *subscription) readUnfiltered(ctx context.Context, r ReadRequest) ([]Rec
 	if r.Stream == All {
 		return s.hub.storage.ReadAll(ctx, r)
 	}
-	return s.hub.storage.ReadStream(ctx, r)
+	part, err := s.hub.storage.ReadStream(ctx, r)
+	return part.Events, err
 }
 
 // fetched reads a page. A stream that is not there has an empty one; one that is soft deleted ends the subscription.

@@ -45,7 +45,8 @@ type SubscriptionStorage interface {
 	// StreamVersions returns what StreamInfo would return of each of the streams that exist, in one look.
 	StreamVersions(ctx context.Context, streams []string) (map[string]StreamInfo, error)
 	// ReadFiltered is ReadAll, or ReadStream if r.Stream is not All, forward, of those events that f chooses. next is
-	// the first number that it has not looked at: r.From if there is nothing at or behind it yet. It looks at a bounded
+	// the first number that it has not looked at: r.From if there is nothing at or behind it yet. r.StreamID counts as for
+	// ReadStream. It looks at a bounded
 	// range of numbers, so a page may have fewer events than r.Limit, or none, anywhere.
 	//
 	// The page also has the events at r.From and at next-1, if they exist, whether f chooses them or not: their ids show
@@ -120,10 +121,26 @@ type SubscriptionInfo struct {
 	Handled   int64
 	Rate      float64
 	HandledAt time.Time
-	// Head is the last number of the stream: the subscription's lag is what it is above Checkpoint, in numbers. Numbers
+	// Head is the last number of the stream: the subscription's lag is what it is above Passed, in numbers. Numbers
 	// that were filtered out or hard deleted are among them.
 	Head int64
+	// HeadID is the StreamInfo.ID of the stream that Head is of; 0 for All, or if there is none.
+	HeadID int64
+}
+
+// Replaced reports whether the stream that Checkpoint counts in was hard deleted, and another one has its name: nothing of that
+// has been dealt with.
+func (i SubscriptionInfo) Replaced() bool {
+	return i.StreamID != 0 && i.HeadID != 0 && i.StreamID != i.HeadID
+}
+
+// Passed returns how far the subscription has come in the stream that is there: Checkpoint, unless it counts in another one.
+func (i SubscriptionInfo) Passed() int64 {
+	if i.Replaced() {
+		return 0
+	}
+	return i.Checkpoint
 }
 
 // Lag returns how many numbers of the stream the subscription has not dealt with.
-func (i SubscriptionInfo) Lag() int64 { return max(0, i.Head-i.Checkpoint) }
+func (i SubscriptionInfo) Lag() int64 { return max(0, i.Head-i.Passed()) }

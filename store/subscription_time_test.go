@@ -79,9 +79,9 @@ func (s *timed) ReadFiltered(ctx context.Context, r store.ReadRequest, f store.E
 	return s.Backend.ReadFiltered(ctx, r, f)
 }
 
-func (s *timed) ReadStream(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
+func (s *timed) ReadStream(ctx context.Context, r store.ReadRequest) (store.StreamPart, error) {
 	if err := s.pass(ctx, "ReadStream"); err != nil {
-		return nil, err
+		return store.StreamPart{}, err
 	}
 	return s.Backend.ReadStream(ctx, r)
 }

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -39,8 +38,8 @@ func (p *progress) tell() {
 
 // WaitFor waits until a projection has applied the append that gave result, which must be committed: so that a reader
 // finds in the read model what it has just written. Of a projection that is partitioned by streams, it waits for the
-// partition of the append's stream only; if these are links, which [All] does not show, for those of the streams that they
-// come from.
+// partition of the append's stream only. If these are links, it waits for all events that they point to, in the partitions
+// of the streams that those events come from.
 //
 // The error is ctx's; [ErrParked] if the projection has put one of the events aside; [ErrEventNotFound] if the append
 // is not in the store; [ErrInvalid] if the projection is on another stream; [ErrProjectionNotFound]; or the database's.
@@ -53,36 +52,60 @@ func (s *Store) WaitFor(ctx context.Context, projection string, result AppendRes
 	if err != nil {
 		return err
 	}
-	first, last := result.First, result.Last
-	switch {
-	case record.Stream == All:
-		if last, err = storage.Position(ctx, result.Stream, last); err != nil {
-			return err
-		}
-		if last == 0 {
-			return fmt.Errorf("store: version %d of %q: %w: it is not committed, or was deleted", result.Last, result.Stream, ErrEventNotFound)
-		}
-		first += last - result.Last // the positions of an append are adjacent, like its versions
-	case record.Stream != result.Stream:
-		return &InvalidError{Field: "result", Reason: fmt.Sprintf("is of stream %q, but projection %q is on %q", result.Stream, projection, record.Stream)}
-	}
-	var streams []string
-	switch {
-	case record.ByStream && record.Stream == All:
-		streams = []string{result.Stream}
-	case record.ByStream:
-		if streams, err = s.origins(ctx, result); err != nil {
-			return err
-		}
-	}
-	if err := s.waitUntil(ctx, storage, projection, streams, last); err != nil {
+	wanted, err := s.awaited(ctx, storage, record, result)
+	if err != nil {
 		return err
 	}
-	parked, err := storage.ReadParked(ctx, ParkedRequest{Projection: projection, AfterNumber: first - 1, AfterID: uuid.Max, ToNumber: last, Limit: 1})
+	if err := s.waitUntil(ctx, storage, projection, wanted.streams, wanted.last); err != nil {
+		return err
+	}
+	parked, err := storage.ReadParked(ctx, ParkedRequest{
+		Projection: projection, Numbers: wanted.numbers, AfterNumber: wanted.first - 1, AfterID: uuid.Max, ToNumber: wanted.last, Limit: 1,
+	})
 	if err == nil && len(parked) > 0 {
 		err = &ProjectionError{projection, fmt.Errorf("event %d of %q: %w: %s", parked[0].Version, parked[0].Stream, ErrParked, parked[0].Error)}
 	}
 	return err
+}
+
+// awaited are the events of an append, as a projection counts them.
+type awaited struct {
+	first, last int64
+	numbers     []int64  // nil: all numbers from first to last
+	streams     []string // those whose partitions apply the events; nil: all
+}
+
+// awaited returns the events that result stands for. Those of an append have adjacent positions, those of a link may be
+// anywhere in All.
+func (s *Store) awaited(ctx context.Context, storage ProjectionStorage, record ProjectionRecord, result AppendResult) (awaited, error) {
+	w := awaited{first: result.First, last: result.Last}
+	if record.Stream != All && record.Stream != result.Stream {
+		return w, &InvalidError{Field: "result", Reason: fmt.Sprintf("is of stream %q, but projection %q is on %q", result.Stream, record.Name, record.Stream)}
+	}
+	if record.Stream != All && !record.ByStream {
+		return w, nil
+	}
+	places, err := storage.Places(ctx, result.Stream, result.First, result.Last)
+	if err != nil {
+		return w, err
+	}
+	if len(places) == 0 {
+		return w, fmt.Errorf("store: version %d of %q: %w: it is not committed, or was deleted", result.Last, result.Stream, ErrEventNotFound)
+	}
+	numbers := make([]int64, len(places))
+	for i, p := range places {
+		numbers[i] = p.Position
+		if record.ByStream && !slices.Contains(w.streams, p.Stream) {
+			w.streams = append(w.streams, p.Stream)
+		}
+	}
+	if record.Stream == All {
+		w.first, w.last = slices.Min(numbers), slices.Max(numbers)
+		if w.last-w.first+1 != int64(len(numbers)) {
+			w.numbers = numbers
+		}
+	}
+	return w, nil
 }
 
 // WaitForPosition waits until all partitions of a projection have come to the event with that number in the projection's
@@ -93,26 +116,6 @@ func (s *Store) WaitForPosition(ctx context.Context, projection string, number i
 		return err
 	}
 	return s.waitUntil(ctx, storage, projection, nil, number)
-}
-
-// origins returns the streams that the events of an append were appended to, which are several if these are links.
-func (s *Store) origins(ctx context.Context, result AppendResult) (streams []string, err error) {
-	for from := result.First; from <= result.Last; {
-		page, err := s.Page(ctx, result.Stream, &ReadOptions{From: from, Limit: int(min(result.Last-from+1, DefaultPageSize))})
-		if err != nil && !errors.Is(err, ErrStreamNotFound) {
-			return nil, err
-		}
-		if len(page) == 0 {
-			return nil, fmt.Errorf("store: version %d of %q: %w: it is not committed, or was deleted", from, result.Stream, ErrEventNotFound)
-		}
-		for i := range page {
-			if !slices.Contains(streams, page[i].Stream) {
-				streams = append(streams, page[i].Stream)
-			}
-			from = page[i].Number + 1
-		}
-	}
-	return streams, nil
 }
 
 // Bounds of how often a projection is looked at that is waited for, and that another process may run.

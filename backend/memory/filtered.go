@@ -35,12 +35,9 @@ func (b *Backend) ReadFiltered(ctx context.Context, r store.ReadRequest, f store
 		page, next = b.filteredAll(r, f)
 		return page, next, nil
 	}
-	s, ok := b.streams[r.Stream]
-	switch {
-	case !ok:
-		return nil, r.From, &store.StreamError{Stream: r.Stream, Err: store.ErrStreamNotFound}
-	case s.info.Status() == store.Deleted:
-		return nil, r.From, &store.StreamError{Stream: r.Stream, Err: store.ErrStreamDeleted}
+	s, err := b.readable(r)
+	if err != nil {
+		return nil, r.From, err
 	}
 	page, next = s.filtered(r, f)
 	return page, next, nil

@@ -9,18 +9,15 @@ import (
 )
 
 // ReadStream implements [store.Storage].
-func (b *Backend) ReadStream(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
+func (b *Backend) ReadStream(ctx context.Context, r store.ReadRequest) (store.StreamPart, error) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return store.StreamPart{}, err
 	}
-	s, ok := b.streams[r.Stream]
-	switch {
-	case !ok:
-		return nil, &store.StreamError{Stream: r.Stream, Err: store.ErrStreamNotFound}
-	case s.info.Status() == store.Deleted:
-		return nil, &store.StreamError{Stream: r.Stream, Err: store.ErrStreamDeleted}
+	s, err := b.readable(r)
+	if err != nil {
+		return store.StreamPart{}, err
 	}
 	at, found := slices.BinarySearchFunc(s.entries, r.From, func(e entry, from int64) int { return cmp.Compare(e.version, from) })
 	step := 1
@@ -36,7 +33,17 @@ func (b *Backend) ReadStream(ctx context.Context, r store.ReadRequest) ([]store.
 		e.Number = s.entries[at].version
 		page = append(page, e)
 	}
-	return page, nil
+	return r.Page(s.info.ID, s.info.Version, page), nil
+}
+
+// readable returns the stream that r is to read. The caller holds b.mu.
+func (b *Backend) readable(r store.ReadRequest) (*stream, error) {
+	s := b.streams[r.Stream]
+	var info store.StreamInfo
+	if s != nil {
+		info = s.info
+	}
+	return s, r.Judge(info)
 }
 
 // ReadAll implements [store.Storage].

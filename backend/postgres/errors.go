@@ -55,7 +55,9 @@ func translate(ctx context.Context, statement string, err error) error {
 		return fmt.Errorf("postgres: %s: %w: %w", statement, store.ErrRetryTx, err)
 	case importing:
 		return fmt.Errorf("postgres: %s: %w: %w", statement, store.ErrImporting, err)
-	case undefinedTable, undefinedFunction, undefinedColumn, invalidSchema:
+	case undefinedFunction: // as that of another schema's name, see Adoption
+		return fmt.Errorf("postgres: %s: %w: %w", statement, &store.SchemaError{Want: latest, Renamed: true, Advice: renamedAdvice}, err)
+	case undefinedTable, undefinedColumn, invalidSchema:
 		return fmt.Errorf("postgres: %s: %w: %w", statement, &store.SchemaError{Want: latest, Advice: advice}, err)
 	case invalidText, invalidBytes, invalidEscape, invalidNumber:
 		return &store.InvalidError{Field: "data or metadata", Reason: "is not what the column's data type takes: " + err.Error(), Err: err}

@@ -124,15 +124,11 @@ func filterArgs(f store.EventFilter) []any {
 // readStreamFiltered looks up where the stream ends first: up to there, all is to be seen by the next statement.
 func (b *Backend) readStreamFiltered(ctx context.Context, r store.ReadRequest, f store.EventFilter) (page []store.Recorded, next int64, err error) {
 	stream, err := b.find(ctx, "find_stream", r.Stream)
-	switch {
-	case err != nil:
+	if err == nil {
+		err = r.Judge(stream.info(r.Stream))
+	}
+	if err != nil || stream.Version < r.From {
 		return nil, r.From, err
-	case !stream.Exists:
-		return nil, r.From, &store.StreamError{Stream: r.Stream, Err: store.ErrStreamNotFound}
-	case stream.Deleted:
-		return nil, r.From, &store.StreamError{Stream: r.Stream, Err: store.ErrStreamDeleted}
-	case stream.Version < r.From:
-		return nil, r.From, nil
 	}
 	last := min(stream.Version, r.From+window(r)-1)
 	page, err = b.readLinked(ctx, "read_stream_filtered", append([]any{stream.id, r.From, int64(r.Limit), last}, filterArgs(f)...)...)

@@ -83,10 +83,12 @@ func TestHoleOfACopy(t *testing.T) {
 	}
 }
 
-// TestOldHolesCostNothing counts how many holes a tick looks into while an old transaction keeps a thousand of them.
+// TestOldHolesCostNothing counts how many holes a tick looks into while an old transaction keeps a thousand of them. It has a server to
+// itself, and one part after the other: when another transaction ends that is older than a hole, the next tick looks into it.
 func TestOldHolesCostNothing(t *testing.T) {
 	t.Parallel()
 	const many = 1000
+	server := pgtest.StartServer(t).URL()
 	for _, test := range []struct {
 		name    string
 		changes []change
@@ -96,8 +98,7 @@ func TestOldHolesCostNothing(t *testing.T) {
 		{"trap", []change{{"case when since is null or", "case when true or"}}, true}, // every tick looks into all of them
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			b := setup(t, pgtest.URL(t), test.changes...)
+			b := setup(t, server, test.changes...)
 			old := begin(t, b)
 			_, err := old.ExecContext(t.Context(), `select pg_current_xact_id()`)
 			require.NoError(t, err)
@@ -112,7 +113,7 @@ func TestOldHolesCostNothing(t *testing.T) {
 			_, err = b.db.ExecContext(t.Context(), `select pg_current_xact_id()`)
 			require.NoError(t, err)
 			tick(t, b)
-			plans := strings.Join(nestedPlans(t, b, `set auto_explain.log_analyze = on; set auto_explain.log_timing = off;
+			plans := strings.Join(nestedPlans(t, server, b, `set auto_explain.log_analyze = on; set auto_explain.log_timing = off;
 				select /*schema.*/tick/*of*/(100, true, '`+*b.seen.Load()+`')`), "\n")
 			looks := regexp.MustCompile(`(?s)on holes o .{0,60}actual rows=(\d+).*?on events e_?\d* .{0,60}actual rows=[\d.]+ loops=(\d+)`).FindStringSubmatch(plans)
 			require.NotEmpty(t, looks, plans)

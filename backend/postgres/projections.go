@@ -249,13 +249,18 @@ func (b *Backend) CountParked(ctx context.Context, projection string, partitions
 	return counts, err
 }
 
-// Position implements [store.ProjectionStorage].
-func (b *Backend) Position(ctx context.Context, stream string, version int64) (position int64, err error) {
+// Places implements [store.ProjectionStorage].
+func (b *Backend) Places(ctx context.Context, stream string, first, last int64) (list []store.Place, err error) {
 	if _, err := b.Head(ctx); err != nil { // what was committed has its position
-		return 0, err
+		return nil, err
 	}
-	_, err = b.one(ctx, "position", []any{stream, version}, &position)
-	return position, err
+	err = b.each(ctx, "places", func(rows *sql.Rows) error {
+		var p store.Place
+		err := rows.Scan(&p.Position, &p.Stream)
+		list = append(list, p)
+		return err
+	}, stream, first, last)
+	return list, err
 }
 
 // Temporary implements [store.ProjectionStorage].

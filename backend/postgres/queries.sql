@@ -109,17 +109,18 @@ update /*schema.*/streams as s set deleted_at = clock_timestamp() where s.stream
 select /*schema.*/hard_delete/*of*/($1::bigint);
 
 -- name: read_stream_forward
--- A page of a stream's own events; nothing if it has links, is deleted or absent: find_stream tells. Index: events_version_key.
-select /*schema.*/header(e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type), e.content_type, e.data, e.metadata
+-- A page of a stream's own events, the stream's id before each header; nothing if it has links, is deleted or absent, or is not
+-- the one with the id $4, unless that is 0: find_stream tells. Index: events_version_key.
+select int8send(e.stream_id) || /*schema.*/header(e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type), e.content_type, e.data, e.metadata
 from /*schema.*/events as e
-where e.stream_id = (select s.stream_id from /*schema.*/streams as s where s.name = $1::text and s.deleted_at is null and not s.linked)
+where e.stream_id = (select s.stream_id from /*schema.*/streams as s where s.name = $1::text and s.deleted_at is null and not s.linked and $4::bigint in (0, s.stream_id))
   and e.version >= $2::bigint
 order by e.version limit $3::int;
 
 -- name: read_stream_backward
-select /*schema.*/header(e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type), e.content_type, e.data, e.metadata
+select int8send(e.stream_id) || /*schema.*/header(e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type), e.content_type, e.data, e.metadata
 from /*schema.*/events as e
-where e.stream_id = (select s.stream_id from /*schema.*/streams as s where s.name = $1::text and s.deleted_at is null and not s.linked)
+where e.stream_id = (select s.stream_id from /*schema.*/streams as s where s.name = $1::text and s.deleted_at is null and not s.linked and $4::bigint in (0, s.stream_id))
   and e.version <= $2::bigint
 order by e.version desc limit $3::int;
 
@@ -606,18 +607,24 @@ select k.hash % $2::int, count(*) from /*schema.*/parked as k where k.projection
 -- Asks a transaction whether it is still one.
 select 1;
 
--- name: position
--- The position of the event with version $2 in stream $1, own or linked. Indexes: streams_name_key, events_version_key,
--- links_pkey, log_append_seq_key.
-select l.position + e.idx
+-- name: places
+-- The positions of the events with versions $2 to $3 in stream $1, own or linked, and their streams. It takes no locks.
+-- Indexes: streams_name_key, events_version_key, links_pkey, events_pkey, log_append_seq_key, streams_pkey.
+select l.position + e.idx, o.name
 from /*schema.*/streams as s
   cross join lateral (
-    select t.append_seq, t.idx from /*schema.*/events as t where t.stream_id = s.stream_id and t.version = $2::bigint
+    select t.version, t.append_seq, t.idx, t.stream_id from /*schema.*/events as t
+    where t.stream_id = s.stream_id and t.version >= $2::bigint and t.version <= $3::bigint
     union all
-    select k.append_seq, k.idx from /*schema.*/links as k where k.stream_id = s.stream_id and k.version = $2::bigint
+    select k.version, f.append_seq, f.idx, f.stream_id
+    from /*schema.*/links as k
+      cross join lateral (select g.append_seq, g.idx, g.stream_id from /*schema.*/events as g where g.append_seq = k.append_seq and g.idx = k.idx offset 0) as f
+    where k.stream_id = s.stream_id and k.version >= $2::bigint and k.version <= $3::bigint
   ) as e
-  join /*schema.*/log as l on l.append_seq = e.append_seq
-where s.name = $1::text;
+  cross join lateral (select p.position from /*schema.*/log as p where p.append_seq = e.append_seq offset 0) as l
+  cross join lateral (select n.name from /*schema.*/streams as n where n.stream_id = e.stream_id offset 0) as o
+where s.name = $1::text
+order by e.version;
 
 -- name: count_streams
 select count(*) from /*schema.*/streams as s
@@ -699,6 +706,29 @@ select current_setting('server_version_num')::int, current_setting('server_versi
 -- name: migrate_present
 -- One row if the version table is there. Fails in no case, so that it can be asked in a caller's transaction.
 select 1 where to_regclass('/*version_table_text*/') is not null;
+
+-- name: migrate_renamed
+-- One row if the tables are there, but the functions that name the schema are those of another name. Fails in no case.
+select 1 where to_regclass('/*schema.*/streams') is not null and to_regproc('/*schema.*/tick/*of*/') is null;
+
+-- name: migrate_adopt
+-- Runs when the functions that name the schema have been made under its new name, in the same transaction: puts them in the
+-- place of the old ones, and drops those.
+do $body$
+declare
+  old record;
+begin
+  alter table /*schema.*/streams alter column stream_id set default /*schema.*/new_stream_id/*of*/();
+  for old in
+    select p.oid::regprocedure as signature
+    from pg_proc p
+      join pg_proc o on o.pronamespace = p.pronamespace and o.proname like '%/*of*/' and left(o.proname, -10) = left(p.proname, -10)
+    where p.pronamespace = to_regnamespace('/*schema_quoted_text*/') and p.proname ~ '_[0-9a-f]{10}$' and p.proname <> o.proname
+  loop
+    execute format('drop function %s', old.signature);
+  end loop;
+end
+$body$;
 
 -- name: data_type
 -- The type of the columns for data and metadata.

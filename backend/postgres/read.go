@@ -12,31 +12,37 @@ import (
 )
 
 // ReadStream implements [store.Storage]. A page of a stream without links is one statement.
-func (b *Backend) ReadStream(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
+func (b *Backend) ReadStream(ctx context.Context, r store.ReadRequest) (store.StreamPart, error) {
 	if err := b.Check(ctx); err != nil {
-		return nil, err
+		return store.StreamPart{}, err
 	}
 	var before found
 	for range mostTries {
-		page, f, err := b.readOwn(ctx, r)
+		page, id, err := b.readOwn(ctx, r)
+		if err != nil || len(page) > 0 {
+			// Without links there are no gaps: the stream's version is that of its last event.
+			return r.Page(id, 0, page), err
+		}
+		f, err := b.find(ctx, "find_stream", r.Stream)
+		if err == nil {
+			err = r.Judge(f.info(r.Stream))
+		}
 		switch {
-		case err != nil || len(page) > 0:
-			return page, err
-		case !f.Exists:
-			return nil, &store.StreamError{Stream: r.Stream, Err: store.ErrStreamNotFound}
-		case f.Deleted:
-			return nil, &store.StreamError{Stream: r.Stream, Err: store.ErrStreamDeleted}
-		case f.Version == 0, !r.Backward && f.Version < r.From, f.id == before.id:
-			return nil, nil
+		case err != nil:
+			return store.StreamPart{}, err
+		case f.Version == 0, !r.Backward && f.Version < r.From:
+			return r.Page(f.id, f.Version, nil), nil
+		case f.id == before.id && f.linked == before.linked: // what came back empty in between was of this stream, as it was
+			return r.Page(f.id, before.Version, nil), nil
 		case f.linked:
 			page, err = b.readLinked(ctx, "read_linked_"+direction(r), f.id, r.From, int64(r.Limit))
 			if err != nil || len(page) > 0 {
-				return page, err
+				return r.Page(f.id, f.Version, page), err
 			}
 		}
 		before = f // it may have been created, or deleted and created again, between two looks: then there is something
 	}
-	return nil, fmt.Errorf("postgres: read %q: %w: the stream kept changing", r.Stream, store.ErrRetryTx)
+	return store.StreamPart{}, fmt.Errorf("postgres: read %q: %w: the stream kept changing", r.Stream, store.ErrRetryTx)
 }
 
 // fewConnections are too few for a reader to have several of them.
@@ -60,9 +66,10 @@ func direction(r store.ReadRequest) string {
 	return "forward"
 }
 
-// readOwn reads a page of a stream that has no links. If it comes back empty, it says what is known of the stream.
-func (b *Backend) readOwn(ctx context.Context, r store.ReadRequest) (list []store.Recorded, f found, err error) {
+// readOwn reads a page of a stream that has no links, and returns the stream's id unless the page is empty.
+func (b *Backend) readOwn(ctx context.Context, r store.ReadRequest) (list []store.Recorded, id int64, err error) {
 	s := newScanner(false)
+	s.owned = true
 	err = b.each(ctx, "read_stream_"+direction(r), func(rows *sql.Rows) error {
 		if err := s.scan(rows); err != nil {
 			return err
@@ -72,12 +79,8 @@ func (b *Backend) readOwn(ctx context.Context, r store.ReadRequest) (list []stor
 		s.event(e)
 		e.Number, e.Stream = e.Version, r.Stream
 		return nil
-	}, r.Stream, r.From, int64(r.Limit))
-	if err != nil || len(list) > 0 {
-		return list, f, err
-	}
-	f, err = b.find(ctx, "find_stream", r.Stream)
-	return nil, f, err
+	}, r.Stream, r.From, int64(r.Limit), r.StreamID)
+	return list, s.streamID, err
 }
 
 // readLinked reads a page of a stream that may have links.

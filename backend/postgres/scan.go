@@ -19,8 +19,8 @@ type scanner struct {
 	header, contentType, data, metadata sql.RawBytes
 	stream                              string
 
-	// What scan finds before the header, if placed.
-	placed        bool
+	// What scan finds before the header: if placed, all of it; if owned, the stream's id.
+	placed, owned bool
 	seq, streamID int64
 	idx           int
 }
@@ -61,6 +61,10 @@ func (s *scanner) scan(rows *sql.Rows) error {
 		h := s.header
 		s.seq, s.idx, s.streamID = int64(binary.BigEndian.Uint64(h)), int(binary.BigEndian.Uint32(h[8:])), int64(binary.BigEndian.Uint64(h[12:]))
 		s.header = h[placeSize:]
+	}
+	if s.owned && len(s.header) > 8 {
+		s.streamID = int64(binary.BigEndian.Uint64(s.header))
+		s.header = s.header[8:]
 	}
 	if n := len(s.header); n < headerSize || s.header[headerSize-1] != 0 && n < headerSize+2*16 {
 		return fmt.Errorf("postgres: the header of an event has only %d bytes", n)

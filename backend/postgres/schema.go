@@ -36,7 +36,8 @@ func (b *Backend) MigrationQuery(name string) string { return b.queries.Get(name
 const oldest = 14_00_00
 
 // Check returns [store.ErrUnsupportedDatabase] if the server is too old, and a [store.SchemaError] if the tables are missing or older
-// than this version needs. Every operation checks once by itself; [store.Store.Check] at the start of a program tells at once.
+// than this version needs, or if the schema was renamed. Every operation checks once by itself; [store.Store.Check] at the start of
+// a program tells at once.
 func (b *Backend) Check(ctx context.Context) error {
 	if b.err != nil {
 		return b.err
@@ -60,6 +61,13 @@ func (b *Backend) Check(ctx context.Context) error {
 	}
 	if version < latest {
 		return &store.SchemaError{Have: version, Want: latest, Advice: advice}
+	}
+	renamed, err := b.one(ctx, "migrate_renamed", nil, new(int))
+	if err != nil {
+		return err
+	}
+	if renamed {
+		return &store.SchemaError{Have: version, Want: latest, Renamed: true, Advice: renamedAdvice}
 	}
 	var dataType string
 	if _, err := b.one(ctx, "data_type", nil, &dataType); err != nil {

@@ -57,15 +57,11 @@ func (b *Backend) ReadFiltered(ctx context.Context, r store.ReadRequest, f store
 		return nil, r.From, err
 	}
 	s, err := b.stream(ctx, r.Stream)
-	switch {
-	case err != nil:
+	if err == nil {
+		err = r.Judge(s.info)
+	}
+	if err != nil || s.info.Version < r.From {
 		return nil, r.From, err
-	case !s.exists:
-		return nil, r.From, &store.StreamError{Stream: r.Stream, Err: store.ErrStreamNotFound}
-	case s.state().Deleted:
-		return nil, r.From, &store.StreamError{Stream: r.Stream, Err: store.ErrStreamDeleted}
-	case s.info.Version < r.From:
-		return nil, r.From, nil
 	}
 	last := lastOf(r, s.info.Version)
 	page, err = b.page(ctx, newScanner("", r.Limit), "read_stream_filtered", s.info.ID, r.From, last, types, prefix, r.Limit)

@@ -49,7 +49,7 @@ func (h *hooked) CommitTx(ctx context.Context, tx *sql.Tx) error {
 	return h.Backend.CommitTx(ctx, tx)
 }
 
-func (h *hooked) ReadStream(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
+func (h *hooked) ReadStream(ctx context.Context, r store.ReadRequest) (store.StreamPart, error) {
 	if h.readStream != nil {
 		h.readStream()
 	}

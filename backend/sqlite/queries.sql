@@ -122,32 +122,41 @@ update /*prefix*/head set deleting = null;
 
 -- name: read_stream
 -- The stream's own events, by events_version_key, merged with its links, by the key of links: both come in order, so
--- that nothing is sorted and a page costs the same wherever it is. No rows: absent, deleted, or the end. Own events come
--- without the name and the version, which the caller has: each value costs.
-select e.version as number, null as name, 0 as version, e.event_id, e.event_type, e.causation_id, e.correlation_id, e.content_type, e.data,
+-- that nothing is sorted and a page costs the same wherever it is. The first row is the stream itself, with its id in
+-- the last column: where it ends is to be known of the moment of the page. No rows: absent, deleted, or not the one with the
+-- id ?4, unless that is 0. Own events come without the name and the version, which the caller has: each value costs.
+select 0 as number, null as name, s.version as version, null, null, null, null, null, null, null, s.stream_id
+from /*prefix*/streams s
+where s.name = ?1 and s.deleted_at is null and ?4 in (0, s.stream_id)
+union all
+select e.version, null, 0, e.event_id, e.event_type, e.causation_id, e.correlation_id, e.content_type, e.data,
   e.metadata, e.created_at
 from /*prefix*/events e
-where e.stream_id = (select stream_id from /*prefix*/streams where name = ?1 and deleted_at is null) and e.version >= ?2
+where e.stream_id = (select stream_id from /*prefix*/streams where name = ?1 and deleted_at is null and ?4 in (0, stream_id)) and e.version >= ?2
 union all
 select l.version, s.name, e.version, e.event_id, e.event_type, e.causation_id, e.correlation_id, e.content_type, e.data,
   e.metadata, e.created_at
 from /*prefix*/links l cross join /*prefix*/events e cross join /*prefix*/streams s
-where l.stream_id = (select stream_id from /*prefix*/streams where name = ?1 and deleted_at is null) and l.version >= ?2
+where l.stream_id = (select stream_id from /*prefix*/streams where name = ?1 and deleted_at is null and ?4 in (0, stream_id)) and l.version >= ?2
   and e.position = l.position and s.stream_id = e.stream_id
-order by number limit ?3;
+order by number limit 1 + ?3;
 
 -- name: read_stream_backward
-select e.version as number, null as name, 0 as version, e.event_id, e.event_type, e.causation_id, e.correlation_id, e.content_type, e.data,
+select 9223372036854775807 as number, null as name, s.version as version, null, null, null, null, null, null, null, s.stream_id
+from /*prefix*/streams s
+where s.name = ?1 and s.deleted_at is null and ?4 in (0, s.stream_id)
+union all
+select e.version, null, 0, e.event_id, e.event_type, e.causation_id, e.correlation_id, e.content_type, e.data,
   e.metadata, e.created_at
 from /*prefix*/events e
-where e.stream_id = (select stream_id from /*prefix*/streams where name = ?1 and deleted_at is null) and e.version <= ?2
+where e.stream_id = (select stream_id from /*prefix*/streams where name = ?1 and deleted_at is null and ?4 in (0, stream_id)) and e.version <= ?2
 union all
 select l.version, s.name, e.version, e.event_id, e.event_type, e.causation_id, e.correlation_id, e.content_type, e.data,
   e.metadata, e.created_at
 from /*prefix*/links l cross join /*prefix*/events e cross join /*prefix*/streams s
-where l.stream_id = (select stream_id from /*prefix*/streams where name = ?1 and deleted_at is null) and l.version <= ?2
+where l.stream_id = (select stream_id from /*prefix*/streams where name = ?1 and deleted_at is null and ?4 in (0, stream_id)) and l.version <= ?2
   and e.position = l.position and s.stream_id = e.stream_id
-order by number desc limit ?3;
+order by number desc limit 1 + ?3;
 
 -- name: read_all
 -- The order of the join is fixed: events by their primary key, each with its stream by its own.
@@ -391,14 +400,17 @@ select distinct key from /*prefix*/parked where projection = ?1 and hash % ?3 = 
 -- name: count_parked
 select hash % ?2, count(*) from /*prefix*/parked where projection = ?1 group by 1;
 
--- name: position
--- The position of the event with version ?2 in stream ?1, own or linked. Indexes: streams_name_key, events_version_key,
--- links_pkey.
-select e.position from /*prefix*/streams s cross join /*prefix*/events e on e.stream_id = s.stream_id and e.version = ?2
-where s.name = ?1
+-- name: places
+-- The positions of the events with versions ?2 to ?3 in stream ?1, own or linked, and their streams. Indexes:
+-- streams_name_key, events_version_key, links_pkey.
+select e.version as number, e.position, s.name from /*prefix*/streams s cross join /*prefix*/events e
+where s.name = ?1 and e.stream_id = s.stream_id and e.version >= ?2 and e.version <= ?3
 union all
-select l.position from /*prefix*/streams s cross join /*prefix*/links l on l.stream_id = s.stream_id and l.version = ?2
-where s.name = ?1;
+select l.version, e.position, o.name
+from /*prefix*/streams s cross join /*prefix*/links l cross join /*prefix*/events e cross join /*prefix*/streams o
+where s.name = ?1 and l.stream_id = s.stream_id and l.version >= ?2 and l.version <= ?3
+  and e.position = l.position and o.stream_id = e.stream_id
+order by number;
 
 -- List streams: those with ?1 in their name and the status ?2, if not empty, behind the stream with key ?3 and id ?4
 

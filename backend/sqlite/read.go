@@ -10,29 +10,35 @@ import (
 )
 
 // ReadStream implements [store.Storage].
-func (b *Backend) ReadStream(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
+func (b *Backend) ReadStream(ctx context.Context, r store.ReadRequest) (store.StreamPart, error) {
 	query := "read_stream"
 	if r.Backward {
 		query = "read_stream_backward"
 	}
-	for before := int64(0); ; {
-		page, err := b.page(ctx, newScanner(r.Stream, r.Limit), query, r.Stream, r.From, r.Limit)
-		if err != nil || len(page) > 0 {
-			return page, err
+	for {
+		s := newScanner(r.Stream, r.Limit)
+		s.headed = true
+		page, err := b.page(ctx, s, query, r.Stream, r.From, r.Limit, r.StreamID)
+		if err != nil {
+			return store.StreamPart{}, err
 		}
-		s, err := b.stream(ctx, r.Stream)
-		switch {
-		case err != nil:
-			return nil, err
-		case !s.exists:
-			return nil, &store.StreamError{Stream: r.Stream, Err: store.ErrStreamNotFound}
-		case s.state().Deleted:
-			return nil, &store.StreamError{Stream: r.Stream, Err: store.ErrStreamDeleted}
-		case s.info.Version == 0, !r.Backward && s.info.Version < r.From, s.info.ID == before:
-			return nil, nil
+		if s.found.ID != 0 {
+			return r.Page(s.found.ID, s.found.Version, page), nil
 		}
-		before = s.info.ID // it may have been created between the two looks: then there is something
+		if err := b.unreadable(ctx, r); err != nil {
+			return store.StreamPart{}, err
+		}
+		// It was created between the two looks.
 	}
+}
+
+// unreadable returns why a stream can't be read, or nil if it can.
+func (b *Backend) unreadable(ctx context.Context, r store.ReadRequest) error {
+	s, err := b.stream(ctx, r.Stream)
+	if err != nil {
+		return err
+	}
+	return r.Judge(s.info)
 }
 
 // ReadAll implements [store.Storage].

@@ -18,6 +18,8 @@ type scanner struct {
 	own    string // the stream of events that come without its name, whose number is their version
 	memory page.Memory
 	into   []any // pointers to the fields below, in the order of the columns
+	headed bool  // the first row is of the stream, not of an event
+	found  store.StreamInfo
 
 	number, version, created                                         int64
 	stream, id, eventType, contentType, causation, correlation, data sql.RawBytes
@@ -52,6 +54,10 @@ func newScanner(own string, most int) *scanner {
 func (s *scanner) scan(rows *sql.Rows) error {
 	if err := rows.Scan(s.into...); err != nil {
 		return err
+	}
+	if s.headed && s.found.ID == 0 {
+		s.found.ID, s.found.Version = s.created, s.version
+		return nil
 	}
 	var e *store.Recorded
 	s.page, e = page.Add(s.page, s.most)

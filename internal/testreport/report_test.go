@@ -129,7 +129,7 @@ func TestReport(t *testing.T) {
 		},
 		"the version without sections": {
 			in: on("15.18") + suite(3) + passes, want: true,
-			has: []string{"\nPostgreSQL (15.18)\nconformance: memory: 3 cases"},
+			has: []string{"\nPostgreSQL (15.18)\nconformance: memory: 3 cases", "on PostgreSQL (15.18): 1 passed, 0 failed"},
 		},
 		"what is no event is shown": {
 			in: passes + "go: warning\n", want: true,

@@ -75,10 +75,13 @@ func (s *section) cases() (n int) {
 func (s *section) line() string {
 	line := fmt.Sprintf("%d passed, %d failed, %d skipped (%d of them excused)\n",
 		len(s.passed), s.failed, s.skipped, s.skipped-len(s.unexcused))
-	if s.name == "" {
-		return line
+	switch {
+	case s.name != "":
+		return fmt.Sprintf("%s: %d cases of the suite; tests: %s", s.title(), s.cases(), line)
+	case len(s.servers) > 0:
+		return "on " + s.title() + ": " + line
 	}
-	return fmt.Sprintf("%s: %d cases of the suite; tests: %s", s.title(), s.cases(), line)
+	return line
 }
 
 // wrong returns what keeps the section from being all right: a failure, no test at all, a skip without an excuse in CI, none passed

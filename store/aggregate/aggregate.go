@@ -61,30 +61,45 @@ func New[S any](es *store.Store, opts *Options[S]) *Repository[S] {
 // State is a state, and where it comes from.
 type State[S any] struct {
 	Value S
-	// Version is that of the last event in it, 0 if the stream does not exist.
+	// Version is the stream's, 0 if it does not exist. The last event may have a lower number: events that a hard delete of
+	// another stream removed from this one left their numbers unused.
 	Version int64
 	// Snapshot is the version of the snapshot that it was made from, 0 if none was.
 	Snapshot int64
 }
 
-// origin is the metadata of a snapshot: the id of the last event in it, by which a stream that was deleted and created
-// again is known.
+// Expected returns what an append expects that is decided on the state: that nothing was appended to the stream since it was
+// loaded. Do expects it.
+func (s State[S]) Expected() store.Expected { return store.Seen{Version: s.Version}.Expected() }
+
+// origin is the metadata of a snapshot: the id and the number of the last event in it, by which a stream that was deleted
+// and created again is known.
 type origin struct {
-	Last uuid.UUID `json:"last" msgpack:"last"`
+	Last   uuid.UUID `json:"last" msgpack:"last"`
+	Number int64     `json:"number,omitempty" msgpack:"number"` // 0: the snapshot's version
 }
 
-// Load returns the state of a stream; that of a stream that does not exist is the zero S. Errors are those of
-// [store.Store.Stream], [store.DecodeError], and Fold's.
+// Load returns the state of a stream; that of a stream that does not exist is the zero S. It is the state of one stream, also
+// if another one takes its name meanwhile. Errors are those of [store.Store.Stream], [store.DecodeError], and Fold's.
 func (r *Repository[S]) Load(ctx context.Context, stream string) (State[S], error) {
 	state, _, err := r.load(ctx, stream)
 	return state, err
 }
 
-// load also returns the id of the last event.
-func (r *Repository[S]) load(ctx context.Context, stream string) (State[S], uuid.UUID, error) {
+// load also returns where the state comes from. It begins anew if the stream is hard deleted meanwhile.
+func (r *Repository[S]) load(ctx context.Context, stream string) (state State[S], last origin, err error) {
+	for range r.opts.Tries {
+		if state, last, err = r.loadOnce(ctx, stream); !errors.Is(err, store.ErrStreamReplaced) {
+			break
+		}
+	}
+	return state, last, err
+}
+
+func (r *Repository[S]) loadOnce(ctx context.Context, stream string) (State[S], origin, error) {
 	state, last, err := r.fromSnapshot(ctx, stream)
 	if err != nil {
-		return State[S]{}, uuid.Nil, err
+		return State[S]{}, origin{}, err
 	}
 	if state.Version > 0 {
 		state, last, err = r.replay(ctx, stream, state, last)
@@ -92,11 +107,11 @@ func (r *Repository[S]) load(ctx context.Context, stream string) (State[S], uuid
 			return state, last, err
 		}
 	}
-	return r.replay(ctx, stream, State[S]{}, uuid.Nil)
+	return r.replay(ctx, stream, State[S]{}, origin{})
 }
 
 // fromSnapshot returns what the snapshot of a stream holds, if there is one that can be used.
-func (r *Repository[S]) fromSnapshot(ctx context.Context, stream string) (state State[S], last uuid.UUID, err error) {
+func (r *Repository[S]) fromSnapshot(ctx context.Context, stream string) (state State[S], last origin, err error) {
 	if r.opts.Type == "" {
 		return state, last, nil
 	}
@@ -107,42 +122,46 @@ func (r *Repository[S]) fromSnapshot(ctx context.Context, stream string) (state 
 	case err != nil:
 		return state, last, err
 	}
-	var from origin
-	if s.Decode(&state.Value) != nil || s.DecodeMetadata(&from) != nil {
-		return State[S]{}, uuid.Nil, nil // the events tell as well
+	if s.Decode(&state.Value) != nil || s.DecodeMetadata(&last) != nil {
+		return State[S]{}, origin{}, nil // the events tell as well
+	}
+	if last.Number == 0 {
+		last.Number = s.Version
 	}
 	state.Version, state.Snapshot = s.Version, s.Version
-	return state, from.Last, nil
+	return state, last, nil
 }
 
 // errOtherStream says that a snapshot is not of the stream that is there.
 var errOtherStream = errors.New("another stream")
 
-// replay folds the events behind a state into it. The event that the state ends with must have the id last.
-func (r *Repository[S]) replay(ctx context.Context, stream string, state State[S], last uuid.UUID) (State[S], uuid.UUID, error) {
+// replay folds the events behind a state into it. The last event that went into the state must still be there.
+func (r *Repository[S]) replay(ctx context.Context, stream string, state State[S], last origin) (State[S], origin, error) {
 	known := state.Version == 0
-	for e, err := range r.store.Stream(ctx, stream, &store.ReadOptions{From: max(state.Version, 1)}) {
+	var seen store.Seen
+	for e, err := range r.store.Stream(ctx, stream, &store.ReadOptions{From: max(last.Number, 1), Seen: &seen}) {
 		if errors.Is(err, store.ErrStreamNotFound) {
-			return State[S]{}, uuid.Nil, nil
+			return State[S]{}, origin{}, nil
 		}
 		if err != nil {
-			return State[S]{}, uuid.Nil, err
+			return State[S]{}, origin{}, err
 		}
 		if !known {
-			if e.Number != state.Version || e.ID != last {
-				return State[S]{}, uuid.Nil, errOtherStream
+			if e.Number != last.Number || e.ID != last.Last {
+				return State[S]{}, origin{}, errOtherStream
 			}
 			known = true
 			continue
 		}
 		if state.Value, err = r.fold(state.Value, e); err != nil {
-			return State[S]{}, uuid.Nil, fmt.Errorf("aggregate: event %d of %q: %w", e.Number, stream, err)
+			return State[S]{}, origin{}, fmt.Errorf("aggregate: event %d of %q: %w", e.Number, stream, err)
 		}
-		state.Version, last = e.Number, e.ID
+		last = origin{Last: e.ID, Number: e.Number}
 	}
 	if !known {
-		return State[S]{}, uuid.Nil, errOtherStream
+		return State[S]{}, origin{}, errOtherStream
 	}
+	state.Version = seen.Version
 	return state, last, nil
 }
 
@@ -188,11 +207,7 @@ func (r *Repository[S]) once(ctx context.Context, stream string, decide func(sta
 	if len(events) == 0 {
 		return store.AppendResult{Stream: stream, First: state.Version + 1, Last: state.Version}, nil
 	}
-	expected := store.NoStream
-	if state.Version > 0 {
-		expected = store.Version(state.Version)
-	}
-	res, err := r.store.Append(ctx, stream, expected, events...)
+	res, err := r.store.Append(ctx, stream, state.Expected(), events...)
 	if err != nil {
 		return res, err
 	}
@@ -209,7 +224,7 @@ func (r *Repository[S]) snapshot(ctx context.Context, stream string) {
 		return
 	}
 	_ = r.store.RecordSnapshot(ctx, store.Snapshot{
-		SourceID: stream, Version: state.Version, Type: r.opts.Type, Data: state.Value, Metadata: origin{last},
+		SourceID: stream, Version: state.Version, Type: r.opts.Type, Data: state.Value, Metadata: last,
 	})
 }
 

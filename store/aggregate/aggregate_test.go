@@ -173,6 +173,93 @@ func TestSnapshots(t *testing.T) {
 	}
 }
 
+// A stream may end with a link to an event that is gone: its version is not the number of the last event.
+func TestEndThatIsGone(t *testing.T) {
+	t.Parallel()
+	es := open(t)
+	accounts := aggregate.New(es, &aggregate.Options[Account]{Fold: fold, Type: "account", SnapshotEvery: 1})
+	link := func(to string) {
+		t.Helper()
+		_, err := es.Append(t.Context(), "gone", store.NoStream, store.Event{Data: deposited{1}})
+		require.NoError(t, err)
+		page, err := es.Page(t.Context(), "gone", nil)
+		require.NoError(t, err)
+		_, err = es.Link(t.Context(), to, store.Any, store.IDs(page...)...)
+		require.NoError(t, err)
+		require.NoError(t, es.Delete(t.Context(), "gone", store.Any, store.HardDelete))
+	}
+	_, err := accounts.Do(t.Context(), "a", deposit(10))
+	require.NoError(t, err)
+	link("a")
+	state, err := accounts.Load(t.Context(), "a")
+	require.NoError(t, err)
+	assert.Equal(t, aggregate.State[Account]{Value: Account{10, 1}, Version: 2, Snapshot: 1}, state)
+	assert.Equal(t, store.Version(2), state.Expected())
+	tries := 0
+	res, err := accounts.Do(t.Context(), "a", func(Account) ([]store.Event, error) {
+		tries++
+		return []store.Event{{Data: deposited{5}}}, nil
+	})
+	require.NoError(t, err)
+	assert.Equal(t, []int64{3, 1}, []int64{res.Last, int64(tries)})
+	link("a")
+	// A snapshot of a stream that ends so counts, too.
+	_, err = accounts.Do(t.Context(), "a", deposit(1))
+	require.NoError(t, err)
+	link("a")
+	require.NoError(t, es.DeleteSnapshot(t.Context(), "a"))
+	recording := aggregate.New(es, &aggregate.Options[Account]{Fold: fold, Type: "account", SnapshotEvery: 1})
+	_, err = recording.Do(t.Context(), "a", deposit(1))
+	require.NoError(t, err)
+	state, err = recording.Load(t.Context(), "a")
+	require.NoError(t, err)
+	assert.Equal(t, aggregate.State[Account]{Value: Account{17, 4}, Version: 7, Snapshot: 7}, state)
+	// Nothing is left of this one.
+	link("b")
+	state, err = accounts.Load(t.Context(), "b")
+	require.NoError(t, err)
+	assert.Equal(t, aggregate.State[Account]{Version: 1}, state)
+	res, err = accounts.Do(t.Context(), "b", deposit(1))
+	require.NoError(t, err)
+	assert.EqualValues(t, 2, res.Last)
+	assert.Equal(t, store.NoStream, aggregate.State[Account]{}.Expected())
+}
+
+// A stream may be deleted and created again while it is loaded: what is decided on is never of both.
+func TestReplacedWhileLoaded(t *testing.T) {
+	t.Parallel()
+	es := open(t)
+	fill := func(n int, cents int64) {
+		t.Helper()
+		var list []store.Event
+		for range n {
+			list = append(list, store.Event{Data: deposited{cents}})
+		}
+		_, err := es.Append(t.Context(), "a", store.Any, list...)
+		require.NoError(t, err)
+	}
+	fill(3*store.DefaultPageSize, 1)
+	replaced := 0
+	accounts := aggregate.New(es, &aggregate.Options[Account]{Fold: func(a Account, v any) (Account, error) {
+		if replaced == 0 {
+			replaced++
+			require.NoError(t, es.Delete(t.Context(), "a", store.Any, store.HardDelete))
+			fill(3*store.DefaultPageSize+1, 100)
+		}
+		return fold(a, v)
+	}})
+	state, err := accounts.Load(t.Context(), "a")
+	require.NoError(t, err)
+	n := int64(3*store.DefaultPageSize + 1)
+	assert.Equal(t, aggregate.State[Account]{Value: Account{100 * n, n}, Version: n}, state)
+	replaced = 0
+	res, err := accounts.Do(t.Context(), "a", func(a Account) ([]store.Event, error) {
+		return []store.Event{{Data: withdrawn{a.Cents}}}, nil
+	})
+	require.NoError(t, err)
+	assert.Equal(t, n+1, res.Last)
+}
+
 func TestWhatCanNotBeFolded(t *testing.T) {
 	t.Parallel()
 	es := open(t)

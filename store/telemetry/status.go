@@ -83,7 +83,7 @@ func (s *status) subscription(to metric.Observer, i store.SubscriptionInfo, attr
 	if i.Held {
 		held = 1
 	}
-	to.ObserveInt64(s.checkpoint, i.Checkpoint, with)
+	to.ObserveInt64(s.checkpoint, i.Passed(), with)
 	to.ObserveInt64(s.lag, i.Lag(), with)
 	to.ObserveInt64(s.held, held, with)
 }

@@ -100,6 +100,8 @@ func judge(ctx context.Context, err error) (code int, advice string) {
 		return codeUnreachable, "this program is older than the store: install a newer one"
 	case is(store.ErrWrongExpectedVersion, store.ErrStreamExists):
 		return codeConflict, "look with `eventstore stream info`, and say what you expect now"
+	case is(store.ErrStreamReplaced):
+		return codeConflict, "the stream was hard deleted while it was read: read it again from the start"
 	case is(store.ErrDuplicateEvent, store.ErrSnapshotConflict, store.ErrLeaseHeld, store.ErrStreamDeleted):
 		return codeConflict, ""
 	case is(transfer.ErrNotEmpty):

@@ -65,7 +65,7 @@ func (a *app) projections() *cobra.Command {
 						}
 					case partitions:
 						for _, i := range p.Partitions {
-							rows = append(rows, []string{p.Name, number(i.Partition), number(i.Checkpoint), number(i.Lag()),
+							rows = append(rows, []string{p.Name, number(i.Partition), number(i.Passed()), number(i.Lag()),
 								i.Delay.Round(time.Millisecond).String(), number(i.Parked), heldBy(i.SubscriptionInfo), orDash(i.LastError)})
 						}
 					default:

@@ -127,7 +127,10 @@ func (a *app) migrate() *cobra.Command {
 		Long: `Bring the tables up to date, or create them.
 
 Any number of processes may do this at the same time: one does it, the others wait for it. Each migration is one
-transaction; one that fails leaves everything as it was.`,
+transaction; one that fails leaves everything as it was.
+
+A PostgreSQL schema that was renamed, or restored under another name, is refused until this has made its functions fit
+the new name.`,
 		Example: `  eventstore migrate --schema tenant_1,tenant_2`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -156,6 +159,8 @@ func (a *app) up(ctx context.Context, o database.Options) error {
 			status = "created"
 		case before.Version < after.Version:
 			status = "migrated"
+		case before.Renamed:
+			status = "fits its new name"
 		}
 		if a.json() {
 			return a.object(done{Database: d.Name(), Schema: d.Schema, Status: status, Version: after.Version, Latest: after.Latest})
@@ -187,6 +192,8 @@ The exit code is 1 if any are, or if the tables are newer than this program: for
 					status = "no tables"
 				case len(s.Pending) > 0:
 					status = "pending"
+				case s.Renamed:
+					status = "renamed: migrate makes it fit its new name"
 				}
 				if a.json() {
 					err = a.object(done{d.Name(), d.Schema, status, s.Version, s.Latest, s.Pending})

@@ -27,7 +27,7 @@ type subscriptionView struct {
 }
 
 func subscriptionViewOf(s store.SubscriptionInfo) subscriptionView {
-	return subscriptionView{s.Stream, s.Name, s.Checkpoint, s.Head, s.Lag(), s.Owner, s.Held, s.LeaseUntil, s.Epoch, s.LastError, s.CreatedAt, s.UpdatedAt}
+	return subscriptionView{s.Stream, s.Name, s.Passed(), s.Head, s.Lag(), s.Owner, s.Held, s.LeaseUntil, s.Epoch, s.LastError, s.CreatedAt, s.UpdatedAt}
 }
 
 // heldBy says who runs a subscription.
@@ -59,7 +59,7 @@ func (a *app) subscriptions() *cobra.Command {
 						}
 						continue
 					}
-					rows = append(rows, []string{s.Stream, s.Name, number(s.Checkpoint), number(s.Head), number(s.Lag()), heldBy(s), orDash(s.LastError)})
+					rows = append(rows, []string{s.Stream, s.Name, number(s.Passed()), number(s.Head), number(s.Lag()), heldBy(s), orDash(s.LastError)})
 				}
 				if a.json() {
 					return nil

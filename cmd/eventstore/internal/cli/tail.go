@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,7 +17,8 @@ func (a *app) tail() *cobra.Command {
 		Use:   "tail",
 		Short: "Print events as they are appended",
 		Long: `Print the last events, and then new ones as they are appended, until it is interrupted, or with --limit until there were
-so many. Each is printed once, in order.`,
+so many. Each is printed once, in order. If the --stream is hard deleted, tail waits until it is created again, and prints the
+new events from the first one.`,
 		Example: `  eventstore tail
   eventstore tail --type Deposited --type Withdrawn --prefix account- --from 1
   eventstore tail --stream account-7 --last 0 -o json`,
@@ -52,22 +54,26 @@ type tailing struct {
 	from, last int64
 	limit      int
 	interval   time.Duration
+
+	id      int64 // of the stream that the numbers count in; 0 for all events, or while the stream is absent
+	deleted bool  // the stream was hard deleted, and a new one has not been created yet
 }
 
 func (t *tailing) run(ctx context.Context, d *database.Database, es *store.Store) error {
 	next := t.from
+	info, err := es.StreamInfo(ctx, t.stream)
+	if err != nil {
+		return err
+	}
+	t.id = info.ID
 	if next == 0 {
-		info, err := es.StreamInfo(ctx, t.stream)
-		if err != nil {
-			return err
-		}
 		next = max(1, info.Version-t.last+1)
 	}
 	ticker := time.NewTicker(t.interval)
 	defer ticker.Stop()
 	printed := 0
 	for {
-		page, after, err := d.Backend.ReadFiltered(ctx, store.ReadRequest{Stream: t.stream, From: next, Limit: store.DefaultPageSize}, t.filter)
+		page, after, err := t.page(ctx, d, es, next)
 		if err != nil {
 			return err
 		}
@@ -79,7 +85,7 @@ func (t *tailing) run(ctx context.Context, d *database.Database, es *store.Store
 				return nil
 			}
 		}
-		if after > next {
+		if after != next { // below next if the stream is a new one
 			next = after
 			continue
 		}
@@ -89,4 +95,28 @@ func (t *tailing) run(ctx context.Context, d *database.Database, es *store.Store
 			return ctx.Err()
 		}
 	}
+}
+
+// page reads a page, and returns the number to go on from. If the stream was hard deleted, it waits for a new one of the name
+// and begins with its first event.
+func (t *tailing) page(ctx context.Context, d *database.Database, es *store.Store, next int64) ([]store.Recorded, int64, error) {
+	if t.deleted {
+		info, err := es.StreamInfo(ctx, t.stream)
+		if errors.Is(err, store.ErrStreamNotFound) {
+			return nil, next, nil
+		}
+		if err != nil {
+			return nil, next, err
+		}
+		t.id, t.deleted = info.ID, false
+		t.tell("eventstore: stream %q was created again: its events follow\n", t.stream)
+	}
+	r := store.ReadRequest{Stream: t.stream, StreamID: t.id, From: next, Limit: store.DefaultPageSize}
+	page, after, err := d.Backend.ReadFiltered(ctx, r, t.filter)
+	if errors.Is(err, store.ErrStreamReplaced) {
+		t.deleted = true
+		t.tell("eventstore: stream %q was hard deleted: waiting until it is created again\n", t.stream)
+		return t.page(ctx, d, es, 1)
+	}
+	return page, after, err
 }

@@ -130,6 +130,8 @@ func (e *examination) schema(ctx context.Context) (ready bool, err error) {
 		e.report(Problem, "there are no tables", "create them with `eventstore init`, or name the right --schema")
 	case len(s.Pending) > 0:
 		e.report(Problem, fmt.Sprintf("the tables are at version %d of %d", s.Version, s.Latest), "bring them up to date with `eventstore migrate`")
+	case s.Renamed:
+		e.report(Problem, "the schema was renamed, or restored under another name, and its functions name the old one", "make them fit with `eventstore migrate`")
 	default:
 		e.good("the tables are up to date, at version %d", s.Version)
 		return true, nil

@@ -89,6 +89,11 @@ func TestSick(t *testing.T) {
 		{"invalid index", `update pg_index set indisvalid = false where indexrelid = 'S.holes_fence_idx'::regclass`, ``, "problem objects: index holes_fence_idx is switched off, or invalid"},
 		{"old", `update S.eventstore_migrations set version = 3`, `update P_eventstore_migrations set version = 3`, "problem schema: the tables are at version 3 of"},
 		{"new", `update S.eventstore_migrations set version = 99`, `update P_eventstore_migrations set version = 99`, "problem schema: the tables are at version"},
+		{"renamed", `do $$ declare f record; begin
+				for f in select p.oid::regprocedure as name, p.proname from pg_proc as p
+					where p.pronamespace = to_regnamespace('SCHEMA') and p.proname ~ '_[0-9a-f]{10}$' loop
+					execute format('alter function %s rename to %I', f.name, left(f.proname, -10) || '0123456789');
+				end loop; end $$`, ``, "problem schema: the schema was renamed"},
 		{"no tables", `drop schema "SCHEMA" cascade`, `drop table P_eventstore_migrations`, "problem schema: there are no tables"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
