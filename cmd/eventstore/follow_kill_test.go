@@ -36,7 +36,7 @@ func TestFollowKilled(t *testing.T) {
 			p := start(t, d, "import", "--from-commanded", from.Location.URL.String(), "--follow", "--batch", fmt.Sprint(r.IntN(30)+1))
 			p.until(transactions(t, d) + r.Int64N(25) + 1)
 			require.NoError(t, p.Process.Kill())
-			p.wait()
+			require.Error(t, p.wait(), "it was killed")
 		}
 		p := start(t, d, "import", "--from-commanded", from.Location.URL.String(), "--follow")
 		p.until(transactions(t, d) + 10)

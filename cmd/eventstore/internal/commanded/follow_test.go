@@ -2,7 +2,6 @@ package commanded_test
 
 import (
 	"context"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -240,10 +239,3 @@ func want(t *testing.T, from *commandedtest.Store) (head int64) {
 
 // parts are the cells of a line whose name has no comma.
 func parts(line string) []string { return strings.Split(line, ",") }
-
-func number(t *testing.T, text string) int64 {
-	t.Helper()
-	n, err := strconv.ParseInt(text, 10, 64)
-	require.NoError(t, err)
-	return n
-}

@@ -80,7 +80,7 @@ func (f *follower) compare(ctx context.Context, m archive.Moment) (changed []cha
 	if err != nil {
 		return nil, nil, err
 	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
+	defer func() { err = errors.Join(err, rows.Err(), rows.Close()) }()
 	var have archive.Stream
 	next := func() (bool, error) {
 		have = archive.Stream{}
