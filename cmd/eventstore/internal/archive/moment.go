@@ -14,7 +14,8 @@ type Following struct {
 type Mark struct {
 	// Transactions from this one on had not ended.
 	Transaction int64 `json:"transaction"`
-	// Deleted changes when a stream is hard deleted, also one that was created since the last mark. -1: it is not known.
+	// Deleted is how many ids of streams were used and have no stream: 0 if none was ever hard deleted. An id whose stream is being
+	// created counts, too. -1: it is not known.
 	Deleted int64 `json:"deleted"`
 }
 
@@ -30,8 +31,8 @@ type Followed interface {
 	// Prepare checks the names of all that the source has, and takes over those that earlier runs have changed or left out. It returns
 	// all of them. Behind the first run, types of events are checked only as they are read.
 	Prepare(ctx context.Context, earlier Following) (rename map[string]string, skip []string, err error)
-	// Refused calls do with events that columns for JSON may refuse: their ids, and data and metadata. It may call it with others.
-	Refused(ctx context.Context, do func(e *Event) error) error
+	// IsJSON reports whether all data comes from columns for JSON.
+	IsJSON() bool
 	// Moment calls f with the source as it is at one moment.
 	Moment(ctx context.Context, f func(ctx context.Context, m Moment) error) error
 }

@@ -116,6 +116,10 @@ func judge(ctx context.Context, err error) (code int, advice string) {
 		return codeConflict, "remove what was written with `eventstore import --abandon`, and import again with nobody appending"
 	case is(store.ErrImporting):
 		return codeConflict, transfer.Advice
+	case is(transfer.ErrMoved):
+		return codeFound, ""
+	case is(transfer.ErrBehind):
+		return codeConflict, ""
 	case is(transfer.ErrOtherSource):
 		return codeConflict, "remove the file, and its .state, to read this source from the beginning; or name another file"
 	case is(archive.ErrExists):

@@ -39,11 +39,16 @@ take the checkpoint of the archive.
 
 With --from-commanded the source is a store of commanded/eventstore for Elixir, in a PostgreSQL database that may be in use. Ids,
 versions, the global order, times, links, soft-deleted streams, snapshots and checkpoints are kept, so that subscriptions of the
-same names resume at their checkpoints. The source is first read into an archive, which is removed after the import, or kept with
---archive. The archive has the events up to the source's end when reading began. If the source has more events after the import,
-the command says how many and exits with 1. Stop all writers of the source first to avoid that.`,
+same names resume at their checkpoints. An empty store follows the source from then on: the same command takes what is new since the
+last run, including deletes, and --follow repeats that until it is interrupted. Until --finish the library refuses to write to the
+store. To cut over, stop all writers of the source, and run the command with --finish: it takes the rest and the checkpoints. If the
+source got more events meanwhile, the command says how many and exits with 1.
+
+With --merge or --archive the source is not followed: it is first read into an archive, which has the events up to the source's end
+when reading began. The command removes it after the import, unless --archive names it.`,
 		Example: `  eventstore create --db events.db && eventstore import shop.jsonl.zst --db events.db
-  eventstore import --db postgres://localhost/shop --from-commanded postgres://localhost/elixir_shop
+  eventstore import --db postgres://localhost/shop --from-commanded ecto://localhost/elixir_shop --follow
+  eventstore import --db postgres://localhost/shop --from-commanded ecto://localhost/elixir_shop --finish
   eventstore import --db postgres://localhost/shop --abandon`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -57,10 +62,17 @@ the command says how many and exits with 1. Stop all writers of the source first
 			case from.url != "" && len(args) > 0:
 				return usage("--from-commanded takes no file: name the archive with --archive")
 			case from.url == "" && from.options():
-				return usage("--commanded-schema, --archive, --rename and --skip go with --from-commanded")
+				return usage("--commanded-schema, --archive, --rename, --skip, --follow and --finish go with --from-commanded")
+			case from.follow && from.finish:
+				return usage("--follow and --finish exclude each other: interrupt --follow, stop all writers of the source, and run --finish")
+			case (from.follow || from.finish) && (o.Merge || from.archive != ""):
+				return usage("--follow and --finish go neither with --merge nor with --archive")
 			}
 			return a.into(cmd.Context(), func(d *database.Database, _ *store.Store) error {
-				if from.url != "" {
+				switch {
+				case from.url != "" && from.archive == "" && !o.Merge:
+					return a.follow(cmd.Context(), d, &from, o.Batch)
+				case from.url != "":
 					return a.importFrom(cmd.Context(), d, &from, o)
 				}
 				return a.importFile(cmd.Context(), d, args[0], o)
@@ -74,6 +86,8 @@ the command says how many and exits with 1. Stop all writers of the source first
 	f.StringVar(&from.url, "from-commanded", "", "URL of the PostgreSQL database of commanded/eventstore: ecto:// or postgres://")
 	f.StringVar(&from.schema, "commanded-schema", "", "its schema (default \"public\")")
 	f.StringVar(&from.archive, "archive", "", "keep the archive that it is read into, under this name")
+	f.BoolVar(&from.follow, "follow", false, "go on taking what is new until interrupted, and print how far behind the store is")
+	f.BoolVar(&from.finish, "finish", false, "take the rest and the checkpoints, and follow no more: stop all writers first")
 	f.StringArrayVar(&from.rename, "rename", nil, "OLD=NEW: give this stream another name, with its subscriptions and snapshot; may be given several times")
 	f.StringArrayVar(&from.skip, "skip", nil, "leave out this stream, with its events, links, subscriptions and snapshot; may be given several times")
 	return c
@@ -125,25 +139,32 @@ func (a *app) write(ctx context.Context, d *database.Database, path string, o tr
 type elsewhere struct {
 	url, schema, archive string
 	rename, skip         []string
+	follow, finish       bool
 }
 
 // options reports whether any but the URL is set.
 func (e *elsewhere) options() bool {
-	return e.schema != "" || e.archive != "" || len(e.rename) > 0 || len(e.skip) > 0
+	return e.schema != "" || e.archive != "" || len(e.rename) > 0 || len(e.skip) > 0 || e.follow || e.finish
 }
 
-// importFrom imports a store of commanded/eventstore, and compares its end with what was read.
-func (a *app) importFrom(ctx context.Context, d *database.Database, from *elsewhere, o transfer.ImportOptions) (err error) {
-	begun := time.Now()
+// source opens the store.
+func (a *app) source(ctx context.Context, from *elsewhere) (*commanded.Source, database.Location, error) {
 	l, err := commanded.Parse(from.url)
 	if err != nil {
-		return err
+		return nil, l, err
 	}
 	a.secrets = append(a.secrets, l)
 	if from.schema == "" {
 		from.schema = "public"
 	}
 	source, err := commanded.Open(ctx, l, commanded.Options{Schema: from.schema, Rename: from.rename, Skip: from.skip})
+	return source, l, err
+}
+
+// importFrom imports a store of commanded/eventstore, and compares its end with what was read.
+func (a *app) importFrom(ctx context.Context, d *database.Database, from *elsewhere, o transfer.ImportOptions) (err error) {
+	begun := time.Now()
+	source, l, err := a.source(ctx, from)
 	if err != nil {
 		return err
 	}

@@ -27,29 +27,8 @@ func (s *Source) Prepare(ctx context.Context, earlier archive.Following) (rename
 	return maps.Clone(s.names.rename), s.names.skipped(), err
 }
 
-// Refused implements [archive.Followed].
-func (s *Source) Refused(ctx context.Context, do func(e *archive.Event) error) error {
-	if s.isJSON {
-		return nil
-	}
-	return s.read(ctx, sql.LevelDefault, func(tx *sql.Tx) error {
-		return s.each(ctx, tx, "refused", func(rows *sql.Rows) error {
-			var e archive.Event
-			var stream string
-			if err := rows.Scan(&e.ID, &e.Type, &stream, &e.Version, &e.Data, &e.Metadata); err != nil {
-				return err
-			}
-			var keep bool
-			if e.Stream, keep = s.names.of(stream); !keep {
-				return nil
-			}
-			counted := s.summary
-			e.Metadata, e.ContentType = s.contentType(e.Data, e.Metadata)
-			s.summary = counted
-			return do(&e)
-		})
-	})
-}
+// IsJSON implements [archive.Followed].
+func (s *Source) IsJSON() bool { return s.isJSON }
 
 // Moment implements [archive.Followed], in a transaction at repeatable read.
 func (s *Source) Moment(ctx context.Context, f func(ctx context.Context, m archive.Moment) error) error {
@@ -90,7 +69,7 @@ func (m *moment) begin(ctx context.Context) error {
 		return err
 	}
 	m.highest = max(m.highest, last)
-	m.mark.Deleted = last - streams
+	m.mark.Deleted = last - (streams - 1) // but for $all, which has 0
 	return nil
 }
 

@@ -251,16 +251,6 @@ join /*schema.*/streams s on s.stream_id = a.original_stream_id
 where a.stream_id = 0 and a.stream_version between $1::bigint and $2::bigint
 order by a.stream_version;
 
--- name: refused
--- Events whose data may be no JSON for a server: in the external term format of Erlang, which begins with 131, or with NUL escaped.
--- Reads the table of events, up to the first that is really refused.
-select e.event_id, e.event_type, s.stream_uuid, a.original_stream_version, e.data, e.metadata
-from /*schema.*/events e
-join /*schema.*/stream_events a on a.event_id = e.event_id and a.stream_id = 0
-join /*schema.*/streams s on s.stream_id = a.original_stream_id
-where substring(e.data from 1 for 1) = '\x83' or substring(e.metadata from 1 for 1) = '\x83'
-  or position('\x5c7530303030'::bytea in e.data) > 0 or position('\x5c7530303030'::bytea in e.metadata) > 0;
-
 -- name: stream_ids
 -- The streams that are there, by primary key.
 select stream_id from /*schema.*/streams where stream_id <> 0 order by stream_id;

@@ -59,11 +59,15 @@ type Unfinished struct {
 }
 
 func (u Unfinished) String() string {
+	if u.Header.Following != nil {
+		return fmt.Sprintf("the store follows %s since %s: it has all up to position %d, read at %s, and takes no other writes before that is finished",
+			u.Header.Identity, u.Begun.UTC().Format(time.RFC3339), u.Header.Head, u.Header.ExportedAt.UTC().Format(time.RFC3339))
+	}
 	return fmt.Sprintf("an import that began at %s is unfinished: of the %s; it is at %d %s", u.Begun.UTC().Format(time.RFC3339), u.Header, u.Done, u.Phase)
 }
 
 // Advice is what to do about an unfinished import.
-const Advice = "run the same import again to finish it, or remove what it has written with `eventstore import --abandon`"
+const Advice = "run the same import again to finish it (with --finish if the store follows its source), or remove what it has written with `eventstore import --abandon`"
 
 // OtherImportError says which import is unfinished, and which archive was to be imported instead. It is ErrOther.
 type OtherImportError struct {

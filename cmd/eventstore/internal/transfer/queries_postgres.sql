@@ -393,3 +393,82 @@ update /*schema.*/store set store_id = gen_random_uuid();
 
 -- name: stream_name
 select s.name from /*schema.*/streams as s where s.stream_id = $1::bigint;
+
+-- name: follow_mark
+-- How far a store that follows its source is: in the header.
+update /*schema.*/import_progress set header = $1::text, highest = greatest(highest, $2::bigint);
+
+-- name: follow_streams
+-- All streams, by streams_pkey.
+select s.stream_id, s.name, s.version, s.deleted_at from /*schema.*/streams as s order by s.stream_id;
+
+-- name: follow_known
+-- Streams of these ids or names, which are JSON lists. Indexes: streams_pkey, streams_name_key.
+select s.stream_id, s.name from /*schema.*/streams as s
+where s.stream_id in (select t.id::bigint from jsonb_array_elements_text($1::jsonb) as t (id))
+union
+select s.stream_id, s.name from /*schema.*/streams as s
+where s.name in (select t.name from jsonb_array_elements_text($2::jsonb) as t (name));
+
+-- name: follow_set
+-- Streams as they are in the source: $1 is a JSON list. One has links, or holes, unless every version behind seen, the last one that was
+-- looked at, has an event of its own. Indexes: streams_pkey, events_version_key.
+insert into /*schema.*/streams as t (stream_id, name, version, created_at, deleted_at, linked)
+select s.id, s.name, s.version, /*schema.*/from_micros(s.created), /*schema.*/from_micros(s.deleted), s.linked or s.version - s.seen <> (
+    select count(*) from /*schema.*/events as e where e.stream_id = s.id and e.version > s.seen and e.version <= s.version
+  )
+from jsonb_to_recordset($1::jsonb) as s (id bigint, name text, version bigint, created bigint, deleted bigint, linked boolean, seen bigint)
+on conflict on constraint streams_pkey do update set version = excluded.version, created_at = excluded.created_at,
+  deleted_at = excluded.deleted_at, linked = t.linked or excluded.linked;
+
+-- name: follow_last
+-- The last event: of a store that was empty, the number of an append is its position. Index: events_pkey.
+select e.append_seq, e.event_id from /*schema.*/events as e order by e.append_seq desc limit 1;
+
+-- name: follow_places
+-- How many events are in each range of $2 positions, up to $1. Index: events_pkey, alone.
+select (e.append_seq - 1) / $2::bigint, count(*) from /*schema.*/events as e where e.append_seq <= $1::bigint group by 1 order by 1;
+
+-- name: follow_positions
+-- Index: events_pkey.
+select e.append_seq from /*schema.*/events as e where e.append_seq between $1::bigint and $2::bigint order by 1;
+
+-- name: follow_removing
+-- From here on the transaction may remove events.
+select set_config('eventstore.hard_delete', 'on', true);
+
+-- name: follow_remove
+-- An event that the source has lost alone, without its stream: with its links and, unless it is the last, its place in the order. The
+-- versions of the streams have holes from here on. Indexes: events_pkey, streams_pkey, links_event_key, log_append_seq_key.
+with event as (
+  delete from /*schema.*/events as e where e.append_seq = $1::bigint returning e.append_seq, e.stream_id
+), gone_links as (
+  delete from /*schema.*/links as l using event as e where l.append_seq = e.append_seq returning l.stream_id
+), gone_log as (
+  delete from /*schema.*/log as l using event as e where l.append_seq = e.append_seq and l.position < (select max(m.position) from /*schema.*/log as m)
+)
+update /*schema.*/streams as s set linked = true
+where s.stream_id in (select e.stream_id from event as e union select l.stream_id from gone_links as l);
+
+-- name: follow_removed
+-- Nothing more is removed in this transaction.
+select set_config('eventstore.hard_delete', 'off', true);
+
+-- name: follow_snapshot
+-- Index: snapshots_pkey.
+with written as (
+  insert into /*schema.*/snapshots as s (source_id, version, source_type, content_type, data, metadata, created_at)
+  values ($1::text, $2::bigint, $3::text, nullif($4::text, ''), /*schema.*/to_data($5::bytea), /*schema.*/to_data($6::bytea), $7::timestamptz)
+  on conflict on constraint snapshots_pkey do update set version = excluded.version, source_type = excluded.source_type,
+    content_type = excluded.content_type, data = excluded.data, metadata = excluded.metadata, created_at = excluded.created_at
+  returning source_id
+)
+insert into /*schema.*/import_snapshots (source_id) select w.source_id from written as w on conflict do nothing;
+
+-- name: follow_snapshots
+-- Index: snapshots_pkey.
+select s.source_id from /*schema.*/snapshots as s order by s.source_id;
+
+-- name: follow_snapshot_gone
+-- Index: snapshots_pkey.
+delete from /*schema.*/snapshots as s where s.source_id = $1::text;

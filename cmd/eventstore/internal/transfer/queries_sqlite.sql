@@ -292,3 +292,61 @@ update /*prefix*/store set store_id = randomblob(16);
 
 -- name: stream_name
 select name from /*prefix*/streams where stream_id = ?1;
+
+-- name: follow_mark
+-- How far a store that follows its source is: in the header.
+update /*prefix*/import_progress set header = ?1, highest = max(highest, ?2);
+
+-- name: follow_streams
+-- In the order of the table itself.
+select stream_id, name, version, deleted_at from /*prefix*/streams order by stream_id;
+
+-- name: follow_known
+-- Streams of these ids or names, which are JSON lists. Index: streams_name_key.
+select stream_id, name from /*prefix*/streams where stream_id in (select value from json_each(?1))
+union
+select stream_id, name from /*prefix*/streams where name in (select value from json_each(?2));
+
+-- name: follow_set
+-- Streams as they are in the source: ?1 is a JSON list.
+insert into /*prefix*/streams (stream_id, name, version, created_at, deleted_at)
+select s.value ->> 'id', s.value ->> 'name', s.value ->> 'version', s.value ->> 'created', s.value ->> 'deleted' from json_each(?1) s where true
+on conflict (stream_id) do update set version = excluded.version, created_at = excluded.created_at, deleted_at = excluded.deleted_at;
+
+-- name: follow_last
+select position, event_id from /*prefix*/events order by position desc limit 1;
+
+-- name: follow_places
+-- How many events are in each range of ?2 positions, up to ?1.
+select (position - 1) / ?2, count(*) from /*prefix*/events where position <= ?1 group by 1 order by 1;
+
+-- name: follow_positions
+select position from /*prefix*/events where position between ?1 and ?2 order by 1;
+
+-- name: follow_removing
+-- From here on the transaction may remove events: of one stream after the other.
+update /*prefix*/head set deleting = null;
+
+-- name: follow_remove
+-- An event that the source has lost alone, without its stream: with its links. Index: links_event_key.
+update /*prefix*/head set deleting = (select stream_id from /*prefix*/events where position = ?1);
+delete from /*prefix*/links where position = ?1;
+delete from /*prefix*/events where position = ?1;
+update /*prefix*/head set deleting = null;
+
+-- name: follow_removed
+-- Nothing more is removed in this transaction.
+update /*prefix*/head set deleting = null;
+
+-- name: follow_snapshot
+insert into /*prefix*/snapshots (source_id, version, source_type, content_type, data, metadata, created_at)
+values (?1, ?2, ?3, nullif(?4, ''), ?5, ?6, ?7)
+on conflict (source_id) do update set version = excluded.version, source_type = excluded.source_type,
+  content_type = excluded.content_type, data = excluded.data, metadata = excluded.metadata, created_at = excluded.created_at;
+insert into /*prefix*/import_snapshots (source_id) values (?1) on conflict do nothing;
+
+-- name: follow_snapshots
+select source_id from /*prefix*/snapshots order by source_id;
+
+-- name: follow_snapshot_gone
+delete from /*prefix*/snapshots where source_id = ?1;

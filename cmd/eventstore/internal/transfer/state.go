@@ -22,6 +22,7 @@ const (
 	snapshots phase = "snapshots"
 	finish    phase = "finish" // all is written but checkpoints
 	abandon   phase = "abandon"
+	follow    phase = "follow" // the store follows its source; records are transactions
 
 	// Not phases, but kinds of records: streams are written as an import begins, subscriptions as it ends.
 	streams       phase = "streams"

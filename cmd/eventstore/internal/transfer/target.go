@@ -40,6 +40,13 @@ type target interface {
 	clean(ctx context.Context, s state) error
 	// mark notes that the import is being cleared away.
 	mark(ctx context.Context, was state) error
+	// within runs f in a transaction of the import, which writes where that leaves it.
+	within(ctx context.Context, was, now state, f func(tx tx) error) error
+	// putEvents and putLinks write records in such a transaction; reserve sees to it that positions and ids of streams up to these are
+	// the import's alone.
+	putEvents(ctx context.Context, tx tx, was state, batch []*archive.Event) error
+	putLinks(ctx context.Context, tx tx, was state, batch []*archive.Link) error
+	reserve(ctx context.Context, tx tx, position, stream int64) error
 	// close gives back what the target has taken.
 	close() error
 }

@@ -128,46 +128,61 @@ func orNull(t time.Time) any {
 	return t
 }
 
+func (t *postgresTarget) within(ctx context.Context, was, now state, f func(tx tx) error) error {
+	return t.in(ctx, func(tx tx) error {
+		if err := tx.write(ctx, was, now); err != nil {
+			return err
+		}
+		return f(tx)
+	})
+}
+
 func (t *postgresTarget) events(ctx context.Context, was, now state, batch []*archive.Event) error {
+	err := t.within(ctx, was, now, func(tx tx) error { return t.putEvents(ctx, tx, was, batch) })
+	return t.explain(ctx, batch, err)
+}
+
+func (t *postgresTarget) putEvents(ctx context.Context, tx tx, was state, batch []*archive.Event) error {
+	if len(batch) == 0 {
+		return nil
+	}
 	var appends []int // where each append of the batch begins
 	for i, e := range batch {
 		if e.Index == 0 || i == 0 {
 			appends = append(appends, i)
 		}
 	}
-	err := t.in(ctx, func(tx tx) error {
-		if err := tx.write(ctx, was, now); err != nil || len(batch) == 0 {
-			return err
-		}
-		numbers, err := t.numbers(ctx, tx, was, batch, appends)
-		if err != nil {
-			return err
-		}
-		a := -1
-		err = t.copyRows(ctx, t.table("events"),
-			"append_seq stream_id version created_at idx event_id causation_id correlation_id event_type content_type data metadata",
-			len(batch), func(i int) ([]any, error) {
-				e := batch[i]
-				if a+1 < len(appends) && appends[a+1] == i {
-					a++
-				}
-				return []any{
-					numbers[a], was.base + e.StreamID, e.Version, e.CreatedAt, int32(e.Index), e.ID, idOrNull(e.CausationID), idOrNull(e.CorrelationID),
-					e.Type, textOrNull(e.ContentType), e.Data, bytesOrNull(e.Metadata),
-				}, nil
-			})
-		if err != nil || was.merge {
-			return err
-		}
-		return t.copyRows(ctx, t.table("log"), "position append_seq n", len(appends), func(i int) ([]any, error) {
-			n := len(batch)
-			if i+1 < len(appends) {
-				n = appends[i+1]
+	numbers, err := t.numbers(ctx, tx, was, batch, appends)
+	if err != nil {
+		return err
+	}
+	a := -1
+	err = t.copyRows(ctx, t.table("events"),
+		"append_seq stream_id version created_at idx event_id causation_id correlation_id event_type content_type data metadata",
+		len(batch), func(i int) ([]any, error) {
+			e := batch[i]
+			if a+1 < len(appends) && appends[a+1] == i {
+				a++
 			}
-			return []any{batch[appends[i]].Position, numbers[i], int32(n - appends[i])}, nil
+			return []any{
+				numbers[a], was.base + e.StreamID, e.Version, e.CreatedAt, int32(e.Index), e.ID, idOrNull(e.CausationID), idOrNull(e.CorrelationID),
+				e.Type, textOrNull(e.ContentType), e.Data, bytesOrNull(e.Metadata),
+			}, nil
 		})
+	if err != nil || was.merge {
+		return err
+	}
+	return t.copyRows(ctx, t.table("log"), "position append_seq n", len(appends), func(i int) ([]any, error) {
+		n := len(batch)
+		if i+1 < len(appends) {
+			n = appends[i+1]
+		}
+		return []any{batch[appends[i]].Position, numbers[i], int32(n - appends[i])}, nil
 	})
-	return t.explain(ctx, batch, err)
+}
+
+func (t *postgresTarget) reserve(ctx context.Context, tx tx, position, stream int64) error {
+	return tx.exec(ctx, "sequences", max(position, 1), max(stream, 1))
 }
 
 // explain returns ErrNotJSON with the first event whose data the columns refuse, where that is why a batch was not written.
@@ -251,21 +266,23 @@ func (t *postgresTarget) gone(ctx context.Context, was, now state, batch []*arch
 }
 
 func (t *postgresTarget) links(ctx context.Context, was, now state, batch []*archive.Link) error {
-	return t.in(ctx, func(tx tx) error {
-		if err := tx.write(ctx, was, now); err != nil || len(batch) == 0 {
-			return err
-		}
-		if err := tx.exec(ctx, "staged_links"); err != nil {
-			return err
-		}
-		err := t.copyRows(ctx, pgx.Identifier{"staged_links"}, "stream_id version event_id", len(batch), func(i int) ([]any, error) {
-			return []any{was.base + batch[i].StreamID, batch[i].Version, batch[i].EventID}, nil
-		})
-		if err != nil {
-			return err
-		}
-		return tx.exec(ctx, "insert_links")
+	return t.within(ctx, was, now, func(tx tx) error { return t.putLinks(ctx, tx, was, batch) })
+}
+
+func (t *postgresTarget) putLinks(ctx context.Context, tx tx, was state, batch []*archive.Link) error {
+	if len(batch) == 0 {
+		return nil
+	}
+	if err := tx.exec(ctx, "staged_links"); err != nil {
+		return err
+	}
+	err := t.copyRows(ctx, pgx.Identifier{"staged_links"}, "stream_id version event_id", len(batch), func(i int) ([]any, error) {
+		return []any{was.base + batch[i].StreamID, batch[i].Version, batch[i].EventID}, nil
 	})
+	if err != nil {
+		return err
+	}
+	return tx.exec(ctx, "insert_links")
 }
 
 func (t *postgresTarget) snapshots(ctx context.Context, was, now state, batch []*archive.Snapshot) error {

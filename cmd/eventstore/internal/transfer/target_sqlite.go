@@ -116,39 +116,55 @@ func (t *sqliteTarget) streams(ctx context.Context, tx tx, s state, batch []*arc
 	})
 }
 
-func (t *sqliteTarget) events(ctx context.Context, was, now state, batch []*archive.Event) error {
+func (t *sqliteTarget) within(ctx context.Context, was, now state, f func(tx tx) error) error {
 	return t.in(ctx, func(tx tx) error {
-		if err := tx.write(ctx, was, now); err != nil || len(batch) == 0 {
+		if err := tx.write(ctx, was, now); err != nil {
 			return err
 		}
-		var head int64
-		if _, err := tx.one(ctx, "head", nil, &head); err != nil {
-			return err
-		}
-		if !was.merge && head != 0 { // which the end of the import sets
-			return ErrMeanwhile
-		}
-		position := func(i int) int64 {
-			if was.merge {
-				return head + int64(i) + 1
-			}
-			return batch[i].Position
-		}
-		err := tx.rows(ctx, "insert_event", len(batch), func(i int) []any {
-			e := batch[i]
-			return []any{
-				position(i), e.Index, was.base + e.StreamID, e.Version, micros(e.CreatedAt), idBytes(e.ID), idBytes(e.CausationID), idBytes(e.CorrelationID),
-				e.Type, e.ContentType, e.Data, bytesOrNull(e.Metadata),
-			}
-		})
-		if err != nil {
-			return t.explain(ctx, tx, batch, err)
-		}
-		if !was.merge {
-			return nil
-		}
-		return tx.exec(ctx, "set_head", position(len(batch)-1))
+		return f(tx)
 	})
+}
+
+func (t *sqliteTarget) events(ctx context.Context, was, now state, batch []*archive.Event) error {
+	return t.within(ctx, was, now, func(tx tx) error { return t.putEvents(ctx, tx, was, batch) })
+}
+
+func (t *sqliteTarget) putEvents(ctx context.Context, tx tx, was state, batch []*archive.Event) error {
+	if len(batch) == 0 {
+		return nil
+	}
+	var head int64
+	if _, err := tx.one(ctx, "head", nil, &head); err != nil {
+		return err
+	}
+	if !was.merge && head != 0 { // which the end of the import sets
+		return ErrMeanwhile
+	}
+	position := func(i int) int64 {
+		if was.merge {
+			return head + int64(i) + 1
+		}
+		return batch[i].Position
+	}
+	err := tx.rows(ctx, "insert_event", len(batch), func(i int) []any {
+		e := batch[i]
+		return []any{
+			position(i), e.Index, was.base + e.StreamID, e.Version, micros(e.CreatedAt), idBytes(e.ID), idBytes(e.CausationID), idBytes(e.CorrelationID),
+			e.Type, e.ContentType, e.Data, bytesOrNull(e.Metadata),
+		}
+	})
+	if err != nil {
+		return t.explain(ctx, tx, batch, err)
+	}
+	if !was.merge {
+		return nil
+	}
+	return tx.exec(ctx, "set_head", position(len(batch)-1))
+}
+
+// reserve is for streams alone: a position is that of a row.
+func (t *sqliteTarget) reserve(ctx context.Context, tx tx, _, stream int64) error {
+	return tx.exec(ctx, "retire_streams", stream)
 }
 
 // explain returns ErrTakenID where that is why events could not be written.
@@ -172,13 +188,12 @@ func (t *sqliteTarget) gone(ctx context.Context, was, now state, batch []*archiv
 }
 
 func (t *sqliteTarget) links(ctx context.Context, was, now state, batch []*archive.Link) error {
-	return t.in(ctx, func(tx tx) error {
-		if err := tx.write(ctx, was, now); err != nil {
-			return err
-		}
-		return tx.rows(ctx, "insert_link", len(batch), func(i int) []any {
-			return []any{was.base + batch[i].StreamID, batch[i].Version, idBytes(batch[i].EventID)}
-		})
+	return t.within(ctx, was, now, func(tx tx) error { return t.putLinks(ctx, tx, was, batch) })
+}
+
+func (t *sqliteTarget) putLinks(ctx context.Context, tx tx, was state, batch []*archive.Link) error {
+	return tx.rows(ctx, "insert_link", len(batch), func(i int) []any {
+		return []any{was.base + batch[i].StreamID, batch[i].Version, idBytes(batch[i].EventID)}
 	})
 }
 

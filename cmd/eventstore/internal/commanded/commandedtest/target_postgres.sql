@@ -15,7 +15,7 @@ from /*schema.*/streams s join (
 ) v (stream_id, version, event_id, link) using (stream_id);
 
 -- name: rows
-select name, stream_id, version, (extract(epoch from created_at) * 1000000)::bigint,
+select name, version, (extract(epoch from created_at) * 1000000)::bigint,
   coalesce((extract(epoch from deleted_at) * 1000000)::bigint, 0)
 from /*schema.*/streams;
 

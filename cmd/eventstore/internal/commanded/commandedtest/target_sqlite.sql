@@ -15,7 +15,7 @@ from /*prefix*/streams s join (
 ) v using (stream_id);
 
 -- name: rows
-select name, stream_id, version, created_at, ifnull(deleted_at, 0) from /*prefix*/streams;
+select name, version, created_at, ifnull(deleted_at, 0) from /*prefix*/streams;
 
 -- name: subscriptions
 select stream, name, checkpoint from /*prefix*/subscriptions;

@@ -16,7 +16,7 @@ from /*schema.*/streams s join /*schema.*/stream_events v on v.stream_id = s.str
 where s.stream_id <> 0;
 
 -- name: rows
-select stream_uuid, stream_id, stream_version, (extract(epoch from created_at) * 1000000)::bigint,
+select stream_uuid, stream_version, (extract(epoch from created_at) * 1000000)::bigint,
   coalesce((extract(epoch from deleted_at) * 1000000)::bigint, 0)
 from /*schema.*/streams where stream_id <> 0;
 
