@@ -136,6 +136,7 @@ func (s *subscription) checkpointRequest(soon bool) (r CheckpointRequest, ok boo
 func (s *subscription) request(checkpoint int64) CheckpointRequest {
 	return CheckpointRequest{
 		ID: s.id, Epoch: s.lease.Epoch, Checkpoint: checkpoint, StreamID: s.streamID, Seen: s.seen, Known: max(s.saved, 0),
+		Era: s.lease.Era,
 	}
 }
 

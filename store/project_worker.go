@@ -460,7 +460,7 @@ func (w *worker) sort(list []task, how treatment, why error, attempts int) (dire
 // note writes, in the transaction, how far the partition has come, and what is parked. It returns the checkpoint.
 func (w *worker) note(ctx context.Context, tx *sql.Tx, storage ProjectionStorage, known CheckpointRequest, list []task, aside []ParkedEvent, handled int) (checkpoint int64, err error) {
 	r := AdvanceRequest{CheckpointRequest: CheckpointRequest{
-		ID: known.ID, Epoch: w.epoch, StreamID: known.StreamID, Known: known.Known,
+		ID: known.ID, Epoch: w.epoch, StreamID: known.StreamID, Known: known.Known, Era: known.Era,
 	}}
 	r.Handled, r.Rate = int64(handled), w.meter.rate(handled)
 	if list[0].parked == nil {
@@ -469,7 +469,7 @@ func (w *worker) note(ctx context.Context, tx *sql.Tx, storage ProjectionStorage
 		if r.CheckpointRequest, ok = w.subscriber.checkpointRequest(list[len(list)-1].event.Number); !ok || r.StreamID != known.StreamID {
 			return 0, errVoid // of a stream that was created again meanwhile, or of another lease
 		}
-		r.Epoch, r.Seen, r.Known = w.epoch, known.Seen, known.Known
+		r.Epoch, r.Seen, r.Known, r.Era = w.epoch, known.Seen, known.Known, known.Era
 	} else if n, err := storage.Unpark(ctx, w.p.name, parkedIDs(list)); err != nil {
 		return 0, w.notNoted(ctx, tx, err)
 	} else if n != int64(len(list)) {

@@ -28,6 +28,9 @@ type CheckpointRequest struct {
 	// Known is a checkpoint in the same stream that the database has confirmed. If the one that is there is lower, the
 	// database has gone back. Default: 0, which is not compared.
 	Known int64
+	// Era is that of the lease. A checkpoint of another era is not saved: what was read then may have been lost, or placed in
+	// another order, so the subscription begins again behind the checkpoint that is there. Default: "", which is not compared.
+	Era string
 }
 
 // CheckpointState is what a [CheckpointRequest] is judged by.
@@ -35,6 +38,7 @@ type CheckpointState struct {
 	Epoch, Checkpoint, StreamID int64 // as they are in the database; Epoch is 0 if there is no such subscription
 	// End is the last number of the stream that the request counts in, or of All; -1 if that stream does not exist any more.
 	End int64
+	Era string // the current one
 	// At is the id of the event at the request's Seen.Number in that stream, zero if there is none.
 	At uuid.UUID
 	// Stored reports whether the event Seen.ID is in the store, wherever. It counts only if At is zero.
@@ -42,7 +46,7 @@ type CheckpointState struct {
 }
 
 // Judge returns nil if the checkpoint may be saved. Otherwise it returns
-//   - ErrLeaseLost, if r.Epoch is not the current one, or there is no such subscription;
+//   - ErrLeaseLost, if r.Epoch or r.Era is not the current one, or there is no such subscription;
 //   - a [PositionLostError], if the stream ends before what was read, or has another event in its place;
 //   - a [CheckpointLostError], which is ErrLeaseLost too, if the database has gone back behind r.Known.
 //
@@ -56,6 +60,9 @@ func (r CheckpointRequest) Judge(s CheckpointState) error {
 	}
 	if s.StreamID == r.StreamID && s.Checkpoint < r.Known {
 		return &CheckpointLostError{SubscriptionID: r.ID, Known: r.Known, Found: s.Checkpoint}
+	}
+	if r.Era != "" && r.Era != s.Era {
+		return &SubscriptionError{r.ID, fmt.Errorf("%w: the database was restarted or replaced", ErrLeaseLost)}
 	}
 	return nil
 }

@@ -93,6 +93,9 @@ type Lease struct {
 	Checkpoint int64 // number of the last event dealt with
 	StreamID   int64 // StreamInfo.ID of the stream that Checkpoint counts in; 0 for All, or if it did not exist
 	Seen       SeenEvent
+	// Era identifies the run of the database server that granted the lease. It is another one when the server was started again,
+	// or another server or database has taken its place; "" for a backend whose database can't be replaced while it is open.
+	Era string
 }
 
 // hasRead reports whether the subscription has read anything.
@@ -100,7 +103,7 @@ func (l Lease) hasRead() bool { return l.Checkpoint > 0 || !l.Seen.IsZero() }
 
 // request asks for the checkpoint that the lease was taken with.
 func (l Lease) request() CheckpointRequest {
-	return CheckpointRequest{ID: l.ID, Epoch: l.Epoch, Checkpoint: l.Checkpoint, StreamID: l.StreamID, Seen: l.Seen}
+	return CheckpointRequest{ID: l.ID, Epoch: l.Epoch, Checkpoint: l.Checkpoint, StreamID: l.StreamID, Seen: l.Seen, Era: l.Era}
 }
 
 // SubscriptionInfo is what is known of a persistent subscription.

@@ -17,10 +17,10 @@ func (b *Backend) SaveCheckpoints(ctx context.Context, list []store.CheckpointRe
 		return nil, err
 	}
 	n := len(list)
-	streams, names, seenIDs := make([]string, n), make([]string, n), make([]string, n)
+	streams, names, seenIDs, eras := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
 	epochs, checkpoints, streamIDs, seen, known := make([]int64, n), make([]int64, n), make([]int64, n), make([]int64, n), make([]int64, n)
 	for i, r := range list {
-		streams[i], names[i], seenIDs[i] = r.ID.Stream, r.ID.Name, r.Seen.ID.String()
+		streams[i], names[i], seenIDs[i], eras[i] = r.ID.Stream, r.ID.Name, r.Seen.ID.String(), r.Era
 		epochs[i], checkpoints[i], streamIDs[i], seen[i], known[i] = r.Epoch, r.Checkpoint, r.StreamID, r.Seen.Number, r.Known
 	}
 	err = b.retried(ctx, func() error {
@@ -37,7 +37,7 @@ func (b *Backend) SaveCheckpoints(ctx context.Context, list []store.CheckpointRe
 			refused[nr-1] = j.refuse(list[nr-1].Judge)
 			return nil
 		}, textArray(streams), textArray(names), intArray(epochs), intArray(checkpoints), intArray(streamIDs), intArray(seen),
-			textArray(seenIDs), intArray(known))
+			textArray(seenIDs), intArray(known), textArray(eras))
 	})
 	if err != nil {
 		return nil, err
@@ -51,7 +51,7 @@ func checkpointArgs(r store.CheckpointRequest) []any {
 	if !r.Seen.IsZero() {
 		id = r.Seen.ID.String()
 	}
-	return []any{r.ID.Stream, r.ID.Name, r.Epoch, r.Checkpoint, r.StreamID, r.Seen.Number, id, r.Known}
+	return []any{r.ID.Stream, r.ID.Name, r.Epoch, r.Checkpoint, r.StreamID, r.Seen.Number, id, r.Known, r.Era}
 }
 
 // saveJudged runs a statement that saves a checkpoint unless it is refused.
@@ -79,7 +79,7 @@ type judged struct {
 }
 
 func (j *judged) into() []any {
-	return []any{&j.saved, &j.state.Epoch, &j.state.Checkpoint, &j.state.StreamID, &j.state.End, &j.state.At, &j.lost}
+	return []any{&j.saved, &j.state.Epoch, &j.state.Checkpoint, &j.state.StreamID, &j.state.End, &j.state.At, &j.lost, &j.state.Era}
 }
 
 // refuse returns why a checkpoint was not saved, or nil if it was.

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -75,7 +77,7 @@ func (r *replaced) copy() {
 	r.t.Helper()
 	r.shut(r.name)
 	r.run(fmt.Sprintf(`create database "%s" template "%s"`, r.copied, r.name))
-	r.run(`alter database "` + r.name + `" allow_connections true`)
+	r.reopen()
 }
 
 // fail has the copy take the place of the database.
@@ -84,8 +86,14 @@ func (r *replaced) fail() {
 	r.shut(r.name)
 	r.run(fmt.Sprintf(`alter database "%s" rename to "%s_old"`, r.name, r.name))
 	r.run(fmt.Sprintf(`alter database "%s" rename to "%s"`, r.copied, r.name))
+	r.reopen()
+}
+
+// reopen lets sessions in again. The pool forgets those that have ended.
+func (r *replaced) reopen() {
+	r.t.Helper()
 	r.run(`alter database "` + r.name + `" allow_connections true`)
-	r.db.SetMaxIdleConns(0) // the pool forgets the sessions that have ended
+	r.db.SetMaxIdleConns(0)
 	r.db.SetMaxIdleConns(4)
 }
 
@@ -342,4 +350,91 @@ func TestCopyBeforeTheWork(t *testing.T) {
 	appendTo(t, r.storage, "s", 5)
 	p.caughtUp()
 	p.has(r.history())
+}
+
+// TestLaggingStandbyIsPromoted: a streaming standby is cut off from its primary, which goes on under load, is killed, and the
+// standby promoted. Readers begin again if they are told to, and have every event of the new history.
+func TestLaggingStandbyIsPromoted(t *testing.T) {
+	t.Parallel()
+	primary := pgtest.StartServer(t, "wal_level=replica", "max_wal_senders=10", "hot_standby=on", "wal_keep_size=256MB")
+	standby := primary.StartStandby(t)
+	both := strings.Replace(primary.URL(), primary.Address(), primary.Address()+","+standby.Address(), 1) +
+		"&target_session_attrs=read-write&connect_timeout=3"
+	db := pgtest.Open(t, "pgx", both)
+	db.SetMaxOpenConns(20)
+	r := &replaced{t: t, db: db, storage: New(db, nil)}
+	install(t, r.storage)
+	_, err := db.ExecContext(t.Context(), `create table applied (position bigint primary key, event_id uuid not null)`)
+	require.NoError(t, err)
+
+	l := &failoverLoad{}
+	l.start(t, r.storage)
+	opts := &store.Options{PollInterval: 10 * time.Millisecond, LeaseTTL: 3 * time.Second}
+	es := store.New(r.storage, opts)
+	t.Cleanup(func() { _ = es.Close() }) // it may say that events were lost
+	before := r.readersOf(es, nil, 0, store.EventFilter{})
+	before.more(100)
+	standby.CutOff()
+	before.more(100)
+	primary.Kill()
+	standby.Promote()
+	was := l.appended.Load()
+	eventually(t, "events are appended to what was the standby", func() bool { return l.appended.Load() >= was+100 })
+	l.stop()
+
+	// A reader that has seen lost events ends. One that has seen none goes on by itself.
+	again := map[string]bool{}
+	eventually(t, "both have come to the end, or ended", func() bool {
+		before.mu.Lock()
+		defer before.mu.Unlock()
+		for name, err := range before.errs {
+			require.ErrorIs(t, err, store.ErrPositionLost, name)
+			again[name] = true
+		}
+		found, head := r.checkpoints(), int64(len(r.history()))
+		return (again["consumer"] || found["consumer"] == head) && (again["projection"] || found["$projection/1/0"] == head)
+	})
+	before.end()
+	after := r.readersOf(es, nil, 0, store.EventFilter{})
+	after.caughtUp()
+	after.consumed = append(after.consumed, before.consumed...)
+	after.has(r.history())
+}
+
+// failoverLoad is writers that go on whatever becomes of the database.
+type failoverLoad struct {
+	appended atomic.Int64
+	stop     func()
+}
+
+func (l *failoverLoad) start(t *testing.T, b *Backend) {
+	ctx, cancel := context.WithCancel(t.Context())
+	var writers sync.WaitGroup
+	l.stop = func() {
+		cancel()
+		writers.Wait()
+	}
+	t.Cleanup(l.stop)
+	for n := range 4 {
+		es := store.New(b, nil)
+		writers.Go(func() {
+			for ctx.Err() == nil {
+				if _, err := es.Append(ctx, fmt.Sprint("s", n), store.Any, store.Event{Type: "happened", Data: n}); err == nil {
+					l.appended.Add(1) // an error says nothing: events may be lost here
+				}
+			}
+		})
+	}
+}
+
+// more waits until n more events were consumed.
+func (p *readers) more(n int) {
+	p.r.t.Helper()
+	count := func() int {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return len(p.consumed)
+	}
+	was := count()
+	eventually(p.r.t, "more events are delivered", func() bool { return count() >= was+n })
 }

@@ -308,7 +308,7 @@ on conflict on constraint subscriptions_pkey do update
 set owner = excluded.owner, epoch = greatest(s.epoch + 1, /*schema.*/new_epoch/*of*/()),
   lease_until = clock_timestamp() + $4::bigint * interval '1 microsecond'
 where s.owner = excluded.owner or s.lease_until is null or s.lease_until <= clock_timestamp()
-returning s.epoch, s.checkpoint, s.stream_id, s.seen, s.seen_id;
+returning s.epoch, s.checkpoint, s.stream_id, s.seen, s.seen_id, /*schema.*/era();
 
 -- name: acquire_lease
 -- The same for a subscription that must be there. Index: subscriptions_pkey.
@@ -317,7 +317,7 @@ set owner = $3::text, epoch = greatest(s.epoch + 1, /*schema.*/new_epoch/*of*/()
   lease_until = clock_timestamp() + $4::bigint * interval '1 microsecond'
 where s.stream = $1::text and s.name = $2::text
   and (s.owner = $3::text or s.lease_until is null or s.lease_until <= clock_timestamp())
-returning s.epoch, s.checkpoint, s.stream_id, s.seen, s.seen_id;
+returning s.epoch, s.checkpoint, s.stream_id, s.seen, s.seen_id, /*schema.*/era();
 
 -- name: find_subscription
 -- Index: subscriptions_pkey.
@@ -332,7 +332,7 @@ from (
   order by t.stream, t.name for no key update
 ) as mine
 where s.stream = mine.stream and s.name = mine.name
-returning s.stream, s.name, s.epoch, s.checkpoint, s.stream_id, s.seen, s.seen_id;
+returning s.stream, s.name, s.epoch, s.checkpoint, s.stream_id, s.seen, s.seen_id, /*schema.*/era();
 
 -- name: free_leases
 -- Reads the whole table, which is small.
@@ -340,7 +340,7 @@ select s.stream, s.name from /*schema.*/subscriptions as s where s.lease_until i
 
 -- name: save_checkpoint
 -- Saves the checkpoint $4 in the stream $5, with the event $7 that was seen at $6, if the epoch $3 is the current one, the
--- checkpoint in the same stream is not below $8, and the store carries what was read: see the function lost. Within a stream the
+-- checkpoint in the same stream is not below $8, the era is $9 unless that is empty, and the store carries what was read: see the function lost. Within a stream the
 -- checkpoint never goes back. Returns whether it was saved, and what it is judged by; nothing if there is no such
 -- subscription. Locks the row if it saves. Indexes: subscriptions_pkey, those of event_at and stream_end, events_event_id_key.
 with judged as (
@@ -356,20 +356,20 @@ with judged as (
     updated_at = case when s.stream_id = $5::bigint and s.checkpoint >= $4::bigint then s.updated_at else clock_timestamp() end
   from judged as j
   where s.stream = j.stream and s.name = j.name and s.epoch = $3::bigint and not j.lost
-    and (s.stream_id <> $5::bigint or s.checkpoint >= $8::bigint)
+    and (s.stream_id <> $5::bigint or s.checkpoint >= $8::bigint) and ($9::text = '' or $9::text = /*schema.*/era())
   returning 1
 )
-select exists (select from saved), j.epoch, j.checkpoint, j.stream_id, j.stream_end, j.event_at, j.lost from judged as j;
+select exists (select from saved), j.epoch, j.checkpoint, j.stream_id, j.stream_end, j.event_at, j.lost, /*schema.*/era() from judged as j;
 
 -- name: save_checkpoints
 -- save_checkpoint for several subscriptions, by their places in the arrays. Locks the rows that it saves, in one order, so that two
 -- such statements do not wait for each other. Indexes as there.
 with judged as (
-  select i.nr, i.stream, i.name, i.checkpoint as new_checkpoint, i.stream_id as new_stream_id, i.seen, p.seen_id, i.known, i.epoch as in_epoch,
+  select i.nr, i.stream, i.name, i.checkpoint as new_checkpoint, i.stream_id as new_stream_id, i.seen, p.seen_id, i.known, i.era, i.epoch as in_epoch,
     t.epoch, t.checkpoint, t.stream_id, p.stream_end, p.event_at,
     /*schema.*/lost/*of*/(p.stream_end, p.event_at, i.checkpoint, i.seen, p.seen_id) as lost
-  from unnest($1::text::text[], $2::text::text[], $3::text::bigint[], $4::text::bigint[], $5::text::bigint[], $6::text::bigint[], $7::text::uuid[], $8::text::bigint[])
-      with ordinality as i (stream, name, epoch, checkpoint, stream_id, seen, id, known, nr)
+  from unnest($1::text::text[], $2::text::text[], $3::text::bigint[], $4::text::bigint[], $5::text::bigint[], $6::text::bigint[], $7::text::uuid[], $8::text::bigint[], $9::text::text[])
+      with ordinality as i (stream, name, epoch, checkpoint, stream_id, seen, id, known, era, nr)
     join /*schema.*/subscriptions as t on t.stream = i.stream and t.name = i.name
     cross join lateral (
       select nullif(i.id, '00000000-0000-0000-0000-000000000000'), /*schema.*/stream_end/*of*/(i.stream, i.stream_id), /*schema.*/event_at/*of*/(i.stream, i.stream_id, i.seen)
@@ -379,6 +379,7 @@ with judged as (
   select j.nr, j.stream, j.name, j.new_checkpoint, j.new_stream_id, j.seen, j.seen_id
   from judged as j join /*schema.*/subscriptions as t on t.stream = j.stream and t.name = j.name
   where t.epoch = j.in_epoch and not j.lost and (t.stream_id <> j.new_stream_id or t.checkpoint >= j.known)
+    and (j.era = '' or j.era = /*schema.*/era())
   order by t.stream, t.name for no key update of t
 ), saved as (
   update /*schema.*/subscriptions as s
@@ -389,7 +390,7 @@ with judged as (
   where s.stream = l.stream and s.name = l.name
   returning l.nr
 )
-select j.nr, exists (select from saved as s where s.nr = j.nr), j.epoch, j.checkpoint, j.stream_id, j.stream_end, j.event_at, j.lost from judged as j;
+select j.nr, exists (select from saved as s where s.nr = j.nr), j.epoch, j.checkpoint, j.stream_id, j.stream_end, j.event_at, j.lost, /*schema.*/era() from judged as j;
 
 -- name: release_lease
 -- Gives the lease up, and lets other processes know at commit. Locks the row. Index: subscriptions_pkey.
@@ -437,12 +438,12 @@ from /*schema.*/subscriptions as s order by s.stream, s.name;
 
 -- name: advance
 -- save_checkpoint in the transaction of a projection, as its last statement: what it locks is locked until the commit.
--- Nothing is saved, either, if the checkpoint is not below $9 (0: any, and it stays). Nor if somebody is about to remove the row,
+-- Nothing is saved, either, if the checkpoint is not below $10 (0: any, and it stays). Nor if somebody is about to remove the row,
 -- who is not waited for: he may wait for what the transaction has written to. Who renews the lease or writes the
 -- checkpoint is waited for. Indexes as there.
 with judged as (
   select t.stream, t.name, t.epoch, t.checkpoint, t.stream_id, p.stream_end, p.event_at,
-    $9::bigint > 0 and /*schema.*/lost/*of*/(p.stream_end, p.event_at, $4::bigint, $6::bigint, $7::uuid) as lost
+    $10::bigint > 0 and /*schema.*/lost/*of*/(p.stream_end, p.event_at, $4::bigint, $6::bigint, $7::uuid) as lost
   from /*schema.*/subscriptions as t
     cross join lateral (select /*schema.*/stream_end/*of*/(t.stream, $5::bigint), /*schema.*/event_at/*of*/(t.stream, $5::bigint, $6::bigint) offset 0) as p (stream_end, event_at)
   where t.stream = $1::text and t.name = $2::text
@@ -450,18 +451,19 @@ with judged as (
   select t.epoch from /*schema.*/subscriptions as t where t.stream = $1::text and t.name = $2::text for key share skip locked
 ), saved as (
   update /*schema.*/subscriptions as s
-  set checkpoint = case when $9::bigint = 0 then s.checkpoint when s.stream_id = $5::bigint then greatest(s.checkpoint, $4::bigint) else $4::bigint end,
-    stream_id = case when $9::bigint = 0 then s.stream_id else $5::bigint end,
-    seen = case when $9::bigint = 0 then s.seen else $6::bigint end,
-    seen_id = case when $9::bigint = 0 then s.seen_id else $7::uuid end,
-    updated_at = case when $9::bigint = 0 then s.updated_at else clock_timestamp() end,
-    handled = s.handled + $10::bigint, rate = $11::double precision, handled_at = clock_timestamp()
+  set checkpoint = case when $10::bigint = 0 then s.checkpoint when s.stream_id = $5::bigint then greatest(s.checkpoint, $4::bigint) else $4::bigint end,
+    stream_id = case when $10::bigint = 0 then s.stream_id else $5::bigint end,
+    seen = case when $10::bigint = 0 then s.seen else $6::bigint end,
+    seen_id = case when $10::bigint = 0 then s.seen_id else $7::uuid end,
+    updated_at = case when $10::bigint = 0 then s.updated_at else clock_timestamp() end,
+    handled = s.handled + $11::bigint, rate = $12::double precision, handled_at = clock_timestamp()
   from mine as m, judged as j
   where s.stream = j.stream and s.name = j.name and s.epoch = $3::bigint and m.epoch = s.epoch and not j.lost
-    and (s.stream_id <> $5::bigint or s.checkpoint >= $8::bigint and ($9::bigint = 0 or s.checkpoint < $9::bigint))
+    and (s.stream_id <> $5::bigint or s.checkpoint >= $8::bigint and ($10::bigint = 0 or s.checkpoint < $10::bigint))
+    and ($9::text = '' or $9::text = /*schema.*/era())
   returning 1
 )
-select exists (select from saved), j.epoch, j.checkpoint, j.stream_id, j.stream_end, j.event_at, j.lost from judged as j;
+select exists (select from saved), j.epoch, j.checkpoint, j.stream_id, j.stream_end, j.event_at, j.lost, /*schema.*/era() from judged as j;
 
 -- name: add_subscriptions
 -- Adds the subscriptions $1, $2 (arrays) at the checkpoint $3 in the stream $4, held by nobody.

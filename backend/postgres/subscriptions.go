@@ -25,7 +25,7 @@ func (b *Backend) AcquireLease(ctx context.Context, r store.LeaseRequest) (l sto
 	}
 	l.ID = r.ID
 	err = b.retried(ctx, func() error {
-		taken, err := b.one(ctx, statement, args, &l.Epoch, &l.Checkpoint, &l.StreamID, &l.Seen.Number, &l.Seen.ID)
+		taken, err := b.one(ctx, statement, args, &l.Epoch, &l.Checkpoint, &l.StreamID, &l.Seen.Number, &l.Seen.ID, &l.Era)
 		if err != nil || taken {
 			return err
 		}
@@ -56,7 +56,7 @@ func (b *Backend) RenewLeases(ctx context.Context, owner string, ttl time.Durati
 		list = nil
 		return b.each(ctx, "renew_leases", func(rows *sql.Rows) error {
 			var l store.Lease
-			err := rows.Scan(&l.ID.Stream, &l.ID.Name, &l.Epoch, &l.Checkpoint, &l.StreamID, &l.Seen.Number, &l.Seen.ID)
+			err := rows.Scan(&l.ID.Stream, &l.ID.Name, &l.Epoch, &l.Checkpoint, &l.StreamID, &l.Seen.Number, &l.Seen.ID, &l.Era)
 			list = append(list, l)
 			return err
 		}, owner, ttl.Microseconds())

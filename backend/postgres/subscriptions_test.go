@@ -35,6 +35,8 @@ func waitingForRow(t *testing.T, b *Backend) int64 {
 func TestFreedLeasesAreTold(t *testing.T) {
 	t.Parallel()
 	b := setup(t, pgtest.URL(t))
+	appendTo(t, b, "s", 1)
+	tick(t, b) // a position for a checkpoint to be at
 	conn, err := pgx.Connect(t.Context(), pgtest.URL(t))
 	require.NoError(t, err)
 	defer conn.Close(context.WithoutCancel(t.Context())) //nolint:errcheck // nothing is kept
@@ -79,6 +81,8 @@ func TestFreedLeasesAreTold(t *testing.T) {
 func TestCheckpointsLeaveNoBloat(t *testing.T) {
 	t.Parallel()
 	b := setup(t, pgtest.StartServer(t).URL()) // where no old transaction of another test keeps rows from being tidied up
+	appendTo(t, b, "s", 2_000)
+	tick(t, b) // positions for checkpoints to be at
 	var leases []store.Lease
 	for i := range 10 {
 		leases = append(leases, lease(t, b, fmt.Sprint("s", i), "me"))

@@ -1,4 +1,5 @@
 -- For development: removes all subscriptions with their checkpoints.
+drop function /*schema.*/era();
 drop function /*schema.*/stream_end/*of*/(text, bigint);
 drop function /*schema.*/event_at/*of*/(text, bigint, bigint);
 drop function /*schema.*/lost/*of*/(bigint, uuid, bigint, bigint, uuid);

@@ -20,6 +20,12 @@ create table /*schema.*/subscriptions (
 -- before for its own.
 create sequence /*schema.*/epoch_seq as bigint;
 
+-- era identifies this run of the server, and the database. A server that takes its place, a copy of the database, or a
+-- restart is another one.
+create function /*schema.*/era() returns text language sql stable as $body$
+  select extract(epoch from pg_postmaster_start_time()) || '/' || d.oid from pg_database d where d.datname = current_database()
+$body$;
+
 -- stream_end returns where a stream ends, -1 if it is not there any more. Indexes: log_pkey, streams_pkey.
 create function /*schema.*/stream_end/*of*/(in_stream text, in_stream_id bigint) returns bigint language sql stable as $body$
   select case when in_stream = '$all'

@@ -249,5 +249,5 @@ var postgresObjects = []string{
 	"trigger guard on events", "trigger guard on links", "trigger guard on log", "trigger guard on retired", "trigger guard on streams",
 	"function to_data", "function from_micros", "function guard", "function header", "function place", "function append", "function append_one", "function append_group", "function append_in_tx", "function link",
 	"function hard_delete", "function ended", "function advance", "function tick", "function new_stream_id", "function new_epoch",
-	"function stream_end", "function event_at", "function lost",
+	"function era", "function stream_end", "function event_at", "function lost",
 }
