@@ -87,6 +87,9 @@ func (b *Backend) Check(ctx context.Context) error {
 //
 // [migrate.Up]: https://pkg.go.dev/github.com/eventstore-go/eventstore/migrate#Up
 func (b *Backend) Suitable(ctx context.Context) error {
+	if b.err != nil {
+		return b.err
+	}
 	if err := b.checkServer(ctx); err != nil {
 		return err
 	}
