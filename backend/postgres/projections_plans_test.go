@@ -44,8 +44,8 @@ func TestProjectionPlans(t *testing.T) {
 			{"release_parked", `'p-1', '{00000000-0000-0000-0000-000000000001}'`, "Index Scan using parked_pkey on parked k", "parked_number_idx"},
 			{"read_parked", `'p-1', 50000, ` + id + `, null, null, 1000, 90000`, "parked_number_idx", "Seq Scan on parked"},
 			{"read_parked_ready", `'p-1', 0, 4, 1000`, "parked_failed_idx", "Nested Loop Left Join"},
-			{"position", `'s-7', 3`, "log_append_seq_key", "Seq Scan on events"},
-			{"advance", `'$all', '$p/1/0', 1, 10, 0, 1, 1, 1`, "subscriptions_pkey", ""},
+			{"places", `'s-7', 3, 3`, "log_append_seq_key", "Seq Scan on events"},
+			{"advance", `'$all', '$p/1/0', 1, 10, 0, 10, null, 0, '', 1, 1, 1`, "subscriptions_pkey", ""},
 		} {
 			plan := explain(t, conn, b, s.name, s.args)
 			require.Contains(t, plan, s.want, "%s, analyzed: %v\n%s", s.name, analyze, plan)
