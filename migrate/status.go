@@ -33,7 +33,9 @@ func StatusOf(ctx context.Context, b Backend) (Status, error) {
 			s.Pending = append(s.Pending, f.name(v))
 		}
 	}
-	s.Renamed, err = renamed(ctx, b, b.DB())
+	if s.Version > 0 { // otherwise tables of these names are somebody else's
+		s.Renamed, err = renamed(ctx, b, b.DB())
+	}
 	return s, err
 }
 

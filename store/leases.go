@@ -189,7 +189,7 @@ func (l *leases) renew(ctx context.Context) {
 // giveUp gives up a lease that was renewed for nobody: it was not given up when its subscription ended.
 func (l *leases) giveUp(ctx context.Context, lease Lease) {
 	err := l.hub.storage.ReleaseLease(ctx, lease.request())
-	if err != nil && !errors.Is(err, ErrLeaseLost) {
+	if err != nil && !errors.Is(err, ErrLeaseLost) && !errors.Is(err, ErrPositionLost) {
 		l.hub.log.Warn("eventstore: a lease that is not used was not given up; trying again",
 			"stream", lease.ID.Stream, "subscription", lease.ID.Name, "error", err)
 	}

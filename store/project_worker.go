@@ -359,7 +359,7 @@ func (w *worker) attempt(ctx context.Context, list []task, how treatment, why er
 			err = ctx.Err()
 		}
 	}()
-	known := w.subscriber.known() // before the transaction: whatever its isolation level, it sees this
+	known := w.subscriber.known() // before the transaction: whatever its isolation level, it sees all this
 	tx, err := w.p.storage.BeginTx(ctx, nil)
 	if err != nil {
 		return again(err)
@@ -470,6 +470,8 @@ func (w *worker) note(ctx context.Context, tx *sql.Tx, storage ProjectionStorage
 			return 0, errVoid // of a stream that was created again meanwhile, or of another lease
 		}
 		r.Epoch, r.Seen, r.Known, r.Era = w.epoch, known.Seen, known.Known, known.Era
+		// What was left out since then comes with the next batch.
+		r.Checkpoint = max(list[len(list)-1].event.Number, min(r.Checkpoint, known.Checkpoint))
 	} else if n, err := storage.Unpark(ctx, w.p.name, parkedIDs(list)); err != nil {
 		return 0, w.notNoted(ctx, tx, err)
 	} else if n != int64(len(list)) {

@@ -41,8 +41,6 @@ type CheckpointState struct {
 	Era string // the current one
 	// At is the id of the event at the request's Seen.Number in that stream, zero if there is none.
 	At uuid.UUID
-	// Stored reports whether the event Seen.ID is in the store, wherever. It counts only if At is zero.
-	Stored bool
 }
 
 // Judge returns nil if the checkpoint may be saved. Otherwise it returns
@@ -74,7 +72,7 @@ func (r CheckpointRequest) judgePlace(s CheckpointState) error {
 		return nil // what was read is gone with its stream
 	case s.End < last:
 		return &PositionLostError{Stream: r.ID.Stream, After: last, Head: s.End}
-	case r.Seen.IsZero() || s.At == r.Seen.ID || s.At == uuid.Nil && !s.Stored: // it was hard deleted
+	case r.Seen.IsZero() || s.At == r.Seen.ID || s.At == uuid.Nil: // or it was hard deleted
 		return nil
 	}
 	return &PositionLostError{Stream: r.ID.Stream, After: r.Seen.Number, Head: s.End, Replaced: true}

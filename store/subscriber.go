@@ -238,12 +238,12 @@ func (r *Subscriber) checkpointRequest(number int64) (c CheckpointRequest, ok bo
 	return s.request(s.queue.checkpointBehind(number)), true
 }
 
-// known asks to save the checkpoint that is in the database for all this process knows.
+// known asks to save the last number that was read.
 func (r *Subscriber) known() CheckpointRequest {
 	s := r.subscription
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.request(s.saved)
+	return s.request(s.queue.received)
 }
 
 // settle acknowledges an item that turned out to be left out.

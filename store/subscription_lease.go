@@ -48,8 +48,9 @@ func (s *subscription) release(ctx context.Context, l Lease) {
 	ctx, cancel := context.WithTimeout(ctx, s.opts.Timeout)
 	defer cancel()
 	err := s.hub.storage.ReleaseLease(ctx, l.request())
-	s.leased = false
-	if err != nil && !errors.Is(err, ErrPositionLost) {
+	if err == nil || errors.Is(err, ErrPositionLost) || errors.Is(err, ErrLeaseLost) {
+		s.leased = false
+	} else {
 		s.hub.log.Warn("eventstore: a lease was not given up; it will expire", "stream", s.id.Stream, "subscription", s.id.Name, "error", err)
 	}
 }

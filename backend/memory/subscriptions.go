@@ -138,7 +138,6 @@ func (b *Backend) save(r store.CheckpointRequest) error {
 		state = store.CheckpointState{Epoch: s.Epoch, Checkpoint: s.Checkpoint, StreamID: s.StreamID}
 	}
 	state.End, state.At = b.place(r.ID.Stream, r.StreamID, r.Seen.Number)
-	_, state.Stored = b.events[r.Seen.ID]
 	if err := r.Judge(state); err != nil {
 		return err
 	}

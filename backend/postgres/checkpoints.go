@@ -4,8 +4,6 @@ import (
 	"context"
 	"database/sql"
 
-	"github.com/google/uuid"
-
 	"github.com/eventstore-go/eventstore/store"
 )
 
@@ -87,7 +85,6 @@ func (j *judged) refuse(judge func(store.CheckpointState) error) error {
 	if j.saved {
 		return nil
 	}
-	j.state.Stored = j.lost && j.state.At == uuid.Nil // then this is why
 	if err := judge(j.state); err != nil {
 		return err
 	}

@@ -25,7 +25,7 @@ func ConvertData(ctx context.Context, db *sql.DB, opts *Options) error {
 		return err
 	}
 	err := b.exec(ctx, "convert_data")
-	if state := sqlerr.State(err); state == notJSON || state == invalidUnicode {
+	if state := sqlerr.State(err); state == notJSON || state == invalidEscape {
 		return &store.InvalidError{Field: "DataType", Reason: "can't be " + b.opts.DataType + ": " + err.Error(), Err: err}
 	}
 	return err

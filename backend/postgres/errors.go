@@ -38,7 +38,6 @@ const (
 	tickInTransaction = "ESTTX" // raised by the function tick
 	notJSON           = "ESTNJ" // raised by convert_data
 	importing         = "ESTIM" // raised by triggers while an import is unfinished
-	invalidUnicode    = "22P05"
 )
 
 // translate says what a driver's error means, and where it came from. The driver's error stays reachable.

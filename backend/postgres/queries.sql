@@ -342,10 +342,10 @@ select s.stream, s.name from /*schema.*/subscriptions as s where s.lease_until i
 -- Saves the checkpoint $4 in the stream $5, with the event $7 that was seen at $6, if the epoch $3 is the current one, the
 -- checkpoint in the same stream is not below $8, the era is $9 unless that is empty, and the store carries what was read: see the function lost. Within a stream the
 -- checkpoint never goes back. Returns whether it was saved, and what it is judged by; nothing if there is no such
--- subscription. Locks the row if it saves. Indexes: subscriptions_pkey, those of event_at and stream_end, events_event_id_key.
+-- subscription. Locks the row if it saves. Indexes: subscriptions_pkey, those of event_at and stream_end.
 with judged as (
   select t.stream, t.name, t.epoch, t.checkpoint, t.stream_id, p.stream_end, p.event_at,
-    /*schema.*/lost/*of*/(p.stream_end, p.event_at, $4::bigint, $6::bigint, $7::uuid) as lost
+    /*schema.*/lost(p.stream_end, p.event_at, $4::bigint, $6::bigint, $7::uuid) as lost
   from /*schema.*/subscriptions as t
     cross join lateral (select /*schema.*/stream_end/*of*/(t.stream, $5::bigint), /*schema.*/event_at/*of*/(t.stream, $5::bigint, $6::bigint) offset 0) as p (stream_end, event_at)
   where t.stream = $1::text and t.name = $2::text
@@ -367,7 +367,7 @@ select exists (select from saved), j.epoch, j.checkpoint, j.stream_id, j.stream_
 with judged as (
   select i.nr, i.stream, i.name, i.checkpoint as new_checkpoint, i.stream_id as new_stream_id, i.seen, p.seen_id, i.known, i.era, i.epoch as in_epoch,
     t.epoch, t.checkpoint, t.stream_id, p.stream_end, p.event_at,
-    /*schema.*/lost/*of*/(p.stream_end, p.event_at, i.checkpoint, i.seen, p.seen_id) as lost
+    /*schema.*/lost(p.stream_end, p.event_at, i.checkpoint, i.seen, p.seen_id) as lost
   from unnest($1::text::text[], $2::text::text[], $3::text::bigint[], $4::text::bigint[], $5::text::bigint[], $6::text::bigint[], $7::text::uuid[], $8::text::bigint[], $9::text::text[])
       with ordinality as i (stream, name, epoch, checkpoint, stream_id, seen, id, known, era, nr)
     join /*schema.*/subscriptions as t on t.stream = i.stream and t.name = i.name
@@ -443,7 +443,7 @@ from /*schema.*/subscriptions as s order by s.stream, s.name;
 -- checkpoint is waited for. Indexes as there.
 with judged as (
   select t.stream, t.name, t.epoch, t.checkpoint, t.stream_id, p.stream_end, p.event_at,
-    $10::bigint > 0 and /*schema.*/lost/*of*/(p.stream_end, p.event_at, $4::bigint, $6::bigint, $7::uuid) as lost
+    $10::bigint > 0 and /*schema.*/lost(p.stream_end, p.event_at, $4::bigint, $6::bigint, $7::uuid) as lost
   from /*schema.*/subscriptions as t
     cross join lateral (select /*schema.*/stream_end/*of*/(t.stream, $5::bigint), /*schema.*/event_at/*of*/(t.stream, $5::bigint, $6::bigint) offset 0) as p (stream_end, event_at)
   where t.stream = $1::text and t.name = $2::text

@@ -159,6 +159,7 @@ func requireIndexes(t *testing.T, b *Backend, events int) {
 		`select /*schema.*/link/*of*/('linked', null, true, '{1,2}', '{0,0}')`,
 	} {
 		for _, plan := range nestedPlans(t, pgtest.URL(t), b, call) {
+			require.NotContains(t, plan, "JIT:", "%s on %d events", call, events)
 			for _, table := range []string{"events", "log", "links", "streams"} {
 				require.NotContains(t, plan, "Seq Scan on "+table, "%s on %d events", call, events)
 			}

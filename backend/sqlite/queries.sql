@@ -280,14 +280,13 @@ select stream, name from /*prefix*/subscriptions where lease_until is null or le
 
 -- name: judge_checkpoint
 -- What a checkpoint in the stream ?3 is judged by: the row; where that stream ends, -1 if it is not there any more; the
--- event at the number ?4 in it; whether the event ?5 is stored anywhere. Each is one look-up.
+-- event at the number ?4 in it. Each is one look-up.
 select s.epoch, s.checkpoint, s.stream_id,
   iif(s.stream = '$all', (select h.position from /*prefix*/head h),
     ifnull((select t.version from /*prefix*/streams t where t.stream_id = ?3), -1)),
   iif(s.stream = '$all', (select e.event_id from /*prefix*/events e where e.position = ?4),
     ifnull((select e.event_id from /*prefix*/events e where e.stream_id = ?3 and e.version = ?4),
-      (select e.event_id from /*prefix*/links l cross join /*prefix*/events e where l.stream_id = ?3 and l.version = ?4 and e.position = l.position))),
-  exists (select 1 from /*prefix*/events e where e.event_id = ?5)
+      (select e.event_id from /*prefix*/links l cross join /*prefix*/events e where l.stream_id = ?3 and l.version = ?4 and e.position = l.position)))
 from /*prefix*/subscriptions s where s.stream = ?1 and s.name = ?2;
 
 -- name: save_checkpoint

@@ -137,8 +137,8 @@ func (b *Backend) saveCheckpoint(ctx context.Context, r store.CheckpointRequest)
 // judge judges a checkpoint by what is in the database. It runs in a write.
 func (b *Backend) judge(ctx context.Context, r store.CheckpointRequest, judge func(store.CheckpointState) error) (refused, err error) {
 	var s store.CheckpointState
-	_, err = b.one(ctx, "judge_checkpoint", []any{r.ID.Stream, r.ID.Name, r.StreamID, r.Seen.Number, nullID(r.Seen.ID)},
-		&s.Epoch, &s.Checkpoint, &s.StreamID, &s.End, &s.At, &s.Stored)
+	_, err = b.one(ctx, "judge_checkpoint", []any{r.ID.Stream, r.ID.Name, r.StreamID, r.Seen.Number},
+		&s.Epoch, &s.Checkpoint, &s.StreamID, &s.End, &s.At)
 	if err != nil {
 		return nil, err
 	}

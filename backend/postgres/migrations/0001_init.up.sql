@@ -518,8 +518,9 @@ $body$;
 -- since is the snapshot of an earlier tick, or null. A hole that was open then can have been filled only if its owner,
 -- which is older than its fence, has ended since then. So holes whose fence is below the oldest transaction that has ended
 -- since are passed over, and one old transaction does not make each tick look at every hole.
+-- Without sequential scans a look at a sequence, which has no other, seems to cost so much that each call would be compiled.
 create function /*schema.*/tick/*of*/(most bigint, wait boolean, since pg_snapshot, out placed bigint, out seen pg_snapshot)
-language plpgsql set enable_seqscan = off as $body$
+language plpgsql set enable_seqscan = off set jit = off as $body$
 declare
   lock_key constant bigint := hashtextextended('eventstore tick /*schema_text*/', 0);
   head_position bigint;

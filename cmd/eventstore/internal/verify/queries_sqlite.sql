@@ -138,7 +138,6 @@ with b as (
     iif(s.stream = '$all', (select e.event_id from /*prefix*/events e where e.position = s.seen),
       ifnull((select e.event_id from /*prefix*/events e where e.stream_id = s.stream_id and e.version = s.seen),
         (select e.event_id from /*prefix*/links l cross join /*prefix*/events e where l.stream_id = s.stream_id and l.version = s.seen and e.position = l.position))) as event_at,
-    exists (select 1 from /*prefix*/events e where e.event_id = s.seen_id) as stored,
     iif(s.stream = '$all', (select position from /*prefix*/head),
       (select n.version from /*prefix*/streams n where n.name = s.stream and n.stream_id = s.stream_id)) as ends,
     (select n.name from /*prefix*/streams n where n.stream_id = s.stream_id and n.name <> s.stream) as other
@@ -150,7 +149,7 @@ union all
 select 'subscription-seen', printf('subscription "%s" of "%s" has seen event %s at %d, where %s', b.name, b.stream, lower(hex(b.seen_id)), b.seen,
   iif(b.event_at is null, 'no event is', printf('event %s is', lower(hex(b.event_at)))))
 from b where b.seen_id is not null and b.ends is not null
-  and (b.seen > b.ends or b.event_at is not b.seen_id and (b.event_at is not null or b.stored))
+  and (b.seen > b.ends or b.event_at <> b.seen_id)
 union all
 select 'subscription-stream', printf('subscription "%s" of "%s" counts in stream id %d, which %s', b.name, b.stream, b.stream_id,
   iif(b.other is null, 'no stream has or had', printf('is "%s"', b.other)))
