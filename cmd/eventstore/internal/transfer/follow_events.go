@@ -53,6 +53,11 @@ func (f *follower) events(ctx context.Context, read func(do func(e *archive.Even
 
 // batch writes events, and streams that are not there yet.
 func (f *follower) batch(ctx context.Context, batch []*archive.Event) error {
+	for _, e := range batch { // also behind the survey
+		if err := fitsData(f.target.dataType(), eventName(e), e.ContentType, e.Data, e.Metadata); err != nil {
+			return err
+		}
+	}
 	err := f.write(ctx, func(tx tx, now *state) error {
 		if err := f.newStreams(ctx, tx, batch, now); err != nil {
 			return err
