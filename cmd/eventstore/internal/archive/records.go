@@ -86,6 +86,8 @@ type Event struct {
 	ContentType   string    `json:"content_type,omitempty"` // as stored; "" is JSON
 	Data          []byte    `json:"-"`
 	Metadata      []byte    `json:"-"` // nil if none
+	// StreamCreatedAt is set by a source that is followed, and is in no archive.
+	StreamCreatedAt time.Time `json:"-"`
 }
 
 // Gone says that a stream was hard deleted while it was exported: of its events some may be in the archive.

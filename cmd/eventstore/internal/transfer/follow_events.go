@@ -96,7 +96,7 @@ func (f *follower) newStreams(ctx context.Context, tx tx, batch []*archive.Event
 		e := first[id]
 		if name, ok := there[id]; !ok {
 			// Version 0 stands for none that was looked at.
-			list = append(list, streamRow{ID: id, Name: e.Stream, Created: e.CreatedAt.UnixMicro()})
+			list = append(list, streamRow{ID: id, Name: e.Stream, Created: e.StreamCreatedAt.UnixMicro()})
 		} else if name != e.Stream {
 			return renamed(id, name, e.Stream)
 		}

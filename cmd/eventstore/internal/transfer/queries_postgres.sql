@@ -418,8 +418,8 @@ select s.id, s.name, s.version, /*schema.*/from_micros(s.created), /*schema.*/fr
     select count(*) from /*schema.*/events as e where e.stream_id = s.id and e.version > s.seen and e.version <= s.version
   )
 from jsonb_to_recordset($1::jsonb) as s (id bigint, name text, version bigint, created bigint, deleted bigint, linked boolean, seen bigint)
-on conflict on constraint streams_pkey do update set version = excluded.version, created_at = excluded.created_at,
-  deleted_at = excluded.deleted_at, linked = t.linked or excluded.linked;
+on conflict on constraint streams_pkey do update set version = excluded.version, deleted_at = excluded.deleted_at,
+  linked = t.linked or excluded.linked;
 
 -- name: follow_last
 -- The last event: of a store that was empty, the number of an append is its position. Index: events_pkey.
