@@ -234,23 +234,31 @@ select format('%s on %s', r.privilege, r.name) from (values
   ('/*schema.*/log', 'TRIGGER'),
   ('/*schema.*/snapshots', 'SELECT'),
   ('/*schema.*/snapshots', 'INSERT'),
+  ('/*schema.*/snapshots', 'UPDATE'),
   ('/*schema.*/snapshots', 'DELETE'),
   ('/*schema.*/snapshots', 'TRIGGER'),
   ('/*schema.*/subscriptions', 'SELECT'),
   ('/*schema.*/subscriptions', 'INSERT'),
   ('/*schema.*/subscriptions', 'UPDATE'),
   ('/*schema.*/subscriptions', 'TRIGGER'),
+  ('/*schema.*/projections', 'SELECT'),
+  ('/*schema.*/projections', 'UPDATE'),
+  ('/*schema.*/parked', 'SELECT'),
+  ('/*schema.*/parked', 'DELETE'),
   ('/*schema.*/retired', 'SELECT'),
   ('/*schema.*/retired', 'INSERT'),
   ('/*schema.*/store', 'SELECT'),
   ('/*schema.*/store', 'UPDATE')
 ) as r (name, privilege) where not has_table_privilege(r.name, r.privilege)
 union all
-select format('UPDATE on sequence %s', r.name) from (values ('/*schema.*/stream_seq'), ('/*schema.*/append_seq'), ('/*schema.*/epoch_seq')) as r (name)
-where not has_sequence_privilege(r.name, 'UPDATE')
+select format('%s on sequence %s', p.privilege, r.name)
+from (values ('/*schema.*/stream_seq'), ('/*schema.*/append_seq'), ('/*schema.*/epoch_seq')) as r (name), (values ('SELECT'), ('UPDATE')) as p (privilege)
+where not has_sequence_privilege(r.name, p.privilege)
 union all
 select format('CREATE on schema %s', n.nspname) from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
-where c.oid = to_regclass('/*schema.*/streams') and not has_schema_privilege(n.oid, 'CREATE');
+where c.oid = to_regclass('/*schema.*/streams') and not has_schema_privilege(n.oid, 'CREATE')
+union all
+select format('TEMPORARY on database %s', current_database()) where not has_database_privilege(current_database(), 'TEMPORARY');
 
 -- name: exclusive
 -- Nobody appends until the transaction ends, so nobody draws a number of a stream. Nor does anybody acquire a subscription, or
