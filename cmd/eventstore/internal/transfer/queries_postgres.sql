@@ -358,6 +358,12 @@ from staged_links as g
 join /*schema.*/events as e on e.event_id = g.event_id
 join /*schema.*/streams as s on s.stream_id = g.stream_id;
 
+-- name: epochs
+-- Makes the sequence go on behind all epochs that were used, if it was set back. Others may draw meanwhile. Index: retired_pkey.
+select /*schema.*/advance('/*schema.*/epoch_seq', q.last_value - case when q.is_called then 0 else 1 end,
+  greatest((select max(s.epoch) from /*schema.*/subscriptions as s), (select max(r.id) from /*schema.*/retired as r where r.kind = 'epoch')))
+from /*schema.*/epoch_seq as q;
+
 -- name: insert_subscription
 -- One that is there already, held by nobody and not begun in a stream that is there, is moved; nothing comes back of another. Indexes:
 -- subscriptions_pkey, streams_pkey.
