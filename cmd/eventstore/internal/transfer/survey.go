@@ -67,6 +67,9 @@ func (s *survey) next(ctx context.Context, r *archive.Reader, record any) (more 
 	case *archive.Stream:
 		s.highest = max(s.highest, record.ID)
 		s.names = append(s.names, record.Name)
+		if s.merge { // clearing the stream away takes the snapshot of that name
+			s.sources = append(s.sources, record.Name)
+		}
 		return true, errors.Join(fits("stream", record.Name, store.MaxStreamName, true), s.ask(ctx, surveyed))
 	case *archive.Link:
 		return true, nil

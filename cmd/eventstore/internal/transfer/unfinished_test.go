@@ -289,6 +289,9 @@ func TestMergeRefused(t *testing.T) {
 		require.NoError(t, es.RecordSnapshot(t.Context(), store.Snapshot{SourceID: "a", Version: 1, Type: "x", Data: 1}))
 		refused(transfer.ErrTaken, "snapshots: a")
 		require.NoError(t, es.DeleteSnapshot(t.Context(), "a"))
+		require.NoError(t, es.RecordSnapshot(t.Context(), store.Snapshot{SourceID: "s1", Version: 1, Type: "x", Data: 1}))
+		refused(transfer.ErrTaken, "snapshots: s1") // clearing away the stream would take it
+		require.NoError(t, es.DeleteSnapshot(t.Context(), "s1"))
 		sub, err := es.Subscribe(t.Context(), "a", "reader", nil)
 		require.NoError(t, err)
 		refused(transfer.ErrHeld, "reader on a")
