@@ -10,12 +10,18 @@ import (
 	"github.com/eventstore-go/eventstore/store"
 )
 
-// checkJSONB refuses JSON that is longer when jsonb returns it than may be read back. The server takes 1e131071 as a few bytes
-// and returns all of its digits: 72 kB can become the gigabyte that no statement returns, and then no page with it is read.
+// checkJSONB is [CheckJSONB] if the columns are jsonb.
 func (b *Backend) checkJSONB(of string, data, metadata []byte) error {
 	if !b.jsonb.Load() {
 		return nil
 	}
+	return CheckJSONB(of, data, metadata)
+}
+
+// CheckJSONB returns a [store.InvalidError] if valid JSON is longer when jsonb returns it than may be read back. The server takes
+// 1e131071 as a few bytes and returns all of its digits: 72 kB can become the gigabyte that no statement returns, and then no page
+// with it is read. The error's field is prefix and data, or prefix and metadata.
+func CheckJSONB(prefix string, data, metadata []byte) error {
 	for _, part := range []struct {
 		field string
 		text  []byte
@@ -23,7 +29,7 @@ func (b *Backend) checkJSONB(of string, data, metadata []byte) error {
 	}{{"data", data, store.MaxData}, {"metadata", metadata, store.MaxMetadata}} {
 		if size := jsonbSize(part.text); size > part.most {
 			return &store.InvalidError{
-				Field:  of + part.field,
+				Field:  prefix + part.field,
 				Reason: fmt.Sprintf("is %d bytes long as jsonb returns it, at most %d are allowed", size, part.most),
 			}
 		}

@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/database"
-	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/transfer"
 	"github.com/eventstore-go/eventstore/migrate"
 	"github.com/eventstore-go/eventstore/store"
 )
@@ -274,9 +273,6 @@ func (a *app) dropStore(ctx context.Context, d *database.Database, yes, cascade 
 		name = d.Name()
 	}
 	if err := a.confirm(yes, what, name); err != nil {
-		return err
-	}
-	if err := transfer.Forget(ctx, d); err != nil {
 		return err
 	}
 	left, err := d.Drop(ctx, cascade)

@@ -71,8 +71,11 @@ func (a *app) export() *cobra.Command {
 versions, positions and times, and a checksum. A name that ends with .zst is compressed. "-" is the standard output.
 
 Others may go on appending: the archive has all events up to where the store's end was when it began. An export that was
-interrupted, or killed, goes on where it was when it is started again. Projections are not in an archive, since their tables
-are not: they begin anew.`,
+interrupted, or killed, goes on where it was when it is started again. If the store has more events by then, the resumed export
+says how many and exits with 1; the archive is complete up to where the first one began. An export of another store, of other
+streams, or of a store that has lost what was read, does not resume it and exits with 4.
+
+Projections are not in an archive, since their tables are not: they begin anew.`,
 		Example: `  eventstore export shop.jsonl.zst
   eventstore export two.jsonl --stream account-7 --stream account-8
   eventstore export - | jq -c 'select(.kind == "event")'`,

@@ -56,6 +56,7 @@ func (s *Source) check(ctx context.Context) error {
 			s.isJSON = true
 			s.parse("::text")
 		}
+		s.dataType = c.dataType()
 		return nil
 	})
 }
@@ -91,6 +92,18 @@ func (c catalog) missing() *NotFoundError {
 		}
 	}
 	return e
+}
+
+// dataType is the type of the columns for data that takes most.
+func (c catalog) dataType() string {
+	of := func(name string) string { return c.columns[name].dataType }
+	types := []string{of("events.data"), of("events.metadata"), of("snapshots.data"), of("snapshots.metadata")}
+	for _, t := range []string{"bytea", "json"} {
+		if slices.Contains(types, t) {
+			return t
+		}
+	}
+	return "jsonb"
 }
 
 // unreadable are tables of which some column may not be selected.

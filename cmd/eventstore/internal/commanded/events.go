@@ -90,10 +90,10 @@ type page struct {
 func (s *Source) page(ctx context.Context, tx *sql.Tx, after, head int64, limit int) (p page, err error) {
 	err = s.each(ctx, tx, "events", func(rows *sql.Rows) error {
 		e := archive.Event{}
-		var version, stream, created sql.NullInt64
+		var version, stream, created, begun sql.NullInt64
 		var name, typ sql.NullString
 		var id, causation, correlation uuid.NullUUID
-		if err := rows.Scan(&p.last, &version, &stream, &name, &id, &typ, &causation, &correlation, &created, &e.Data, &e.Metadata); err != nil {
+		if err := rows.Scan(&p.last, &version, &stream, &name, &id, &typ, &causation, &correlation, &created, &e.Data, &e.Metadata, &begun); err != nil {
 			return err
 		}
 		p.rows++
@@ -103,7 +103,7 @@ func (s *Source) page(ctx context.Context, tx *sql.Tx, after, head int64, limit 
 		}
 		e.Position, e.StreamID, e.Stream, e.Version = p.last, stream.Int64, name.String, version.Int64
 		e.ID, e.Type, e.CausationID, e.CorrelationID = id.UUID, typ.String, causation.UUID, correlation.UUID
-		e.CreatedAt = at(created.Int64)
+		e.CreatedAt, e.StreamCreatedAt = at(created.Int64), at(begun.Int64)
 		p.events = append(p.events, e)
 		if p.bytes += len(e.Data) + len(e.Metadata); p.bytes >= pageBytes {
 			p.full = true

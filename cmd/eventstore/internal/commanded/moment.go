@@ -27,8 +27,8 @@ func (s *Source) Prepare(ctx context.Context, earlier archive.Following) (rename
 	return maps.Clone(s.names.rename), s.names.skipped(), err
 }
 
-// IsJSON implements [archive.Followed].
-func (s *Source) IsJSON() bool { return s.isJSON }
+// DataType implements [archive.Followed].
+func (s *Source) DataType() string { return s.dataType }
 
 // Moment implements [archive.Followed], in a transaction at repeatable read.
 func (s *Source) Moment(ctx context.Context, f func(ctx context.Context, m archive.Moment) error) error {

@@ -59,6 +59,47 @@ func (n *names) recall(f archive.Following) {
 	n.earlier, n.later = f.Skip, f.Mark != archive.Mark{}
 }
 
+// Adopt takes over the names of an archive, which were checked when its reading began, and may be gone in the source. It returns a reason
+// unless they are the given ones.
+func (s *Source) Adopt(h archive.Header) (reason string) {
+	if h.Following != nil {
+		return "" // see Prepare
+	}
+	n := &s.names
+	given := append(pairs(n.rename), n.asked...)
+	slices.Sort(given)
+	given = slices.Compact(given)
+	if !slices.Equal(given, pairs(h.Rename)) || !slices.Equal(n.skipped(), h.Skip) {
+		return fmt.Sprintf("it was read with %s; now it is %s", flags(pairs(h.Rename), h.Skip), flags(given, n.skipped()))
+	}
+	n.rename, n.asked = maps.Clone(h.Rename), nil
+	return ""
+}
+
+// pairs are the names that get another one, as --rename takes them.
+func pairs(rename map[string]string) (list []string) {
+	for old, name := range rename {
+		list = append(list, old+"="+name)
+	}
+	slices.Sort(list)
+	return list
+}
+
+// flags is what was given on the command line.
+func flags(rename, skip []string) string {
+	var list []string
+	for _, r := range rename {
+		list = append(list, fmt.Sprintf("--rename %q", r))
+	}
+	for _, name := range skip {
+		list = append(list, fmt.Sprintf("--skip %q", name))
+	}
+	if len(list) == 0 {
+		return "neither --rename nor --skip"
+	}
+	return strings.Join(list, " ")
+}
+
 // fit returns a NamesError if a name is refused: it came into the source after the names were checked.
 func (s *Source) fit(kind, name string) error {
 	most := map[string]int{"event type": store.MaxType, "snapshot type": store.MaxType, "subscription": store.MaxSubscriptionName}[kind]

@@ -157,7 +157,7 @@ order by b.stream_uuid, b.subscription_name;
 -- A page of at most $3 events of $all after $1, up to $2: by the unique index (stream_id, stream_version), and each event
 -- and stream by primary key. offset 0 keeps the planner from reading all of events for a page of it.
 select a.stream_version, a.original_stream_version, s.stream_id, s.stream_uuid,
-  e.event_id, e.event_type, e.causation_id, e.correlation_id, e.created_at, e.data, e.metadata
+  e.event_id, e.event_type, e.causation_id, e.correlation_id, e.created_at, e.data, e.metadata, s.created_at
 from (
   select event_id, stream_version, original_stream_id, original_stream_version
   from /*schema.*/stream_events
@@ -172,7 +172,9 @@ left join lateral (
   offset 0
 ) e on true
 left join lateral (
-  select stream_id, stream_uuid from /*schema.*/streams
+  select stream_id, stream_uuid,
+    (extract(epoch from date_trunc('second', created_at))::bigint * 1000000 + extract(microseconds from created_at)::bigint % 1000000) as created_at
+  from /*schema.*/streams
   where stream_id = a.original_stream_id and stream_id <> 0
   offset 0
 ) s on true

@@ -5,6 +5,7 @@ import (
 	"crypto/md5"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -186,6 +187,54 @@ func TestFollowNotJSON(t *testing.T) {
 	d := databasetest.NewOf(t, database.PostgreSQL, "jsonb")
 	follow(t, from, d, transfer.FollowOptions{Finish: true})
 	finished(t, from, d)
+}
+
+// TestFollowJSON: columns of type json take what jsonb refuses, which is found before the first write.
+func TestFollowJSON(t *testing.T) {
+	t.Parallel()
+	from := jsonSource(t, `{"a":"\u0000"}`)
+	d := databasetest.NewOf(t, database.PostgreSQL, "jsonb")
+	require.ErrorIs(t, refused(t, from, d, commanded.Options{}, transfer.FollowOptions{}), transfer.ErrNotJSON)
+	u, err := transfer.Find(t.Context(), d)
+	require.NoError(t, err)
+	require.Nil(t, u)
+	d = databasetest.NewOf(t, database.PostgreSQL, "json")
+	follow(t, from, d, transfer.FollowOptions{Finish: true})
+	finished(t, from, d)
+}
+
+// TestFollowJSONBSize: what is longer as jsonb returns it than may be read back is refused, also behind the first run.
+func TestFollowJSONBSize(t *testing.T) {
+	t.Parallel()
+	long := "[" + strings.Repeat("1e131071,", 8_200) + "1]"
+	d := databasetest.NewOf(t, database.PostgreSQL, "jsonb")
+	require.ErrorIs(t, refused(t, jsonSource(t, long), d, commanded.Options{}, transfer.FollowOptions{}), store.ErrInvalid)
+
+	from := jsonSource(t, "1")
+	follow(t, from, d, transfer.FollowOptions{})
+	put(t, from, long)
+	err := refused(t, from, d, commanded.Options{}, transfer.FollowOptions{})
+	require.ErrorIs(t, err, store.ErrInvalid)
+	require.ErrorContains(t, err, `position 3, version 3 of "a"`)
+}
+
+// jsonSource is a source whose columns for data are json. Its second event has the data.
+func jsonSource(t *testing.T, data string) *commandedtest.Store {
+	t.Helper()
+	from := commandedtest.EmptyOf(t, "json", "public", "timestamptz")
+	require.NoError(t, from.Append(t.Context(), "a", ids(1)...))
+	put(t, from, data)
+	return from
+}
+
+// put appends an event with the data to "a".
+func put(t *testing.T, from *commandedtest.Store, data string) {
+	t.Helper()
+	id := ids(1)
+	require.NoError(t, from.Append(t.Context(), "a", id...))
+	from.Exec(t, `alter table /*schema.*/events disable trigger no_update_events`)
+	from.Exec(t, `update /*schema.*/events set data = $1::text::json where event_id = $2::text::uuid`, data, id[0].String())
+	from.Exec(t, `alter table /*schema.*/events enable trigger no_update_events`)
 }
 
 // TestFollowTwice: of two processes that follow at once, one is refused, and nothing comes twice.

@@ -24,7 +24,9 @@ type Source struct {
 	names   names
 	isJSON  bool // the type of the columns for data
 	summary Summary
-	anew    []string
+
+	dataType string // see DataType
+	anew     []string
 }
 
 var _ archive.Source = (*Source)(nil)

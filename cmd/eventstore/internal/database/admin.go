@@ -104,9 +104,10 @@ func in(ctx context.Context, u *url.URL, statement string) (err error) {
 }
 
 // Drop drops the store: its tables, functions and sequences, and in PostgreSQL the schema, if nothing else is in it and it is
-// not "public". With cascade the schema goes with all that is in it. It returns what is left in the schema.
+// not "public". With cascade the schema goes with all that is in it. A store whose import is unfinished stays so until its tables are gone.
+// It returns what is left in the schema.
 func (d *Database) Drop(ctx context.Context, cascade bool) (left []string, err error) {
-	q := queries.Parse(adminFile, "/*schema_name*/", strings.ReplaceAll(d.Schema, `"`, `""`), "/*schema.*/", `"`+strings.ReplaceAll(d.Schema, `"`, `""`)+`".`)
+	q := queries.Parse(adminFile, "/*prefix*/", d.Schema, "/*schema_name*/", strings.ReplaceAll(d.Schema, `"`, `""`), "/*schema.*/", `"`+strings.ReplaceAll(d.Schema, `"`, `""`)+`".`)
 	if d.Kind == PostgreSQL && cascade {
 		_, err := d.ExecContext(ctx, q.Get("drop_schema_cascade"))
 		return nil, err
@@ -124,7 +125,11 @@ func (d *Database) Drop(ctx context.Context, cascade bool) (left []string, err e
 		}
 	}
 	if d.Kind == SQLite {
-		return nil, nil
+		_, err := d.ExecContext(ctx, q.Get("drop_import_sqlite"))
+		return nil, err
+	}
+	if _, err := d.ExecContext(ctx, q.Get("drop_import_postgres")); err != nil {
+		return nil, err
 	}
 	if _, err := d.ExecContext(ctx, q.Get("drop_version_table")); err != nil {
 		return nil, err

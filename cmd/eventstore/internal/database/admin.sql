@@ -16,6 +16,16 @@ select current_database();
 select c.relname from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
 where n.nspname = $1::text and c.relkind in ('r', 'p', 'v', 'm', 'S', 'f') order by 1;
 
+-- name: drop_import_postgres
+-- What says that an import is unfinished, once the tables are gone that it guards.
+drop table if exists /*schema.*/import_progress, /*schema.*/import_snapshots;
+drop function if exists /*schema.*/import_guard();
+
+-- name: drop_import_sqlite
+-- Likewise. The triggers have gone with the tables.
+drop table if exists /*prefix*/import_progress;
+drop table if exists /*prefix*/import_snapshots;
+
 -- name: drop_version_table
 drop table if exists /*schema.*/eventstore_migrations;
 

@@ -73,20 +73,3 @@ func (t tx) clean(ctx context.Context, s state) error {
 	}
 	return t.end(ctx)
 }
-
-// Forget removes what says that an import is unfinished, and no more: for a store that is about to be dropped.
-func Forget(ctx context.Context, d *database.Database) error {
-	b := base{d: d, queries: queriesOf(d)}
-	_, found, err := b.progress(ctx)
-	if err != nil || !found {
-		return err
-	}
-	begun, err := d.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	if err := (tx{begun, b}).end(ctx); err != nil {
-		return errors.Join(err, ended(begun.Rollback()))
-	}
-	return begun.Commit()
-}

@@ -214,8 +214,8 @@ func (f *follower) couple(ctx context.Context, identity archive.Identity) error 
 
 // survey reads all data of a source, if the store's columns may refuse some.
 func (f *follower) survey(ctx context.Context) error {
-	t := f.target.dataType()
-	if t == anyBytes || f.from.IsJSON() {
+	t, source := f.target.dataType(), dataType(f.from.DataType())
+	if t == anyBytes || source == jsonb || source == t {
 		return nil
 	}
 	head, err := f.from.Head(ctx)

@@ -53,6 +53,11 @@ func (f *follower) events(ctx context.Context, read func(do func(e *archive.Even
 
 // batch writes events, and streams that are not there yet.
 func (f *follower) batch(ctx context.Context, batch []*archive.Event) error {
+	for _, e := range batch { // also behind the survey
+		if err := fitsData(f.target.dataType(), eventName(e), e.ContentType, e.Data, e.Metadata); err != nil {
+			return err
+		}
+	}
 	err := f.write(ctx, func(tx tx, now *state) error {
 		if err := f.newStreams(ctx, tx, batch, now); err != nil {
 			return err
@@ -91,7 +96,7 @@ func (f *follower) newStreams(ctx context.Context, tx tx, batch []*archive.Event
 		e := first[id]
 		if name, ok := there[id]; !ok {
 			// Version 0 stands for none that was looked at.
-			list = append(list, streamRow{ID: id, Name: e.Stream, Created: e.CreatedAt.UnixMicro()})
+			list = append(list, streamRow{ID: id, Name: e.Stream, Created: e.StreamCreatedAt.UnixMicro()})
 		} else if name != e.Stream {
 			return renamed(id, name, e.Stream)
 		}

@@ -36,6 +36,7 @@ func (e *OtherSourceError) Error() string {
 func (e *OtherSourceError) Is(target error) bool { return target == ErrOtherSource }
 
 // same returns an OtherSourceError unless part of an archive was read from the source, which has not lost since what was read.
+// The source then gives its streams the names that it gave them when reading began.
 func same(ctx context.Context, from archive.Source, file string, given archive.Identity, p archive.Progress) error {
 	other := &OtherSourceError{File: file, Header: p.Header, Given: given}
 	if !p.Header.Identity.Same(given) {
@@ -44,6 +45,11 @@ func same(ctx context.Context, from archive.Source, file string, given archive.I
 	if s, ok := from.(interface{ Chosen() []string }); ok && !slices.Equal(p.Header.Streams, s.Chosen()) {
 		other.Reason = fmt.Sprintf("the file is of %s, and wanted are %s", chosenText(p.Header.Streams), chosenText(s.Chosen()))
 		return other
+	}
+	if s, ok := from.(interface{ Adopt(h archive.Header) string }); ok {
+		if other.Reason = s.Adopt(p.Header); other.Reason != "" {
+			return other
+		}
 	}
 	for position, event := range map[int64]uuid.UUID{p.Position: p.Event, p.Header.Head: p.Header.HeadEvent} {
 		found, err := from.EventAt(ctx, position)

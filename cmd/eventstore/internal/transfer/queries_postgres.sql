@@ -234,23 +234,31 @@ select format('%s on %s', r.privilege, r.name) from (values
   ('/*schema.*/log', 'TRIGGER'),
   ('/*schema.*/snapshots', 'SELECT'),
   ('/*schema.*/snapshots', 'INSERT'),
+  ('/*schema.*/snapshots', 'UPDATE'),
   ('/*schema.*/snapshots', 'DELETE'),
   ('/*schema.*/snapshots', 'TRIGGER'),
   ('/*schema.*/subscriptions', 'SELECT'),
   ('/*schema.*/subscriptions', 'INSERT'),
   ('/*schema.*/subscriptions', 'UPDATE'),
   ('/*schema.*/subscriptions', 'TRIGGER'),
+  ('/*schema.*/projections', 'SELECT'),
+  ('/*schema.*/projections', 'UPDATE'),
+  ('/*schema.*/parked', 'SELECT'),
+  ('/*schema.*/parked', 'DELETE'),
   ('/*schema.*/retired', 'SELECT'),
   ('/*schema.*/retired', 'INSERT'),
   ('/*schema.*/store', 'SELECT'),
   ('/*schema.*/store', 'UPDATE')
 ) as r (name, privilege) where not has_table_privilege(r.name, r.privilege)
 union all
-select format('UPDATE on sequence %s', r.name) from (values ('/*schema.*/stream_seq'), ('/*schema.*/append_seq'), ('/*schema.*/epoch_seq')) as r (name)
-where not has_sequence_privilege(r.name, 'UPDATE')
+select format('%s on sequence %s', p.privilege, r.name)
+from (values ('/*schema.*/stream_seq'), ('/*schema.*/append_seq'), ('/*schema.*/epoch_seq')) as r (name), (values ('SELECT'), ('UPDATE')) as p (privilege)
+where not has_sequence_privilege(r.name, p.privilege)
 union all
 select format('CREATE on schema %s', n.nspname) from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
-where c.oid = to_regclass('/*schema.*/streams') and not has_schema_privilege(n.oid, 'CREATE');
+where c.oid = to_regclass('/*schema.*/streams') and not has_schema_privilege(n.oid, 'CREATE')
+union all
+select format('TEMPORARY on database %s', current_database()) where not has_database_privilege(current_database(), 'TEMPORARY');
 
 -- name: exclusive
 -- Nobody appends until the transaction ends, so nobody draws a number of a stream. Nor does anybody acquire a subscription, or
@@ -350,6 +358,12 @@ from staged_links as g
 join /*schema.*/events as e on e.event_id = g.event_id
 join /*schema.*/streams as s on s.stream_id = g.stream_id;
 
+-- name: epochs
+-- Makes the sequence go on behind all epochs that were used, if it was set back. Others may draw meanwhile. Index: retired_pkey.
+select /*schema.*/advance('/*schema.*/epoch_seq', q.last_value - case when q.is_called then 0 else 1 end,
+  greatest((select max(s.epoch) from /*schema.*/subscriptions as s), (select max(r.id) from /*schema.*/retired as r where r.kind = 'epoch')))
+from /*schema.*/epoch_seq as q;
+
 -- name: insert_subscription
 -- One that is there already, held by nobody and not begun in a stream that is there, is moved; nothing comes back of another. Indexes:
 -- subscriptions_pkey, streams_pkey.
@@ -418,8 +432,8 @@ select s.id, s.name, s.version, /*schema.*/from_micros(s.created), /*schema.*/fr
     select count(*) from /*schema.*/events as e where e.stream_id = s.id and e.version > s.seen and e.version <= s.version
   )
 from jsonb_to_recordset($1::jsonb) as s (id bigint, name text, version bigint, created bigint, deleted bigint, linked boolean, seen bigint)
-on conflict on constraint streams_pkey do update set version = excluded.version, created_at = excluded.created_at,
-  deleted_at = excluded.deleted_at, linked = t.linked or excluded.linked;
+on conflict on constraint streams_pkey do update set version = excluded.version, deleted_at = excluded.deleted_at,
+  linked = t.linked or excluded.linked;
 
 -- name: follow_last
 -- The last event: of a store that was empty, the number of an append is its position. Index: events_pkey.

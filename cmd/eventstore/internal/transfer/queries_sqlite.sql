@@ -311,7 +311,7 @@ select stream_id, name from /*prefix*/streams where name in (select value from j
 -- Streams as they are in the source: ?1 is a JSON list.
 insert into /*prefix*/streams (stream_id, name, version, created_at, deleted_at)
 select s.value ->> 'id', s.value ->> 'name', s.value ->> 'version', s.value ->> 'created', s.value ->> 'deleted' from json_each(?1) s where true
-on conflict (stream_id) do update set version = excluded.version, created_at = excluded.created_at, deleted_at = excluded.deleted_at;
+on conflict (stream_id) do update set version = excluded.version, deleted_at = excluded.deleted_at;
 
 -- name: follow_last
 select position, event_id from /*prefix*/events order by position desc limit 1;

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -222,6 +223,37 @@ func TestJSONB(t *testing.T) {
 	require.NoError(t, err)
 	untouched(t, d)
 }
+
+// TestJSONBSize: what is short as it is written, and longer as jsonb returns it than may be read back, is refused before anything is
+// written.
+func TestJSONBSize(t *testing.T) {
+	t.Parallel()
+	s := open(t, databasetest.New(t, database.SQLite))
+	s.raw("a", "", []byte(`1`), nil)
+	s.raw("a", "", long(8_200), nil)
+	path := exported(t, s.d)
+	d := jsonDatabase(t, "jsonb")
+	_, err := transfer.Import(t.Context(), d, path, transfer.ImportOptions{Batch: 1})
+	require.ErrorIs(t, err, store.ErrInvalid)
+	require.ErrorContains(t, err, `position 2, version 2 of "a"`)
+	untouched(t, d)
+	_, err = transfer.Import(t.Context(), jsonDatabase(t, "json"), path, transfer.ImportOptions{})
+	require.NoError(t, err)
+
+	for _, metadata := range []bool{false, true} {
+		snapshot := &archive.Snapshot{SourceID: "a", Version: 1, Type: "T", Data: long(8_200), CreatedAt: time.Unix(3, 0)}
+		if metadata {
+			snapshot.Data, snapshot.Metadata = []byte(`1`), long(9)
+		}
+		_, err = transfer.Import(t.Context(), d, given{front: []any{snapshot}}.archive(t), transfer.ImportOptions{})
+		require.ErrorIs(t, err, store.ErrInvalid)
+		require.ErrorContains(t, err, `the snapshot of "a"`)
+		untouched(t, d)
+	}
+}
+
+// long returns n numbers of 9 bytes with 131,072 digits each.
+func long(n int) []byte { return []byte("[" + strings.Repeat("1e131071,", n-1) + "1e131071]") }
 
 // deep returns lists in lists.
 func deep(n int) (b []byte) {

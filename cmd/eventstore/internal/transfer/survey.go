@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/eventstore-go/eventstore/backend/postgres"
 	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/archive"
 	"github.com/eventstore-go/eventstore/store"
 )
@@ -66,6 +67,9 @@ func (s *survey) next(ctx context.Context, r *archive.Reader, record any) (more 
 	case *archive.Stream:
 		s.highest = max(s.highest, record.ID)
 		s.names = append(s.names, record.Name)
+		if s.merge { // clearing the stream away takes the snapshot of that name
+			s.sources = append(s.sources, record.Name)
+		}
 		return true, errors.Join(fits("stream", record.Name, store.MaxStreamName, true), s.ask(ctx, surveyed))
 	case *archive.Link:
 		return true, nil
@@ -138,7 +142,7 @@ const (
 	jsonb    dataType = "jsonb"
 )
 
-// fitsData returns ErrNotJSON with the name of what has data that the columns refuse.
+// fitsData returns ErrNotJSON with the name of what has data that the columns refuse, and a [store.InvalidError] if they don't return it.
 func fitsData(t dataType, name, contentType string, data, metadata []byte) error {
 	if t == anyBytes {
 		return nil
@@ -156,6 +160,12 @@ func fitsData(t dataType, name, contentType string, data, metadata []byte) error
 		if reason := jsonReason(t, part.text); reason != "" {
 			return fmt.Errorf("%w: %s has %s that %s can't keep: %s", ErrNotJSON, name, part.what, t, reason)
 		}
+	}
+	if t != jsonb {
+		return nil
+	}
+	if err := postgres.CheckJSONB("", data, metadata); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
 	}
 	return nil
 }

@@ -312,6 +312,9 @@ func (t *postgresTarget) finish(ctx context.Context, was state, list []*archive.
 		if err := tx.write(ctx, was, was); err != nil {
 			return err
 		}
+		if err := tx.exec(ctx, "epochs"); err != nil {
+			return err
+		}
 		if err := tx.subscriptions(ctx, was, list); err != nil {
 			return err
 		}

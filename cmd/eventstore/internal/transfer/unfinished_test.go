@@ -15,6 +15,7 @@ import (
 	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/database"
 	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/database/databasetest"
 	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/transfer"
+	"github.com/eventstore-go/eventstore/migrate"
 	"github.com/eventstore-go/eventstore/store"
 )
 
@@ -288,6 +289,9 @@ func TestMergeRefused(t *testing.T) {
 		require.NoError(t, es.RecordSnapshot(t.Context(), store.Snapshot{SourceID: "a", Version: 1, Type: "x", Data: 1}))
 		refused(transfer.ErrTaken, "snapshots: a")
 		require.NoError(t, es.DeleteSnapshot(t.Context(), "a"))
+		require.NoError(t, es.RecordSnapshot(t.Context(), store.Snapshot{SourceID: "s1", Version: 1, Type: "x", Data: 1}))
+		refused(transfer.ErrTaken, "snapshots: s1") // clearing away the stream would take it
+		require.NoError(t, es.DeleteSnapshot(t.Context(), "s1"))
 		sub, err := es.Subscribe(t.Context(), "a", "reader", nil)
 		require.NoError(t, err)
 		refused(transfer.ErrHeld, "reader on a")
@@ -310,4 +314,37 @@ func checkpoint(t *testing.T, es *shop, stream, name string) int64 {
 	}
 	t.Fatalf("there is no subscription %q on %q", name, stream)
 	return 0
+}
+
+// TestDrop: a store whose import is unfinished is dropped with all that says so, and stays unfinished if that fails.
+func TestDrop(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, d *database.Database) {
+		s := open(t, databasetest.New(t, database.SQLite))
+		for range 9 {
+			s.append("a", 1)
+		}
+		path := exported(t, s.d)
+		half(t, d, path, 2, false)
+		if d.Kind == database.PostgreSQL {
+			_, err := d.ExecContext(t.Context(), d.Queries("-- name: q\ncreate view /*schema.*/mine as select stream from /*schema.*/parked").Get("q"))
+			require.NoError(t, err)
+			_, err = d.Drop(t.Context(), false)
+			require.ErrorContains(t, err, "other objects depend on it")
+			u, err := transfer.Find(t.Context(), d)
+			require.NoError(t, err)
+			require.NotNil(t, u)
+			_, err = d.Backend.Append(t.Context(), store.AppendRequest{Stream: "b", Expected: store.Any, Events: []store.NewEvent{{ID: uuid.New(), Type: "T"}}})
+			require.ErrorIs(t, err, store.ErrImporting)
+			_, err = d.ExecContext(t.Context(), d.Queries("-- name: q\ndrop view /*schema.*/mine").Get("q"))
+			require.NoError(t, err)
+		}
+		left, err := d.Drop(t.Context(), false)
+		require.NoError(t, err)
+		assert.Empty(t, left)
+		require.NoError(t, migrate.Up(t.Context(), d.Backend))
+		untouched(t, d)
+		_, err = transfer.Import(t.Context(), d, path, transfer.ImportOptions{})
+		require.NoError(t, err)
+	})
 }

@@ -73,7 +73,13 @@ func Written(tb testing.TB, e Encoding) *Store {
 // Empty returns a store without events, in a database of its own.
 func Empty(tb testing.TB, e Encoding, schema, timeType string) *Store {
 	tb.Helper()
-	s, err := Tables(tb.Context(), pgtest.Database(tb), schema, dataType(e), timeType)
+	return EmptyOf(tb, dataType(e), schema, timeType)
+}
+
+// EmptyOf is [Empty] with columns for data of a type.
+func EmptyOf(tb testing.TB, dataType, schema, timeType string) *Store {
+	tb.Helper()
+	s, err := Tables(tb.Context(), pgtest.Database(tb), schema, dataType, timeType)
 	require.NoError(tb, err)
 	tb.Cleanup(func() { require.NoError(tb, s.Close()) })
 	s.Exec(tb, firstFile)
