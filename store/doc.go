@@ -59,10 +59,12 @@
 // project/random, advance/fence). What it puts aside is not lost (project/park, project/replay).
 //
 // P9, other servers. All of this still holds in a copy of the database, made by dump and restore or by replication.
-// Where a copy lacks events that a reader has dealt with already, as after a failover to a standby that lagged, the
-// reader is told so by [ErrPositionLost] if it reads with After, instead of missing what is appended at those positions
-// (read/after-lost). Once new appends have carried the store past the reader's position again, that can no longer be
-// told from a number; but subscribers that are live at the failover are told, since they know the last event itself.
+// If a copy lacks events that a reader has handled, as after a failover to a standby that lagged, a subscription or projection
+// ends with [ErrPositionLost], however far the copy has gone on since: the database refuses a checkpoint whose last event is not in
+// its place (checkpoint/seen, checkpoint/above-end, checkpoint/known, advance/seen, filter/ends). Call Consume or Project again: a
+// subscription goes on behind the last checkpoint that the copy has, and delivers every event of the new history. A projection needs
+// no reset, since its read model went back with the database. A read with After compares only the position, so it fails while the
+// copy ends before that position (read/after-lost).
 //
 // # Expected versions
 //

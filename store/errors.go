@@ -194,10 +194,10 @@ type PositionLostError struct {
 
 func (e *PositionLostError) Error() string {
 	if e.Replaced {
-		return fmt.Sprintf("store: %q: the reader has seen position %d, but another event is there now: events were lost, as in a failover to a standby that lagged; compare the reader's data with the store before subscribing again",
+		return fmt.Sprintf("store: %q: the reader has seen position %d, but another event is there now: events were lost, as in a failover to a standby that lagged; read again from the last checkpoint that the store has",
 			e.Stream, e.After)
 	}
-	return fmt.Sprintf("store: %q: the reader has seen %d, but the store ends at %d: events were lost, as in a failover to a standby that lagged; compare the reader's data with the store before resetting it",
+	return fmt.Sprintf("store: %q: the reader has seen %d, but the store ends at %d: events were lost, as in a failover to a standby that lagged; read again from the last checkpoint that the store has",
 		e.Stream, e.After, e.Head)
 }
 
