@@ -19,13 +19,13 @@ var file string
 
 // Source is a store of commanded/eventstore. Close it. It is for one goroutine at a time.
 type Source struct {
-	db      *sql.DB
-	where   database.Location
-	schema  string
-	queries queries.Set
-	names   names
-	isJSON  bool // the type of the columns for data
-	summary Summary
+	db       *sql.DB
+	where    database.Location
+	schema   string
+	queries  queries.Set
+	names    names
+	isJSON   bool // the type of the columns for data
+	summary  Summary
 	dataType string // see DataType
 	anew     []string
 
