@@ -252,6 +252,46 @@ func TestProjectSerializable(t *testing.T) {
 	assert.Equal(t, 200, total)
 }
 
+// TestProjectSnapshotOlderThanTheHead: while a batch is applied in a transaction that keeps its first snapshot, events are
+// read that the projection leaves out. Its checkpoint does not pass what the transaction can't see.
+func TestProjectSnapshotOlderThanTheHead(t *testing.T) {
+	t.Parallel()
+	p := newProjecting(t, "pgx", pgtest.Database(t))
+	_, err := p.db.ExecContext(t.Context(), `do $$ begin execute format('alter database %I set default_transaction_isolation = serializable', current_database()); end $$`)
+	require.NoError(t, err)
+	p.db.SetMaxIdleConns(0) // new sessions from here on
+	p.db.SetMaxIdleConns(2)
+	watcher, err := p.Watch(t.Context(), store.All, nil)
+	require.NoError(t, err)
+	p.fill(1, 1)
+	var once sync.Once
+	p.run(func(ctx context.Context, tx *sql.Tx, events []store.Recorded) error {
+		if err := tx.QueryRowContext(ctx, `select 1`).Scan(new(int)); err != nil { // takes the snapshot
+			return err
+		}
+		var err error
+		once.Do(func() {
+			for range 50 {
+				if _, err = p.Append(ctx, "left out", store.Any, store.Event{Type: "left out", Data: 1}); err != nil {
+					return
+				}
+			}
+			for n := 0; n < 51; { // what the watcher has been sent, the projection's subscription has been sent, too
+				var sent []store.Recorded
+				if sent, err = watcher.Next(ctx); err != nil {
+					return
+				}
+				n += len(sent)
+			}
+		})
+		if err != nil {
+			return err
+		}
+		return applied(ctx, tx, events)
+	}, &store.ProjectOptions{Filter: store.EventFilter{Types: []string{"happened"}}, OnError: blameNobody(t)})
+	p.has(51, 1)
+}
+
 // TestProjectResetMeanwhile: while a batch is applied, a reset waits for the tables that the batch has written to. The
 // batch does not wait for the reset.
 func TestProjectResetMeanwhile(t *testing.T) {
