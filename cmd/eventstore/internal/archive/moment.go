@@ -1,6 +1,28 @@
 package archive
 
-import "context"
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+)
+
+// ErrReplaced is returned where a source has other events than before. See [ReplacedError].
+var ErrReplaced = errors.New("the source was restored, or failed over, since it was read")
+
+// ReplacedError says at which position a source has another event. It is ErrReplaced.
+type ReplacedError struct {
+	Position int64
+	Had, Has uuid.UUID
+}
+
+func (e *ReplacedError) Error() string {
+	return fmt.Sprintf("position %d has event %s, and had %s when it was read: %v", e.Position, e.Has, e.Had, ErrReplaced)
+}
+
+// Is matches ErrReplaced.
+func (e *ReplacedError) Is(target error) bool { return target == ErrReplaced }
 
 // Following is kept in the [Header] of a store that is imported again and again, and in no archive: what a run must know of those
 // before it, so that it takes only what is new.
@@ -33,6 +55,9 @@ type Followed interface {
 	Prepare(ctx context.Context, earlier Following) (rename map[string]string, skip []string, err error)
 	// DataType returns the type of the columns for data: bytea, json or jsonb. If they differ, it is the one that takes most.
 	DataType() string
+	// Known says which event was at a position when it was read. Each transaction that reads heads, events or a Moment from then on first
+	// looks whether that one, or the last event that was read since, is still there, or gone: otherwise the error is a [ReplacedError].
+	Known(position int64, event uuid.UUID)
 	// Moment calls f with the source as it is at one moment.
 	Moment(ctx context.Context, f func(ctx context.Context, m Moment) error) error
 }

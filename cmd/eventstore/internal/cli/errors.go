@@ -118,6 +118,8 @@ func judge(ctx context.Context, err error) (code int, advice string) {
 		return codeConflict, transfer.Advice
 	case is(transfer.ErrMoved):
 		return codeFound, ""
+	case is(archive.ErrReplaced):
+		return codeConflict, "read from a server that has it, or begin anew: with `eventstore import --abandon`, or another archive"
 	case is(transfer.ErrBehind):
 		return codeConflict, ""
 	case is(transfer.ErrOtherSource):

@@ -31,7 +31,9 @@ const (
 func (s *Source) Events(ctx context.Context, after, head int64, do func(e *archive.Event) error) error {
 	return s.pages(ctx, after, head, do, func(after int64, limit int) (p page, err error) {
 		err = s.read(ctx, sql.LevelDefault, func(tx *sql.Tx) error {
-			p, err = s.page(ctx, tx, after, head, limit)
+			if err = s.unchanged(ctx, tx); err == nil {
+				p, err = s.page(ctx, tx, after, head, limit)
+			}
 			return err
 		})
 		return p, err
@@ -54,6 +56,7 @@ func (s *Source) pages(ctx context.Context, after, head int64, do func(e *archiv
 				s.summary.Lost++
 				continue
 			}
+			s.Known(e.Position, e.ID)
 			var keep bool
 			if e.Stream, keep = s.names.of(e.Stream); !keep {
 				s.summary.SkippedEvents++

@@ -28,6 +28,9 @@ func (s *Source) Identity(ctx context.Context) (i archive.Identity, err error) {
 // Head implements [archive.Source].
 func (s *Source) Head(ctx context.Context) (head int64, err error) {
 	err = s.read(ctx, sql.LevelDefault, func(tx *sql.Tx) error {
+		if err := s.unchanged(ctx, tx); err != nil {
+			return err
+		}
 		return s.each(ctx, tx, "head", func(rows *sql.Rows) error { return rows.Scan(&head) })
 	})
 	return head, err
@@ -45,4 +48,20 @@ func (s *Source) EventAt(ctx context.Context, position int64) (id uuid.UUID, err
 func (s *Source) eventAt(ctx context.Context, tx *sql.Tx, position int64) (id uuid.UUID, err error) {
 	err = s.each(ctx, tx, "event_at", func(rows *sql.Rows) error { return rows.Scan(&id) }, position)
 	return id, err
+}
+
+// Known implements [archive.Followed].
+func (s *Source) Known(position int64, event uuid.UUID) { s.position, s.event = position, event }
+
+// unchanged checks, in the transaction that reads what is next, that it reads the store that was read before: the server behind an
+// address may be another one from one connection to the next.
+func (s *Source) unchanged(ctx context.Context, tx *sql.Tx) error {
+	if s.event == uuid.Nil {
+		return nil
+	}
+	id, err := s.eventAt(ctx, tx, s.position)
+	if err == nil && id != uuid.Nil && id != s.event {
+		err = &archive.ReplacedError{Position: s.position, Had: s.event, Has: id}
+	}
+	return err
 }

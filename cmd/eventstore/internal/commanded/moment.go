@@ -49,6 +49,9 @@ type moment struct {
 }
 
 func (m *moment) begin(ctx context.Context) error {
+	if err := m.s.unchanged(ctx, m.tx); err != nil {
+		return err
+	}
 	var streams int64
 	err := m.s.each(ctx, m.tx, "moment", func(rows *sql.Rows) error {
 		return rows.Scan(&m.head, &m.mark.Transaction, &m.next, &streams, &m.highest)

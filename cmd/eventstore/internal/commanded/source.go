@@ -7,6 +7,8 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/google/uuid"
+
 	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/archive"
 	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/database"
 	"github.com/eventstore-go/eventstore/internal/queries"
@@ -24,9 +26,11 @@ type Source struct {
 	names   names
 	isJSON  bool // the type of the columns for data
 	summary Summary
+	anew    []string
 
-	dataType string // see DataType
-	anew     []string
+	dataType string    // see DataType
+	position int64     // of the last event that was read
+	event    uuid.UUID // its id; zero if none was
 }
 
 var _ archive.Source = (*Source)(nil)

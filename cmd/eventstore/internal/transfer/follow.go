@@ -155,6 +155,9 @@ func (f *follower) begin(ctx context.Context) error {
 		}
 	}
 	f.state = s
+	if err := f.anchor(ctx); err != nil {
+		return err
+	}
 	if f.options.Resumed != nil {
 		f.options.Resumed(s.unfinished())
 	}
@@ -175,8 +178,8 @@ func (f *follower) mine(ctx context.Context, s state, identity archive.Identity)
 		return other
 	}
 	p := archive.Progress{Header: s.header}
-	err := f.d.QueryRowContext(ctx, f.queries.Get("follow_last")).Scan(&p.Position, id{&p.Event})
-	if err != nil && !noRows(err) {
+	var err error
+	if p.Position, p.Event, err = f.last(ctx); err != nil {
 		return err
 	}
 	if p.Position == p.Header.Head {
@@ -188,6 +191,24 @@ func (f *follower) mine(ctx context.Context, s state, identity archive.Identity)
 			other.Reason += ": " + source.Reason
 		}
 		return other
+	}
+	return err
+}
+
+// last is the last event that the store has.
+func (f *follower) last(ctx context.Context) (position int64, event uuid.UUID, err error) {
+	err = f.d.QueryRowContext(ctx, f.queries.Get("follow_last")).Scan(&position, id{&event})
+	if noRows(err) {
+		err = nil
+	}
+	return position, event, err
+}
+
+// anchor tells the source which event it must still have.
+func (f *follower) anchor(ctx context.Context) error {
+	position, event, err := f.last(ctx)
+	if err == nil {
+		f.from.Known(position, event)
 	}
 	return err
 }
@@ -347,6 +368,9 @@ func (f *follower) behind(head int64) {
 // ended compares the source's head with what was read, when the store does not follow it any more.
 func (f *follower) ended(ctx context.Context) error {
 	head, err := f.from.Head(ctx)
+	if err == nil && head < f.state.header.Head {
+		err = behindError(head, f.state.header.Head)
+	}
 	if err == nil && head > f.state.header.Head {
 		err = &MovedError{Read: f.state.header.Head, Head: head, Ended: true}
 	}

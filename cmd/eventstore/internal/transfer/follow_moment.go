@@ -61,9 +61,13 @@ func (f *follower) moment(ctx context.Context, finish bool) error {
 // at checks that a moment is not older than what was read: a source may be several standbys.
 func (f *follower) at(m archive.Moment) error {
 	if m.Head() < f.state.position {
-		return fmt.Errorf("%w: it is at position %d, and position %d was read before: is it a standby that lags?", ErrBehind, m.Head(), f.state.position)
+		return behindError(m.Head(), f.state.position)
 	}
 	return nil
+}
+
+func behindError(head, read int64) error {
+	return fmt.Errorf("%w: it is at position %d, and position %d was read before: is it a standby that lags?", ErrBehind, head, read)
 }
 
 // mayHaveLost reports whether the source may have lost events that were read, though it has their streams. Every id of a stream that is
@@ -132,6 +136,9 @@ func (f *follower) remove(ctx context.Context, names []string) error {
 			return err
 		}
 		f.result.Gone += int64(len(batch))
+	}
+	if len(names) > 0 {
+		return f.anchor(ctx)
 	}
 	return nil
 }
@@ -224,6 +231,9 @@ func (f *follower) lostIn(ctx context.Context, m archive.Moment, from, until int
 		}
 		f.result.Removed += int64(len(batch))
 	}
+	if len(lost) > 0 {
+		return f.anchor(ctx)
+	}
 	return nil
 }
 
@@ -254,6 +264,9 @@ func (f *follower) finish(ctx context.Context, m archive.Moment) error {
 	head, err := f.from.Head(ctx)
 	if err != nil {
 		return err
+	}
+	if head < m.Head() {
+		return behindError(head, m.Head())
 	}
 	if head > m.Head() {
 		return &MovedError{Read: m.Head(), Head: head}
