@@ -188,7 +188,8 @@ func readSeen(f *fixture) {
 	})
 	f.sub("left", func(f *fixture) {
 		seen := store.Seen{StreamID: 7, Version: 7}
-		for range f.es.Stream(f.ctx, "own", &store.ReadOptions{PageSize: 2, Seen: &seen}) {
+		for _, err := range f.es.Stream(f.ctx, "own", &store.ReadOptions{PageSize: 2, Seen: &seen}) {
+			require.NoError(f, err)
 			break
 		}
 		assert.Zero(f, seen, "what was fetched was not seen")

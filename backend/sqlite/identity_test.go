@@ -1,6 +1,7 @@
 package sqlite_test
 
 import (
+	"database/sql"
 	"testing"
 
 	"github.com/google/uuid"
@@ -55,16 +56,7 @@ func TestRenamedPrefix(t *testing.T) {
 	_, err := es.Append(ctx, "s", store.NoStream, events(3)...)
 	require.NoError(t, err)
 	require.NoError(t, old.IndexCorrelations(ctx))
-	var tables []string
-	rows, err := db.QueryContext(ctx, "select name from sqlite_master where type = 'table' and name like 'a\\_%' escape '\\'")
-	require.NoError(t, err)
-	for rows.Next() {
-		var name string
-		require.NoError(t, rows.Scan(&name))
-		tables = append(tables, name)
-	}
-	require.NoError(t, rows.Err())
-	require.NoError(t, rows.Close())
+	tables := tablesOf(t, db)
 	for _, name := range tables {
 		_, err := db.ExecContext(ctx, "alter table "+name+" rename to b_"+name[2:])
 		require.NoError(t, err)
@@ -90,4 +82,19 @@ func TestRenamedPrefix(t *testing.T) {
 
 	fresh := sqlite.New(db, &sqlite.Options{Prefix: "a_"})
 	require.ErrorContains(t, migrate.Up(ctx, fresh), "already exists")
+}
+
+// tablesOf returns the tables of the store with the prefix a_.
+func tablesOf(t *testing.T, db *sql.DB) (tables []string) {
+	t.Helper()
+	rows, err := db.QueryContext(t.Context(), "select name from sqlite_master where type = 'table' and name like 'a\\_%' escape '\\'")
+	require.NoError(t, err)
+	defer rows.Close() //nolint:errcheck // rows.Err is asked
+	for rows.Next() {
+		var name string
+		require.NoError(t, rows.Scan(&name))
+		tables = append(tables, name)
+	}
+	require.NoError(t, rows.Err())
+	return tables
 }

@@ -53,11 +53,11 @@ type Followed interface {
 	// Prepare checks the names of all that the source has, and takes over those that earlier runs have changed or left out. It returns
 	// all of them. Behind the first run, types of events are checked only as they are read.
 	Prepare(ctx context.Context, earlier Following) (rename map[string]string, skip []string, err error)
+	// DataType returns the type of the columns for data: bytea, json or jsonb. If they differ, it is the one that takes most.
+	DataType() string
 	// Known says which event was at a position when it was read. Each transaction that reads heads, events or a Moment from then on first
 	// looks whether that one, or the last event that was read since, is still there, or gone: otherwise the error is a [ReplacedError].
 	Known(position int64, event uuid.UUID)
-	// DataType returns the type of the columns for data: bytea, json or jsonb. If they differ, it is the one that takes most.
-	DataType() string
 	// Moment calls f with the source as it is at one moment.
 	Moment(ctx context.Context, f func(ctx context.Context, m Moment) error) error
 }

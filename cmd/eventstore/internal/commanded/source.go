@@ -19,16 +19,16 @@ var file string
 
 // Source is a store of commanded/eventstore. Close it. It is for one goroutine at a time.
 type Source struct {
-	db       *sql.DB
-	where    database.Location
-	schema   string
-	queries  queries.Set
-	names    names
-	isJSON   bool // the type of the columns for data
-	summary  Summary
-	dataType string // see DataType
-	anew     []string
+	db      *sql.DB
+	where   database.Location
+	schema  string
+	queries queries.Set
+	names   names
+	isJSON  bool // the type of the columns for data
+	summary Summary
+	anew    []string
 
+	dataType string    // see DataType
 	position int64     // of the last event that was read
 	event    uuid.UUID // its id; zero if none was
 }
