@@ -36,6 +36,9 @@ func (f *follower) events(ctx context.Context, read func(do func(e *archive.Even
 		if err == nil && f.options.Progress != nil {
 			f.options.Progress(f.state.position, head)
 		}
+		if err == nil {
+			f.behind(head)
+		}
 		return err
 	}
 	err := read(func(e *archive.Event) error {
