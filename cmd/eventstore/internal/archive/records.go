@@ -19,6 +19,9 @@ type Header struct {
 	Streams    []string  `json:"streams,omitempty"`     // chosen streams; none: the whole store
 	ExportedAt time.Time `json:"exported_at"`           // when the export began
 	LastStream int64     `json:"last_stream,omitempty"` // highest id that a stream of the store had, or more: new streams get higher ones
+	// Rename has streams that have another name than in the source, Skip those that were left out.
+	Rename map[string]string `json:"rename,omitempty"`
+	Skip   []string          `json:"skip,omitempty"`
 	// Following is set in the state of a store that follows its source, and in no archive.
 	Following *Following `json:"following,omitempty"`
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 
 	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/archive"
 	"github.com/eventstore-go/eventstore/store"
@@ -51,7 +52,10 @@ func (s *Source) header(ctx context.Context, tx *sql.Tx, do func(any) error) err
 	if err := s.each(ctx, tx, "orphans", func(rows *sql.Rows) error { return rows.Scan(&s.summary.Orphans) }); err != nil {
 		return err
 	}
-	h := &archive.Header{Source: "commanded"}
+	h := &archive.Header{Source: "commanded", Skip: s.names.skipped()}
+	if len(s.names.rename) > 0 {
+		h.Rename = maps.Clone(s.names.rename)
+	}
 	if err := s.each(ctx, tx, "head", func(rows *sql.Rows) error { return rows.Scan(&h.Head) }); err != nil {
 		return err
 	}

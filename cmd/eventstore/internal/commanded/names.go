@@ -59,6 +59,29 @@ func (n *names) recall(f archive.Following) {
 	n.earlier, n.later = f.Skip, f.Mark != archive.Mark{}
 }
 
+// Mapped reports whether the source gives streams the names that it gave them in an archive, and leaves out the same. Then it takes
+// over what was resolved: the streams may be gone.
+func (s *Source) Mapped(rename map[string]string, skip []string) bool {
+	n := &s.names
+	if !slices.Equal(n.skipped(), skip) {
+		return false
+	}
+	if n.asked == nil {
+		return maps.Equal(n.rename, rename)
+	}
+	var then []string
+	for old, name := range rename {
+		then = append(then, old+"="+name)
+	}
+	now := slices.Sorted(slices.Values(n.asked))
+	slices.Sort(then)
+	if !slices.Equal(slices.Compact(now), then) {
+		return false
+	}
+	n.rename, n.asked = maps.Clone(rename), nil
+	return true
+}
+
 // fit returns a NamesError if a name is refused: it came into the source after the names were checked.
 func (s *Source) fit(kind, name string) error {
 	most := map[string]int{"event type": store.MaxType, "snapshot type": store.MaxType, "subscription": store.MaxSubscriptionName}[kind]

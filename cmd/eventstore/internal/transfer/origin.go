@@ -45,6 +45,13 @@ func same(ctx context.Context, from archive.Source, file string, given archive.I
 		other.Reason = fmt.Sprintf("the file is of %s, and wanted are %s", chosenText(p.Header.Streams), chosenText(s.Chosen()))
 		return other
 	}
+	mapped, ok := from.(interface {
+		Mapped(rename map[string]string, skip []string) bool
+	})
+	if ok && p.Header.Following == nil && !mapped.Mapped(p.Header.Rename, p.Header.Skip) {
+		other.Reason = fmt.Sprintf("the file was read with other names: it was given --rename %v and --skip %q", p.Header.Rename, p.Header.Skip)
+		return other
+	}
 	for position, event := range map[int64]uuid.UUID{p.Position: p.Event, p.Header.Head: p.Header.HeadEvent} {
 		found, err := from.EventAt(ctx, position)
 		if err != nil {
