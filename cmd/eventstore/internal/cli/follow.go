@@ -28,14 +28,16 @@ func (a *app) follow(ctx context.Context, d *database.Database, from *elsewhere,
 		return err
 	}
 	defer func() { err = errors.Join(err, source.Close()) }()
-	progress, end := a.progress("importing")
 	options := transfer.FollowOptions{
-		Forever: from.follow, Finish: from.finish, Batch: batch, Progress: progress,
+		Forever: from.follow, Finish: from.finish, Batch: batch,
 		Resumed: func(u transfer.Unfinished) { a.tell("%s\n", u) },
 	}
 	if from.follow {
-		options.Progress = nil
 		options.Behind = a.printBehind()
+	}
+	end := func() {}
+	if !from.follow {
+		options.Progress, end = a.progress("importing")
 	}
 	result, err := transfer.Follow(ctx, d, source, options)
 	end()

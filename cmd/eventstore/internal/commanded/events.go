@@ -52,20 +52,22 @@ func (s *Source) pages(ctx context.Context, after, head int64, do func(e *archiv
 		}
 		for i := range p.events {
 			e := &p.events[i]
+			first := e.Position > s.counted // and not read again
+			s.counted = max(s.counted, e.Position)
 			if e.ID == uuid.Nil {
-				s.summary.Lost++
+				s.count(first, &s.summary.Lost)
 				continue
 			}
 			s.Known(e.Position, e.ID)
 			var keep bool
 			if e.Stream, keep = s.names.of(e.Stream); !keep {
-				s.summary.SkippedEvents++
+				s.count(first, &s.summary.SkippedEvents)
 				continue
 			}
 			if err := errors.Join(s.fit("stream", e.Stream), s.fit("event type", e.Type)); err != nil {
 				return err
 			}
-			e.Metadata, e.ContentType = s.contentType(e.Data, e.Metadata)
+			e.Metadata, e.ContentType = s.contentType(first, e.Data, e.Metadata)
 			if err := do(e); err != nil {
 				return err
 			}
@@ -100,11 +102,12 @@ func (s *Source) page(ctx context.Context, tx *sql.Tx, after, head int64, limit 
 			return err
 		}
 		p.rows++
+		e.Position = p.last
 		if !id.Valid || !stream.Valid || !version.Valid {
 			p.events = append(p.events, e)
 			return nil
 		}
-		e.Position, e.StreamID, e.Stream, e.Version = p.last, stream.Int64, name.String, version.Int64
+		e.StreamID, e.Stream, e.Version = stream.Int64, name.String, version.Int64
 		e.ID, e.Type, e.CausationID, e.CorrelationID = id.UUID, typ.String, causation.UUID, correlation.UUID
 		e.CreatedAt, e.StreamCreatedAt = at(created.Int64), at(begun.Int64)
 		p.events = append(p.events, e)
@@ -127,8 +130,15 @@ var (
 	newNil   = []byte("\x83w\x03nil")
 )
 
-// contentType returns the metadata, or nil if it stands for none, and the content type of both, and counts it.
-func (s *Source) contentType(data, metadata []byte) ([]byte, string) {
+// count adds one to a number, the first time.
+func (*Source) count(first bool, n *int64) {
+	if first {
+		*n++
+	}
+}
+
+// contentType returns the metadata, or nil if it stands for none, and the content type of both, and counts it the first time.
+func (s *Source) contentType(first bool, data, metadata []byte) ([]byte, string) {
 	if bytes.Equal(metadata, jsonNull) || bytes.Equal(metadata, oldNil) || bytes.Equal(metadata, newNil) {
 		metadata = nil
 	}
@@ -138,9 +148,9 @@ func (s *Source) contentType(data, metadata []byte) ([]byte, string) {
 	}
 	switch {
 	case of == Unknown || and == Unknown:
-		s.summary.Unknown++
+		s.count(first, &s.summary.Unknown)
 	case of != "" || and != "":
-		s.summary.ErlangTerms++
+		s.count(first, &s.summary.ErlangTerms)
 	}
 	switch {
 	case and == "":

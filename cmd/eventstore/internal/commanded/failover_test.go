@@ -108,3 +108,37 @@ func TestExportFailedOver(t *testing.T) {
 	})
 	require.ErrorIs(t, err, archive.ErrReplaced)
 }
+
+// ahead answers a look for the head with what a later one would, and calls again with each event before it is taken.
+type ahead struct {
+	*commanded.Source
+	again func(e *archive.Event)
+}
+
+func (ahead) Head(context.Context) (int64, error) { return 1503, nil }
+
+func (a ahead) Events(ctx context.Context, after, head int64, do func(*archive.Event) error) error {
+	return a.Source.Events(ctx, after, head, func(e *archive.Event) error {
+		a.again(e)
+		return do(e)
+	})
+}
+
+// TestFollowRecreatedInBatch: one batch may have events of a stream and of the one that has its name now.
+func TestFollowRecreatedInBatch(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, d *database.Database) {
+		from := commandedtest.Empty(t, commandedtest.JSON, "public", "timestamptz")
+		require.NoError(t, then(from.Append(t.Context(), "again", ids(2)...), from.Append(t.Context(), "a", ids(1498)...)))
+		s := open(t.Context(), t, from, commanded.Options{})
+		defer func() { require.NoError(t, s.Close()) }()
+		again := func(e *archive.Event) {
+			if e.Position == 1 { // of the first page; the second one has the new stream
+				require.NoError(t, then(from.HardDelete(t.Context(), "again"), from.Append(t.Context(), "again", ids(3)...)))
+			}
+		}
+		_, err := transfer.Follow(t.Context(), d, ahead{s, again}, transfer.FollowOptions{Batch: 1502})
+		require.NoError(t, err)
+		same(t, from, d)
+	})
+}

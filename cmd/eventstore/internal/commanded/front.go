@@ -139,7 +139,7 @@ func (s *Source) snapshotsBy(ctx context.Context, tx *sql.Tx, statement string, 
 			return err
 		}
 		r.CreatedAt = at(created)
-		r.Metadata, r.ContentType = s.contentType(r.Data, r.Metadata)
+		r.Metadata, r.ContentType = s.contentType(true, r.Data, r.Metadata)
 		return do(&r)
 	}, args...)
 }

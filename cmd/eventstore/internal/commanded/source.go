@@ -31,6 +31,7 @@ type Source struct {
 	dataType string    // see DataType
 	position int64     // of the last event that was read
 	event    uuid.UUID // its id; zero if none was
+	counted  int64     // position up to which events were counted in the summary
 }
 
 var _ archive.Source = (*Source)(nil)

@@ -361,7 +361,7 @@ func (f *follower) quick(ctx context.Context) error {
 
 func (f *follower) behind(head int64) {
 	if f.options.Behind != nil {
-		f.options.Behind(f.state.position, head)
+		f.options.Behind(max(f.state.position, f.state.header.Head), head) // the last positions may have no events here
 	}
 }
 

@@ -27,14 +27,16 @@ func (f *follower) events(ctx context.Context, read func(do func(e *archive.Even
 		err := f.batch(ctx, batch)
 		var recreated *recreatedError
 		if errors.As(err, &recreated) {
-			if err := f.vanished(ctx); err != nil {
-				return err
+			if batch, err = f.vanished(ctx, batch); err == nil && len(batch) > 0 {
+				err = f.batch(ctx, batch)
 			}
-			err = f.batch(ctx, batch)
 		}
 		batch = batch[:0]
 		if err == nil && f.options.Progress != nil {
 			f.options.Progress(f.state.position, head)
+		}
+		if err == nil {
+			f.behind(head)
 		}
 		return err
 	}

@@ -143,12 +143,24 @@ func (f *follower) remove(ctx context.Context, names []string) error {
 	return nil
 }
 
-// vanished hard deletes streams that are gone in the source now.
-func (f *follower) vanished(ctx context.Context) error {
-	return f.from.Moment(ctx, func(ctx context.Context, m archive.Moment) error {
+// vanished hard deletes streams that are gone in the source now, and returns the events of those that are there.
+func (f *follower) vanished(ctx context.Context, batch []*archive.Event) ([]*archive.Event, error) {
+	err := f.from.Moment(ctx, func(ctx context.Context, m archive.Moment) error {
 		if err := f.at(m); err != nil {
 			return err
 		}
+		if last := batch[len(batch)-1].Position; m.Head() < last {
+			return behindError(m.Head(), last)
+		}
+		there := map[int64]bool{}
+		err := m.Streams(ctx, func(s *archive.Stream) error {
+			there[s.ID] = true
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		batch = slices.DeleteFunc(batch, func(e *archive.Event) bool { return !there[e.StreamID] })
 		_, gone, err := f.compare(ctx, m)
 		if err != nil {
 			return err
@@ -156,6 +168,7 @@ func (f *follower) vanished(ctx context.Context) error {
 		// The mark stays: what they took with them is looked for in the next moment.
 		return f.remove(ctx, gone)
 	})
+	return batch, err
 }
 
 // ranges is how many positions are counted together.

@@ -125,6 +125,7 @@ func (f *follower) set(ctx context.Context, tx tx, list []streamRow, now *state)
 		if other, ok := byName[r.Name]; ok && other != r.ID {
 			return &recreatedError{&TakenError{ErrTaken, fmt.Sprintf("streams %d and %d of the source would both be called so", other, r.ID), []string{r.Name}}}
 		}
+		byName[r.Name] = r.ID
 		if name, ok := there[r.ID]; ok && name != r.Name {
 			return renamed(r.ID, name, r.Name)
 		}
