@@ -134,7 +134,7 @@ type readers struct {
 	held     int64
 }
 
-// readersOf starts the program. If it is slow to notice, it looks for new events only when it is told of them.
+// readersOf starts the program. Its handlers wait for hold, unless that is nil, at events behind held.
 func (r *replaced) readersOf(es *store.Store, hold chan struct{}, held int64, filter store.EventFilter) *readers {
 	p := &readers{r: r, es: es, errs: map[string]error{}, hold: hold, held: held}
 	ctx, stop := context.WithCancel(context.WithoutCancel(r.t.Context()))
@@ -353,7 +353,7 @@ func TestCopyBeforeTheWork(t *testing.T) {
 }
 
 // TestLaggingStandbyIsPromoted: a streaming standby is cut off from its primary, which goes on under load, is killed, and the
-// standby promoted. Readers begin again if they are told to, and have every event of the new history.
+// standby promoted. Readers that end with ErrPositionLost are started again, and have every event of the new history.
 func TestLaggingStandbyIsPromoted(t *testing.T) {
 	t.Parallel()
 	primary := pgtest.StartServer(t, "wal_level=replica", "max_wal_senders=10", "hot_standby=on", "wal_keep_size=256MB")

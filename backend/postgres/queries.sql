@@ -437,10 +437,10 @@ select s.stream, s.name, s.checkpoint, s.stream_id, s.seen, s.seen_id, s.owner, 
 from /*schema.*/subscriptions as s order by s.stream, s.name;
 
 -- name: advance
--- save_checkpoint in the transaction of a projection, as its last statement: what it locks is locked until the commit.
--- Nothing is saved, either, if the checkpoint is not below $10 (0: any, and it stays). Nor if somebody is about to remove the row,
--- who is not waited for: he may wait for what the transaction has written to. Who renews the lease or writes the
--- checkpoint is waited for. Indexes as there.
+-- save_checkpoint in the transaction of a projection, as its last statement: what it locks is locked until the commit. Nothing is
+-- saved if the checkpoint is $10 or more already ($10 = 0: any; the checkpoint stays), or if another transaction is about to remove
+-- the row. The statement does not wait for that transaction, which may wait for what this one has written. It waits for
+-- transactions that renew the lease or save the checkpoint. Indexes as there.
 with judged as (
   select t.stream, t.name, t.epoch, t.checkpoint, t.stream_id, p.stream_end, p.event_at,
     $10::bigint > 0 and /*schema.*/lost(p.stream_end, p.event_at, $4::bigint, $6::bigint, $7::uuid) as lost
