@@ -57,7 +57,7 @@ func leaseReset(f *fixture) {
 		assert.Equal(f, before, got)
 		assert.ErrorIs(f, s.SaveCheckpoint(f.ctx, checkpoint(l, 30, 2)), store.ErrLeaseLost)
 		next := f.acquire(s, l.ID, "b")
-		assert.Equal(f, store.Lease{ID: l.ID, Epoch: next.Epoch, Checkpoint: number, StreamID: 2}, next)
+		assert.Equal(f, store.Lease{ID: l.ID, Epoch: next.Epoch, Checkpoint: number, StreamID: 2, Era: next.Era}, next)
 		assert.Greater(f, next.Epoch, got.Epoch, "whoever takes the lease after a reset gets an epoch of its own")
 		l = next
 	}
@@ -88,7 +88,7 @@ func leaseCreatedAgain(f *fixture) {
 	require.NoError(f, s.SaveError(f.ctx, before.ID, before.Epoch, "trouble"))
 	require.NoError(f, s.DeleteSubscription(f.ctx, before.ID))
 	now := f.acquire(s, before.ID, "b")
-	assert.Equal(f, store.Lease{ID: before.ID, Epoch: now.Epoch}, now, "it begins anew")
+	assert.Equal(f, store.Lease{ID: before.ID, Epoch: now.Epoch, Era: now.Era}, now, "it begins anew")
 	assert.Empty(f, f.subscription(s, before.ID).LastError)
 	assert.ErrorIs(f, s.SaveCheckpoint(f.ctx, checkpoint(before, 9, 1)), store.ErrLeaseLost)
 	assert.ErrorIs(f, s.ReleaseLease(f.ctx, checkpoint(before, 9, 1)), store.ErrLeaseLost)

@@ -130,7 +130,7 @@ func leaseCreate(f *fixture) {
 	l, err := s.AcquireLease(f.ctx, store.LeaseRequest{ID: id, Owner: "a", TTL: long, Create: true, Checkpoint: 7, StreamID: 3})
 	require.NoError(f, err)
 	assert.Positive(f, l.Epoch)
-	assert.Equal(f, store.Lease{ID: id, Epoch: l.Epoch, Checkpoint: 7, StreamID: 3}, l)
+	assert.Equal(f, store.Lease{ID: id, Epoch: l.Epoch, Checkpoint: 7, StreamID: 3, Era: l.Era}, l)
 
 	got := f.subscription(s, id)
 	assert.Equal(f, store.SubscriptionInfo{
@@ -176,7 +176,7 @@ func leaseExisting(f *fixture) {
 		r.ID, r.Owner, r.TTL = onAll("a"), "b", long
 		next, err := s.AcquireLease(f.ctx, r)
 		require.NoError(f, err)
-		assert.Equal(f, store.Lease{ID: l.ID, Epoch: next.Epoch, Checkpoint: 5, StreamID: 2}, next)
+		assert.Equal(f, store.Lease{ID: l.ID, Epoch: next.Epoch, Checkpoint: 5, StreamID: 2, Era: next.Era}, next)
 		assert.Greater(f, next.Epoch, l.Epoch, "who takes a lease gets a later epoch")
 		l = next
 		got := f.subscription(s, l.ID)
@@ -250,7 +250,7 @@ func leaseExpires(f *fixture) {
 		return err == nil
 	})
 	assert.GreaterOrEqual(f, time.Since(began), f.short()*9/10, "not before its time")
-	assert.Equal(f, store.Lease{ID: onAll("expires"), Epoch: next.Epoch, Checkpoint: 3}, next)
+	assert.Equal(f, store.Lease{ID: onAll("expires"), Epoch: next.Epoch, Checkpoint: 3, Era: next.Era}, next)
 	assert.Greater(f, next.Epoch, first.Epoch)
 	f.isHeld(s, onAll("expires"), "a")
 	f.isHeld(s, onAll("lasts"), "b")
@@ -295,7 +295,7 @@ func leaseRenewExpired(f *fixture) {
 	require.NoError(f, s.SaveCheckpoint(f.ctx, checkpoint(l, 1, 0)), "the epoch goes on as long as nobody takes the lease")
 	list, err := s.RenewLeases(f.ctx, "a", long)
 	require.NoError(f, err)
-	assert.Equal(f, []store.Lease{{ID: l.ID, Epoch: l.Epoch, Checkpoint: 1}}, list)
+	assert.Equal(f, []store.Lease{{ID: l.ID, Epoch: l.Epoch, Checkpoint: 1, Era: l.Era}}, list)
 	f.isHeld(s, l.ID, "b")
 	assert.Empty(f, f.freeNames(s))
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -244,17 +245,17 @@ func (f *feed) readPage(ctx context.Context) (more bool, n int, err error) {
 	return next > position+1, len(fed.events), nil
 }
 
-// lose ends all members: what they have seen is not in the store any more.
+// lose has all members look whether what they have seen is still in the store: what the feed has seen is not.
 func (f *feed) lose(head int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.hub.log.Error("eventstore: another event is in the place of the last one read, as after a failover to a standby that lagged", "position", f.position)
 	for s := range f.all {
-		s.fail(&PositionLostError{Stream: All, After: f.position, Head: head, Replaced: true})
+		s.suspect(head)
 	}
-	for stream, members := range f.streams {
+	for _, members := range f.streams {
 		for s := range members {
-			s.fail(&PositionLostError{Stream: stream, After: f.position, Head: head, Replaced: true})
+			s.suspect(math.MaxInt64) // the end of the stream is not known here
 		}
 	}
 	f.position, f.last = head, uuid.Nil
@@ -346,7 +347,7 @@ func (f *feed) look(ctx context.Context) error {
 	defer f.mu.Unlock()
 	if head < position {
 		for s := range f.all {
-			s.fail(&PositionLostError{Stream: All, After: position, Head: head})
+			s.suspect(head)
 		}
 		f.position, f.last = head, uuid.Nil
 	}

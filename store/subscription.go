@@ -486,16 +486,6 @@ func (s *subscription) stop(err error) {
 	s.setState(Stopped, err)
 }
 
-// fail ends the subscription when what is queued has been dealt with.
-func (s *subscription) fail(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ending == nil {
-		s.ending = err
-		s.poke()
-	}
-}
-
 // final reports whether an error ends a subscription: trying again would not help.
 func final(err error) bool {
 	for _, e := range []error{

@@ -41,6 +41,18 @@ func (s *subscription) offer(p fedPage) {
 	s.poke()
 }
 
+// suspect says that the store, which ends at head, has lost events. The subscription ends if it has read beyond head. Otherwise it
+// reads on from storage, and so finds out whether what it has seen is in its place.
+func (s *subscription) suspect(head int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.queue.received > head && s.ending == nil {
+		s.ending = &PositionLostError{Stream: s.id.Stream, After: s.queue.received, Head: head}
+	}
+	s.missed, s.inbox, s.inboxSize, s.looked = true, nil, 0, false
+	s.poke()
+}
+
 // starve notes why the feed can't read, or with nil that it can again.
 func (s *subscription) starve(err error) {
 	s.mu.Lock()

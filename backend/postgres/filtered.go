@@ -56,7 +56,7 @@ func (b *Backend) readAllFiltered(ctx context.Context, r store.ReadRequest, f st
 	next = r.From
 	end := r.From + window(r)
 	part := int64(r.Limit)
-	for caughtUp := false; 2*len(page) < r.Limit && next < end; {
+	for caughtUp := false; len(page) < r.Limit && 2*beyond(page, r.From) < r.Limit && next < end; {
 		wants, to, err := b.readLog(ctx, next, int(min(part, end-next)))
 		if err != nil {
 			return nil, r.From, err
@@ -87,6 +87,14 @@ func (b *Backend) readAllFiltered(ctx context.Context, r store.ReadRequest, f st
 	return slices.DeleteFunc(page, func(e store.Recorded) bool { // the ends of parts in the middle
 		return e.Number != r.From && e.Number != next-1 && !f.Matches(&e)
 	}), next, nil
+}
+
+// beyond counts the events of a page that do not stand where it begins, which its reader may have read before.
+func beyond(page []store.Recorded, from int64) int {
+	if len(page) > 0 && page[0].Number == from {
+		return len(page) - 1
+	}
+	return len(page)
 }
 
 // nextPart is how many positions to look at after a part: so many that they fill the page if as many match as did among

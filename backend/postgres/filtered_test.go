@@ -32,6 +32,9 @@ func requireFiltered(t *testing.T, b *Backend, want []string) {
 				page, next, err := b.ReadFiltered(t.Context(), store.ReadRequest{Stream: store.All, From: from, Limit: limit}, f)
 				require.NoError(t, err)
 				for _, e := range page {
+					if !f.Matches(&e) {
+						continue // at an end of the page
+					}
 					got = append(got, fmt.Sprint(e.Number, " ", e.Stream, "@", e.Version))
 				}
 				if next == from {
@@ -88,7 +91,7 @@ func TestFilteredRangeStaysInOrder(t *testing.T) {
 			fill(exec, 1, 100_000)
 		}
 		for _, args := range []string{
-			`50000, 0, 60000, 0, 10256, '{none}', null`, `50000, 0, 60000, 0, 10256, '{happened}', 's-7'`, `50000, 0, 60000, 0, 10256, null, 'none'`,
+			`50000, 0, 60000, 0, 10256, '{none}', null, 50000, 0, 60000, 0`, `50000, 0, 60000, 0, 10256, '{happened}', 's-7', 50000, 0, 60000, 0`, `50000, 0, 60000, 0, 10256, null, 'none', 50000, 0, 60000, 0`,
 		} {
 			plan := explain(t, conn, b, "read_events_filtered", args)
 			require.Contains(t, plan, "Index Scan using events_pkey", "%s\n%s", args, plan)

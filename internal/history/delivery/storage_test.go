@@ -27,6 +27,7 @@ func (c *consumer) storage() (store.Storage, error) {
 		r.save = c.saveUnfenced
 		return r, nil
 	case bySequence:
+		r.save = c.saveUnfenced // the store has no event at these positions
 		return &sequential{r}, nil
 	case noAnswer:
 		return &unanswered{recorded: r}, nil
@@ -143,6 +144,11 @@ func (c *consumer) saveUnfenced(ctx context.Context, list []store.CheckpointRequ
 // sequential takes the number of an append for its position, and so delivers an append as soon as it sees it. It is
 // for appends of one event each.
 type sequential struct{ *recorded }
+
+func (s *sequential) ReleaseLease(ctx context.Context, request store.CheckpointRequest) error {
+	request.Checkpoint, request.Seen = 0, store.SeenEvent{}
+	return s.recorded.ReleaseLease(ctx, request)
+}
 
 func (s *sequential) Head(ctx context.Context) (head int64, err error) {
 	if _, err := s.recorded.Head(ctx); err != nil { // events get their positions, for what reads by them

@@ -78,6 +78,9 @@ func (t *tailing) run(ctx context.Context, d *database.Database, es *store.Store
 			return err
 		}
 		for _, e := range page {
+			if !t.filter.Matches(&e) {
+				continue // at an end of the page
+			}
 			if err := t.printEvent(e); err != nil {
 				return err
 			}

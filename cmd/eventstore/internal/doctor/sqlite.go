@@ -71,7 +71,7 @@ func (e *examination) file(ctx context.Context) error {
 // sqliteObjects are the indexes and triggers that the migrations create for a prefix.
 func sqliteObjects(prefix string) (names []string) {
 	for _, index := range []string{
-		"parked_number_idx", "parked_failed_idx",
+		"parked_number_idx", "parked_failed_idx", "parked_stream_idx",
 	} {
 		names = append(names, "index "+prefix+index)
 	}
