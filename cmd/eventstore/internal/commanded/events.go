@@ -67,7 +67,10 @@ func (s *Source) pages(ctx context.Context, after, head int64, do func(e *archiv
 			if err := errors.Join(s.fit("stream", e.Stream), s.fit("event type", e.Type)); err != nil {
 				return err
 			}
-			e.Metadata, e.ContentType = s.contentType(first, e.Data, e.Metadata)
+			var number *int64
+			if e.Metadata, e.ContentType, number = s.contentType(e.Data, e.Metadata); number != nil {
+				s.count(first, number)
+			}
 			if err := do(e); err != nil {
 				return err
 			}
@@ -137,8 +140,9 @@ func (*Source) count(first bool, n *int64) {
 	}
 }
 
-// contentType returns the metadata, or nil if it stands for none, and the content type of both, and counts it the first time.
-func (s *Source) contentType(first bool, data, metadata []byte) ([]byte, string) {
+// contentType returns the metadata, or nil if it stands for none, the content type of both, and which number of the summary counts
+// it, if one does.
+func (s *Source) contentType(data, metadata []byte) (_ []byte, contentType string, number *int64) {
 	if bytes.Equal(metadata, jsonNull) || bytes.Equal(metadata, oldNil) || bytes.Equal(metadata, newNil) {
 		metadata = nil
 	}
@@ -148,17 +152,17 @@ func (s *Source) contentType(first bool, data, metadata []byte) ([]byte, string)
 	}
 	switch {
 	case of == Unknown || and == Unknown:
-		s.count(first, &s.summary.Unknown)
+		number = &s.summary.Unknown
 	case of != "" || and != "":
-		s.count(first, &s.summary.ErlangTerms)
+		number = &s.summary.ErlangTerms
 	}
 	switch {
 	case and == "":
-		return metadata, of
+		return metadata, of, number
 	case of == "":
 		of = store.JSON
 	}
-	return metadata, of + "," + and
+	return metadata, of + "," + and, number
 }
 
 // format is the content type of a value.

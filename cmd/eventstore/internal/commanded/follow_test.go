@@ -230,6 +230,41 @@ func TestFollowAtOnce(t *testing.T) {
 	})
 }
 
+// TestFollowBesideAnOpenTransaction: while a transaction of the source's server stays open, each run reads the same snapshots again. It
+// counts those that are new or have changed, and each format once.
+func TestFollowBesideAnOpenTransaction(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, d *database.Database) {
+		from := commandedtest.Written(t, commandedtest.Terms)
+		held, err := from.DB.BeginTx(t.Context(), nil)
+		require.NoError(t, err)
+		defer held.Rollback() //nolint:errcheck // it wrote nothing
+		_, err = held.ExecContext(t.Context(), "select pg_current_xact_id()")
+		require.NoError(t, err)
+
+		s := open(t.Context(), t, from, commanded.Options{})
+		defer func() { require.NoError(t, s.Close()) }()
+		run := func() transfer.Followed {
+			r, err := transfer.Follow(t.Context(), d, s, transfer.FollowOptions{})
+			require.NoError(t, err)
+			same(t, from, d)
+			return r
+		}
+		first := run()
+		require.EqualValues(t, 21, first.Snapshots)
+		terms := s.Summary().ErlangTerms
+		require.Zero(t, run().Snapshots, "snapshots that are as they were")
+		require.Equal(t, terms, s.Summary().ErlangTerms)
+		require.NoError(t, then(from.Snapshot(t.Context(), "snap-1", 1, `{}`), from.Snapshot(t.Context(), "snap-2", 1, `{}`)))
+		from.Exec(t, `update /*schema.*/snapshots set data = '\x836a' where source_uuid = 'snap-2'`)
+		require.EqualValues(t, 2, run().Snapshots)
+		require.Equal(t, terms+1, s.Summary().ErlangTerms)
+		require.NoError(t, from.Snapshot(t.Context(), "snap-2", 2, `{}`))
+		require.EqualValues(t, 1, run().Snapshots)
+		require.Equal(t, terms, s.Summary().ErlangTerms)
+	})
+}
+
 // want is the head of a source.
 func want(t *testing.T, from *commandedtest.Store) (head int64) {
 	t.Helper()

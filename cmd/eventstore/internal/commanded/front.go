@@ -117,6 +117,19 @@ func (s *Source) links(ctx context.Context, tx *sql.Tx, do func(any) error) erro
 	})
 }
 
+// countSnapshot counts the format of a snapshot, once for each source: while a transaction of the source's database stays open, every
+// moment finds the same snapshots again.
+func (s *Source) countSnapshot(source string, number *int64) {
+	if was := s.formats[source]; was != nil {
+		*was--
+		delete(s.formats, source)
+	}
+	if number != nil {
+		*number++
+		s.formats[source] = number
+	}
+}
+
 func (s *Source) snapshots(ctx context.Context, tx *sql.Tx, do func(any) error) error {
 	s.summary.SkippedSnapshots = 0
 	return s.snapshotsBy(ctx, tx, "snapshots", func(r *archive.Snapshot) error { return do(r) })
@@ -139,7 +152,9 @@ func (s *Source) snapshotsBy(ctx context.Context, tx *sql.Tx, statement string, 
 			return err
 		}
 		r.CreatedAt = at(created)
-		r.Metadata, r.ContentType = s.contentType(true, r.Data, r.Metadata)
+		var number *int64
+		r.Metadata, r.ContentType, number = s.contentType(r.Data, r.Metadata)
+		s.countSnapshot(r.SourceID, number)
 		return do(&r)
 	}, args...)
 }

@@ -32,6 +32,8 @@ type Source struct {
 	position int64     // of the last event that was read
 	event    uuid.UUID // its id; zero if none was
 	counted  int64     // position up to which events were counted in the summary
+
+	formats map[string]*int64 // the number of the summary that counts a snapshot, by its source
 }
 
 var _ archive.Source = (*Source)(nil)
@@ -60,7 +62,7 @@ func Open(ctx context.Context, l database.Location, o Options) (*Source, error) 
 	if err != nil { // its text may show the password
 		return nil, errors.New(l.Redact(err.Error()))
 	}
-	s := &Source{db: db, where: l, schema: o.Schema, names: names}
+	s := &Source{db: db, where: l, schema: o.Schema, names: names, formats: map[string]*int64{}}
 	if err := s.check(ctx); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}

@@ -256,7 +256,7 @@ func TestContentType(t *testing.T) {
 			metadata = []byte(c.metadata)
 		}
 		s := &Source{}
-		kept, got := s.contentType(true, []byte(c.data), metadata)
+		kept, got, _ := s.contentType([]byte(c.data), metadata)
 		assert.Equal(t, c.want, got)
 		if c.metadata == "null" {
 			assert.Nil(t, kept)

@@ -183,26 +183,46 @@ func (f *follower) snapshots(ctx context.Context, m archive.Moment) error {
 	})
 }
 
+// putSnapshots writes and counts the snapshots of a batch that are new or have changed.
 func (f *follower) putSnapshots(ctx context.Context, batch []*archive.Snapshot) error {
 	if len(batch) == 0 {
 		return nil
 	}
+	written := int64(0)
 	err := f.write(ctx, func(tx tx, _ *state) error {
+		written = 0
 		for _, s := range batch {
-			if err := fitsData(f.target.dataType(), fmt.Sprintf("the snapshot of %q", s.SourceID), s.ContentType, s.Data, s.Metadata); err != nil {
+			changed, err := f.putSnapshot(ctx, tx, s)
+			if err != nil {
 				return err
 			}
-			err := tx.exec(ctx, "follow_snapshot", s.SourceID, s.Version, s.Type, s.ContentType, s.Data, bytesOrNull(s.Metadata), tx.timeOf(s.CreatedAt))
-			if err != nil {
-				return fmt.Errorf("the snapshot of %q: %w", s.SourceID, err)
+			if changed {
+				written++
 			}
 		}
 		return nil
 	})
 	if err == nil {
-		f.result.Snapshots += int64(len(batch))
+		f.result.Snapshots += written
 	}
 	return err
+}
+
+func (f *follower) putSnapshot(ctx context.Context, tx tx, s *archive.Snapshot) (changed bool, err error) {
+	name := fmt.Sprintf("the snapshot of %q", s.SourceID)
+	if err := fitsData(f.target.dataType(), name, s.ContentType, s.Data, s.Metadata); err != nil {
+		return false, err
+	}
+	one := 0
+	args := []any{s.SourceID, s.Version, s.Type, s.ContentType, s.Data, bytesOrNull(s.Metadata), tx.timeOf(s.CreatedAt)}
+	changed, err = tx.one(ctx, "follow_snapshot", args, &one)
+	if err == nil && changed {
+		err = tx.exec(ctx, "follow_snapshot_noted", s.SourceID)
+	}
+	if err != nil {
+		return false, fmt.Errorf("%s: %w", name, err)
+	}
+	return changed, nil
 }
 
 // snapshotSources compares which snapshots are there: gone are those that the source has not, missing those that the store has not, since a

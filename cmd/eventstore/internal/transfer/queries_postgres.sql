@@ -469,15 +469,17 @@ where s.stream_id in (select e.stream_id from event as e union select l.stream_i
 select set_config('eventstore.hard_delete', 'off', true);
 
 -- name: follow_snapshot
--- Index: snapshots_pkey.
-with written as (
-  insert into /*schema.*/snapshots as s (source_id, version, source_type, content_type, data, metadata, created_at)
-  values ($1::text, $2::bigint, $3::text, nullif($4::text, ''), /*schema.*/to_data($5::bytea), /*schema.*/to_data($6::bytea), $7::timestamptz)
-  on conflict on constraint snapshots_pkey do update set version = excluded.version, source_type = excluded.source_type,
-    content_type = excluded.content_type, data = excluded.data, metadata = excluded.metadata, created_at = excluded.created_at
-  returning source_id
-)
-insert into /*schema.*/import_snapshots (source_id) select w.source_id from written as w on conflict do nothing;
+-- One row if the snapshot is new or differs from what is there: the source may read unchanged ones again. Index: snapshots_pkey.
+insert into /*schema.*/snapshots as s (source_id, version, source_type, content_type, data, metadata, created_at)
+values ($1::text, $2::bigint, $3::text, nullif($4::text, ''), /*schema.*/to_data($5::bytea), /*schema.*/to_data($6::bytea), $7::timestamptz)
+on conflict on constraint snapshots_pkey do update set version = excluded.version, source_type = excluded.source_type,
+  content_type = excluded.content_type, data = excluded.data, metadata = excluded.metadata, created_at = excluded.created_at
+where (s.version, s.source_type, s.content_type, s.data, s.metadata, s.created_at)
+  is distinct from (excluded.version, excluded.source_type, excluded.content_type, excluded.data, excluded.metadata, excluded.created_at)
+returning 1;
+
+-- name: follow_snapshot_noted
+insert into /*schema.*/import_snapshots (source_id) values ($1::text) on conflict do nothing;
 
 -- name: follow_snapshots
 -- Index: snapshots_pkey.

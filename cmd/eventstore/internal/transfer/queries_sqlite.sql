@@ -339,10 +339,16 @@ update /*prefix*/head set deleting = null;
 update /*prefix*/head set deleting = null;
 
 -- name: follow_snapshot
-insert into /*prefix*/snapshots (source_id, version, source_type, content_type, data, metadata, created_at)
+-- One row if the snapshot is new or differs from what is there: the source may read unchanged ones again.
+insert into /*prefix*/snapshots as s (source_id, version, source_type, content_type, data, metadata, created_at)
 values (?1, ?2, ?3, nullif(?4, ''), ?5, ?6, ?7)
 on conflict (source_id) do update set version = excluded.version, source_type = excluded.source_type,
-  content_type = excluded.content_type, data = excluded.data, metadata = excluded.metadata, created_at = excluded.created_at;
+  content_type = excluded.content_type, data = excluded.data, metadata = excluded.metadata, created_at = excluded.created_at
+where (s.version, s.source_type, s.content_type, s.data, s.metadata, s.created_at)
+  is not (excluded.version, excluded.source_type, excluded.content_type, excluded.data, excluded.metadata, excluded.created_at)
+returning 1;
+
+-- name: follow_snapshot_noted
 insert into /*prefix*/import_snapshots (source_id) values (?1) on conflict do nothing;
 
 -- name: follow_snapshots
