@@ -256,12 +256,17 @@ func TestContentType(t *testing.T) {
 			metadata = []byte(c.metadata)
 		}
 		s := &Source{}
-		kept, got, _ := s.contentType([]byte(c.data), metadata)
+		kept, got, number := s.contentType([]byte(c.data), metadata)
 		assert.Equal(t, c.want, got)
 		if c.metadata == "null" {
 			assert.Nil(t, kept)
 		}
-		assert.Equal(t, c.want != "", s.summary != Summary{})
+		counts := map[string]*int64{"": nil, Unknown: &s.summary.Unknown}
+		want, known := counts[c.want]
+		if !known {
+			want = &s.summary.ErlangTerms
+		}
+		assert.Same(t, want, number, c.want)
 	}
 }
 
