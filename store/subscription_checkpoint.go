@@ -10,7 +10,7 @@ import (
 // noteProgress notes since when the checkpoint is ahead of what is saved, and pokes the goroutine when it has to know.
 // s.mu is held.
 func (s *subscription) noteProgress() {
-	ahead := s.queue.checkpoint() - s.saved
+	ahead := s.queue().Checkpoint() - s.saved
 	if ahead <= 0 || s.opts.Transient {
 		return
 	}
@@ -56,7 +56,7 @@ func (s *subscription) save(ctx context.Context) error {
 		return nil
 	}
 	s.mu.Lock()
-	ahead := s.queue.checkpoint() - s.saved
+	ahead := s.queue().Checkpoint() - s.saved
 	due := ahead > 0 && !s.saving && (s.refused != nil || s.due(ahead) || s.opts.CheckpointAfter >= 0 && time.Since(s.dirty) >= s.opts.CheckpointAfter)
 	problem, epoch, err := s.problem, s.lease.Epoch, s.saveErr
 	s.saveErr, s.asked = nil, s.asked || due
@@ -102,7 +102,7 @@ func (s *subscription) left() error {
 	case s.closing != nil:
 		s.gone = true
 		return s.closing
-	case len(s.subscribers) == 0:
+	case s.desk.Seats() == 0:
 		s.gone = true
 		return ErrSubscriberClosed
 	}

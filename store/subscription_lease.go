@@ -121,22 +121,9 @@ func (s *subscription) lose(err error) {
 	s.mu.Lock()
 	s.lost, s.refused = true, nil
 	s.leaseEnd(err)
-	s.void()
-	s.queue = newQueue(s.queue.received)
-	for _, r := range s.subscribers {
-		r.notice = s.failed(err)
-		r.poke()
-	}
+	s.desk.Void(s.newQueue(s.queue().Received()), s.failed(err))
 	s.mu.Unlock()
 	s.setState(Waiting, err)
-}
-
-// void makes the subscribers forget what they have in flight. s.mu is held.
-func (s *subscription) void() {
-	for _, r := range s.subscribers {
-		r.noteVoid()
-		r.held = holder{}
-	}
 }
 
 // extend notes that the lease was renewed.
@@ -147,7 +134,7 @@ func (s *subscription) extend(until time.Time) {
 	s.validUntil = until
 	if !was.After(time.Now()) { // it had expired
 		s.poke()
-		s.wake()
+		s.desk.Stir()
 		s.change()
 	}
 }
