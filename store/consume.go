@@ -30,8 +30,13 @@ const (
 // ConsumeOptions of [Store.Consume]. The zero value of each field is its default.
 type ConsumeOptions struct {
 	SubscribeOptions
-	// Handlers is how many events are handled at a time. Each is a subscriber of its own, so events are in order only
-	// within a partition key. Default: 1. ConcurrencyLimit is at least this.
+	// Handlers is how many events are handled at a time. Default: 1. ConcurrencyLimit is at least this. Each handler is a
+	// subscriber of its own. It takes one event at a time, or events of one partition key, so that all handlers are busy whenever
+	// there are as many keys, or events without a key. A slow handler delays only the events of its key.
+	//
+	// With one handler and no PartitionBy, events are handled in order, and a retry delays all events behind it. Otherwise events are
+	// in order only within a partition key: until a retry is due, its handler goes on with other keys and with events without a key. A
+	// handler with BufferSize retries takes no new events.
 	Handlers int
 	// OnError decides about an event whose handler failed, for the attempt-th time in a row from 1, or whose callback did.
 	// Default: Retry, for ever.
@@ -86,7 +91,7 @@ func (s *Store) Consume(ctx context.Context, stream, name string, handler Handle
 		subscribers = append(subscribers, r)
 	}
 	if o.Handlers == 1 {
-		return (&consumer{subscribers[0], handler, &o}).run(ctx)
+		return (&consumer{subscriber: subscribers[0], handler: handler, opts: &o}).run(ctx)
 	}
 	return s.consumeAll(ctx, subscribers, handler, &o)
 }
@@ -107,7 +112,7 @@ func (s *Store) consumeAll(ctx context.Context, subscribers []*Subscriber, handl
 				}
 				results <- res
 			}()
-			res = result{err: (&consumer{r, handler, o}).run(ctx)}
+			res = result{err: (&consumer{subscriber: r, handler: handler, opts: o}).run(ctx)}
 		}()
 	}
 	first := <-results
@@ -136,6 +141,7 @@ type consumer struct {
 	subscriber *Subscriber
 	handler    Handler
 	opts       *ConsumeOptions
+	later      []*retry // other events are handled meanwhile
 }
 
 // errVoid says that the lease was lost while an event was handled.
@@ -144,16 +150,9 @@ var errVoid = errors.New("void")
 // run handles events until there is a reason not to, which it returns.
 func (c *consumer) run(ctx context.Context) error {
 	for {
-		events, err := c.subscriber.Next(ctx)
-		var failed *CallbackError
-		switch {
-		case errors.As(err, &failed):
-			err = c.handle(ctx, failed.Event, failed)
-		case errors.Is(err, ErrLeaseLost):
-			continue
-		}
-		for n := 0; n < len(events) && err == nil; n++ {
-			err = c.handle(ctx, events[n], nil)
+		err := c.retryDue(ctx)
+		if err == nil {
+			err = c.handleNext(ctx)
 		}
 		if err != nil && !errors.Is(err, errVoid) { // what is void comes again
 			return err
@@ -161,8 +160,34 @@ func (c *consumer) run(ctx context.Context) error {
 	}
 }
 
-// handle handles one event until it is acknowledged, or given back to have its callback tried again.
-func (c *consumer) handle(ctx context.Context, e Recorded, failed *CallbackError) error {
+// handleNext handles what comes next. It returns nil when a retry is due.
+func (c *consumer) handleNext(ctx context.Context) error {
+	wait, cancel := c.untilDue(ctx)
+	defer cancel()
+	events, err := c.subscriber.next(wait, c.opts.unordered())
+	var failed *CallbackError
+	switch {
+	case errors.As(err, &failed):
+		err = c.handle(ctx, failed.Event, failed, nil)
+	case errors.Is(err, ErrLeaseLost):
+		return nil
+	case err != nil && ctx.Err() == nil && wait.Err() != nil:
+		return nil
+	}
+	for n := 0; n < len(events) && err == nil; n++ {
+		if err = c.handle(ctx, events[n], nil, nil); errors.Is(err, errLater) {
+			return c.giveBack(ctx, events[n+1:])
+		}
+	}
+	if errors.Is(err, errLater) {
+		return nil
+	}
+	return err
+}
+
+// handle handles one event until it is acknowledged, or given back to have its callback tried again. It returns errLater if the
+// event is to be handled again and others may go first; then it is called with the retry.
+func (c *consumer) handle(ctx context.Context, e Recorded, failed *CallbackError, again *retry) error {
 	wait := &backoff.ExponentialBackOff{
 		InitialInterval: c.opts.MinBackoff, MaxInterval: c.opts.MaxBackoff,
 		Multiplier: backoff.DefaultMultiplier, RandomizationFactor: backoff.DefaultRandomizationFactor,
@@ -172,6 +197,9 @@ func (c *consumer) handle(ctx context.Context, e Recorded, failed *CallbackError
 		for ; attempt < failed.attempt; attempt++ {
 			wait.NextBackOff() // of an attempt before
 		}
+	}
+	if again != nil {
+		wait, attempt = again.wait, again.attempt+1
 	}
 	for ; ; attempt++ {
 		if err := ctx.Err(); err != nil {
@@ -207,6 +235,10 @@ func (c *consumer) handle(ctx context.Context, e Recorded, failed *CallbackError
 			return &InvalidError{Field: "OnError", Reason: "decided to park, which only a projection can: " + err.Error(), Err: err}
 		case Retry:
 		}
+		if c.opts.unordered() {
+			c.later = append(c.later, &retry{event: e, failed: failed, attempt: attempt, wait: wait, at: time.Now().Add(wait.NextBackOff())})
+			return errLater
+		}
 		select {
 		case <-time.After(wait.NextBackOff()):
 		case <-ctx.Done():
@@ -224,6 +256,9 @@ func (c *consumer) handle(ctx context.Context, e Recorded, failed *CallbackError
 }
 
 func (c *consumer) ack(ctx context.Context, e Recorded) error {
+	if c.opts.unordered() {
+		return void(c.subscriber.ackOnly(context.WithoutCancel(ctx), e))
+	}
 	return void(c.subscriber.Ack(context.WithoutCancel(ctx), e))
 }
 

@@ -99,9 +99,10 @@
 // [Store.Consume] is a loop around it that calls a handler. [Store.Watch] shows new events and remembers nothing. A
 // subscription reads pages until it has caught up; from then on one reader per Store hands new events to all its
 // subscriptions. What is in flight and what is queued is bounded (sub/buffer-size, sub/max-size), and a slow subscriber
-// holds up no other subscription (sub/slow-one). Several subscribers share one subscription (sub/round-robin), by
+// holds up no other subscription (sub/slow-one). Several subscribers share one subscription in turns (sub/round-robin, sub/turns), by
 // partition key if need be: then a key's events are never unacknowledged at two of them (sub/partition,
-// sub/partition-closes).
+// sub/partition-closes). An event that hangs or fails delays only events of its key (sub/consume-hangs, sub/consume-poison,
+// sub/poison-key), and Consume keeps all its handlers busy while there are keys (sub/consume-busy).
 //
 // New events are found by hints: of this Store's own commits, and of other processes' where [Options].Notifier carries
 // them. A hint may be lost: a Store with subscribers also looks by itself (sub/hint-lost, sub/hint-late).

@@ -57,13 +57,17 @@ func (r *Subscriber) poke() {
 // another process has taken the subscription over: what was in flight is void, and Next goes on when this process
 // has the lease again, with what is not acknowledged in the database; or, for good, a SubscriptionError with the
 // reason why the subscription has ended, [ErrSubscriberClosed] or [ErrClosed].
-func (r *Subscriber) Next(ctx context.Context) ([]Recorded, error) {
+func (r *Subscriber) Next(ctx context.Context) ([]Recorded, error) { return r.next(ctx, false) }
+
+// next is Next. With one it returns what one handler needs at a time: an event, or events of one key, and of no key that the
+// subscriber has in flight.
+func (r *Subscriber) next(ctx context.Context, one bool) ([]Recorded, error) {
 	for waited := false; ; waited = true {
 		if err := ctx.Err(); err != nil {
 			r.idle(waited)
 			return nil, err
 		}
-		events, err := r.take(waited)
+		events, err := r.take(one, waited)
 		if err != nil {
 			r.poke() // other calls are to see that there is an error, or what is behind it
 			return nil, err
@@ -90,10 +94,10 @@ func (r *Subscriber) idle(waited bool) {
 }
 
 // take takes what there is for the subscriber, and nothing if it has to wait.
-func (r *Subscriber) take(waited bool) ([]Recorded, error) {
+func (r *Subscriber) take(one, waited bool) ([]Recorded, error) {
 	s := r.subscription
 	for {
-		items, sent, delivery, err := r.send(waited)
+		items, sent, delivery, err := r.send(one, waited)
 		if err != nil || len(items) == 0 {
 			return nil, err
 		}
@@ -111,18 +115,19 @@ func (r *Subscriber) take(waited bool) ([]Recorded, error) {
 
 // send takes items from the queue, which are held. It returns how often the first of them was sent, this time included, and
 // the number of the delivery.
-func (r *Subscriber) send(waited bool) (items []*queue.Item[Recorded], sent int, delivery int64, err error) {
+func (r *Subscriber) send(one, waited bool) (items []*queue.Item[Recorded], sent int, delivery int64, err error) {
 	s := r.subscription
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delivery = deliveries.Add(1)
-	items, sent, err = s.desk.Take(r.seat, queue.Request{Delivery: delivery, Open: s.valid(), Waited: waited})
+	items, sent, err = s.desk.Take(r.seat, queue.Request{Delivery: delivery, Open: s.valid(), Waited: waited, One: one})
 	if len(items) > 0 {
 		r.epoch = s.lease.Epoch
 		if (s.missed || len(s.inbox) > 0) && s.queue().Room() >= s.pageSize() {
 			s.poke()
 		}
 	}
+	s.stir()
 	return items, sent, delivery, err
 }
 
@@ -217,7 +222,8 @@ func (r *Subscriber) giveBack(items []*queue.Item[Recorded]) {
 	r.poke()
 }
 
-// Events yields events one by one, and acknowledges each when the loop asks for the next. An event that the loop
+// Events yields events one by one, and acknowledges each when the loop asks for the next. With a ConcurrencyLimit above 1 it takes
+// one event at a time, or events of one partition key, so that a slow loop delays no others. An event that the loop
 // ends with, by break or return or panic, is not acknowledged: it is given back. The sequence ends with an error, which
 // comes last: ctx's, a [CallbackError], or a [SubscriptionError]. It goes on by itself when a lost lease comes back. The
 // event of a CallbackError is given back, too, unless the loop's body acknowledges it.
@@ -230,7 +236,7 @@ func (r *Subscriber) Events(ctx context.Context) iter.Seq2[Recorded, error] {
 			}
 		}()
 		for {
-			events, err := r.Next(ctx)
+			events, err := r.next(ctx, r.subscription.opts.ConcurrencyLimit > 1) // what the loop has not begun is for others
 			if errors.Is(err, ErrLeaseLost) {
 				continue
 			}
@@ -308,6 +314,7 @@ func (r *Subscriber) leave() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	left, ok := s.desk.Rise(r.seat, ErrSubscriberClosed)
+	s.stir()
 	if !ok || left > 0 {
 		return false
 	}

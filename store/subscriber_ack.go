@@ -30,6 +30,11 @@ func (r *Subscriber) ack(ctx context.Context, n int, event func(i int) (number, 
 	return r.answer(ctx, ackUpTo, n, event)
 }
 
+// ackOnly acknowledges an event, and none that was sent before it. Errors are those of Ack.
+func (r *Subscriber) ackOnly(ctx context.Context, e Recorded) error {
+	return r.answer(ctx, ackOnly, 1, func(int) (int64, int64) { return e.Number, e.delivery })
+}
+
 // Nack gives events back: they are sent again, before all with higher numbers, to whoever asks first. Errors are those
 // of Ack.
 func (r *Subscriber) Nack(ctx context.Context, events ...Recorded) error {
@@ -41,6 +46,7 @@ type answer string
 
 const (
 	ackUpTo answer = "to acknowledge"
+	ackOnly answer = "to acknowledge alone"
 	nack    answer = "to give back"
 )
 
@@ -56,6 +62,8 @@ func (r *Subscriber) answer(ctx context.Context, what answer, n int, event func(
 	switch what {
 	case ackUpTo:
 		err = s.desk.Ack(r.seat, a)
+	case ackOnly:
+		err = s.desk.AckOnly(r.seat, a)
 	case nack:
 		err = s.desk.Nack(r.seat, a)
 	}
@@ -77,6 +85,7 @@ func (r *Subscriber) answer(ctx context.Context, what answer, n int, event func(
 	if s.ending != nil && s.queue().Empty() {
 		s.poke()
 	}
+	s.stir()
 	return nil
 }
 

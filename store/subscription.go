@@ -26,6 +26,7 @@ type subscription struct {
 	// Of the goroutine alone.
 	ahead  ahead
 	leased bool // the lease may be this process's in the database
+	again  bool // the last step has read events again that were dropped
 
 	mu         sync.Mutex
 	desk       *queue.Desk[Recorded]
@@ -307,6 +308,9 @@ func (s *subscription) step(ctx context.Context) (more bool, err error) {
 		return false, err
 	}
 	s.mu.Lock()
+	if s.clogged() {
+		s.queue().Press()
+	}
 	room := s.queue().Room()
 	enough := room >= s.pageSize()
 	inbox := len(s.inbox) > 0
@@ -318,6 +322,9 @@ func (s *subscription) step(ctx context.Context) (more bool, err error) {
 		unfed = ErrLeaseLost
 	}
 	look := s.id.Stream != All && !s.looked
+	from, again := s.queue().Wants()
+	again = again && !(s.again && enough && (missed || inbox)) // by turns with what is new
+	s.again = again
 	s.mu.Unlock()
 	switch {
 	case ending != nil && drained:
@@ -326,6 +333,8 @@ func (s *subscription) step(ctx context.Context) (more bool, err error) {
 		return false, nil
 	case look:
 		return true, s.look(ctx)
+	case again:
+		return true, s.readAgain(ctx, from)
 	case !enough:
 		return false, nil
 	case missed:

@@ -35,6 +35,21 @@ func (d *Desk[E]) Ack(s *Seat[E], a Answer) error {
 	return nil
 }
 
+// AckOnly acknowledges the first of the events and no other. The error is that of Ack.
+func (d *Desk[E]) AckOnly(s *Seat[E], a Answer) error {
+	if a.N == 0 {
+		return ErrNothing
+	}
+	place, err := d.place(s, a, 0, 0)
+	if err == nil {
+		err = d.expired(s, a)
+	}
+	if err == nil {
+		d.ackOne(s, place)
+	}
+	return err
+}
+
 // Nack gives events back: they are sent again, before all with higher numbers. The error is that of Ack.
 func (d *Desk[E]) Nack(s *Seat[E], a Answer) error {
 	places := make([]int, a.N)

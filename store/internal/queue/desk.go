@@ -6,22 +6,28 @@ import (
 	"slices"
 )
 
-// Desk hands the events of a queue out to seats, and takes their answers.
+// Desk hands the events of a queue out to seats, in turns, and takes their answers.
+//
+// A seat's turn comes when it has waited longest since it was sent something. What is there is dealt out to all seats with room,
+// one unit at a time: an event without a key, or a lane that belongs to no seat. So a seat is sent no more than its share, even
+// if the others have not asked yet; a seat that asks is only passed over for others that wait and whose turn comes first.
 type Desk[E any] struct {
 	queue  *Queue[E]
 	limit  int
-	seats  []*Seat[E]
+	seats  []*Seat[E] // the one whose turn it is first
 	sealed error
 }
 
 // Seat is a subscriber as the desk sees it: what it has in flight. Its fields belong to the desk.
 type Seat[E any] struct {
-	size  int
-	wake  func()
-	items []*Item[E]  // in flight, in the order in which they were sent; not changed in place, since those who look at them share it
-	lanes laneHeap[E] // that belong to it, with queued items
+	size   int
+	wake   func()
+	items  []*Item[E]  // in flight, in the order in which they were sent; not changed in place, since those who look at them share it
+	lanes  laneHeap[E] // that belong to it, with queued items
+	served bool        // it was sent something
 
-	waiting int // calls that wait for something to be sent
+	waiting int  // calls that wait for something to be sent
+	hungry  bool // there was nothing for it when it asked last
 
 	notice error          // to be returned from Take once
 	voided map[int64]bool // what was in flight when that was voided last
@@ -56,7 +62,11 @@ func (d *Desk[E]) Sit(size int, wake func()) (*Seat[E], error) {
 		return nil, ErrFull
 	}
 	s := &Seat[E]{size: size, wake: wake}
-	d.seats = append(d.seats, s)
+	at := slices.IndexFunc(d.seats, func(o *Seat[E]) bool { return o.served })
+	if at < 0 {
+		at = len(d.seats)
+	}
+	d.seats = slices.Insert(d.seats, at, s)
 	return s, nil
 }
 
@@ -95,7 +105,7 @@ func (d *Desk[E]) Void(q *Queue[E], notice error) {
 	d.queue = q
 	for _, s := range d.seats {
 		s.noteVoid()
-		s.items, s.lanes = nil, laneHeap[E]{}
+		s.items, s.lanes, s.hungry = nil, laneHeap[E]{}, false
 		if notice != nil {
 			s.notice = notice
 			s.wake()
@@ -118,16 +128,21 @@ func (s *Seat[E]) noteVoid() {
 // room returns how many more events the seat may have in flight.
 func (s *Seat[E]) room() int { return s.size - len(s.items) }
 
-// Stir wakes the seats that wait, if something is queued. Call it when more may be sent than before.
+// Stir wakes the seats that wait and have something to be sent. Call it when more may be sent than before.
 func (d *Desk[E]) Stir() {
-	if d.queue.queued == 0 {
-		return
-	}
+	units := d.queue.available()
 	for _, s := range d.seats {
-		if s.waiting > 0 {
+		if s.waiting > 0 && s.room() > 0 && (units > 0 || s.lanes.front() != nil) {
 			s.wake()
+			units--
 		}
 	}
+}
+
+// Starved reports whether a seat with room has asked for events and got none, though some are queued: all of them are behind
+// others in flight.
+func (d *Desk[E]) Starved() bool {
+	return d.queue.queued > 0 && d.queue.available() == 0 && slices.ContainsFunc(d.seats, func(s *Seat[E]) bool { return s.hungry && s.room() > 0 })
 }
 
 // Request is how Take is asked.
@@ -135,9 +150,11 @@ type Request struct {
 	Delivery int64 // its number, higher than all before
 	Open     bool  // events may be sent
 	Waited   bool  // it is asked again, since it returned nothing
+	One      bool  // for one unit, of another key than those in flight: its events up to the first that any seat could be sent
 }
 
-// Take sends the seat what is there for it, in order: its share of what is queued. An item that has a failure comes alone. Items must be let go by [Queue.Let]. times is how often the first was sent, this time
+// Take sends the seat what is there for it, in order: its share of the units, and what is queued of lanes that belong to it. An
+// item that has a failure comes alone. Items must be let go by [Queue.Let]. times is how often the first was sent, this time
 // included.
 //
 // If there is nothing, the caller waits until it is woken and takes again, with Waited, or calls Idle. The error is the notice of
@@ -157,10 +174,12 @@ func (d *Desk[E]) Take(s *Seat[E], r Request) (items []*Item[E], times int, err 
 	if r.Open && s.room() > 0 && d.queue.queued > 0 {
 		items = d.send(s, r)
 	}
+	s.hungry = len(items) == 0
 	if len(items) == 0 {
 		s.waiting++
 		return nil, 0, nil
 	}
+	d.toEnd(s)
 	d.Stir()
 	hold(items)
 	return items, int(items[0].sent), nil
@@ -168,12 +187,20 @@ func (d *Desk[E]) Take(s *Seat[E], r Request) (items []*Item[E], times int, err 
 
 // send sends the seat what is there for it.
 func (d *Desk[E]) send(s *Seat[E], r Request) []*Item[E] {
-	before, most := len(s.items), min(s.room(), d.share(s))
-	s.items = slices.Grow(s.items, most)
-	for len(s.items)-before < most {
-		i := lower(d.queue.fresh(), s.lanes.front())
+	before, share := len(s.items), d.share(s)
+	if r.One {
+		share = min(share, 1)
+	}
+	for room := s.room(); room > 0; room-- {
+		i := d.next(s, share > 0, r.One, before)
 		if i == nil || i.failure != nil && len(s.items) > before {
 			break
+		}
+		if i.lane == nil || i.lane.seat != s {
+			share--
+		}
+		if len(s.items) == before {
+			s.items = slices.Grow(s.items, d.likely(room, share+1, r.One))
 		}
 		d.queue.send(s, i, r.Delivery)
 		if i.failure != nil {
@@ -183,15 +210,67 @@ func (d *Desk[E]) send(s *Seat[E], r Request) []*Item[E] {
 	return s.items[before:]
 }
 
-// share is how many events a seat takes at a time when others wait for some, too.
+// likely returns how many items a seat with room is likely to be sent, of so many units.
+func (d *Desk[E]) likely(room, units int, one bool) int {
+	switch {
+	case one:
+		return 1
+	case len(d.queue.lanes) > 0:
+		return min(room, d.queue.queued)
+	}
+	return min(room, units)
+}
+
+// next returns what the seat is sent next, or nil: it has been sent all but the first items by this delivery. With one, that is an
+// event of the same key.
+func (d *Desk[E]) next(s *Seat[E], fresh, one bool, before int) *Item[E] {
+	if one && len(s.items) > before {
+		l := s.items[before].lane
+		if l == nil || l.items.len() == 0 || lower(d.queue.fresh(), l.items.front()) != l.items.front() {
+			return nil
+		}
+		return l.items.front()
+	}
+	var i *Item[E]
+	if fresh {
+		i = d.queue.fresh()
+	}
+	if own := s.lanes.front(); !one { // it is asked in any case, so that it forgets what is left over
+		i = lower(i, own)
+	}
+	return i
+}
+
+// share returns how many units the seat is sent at most if all that is there is dealt out: first to those that wait, or take, in
+// turn, and then to the others with room.
 func (d *Desk[E]) share(s *Seat[E]) int {
-	takers := 1
+	first, seats, past := 0, 0, false
 	for _, o := range d.seats {
-		if o != s && o.waiting > 0 && o.room() > 0 {
-			takers++
+		switch {
+		case o == s:
+			past = true
+			seats++
+		case o.room() > 0:
+			seats++
+			if !past && o.waiting > 0 {
+				first++
+			}
 		}
 	}
-	return (d.queue.queued + takers - 1) / takers
+	units := d.queue.available()
+	if units <= first {
+		return 0
+	}
+	return (units-first-1)/seats + 1
+}
+
+// toEnd makes the seat's turn the last.
+func (d *Desk[E]) toEnd(s *Seat[E]) {
+	s.served = true
+	if at := slices.Index(d.seats, s); at >= 0 {
+		copy(d.seats[at:], d.seats[at+1:])
+		d.seats[len(d.seats)-1] = s
+	}
 }
 
 // Idle says that a call that was to wait does so no more, and does not take either.

@@ -6,7 +6,14 @@ type lane[E any] struct {
 	items    fifo[E]  // queued
 	seat     *Seat[E] // that has events of it in flight, or nil
 	inFlight int
-	entry    int // of the entry in a heap that counts; others are left over
+	entry    int  // of the entry in a heap that counts; others are left over
+	unit     bool // counted in the queue's units
+
+	// Of a lane with events that are not in memory.
+	short  bool
+	kept   int  // how many were queued when events were last dropped or read again
+	wanted bool // the pass that reads dropped events again is for this lane, too
+	shut   bool // the pass has left an event of it out, or may be beyond one
 }
 
 // fifo is a list of items in the order of numbers.
@@ -33,6 +40,15 @@ func (f *fifo[E]) pop() {
 		clear(f.items[n:])
 		f.items, f.head = f.items[:n], 0
 	}
+}
+
+// popLast removes the last item and returns it.
+func (f *fifo[E]) popLast() *Item[E] {
+	n := len(f.items) - 1
+	i := f.items[n]
+	f.items[n] = nil
+	f.items = f.items[:n]
+	return i
 }
 
 // insert puts an item where it belongs: behind all, or near the front.

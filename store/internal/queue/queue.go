@@ -9,16 +9,22 @@ package queue
 // lane in flight, the lane belongs to that seat: no other seat is sent events of it. Events without a key are in no lane and
 // go to any seat.
 //
-// Every operation but CheckpointBehind costs amortised constant time, or the logarithm of the number of lanes. Memory
-// is linear in the unacknowledged events and the pages that hold them, however many others were acknowledged behind them.
+// Every operation but CheckpointBehind and Press costs amortised constant time, or the logarithm of the number of lanes. Memory
+// is linear in the unacknowledged events and the pages that hold them, however many others were acknowledged behind them; of
+// those that Press has dropped, one bit is kept.
 type Queue[E any] struct {
 	size     int         // how many events may be queued
 	since    int64       // deliveries up to this one were made from another queue
 	recycle  func([]E)   // takes pages that are not needed any more, or nil
 	received int64       // the last number read
 	queued   int         // items that are not in flight
+	units    int         // lanes with queued items that belong to no seat
 	open     batches[E]  // those with unacknowledged items, in the order of numbers
+	reread   batches[E]  // the same, of what was dropped and read again
 	spare    *Batch[E]   // memory for the next one, or nil
+	dropped  numbers     // unacknowledged, but not in memory
+	pass     int64       // from where dropped numbers are being read again, or 0
+	short    []*lane[E]  // with dropped events
 	free     fifo[E]     // queued items without a key
 	ready    laneHeap[E] // lanes with queued items that belong to no seat
 	lanes    map[string]*lane[E]
@@ -46,8 +52,8 @@ func (i *Item[E]) Failure() error {
 	return *i.failure
 }
 
-// New returns a queue whose next event is behind the checkpoint. Acknowledgements of deliveries up to since are void. The queue has room for
-// size events, and hands each page that no item needs any more to recycle, unless that is nil.
+// New returns a queue whose next event is behind the checkpoint. Acknowledgements of deliveries up to since are void. Press
+// makes room when size events are queued. The queue hands each page that no item needs any more to recycle, unless that is nil.
 func New[E any](checkpoint, since int64, size int, recycle func([]E)) *Queue[E] {
 	return &Queue[E]{received: checkpoint, since: since, size: size, recycle: recycle, lanes: map[string]*lane[E]{}}
 }
@@ -59,17 +65,25 @@ func (q *Queue[E]) Received() int64 { return q.received }
 func (q *Queue[E]) Room() int { return q.size - q.queued }
 
 // Empty reports whether every event in memory is acknowledged.
-func (q *Queue[E]) Empty() bool { return q.open.first == nil }
+func (q *Queue[E]) Empty() bool { return q.open.first == nil && q.reread.first == nil }
 
 // Checkpoint returns the highest number up to which every event was acknowledged or left out.
 func (q *Queue[E]) Checkpoint() int64 {
+	checkpoint := q.received
 	if b := q.open.first; b != nil {
-		return b.lowest() - 1
+		checkpoint = b.lowest() - 1
 	}
-	return q.received
+	for b := q.reread.first; b != nil; b = b.next {
+		checkpoint = min(checkpoint, b.lowest()-1)
+	}
+	if low, ok := q.dropped.lowest(); ok {
+		checkpoint = min(checkpoint, low-1)
+	}
+	return checkpoint
 }
 
-// CheckpointBehind returns the checkpoint when every event up to number is acknowledged. It looks at each of them.
+// CheckpointBehind returns the checkpoint when every event up to number is acknowledged. It looks at each of them. The queue
+// must not have dropped any.
 func (q *Queue[E]) CheckpointBehind(number int64) int64 {
 	for b := q.open.first; b != nil; b = b.next {
 		for i := range b.items[b.head:] {
@@ -96,8 +110,17 @@ func (q *Queue[E]) Add(b *Batch[E]) {
 		b.items[i].batch = b
 		q.place(&b.items[i])
 	}
+	q.link(&q.open, b)
+}
+
+// link adds a batch whose items are placed to a list.
+func (q *Queue[E]) link(list *batches[E], b *Batch[E]) {
+	if b.open == 0 {
+		q.reuse(b)
+		return
+	}
 	q.queued += b.open
-	q.open.add(b)
+	list.add(b)
 }
 
 // place puts a new item where it is looked for.
@@ -106,11 +129,16 @@ func (q *Queue[E]) place(i *Item[E]) {
 		q.free.insert(i)
 		return
 	}
-	l := q.lanes[i.key]
-	if l == nil {
-		l = &lane[E]{key: i.key}
-		q.lanes[i.key] = l
+	l := q.lane(i.key)
+	if l.short { // what comes before it in the lane is not in memory
+		q.forget(i)
+		return
 	}
+	q.enqueue(l, i)
+}
+
+// enqueue puts an item into a lane.
+func (q *Queue[E]) enqueue(l *lane[E], i *Item[E]) {
 	i.lane = l
 	l.items.insert(i)
 	if l.items.front() == i {
@@ -118,20 +146,41 @@ func (q *Queue[E]) place(i *Item[E]) {
 	}
 }
 
+// lane returns the lane of a key.
+func (q *Queue[E]) lane(key string) *lane[E] {
+	l := q.lanes[key]
+	if l == nil {
+		l = &lane[E]{key: key}
+		q.lanes[key] = l
+	}
+	return l
+}
+
 // refresh puts a lane whose first item or seat is another than before where it is looked for, and deletes one that nothing
 // needs any more.
 func (q *Queue[E]) refresh(l *lane[E]) {
 	l.entry++
 	queued := l.items.len() > 0
+	switch unit := queued && l.seat == nil; {
+	case unit && !l.unit:
+		l.unit = true
+		q.units++
+	case !unit && l.unit:
+		l.unit = false
+		q.units--
+	}
 	switch {
 	case queued && l.seat == nil:
 		q.ready.push(l)
 	case queued:
 		l.seat.lanes.push(l)
-	case l.seat == nil:
+	case l.seat == nil && !l.short:
 		delete(q.lanes, l.key)
 	}
 }
+
+// available returns how many units any seat may be sent: an event without a key is one, and a lane that belongs to no seat.
+func (q *Queue[E]) available() int { return q.free.len() + q.units }
 
 // fresh returns the queued item with the lowest number that any seat may be sent, or nil.
 func (q *Queue[E]) fresh() *Item[E] {

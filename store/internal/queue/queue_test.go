@@ -67,6 +67,23 @@ func (n *naive) next(seat int) *naiveEvent {
 	return nil
 }
 
+// available returns how many units there are: events without a key, and keys that nobody has in flight.
+func (n *naive) available() (count int) {
+	keys := map[string]bool{}
+	for _, e := range n.events {
+		if e.seat >= 0 && e.key != "" {
+			keys[e.key] = true
+		}
+	}
+	for _, e := range n.events {
+		if e.seat < 0 && !keys[e.key] {
+			keys[e.key] = e.key != ""
+			count++
+		}
+	}
+	return count
+}
+
 // wiper is what recycles pages so that a test sees whether they are still used, and counts them.
 type wiper int
 
@@ -186,6 +203,7 @@ func TestQueueIsAsExplained(t *testing.T) {
 				between := rapid.Int64Range(n.checkpoint(), n.received).Draw(t, "between")
 				require.Equal(t, n.checkpointBehind(between), q.CheckpointBehind(between))
 				require.EqualValues(t, n.unused(), recycler)
+				require.Equal(t, n.available(), q.available())
 				queued := 0
 				for _, e := range n.events {
 					if e.seat < 0 {

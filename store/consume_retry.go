@@ -1,0 +1,66 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+)
+
+// retry is an event that is to be handled again. It is in flight, so that no other event of its key is handled before.
+type retry struct {
+	event   Recorded
+	failed  *CallbackError // if it is a callback that is to be tried again
+	attempt int            // the last
+	wait    *backoff.ExponentialBackOff
+	at      time.Time
+}
+
+// errLater says that an event is handled again later, and others before.
+var errLater = errors.New("later")
+
+// unordered reports whether events of other keys, or without a key, may be handled while one waits to be handled again.
+func (o *ConsumeOptions) unordered() bool { return o.Handlers > 1 || o.PartitionBy != nil }
+
+// untilDue returns a context that ends when a retry is due.
+func (c *consumer) untilDue(ctx context.Context) (context.Context, context.CancelFunc) {
+	if len(c.later) == 0 {
+		return ctx, func() {}
+	}
+	return context.WithDeadline(ctx, slices.MinFunc(c.later, byTime).at)
+}
+
+func byTime(a, b *retry) int { return a.at.Compare(b.at) }
+
+// retryDue handles the events again that are due.
+func (c *consumer) retryDue(ctx context.Context) error {
+	for len(c.later) > 0 {
+		r := slices.MinFunc(c.later, byTime)
+		if r.at.After(time.Now()) {
+			return nil
+		}
+		c.later = slices.DeleteFunc(c.later, func(o *retry) bool { return o == r })
+		switch {
+		case !c.subscriber.inFlight(r.event): // it is void
+		case r.failed != nil:
+			if err := c.giveBack(ctx, []Recorded{r.event}); err != nil {
+				return err
+			}
+		default:
+			if err := c.handle(ctx, r.event, nil, r); err != nil && !errors.Is(err, errLater) {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// giveBack gives events back that the consumer does not handle now.
+func (c *consumer) giveBack(ctx context.Context, events []Recorded) error {
+	if len(events) == 0 {
+		return nil
+	}
+	return void(c.subscriber.Nack(context.WithoutCancel(ctx), events...))
+}
