@@ -45,7 +45,8 @@ type ProjectOptions struct {
 	// OnError decides about an event that the handler failed on, alone in its batch, for the attempt-th time in a row
 	// from 1; or for which PartitionBy panicked, which can't be parked. It is not asked about errors that say nothing
 	// of the event, as when the database went away, or ended one of two transactions that waited for each other:
-	// after these the batch is tried again. Default: Retry, for ever. See [RetryThen].
+	// after these the batch is tried again. Default: Retry, for ever. See [RetryThen]. While an event is retried the new events of
+	// its partition wait, whatever their key, so park what does not succeed: then only its key waits.
 	OnError func(e Recorded, err error, attempt int) Decision
 	// MinBackoff and MaxBackoff bound the wait before a batch is tried again. It grows from one to the other, with some
 	// chance in it. Default: 100 ms and 30 s.

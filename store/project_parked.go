@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -16,6 +17,7 @@ func (w *worker) load(ctx context.Context, epoch int64) error {
 	if w.epoch == epoch {
 		return nil
 	}
+	w.later = nil
 	w.epoch = epoch // if that fails this lease is given up, so that what was sent under it comes again
 	record, err := w.lookParked(ctx)
 	if err != nil {
@@ -44,6 +46,7 @@ func (w *worker) lookParked(ctx context.Context) (ProjectionRecord, error) {
 	for _, key := range keys {
 		w.parked[key] = true
 	}
+	maps.DeleteFunc(w.later, func(key string, _ *replayRetry) bool { return !w.parked[key] })
 	w.looked = time.Now()
 	return record, nil
 }
@@ -73,7 +76,12 @@ func (w *worker) replay(ctx context.Context) error {
 			return w.load(ctx, epoch)
 		}
 	}
-	if len(w.parked) == 0 || time.Since(w.looked) < w.p.hub.pollEvery {
+	switch {
+	case len(w.parked) == 0:
+		return nil
+	case w.untilRetry() <= 0:
+		return w.replayReady(ctx)
+	case time.Since(w.looked) < w.p.hub.pollEvery:
 		return nil
 	}
 	w.looked = time.Now()
@@ -99,11 +107,14 @@ func (w *worker) replayReady(ctx context.Context) error {
 		return nil
 	}
 	for {
-		list, err := w.ready(ctx)
+		now := time.Now()
+		list, err := w.ready(ctx, now)
 		if err != nil {
 			return w.notLooked(ctx, err)
 		}
 		if len(list) == 0 {
+			// What was due, and has not failed again, was applied or is not there any more.
+			maps.DeleteFunc(w.later, func(_ string, r *replayRetry) bool { return !r.at.After(now) })
 			break
 		}
 		if err := w.process(ctx, list); err != nil {
@@ -116,27 +127,37 @@ func (w *worker) replayReady(ctx context.Context) error {
 	return nil
 }
 
-// ready reads parked events that may be applied.
-func (w *worker) ready(ctx context.Context) ([]task, error) {
+// ready reads parked events that may be applied now.
+func (w *worker) ready(ctx context.Context, now time.Time) ([]task, error) {
 	ctx, cancel := context.WithTimeout(ctx, w.p.opts.Timeout)
 	defer cancel()
-	parked, err := w.p.storage.ReadParked(ctx, ParkedRequest{
+	r := ParkedRequest{
 		Projection: w.p.name, Ready: true, Partition: w.partition, Partitions: w.record.Partitions, AfterNumber: -1, Limit: w.p.opts.BatchSize,
-	})
-	if err != nil {
-		return nil, err
 	}
-	list := make([]task, len(parked))
-	for i := range parked {
-		p := &parked[i]
-		e, err := w.p.store.Event(ctx, p.ID)
-		if err != nil && !errors.Is(err, ErrEventNotFound) {
+	for {
+		parked, err := w.p.storage.ReadParked(ctx, r)
+		if err != nil {
 			return nil, err
 		}
-		list[i] = task{event: e, parked: p, gone: err != nil}
-		list[i].event.Number = p.Number
+		var list []task
+		for i := range parked {
+			p := &parked[i]
+			if r := w.later[p.Key]; r != nil && r.at.After(now) {
+				continue
+			}
+			e, err := w.p.store.Event(ctx, p.ID)
+			if err != nil && !errors.Is(err, ErrEventNotFound) {
+				return nil, err
+			}
+			e.Number = p.Number
+			list = append(list, task{event: e, parked: p, gone: err != nil})
+		}
+		if len(list) > 0 || len(parked) < r.Limit {
+			return list, nil
+		}
+		last := parked[len(parked)-1]
+		r.AfterNumber, r.AfterID = last.Number, last.ID
 	}
-	return list, nil
 }
 
 // parkedIDs returns the ids of parked events.
@@ -219,7 +240,7 @@ func (s *Store) eachParked(ctx context.Context, projection string, f *ParkedFilt
 
 // ReplayParked has parked events applied again, by whoever runs their partition, in order: events of a key as soon as
 // nothing of the key before them is parked. It does not wait for that. What fails again is decided about by OnError
-// again. It returns how many events were chosen.
+// again; until it is retried, other keys are replayed and new events applied. It returns how many events were chosen.
 func (s *Store) ReplayParked(ctx context.Context, projection string, f *ParkedFilter) (n int64, err error) {
 	return s.changeParked(ctx, projection, f, func(storage ProjectionStorage, ids []uuid.UUID) (int64, error) {
 		return storage.ReleaseParked(ctx, projection, ids)

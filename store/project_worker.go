@@ -30,6 +30,7 @@ type worker struct {
 	parked  map[string]bool // keys that have parked events
 	changes int64           // ProjectionRecord.Changes when parked was read
 	looked  time.Time       // when changes were looked at
+	later   map[string]*replayRetry
 
 	// Valid when it has ended.
 	err      error
@@ -140,7 +141,7 @@ func (w *worker) key(e *Recorded) (key string, hash int64) {
 
 // next waits for events, but not longer than until it is time to look at what is parked.
 func (w *worker) next(ctx context.Context) ([]Recorded, error) {
-	wait, cancel := context.WithTimeout(ctx, w.p.hub.pollEvery)
+	wait, cancel := context.WithTimeout(ctx, min(w.p.hub.pollEvery, w.untilRetry()))
 	defer cancel()
 	defer context.AfterFunc(w.stopping, cancel)()
 	events, err := w.subscriber.Next(wait)
@@ -249,6 +250,9 @@ func (w *worker) process(ctx context.Context, list []task) error {
 			return errStopped // what is left is read again by whoever comes next
 		}
 		n := min(len(list), max(w.size, 1))
+		if n == 1 && list[0].parked != nil {
+			attempt = w.tried(list[0])
+		}
 		begun := time.Now()
 		err := w.attempt(ctx, list[:n], apply, nil, attempt)
 		var failed *handlerError
@@ -275,6 +279,13 @@ func (w *worker) process(ctx context.Context, list []task) error {
 			case Park:
 				how = putAside
 			case Retry:
+				if list[0].parked != nil {
+					list, attempt = w.postpone(list, attempt), 0
+					continue
+				}
+				if err := w.pauseReplaying(ctx, wait.NextBackOff()); err != nil {
+					return err
+				}
 			}
 			if how != apply {
 				if err := w.settle(ctx, list[:1], how, failed.err, attempt); err != nil {
@@ -290,9 +301,9 @@ func (w *worker) process(ctx context.Context, list []task) error {
 			}
 		default:
 			w.trouble(err)
-		}
-		if err := w.pause(ctx, wait.NextBackOff()); err != nil {
-			return err
+			if err := w.pause(ctx, wait.NextBackOff()); err != nil {
+				return err
+			}
 		}
 		if list[0].parked == nil && !w.subscriber.inFlight(list[0].event) {
 			return errVoid // its stream was created again
