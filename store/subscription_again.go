@@ -71,8 +71,6 @@ func (s *subscription) comparable(ctx context.Context) (bool, error) {
 	switch {
 	case err != nil:
 		return false, err
-	case s.ending != nil:
-		return false, nil
 	case exists && (info.ID != s.streamID || info.Status() == Deleted):
 		s.looked = false
 		return false, nil
