@@ -165,21 +165,31 @@ func (c *consumer) handleNext(ctx context.Context) error {
 	wait, cancel := c.untilDue(ctx)
 	defer cancel()
 	events, err := c.subscriber.next(wait, c.opts.unordered())
+	if err != nil {
+		return c.noNext(ctx, wait, err)
+	}
+	for n := range events {
+		err := c.handle(ctx, events[n], nil, nil)
+		if errors.Is(err, errLater) {
+			return c.giveBack(ctx, events[n+1:])
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// noNext deals with an error that came instead of events.
+func (c *consumer) noNext(ctx, wait context.Context, err error) error {
 	var failed *CallbackError
 	switch {
 	case errors.As(err, &failed):
-		err = c.handle(ctx, failed.Event, failed, nil)
-	case errors.Is(err, ErrLeaseLost):
-		return nil
-	case err != nil && ctx.Err() == nil && wait.Err() != nil:
-		return nil
-	}
-	for n := 0; n < len(events) && err == nil; n++ {
-		if err = c.handle(ctx, events[n], nil, nil); errors.Is(err, errLater) {
-			return c.giveBack(ctx, events[n+1:])
+		if err := c.handle(ctx, failed.Event, failed, nil); !errors.Is(err, errLater) {
+			return err
 		}
-	}
-	if errors.Is(err, errLater) {
+		return nil
+	case errors.Is(err, ErrLeaseLost), ctx.Err() == nil && wait.Err() != nil:
 		return nil
 	}
 	return err
@@ -188,15 +198,10 @@ func (c *consumer) handleNext(ctx context.Context) error {
 // handle handles one event until it is acknowledged, or given back to have its callback tried again. It returns errLater if the
 // event is to be handled again and others may go first; then it is called with the retry.
 func (c *consumer) handle(ctx context.Context, e Recorded, failed *CallbackError, again *retry) error {
-	wait := &backoff.ExponentialBackOff{
-		InitialInterval: c.opts.MinBackoff, MaxInterval: c.opts.MaxBackoff,
-		Multiplier: backoff.DefaultMultiplier, RandomizationFactor: backoff.DefaultRandomizationFactor,
-	}
+	var wait *backoff.ExponentialBackOff
 	attempt := 1
 	if failed != nil {
-		for ; attempt < failed.attempt; attempt++ {
-			wait.NextBackOff() // of an attempt before
-		}
+		attempt = max(failed.attempt, 1)
 	}
 	if again != nil {
 		wait, attempt = again.wait, again.attempt+1
@@ -234,6 +239,9 @@ func (c *consumer) handle(ctx context.Context, e Recorded, failed *CallbackError
 		case Park:
 			return &InvalidError{Field: "OnError", Reason: "decided to park, which only a projection can: " + err.Error(), Err: err}
 		case Retry:
+		}
+		if wait == nil {
+			wait = c.opts.backoff(attempt)
 		}
 		if c.opts.unordered() {
 			c.later = append(c.later, &retry{event: e, failed: failed, attempt: attempt, wait: wait, at: time.Now().Add(wait.NextBackOff())})

@@ -67,16 +67,8 @@ func (r *Subscriber) answer(ctx context.Context, what answer, n int, event func(
 	case nack:
 		err = s.desk.Nack(r.seat, a)
 	}
-	var unknown *queue.UnknownError
-	switch {
-	case errors.As(err, &unknown):
-		return &UnexpectedAckError{SubscriptionID: s.id, Number: unknown.Number}
-	case errors.Is(err, queue.ErrVoid):
-		return &SubscriptionError{s.id, ErrLeaseLost}
-	case errors.Is(err, queue.ErrNothing):
-		return &InvalidError{Field: "events", Reason: "are empty: there is nothing " + string(what)}
-	case err != nil:
-		return err
+	if err != nil {
+		return s.notAnswered(what, err)
 	}
 	if what != nack {
 		s.acked = true
@@ -87,6 +79,20 @@ func (r *Subscriber) answer(ctx context.Context, what answer, n int, event func(
 	}
 	s.stir()
 	return nil
+}
+
+// notAnswered says why an answer was refused.
+func (s *subscription) notAnswered(what answer, err error) error {
+	var unknown *queue.UnknownError
+	switch {
+	case errors.As(err, &unknown):
+		return &UnexpectedAckError{SubscriptionID: s.id, Number: unknown.Number}
+	case errors.Is(err, queue.ErrVoid):
+		return &SubscriptionError{s.id, ErrLeaseLost}
+	case errors.Is(err, queue.ErrNothing):
+		return &InvalidError{Field: "events", Reason: "are empty: there is nothing " + string(what)}
+	}
+	return err
 }
 
 // inFlight reports whether that delivery of an event is in flight.
