@@ -160,11 +160,15 @@ func (c *consumer) run(ctx context.Context) error {
 	}
 }
 
-// handleNext handles what comes next. It returns nil when a retry is due.
+// handleNext handles what comes next, if something does before a retry is due.
 func (c *consumer) handleNext(ctx context.Context) error {
 	wait, cancel := c.untilDue(ctx)
 	defer cancel()
-	events, err := c.subscriber.next(wait, c.opts.unordered())
+	next := c.subscriber.next
+	if wait.Err() != nil && ctx.Err() == nil { // another retry is due
+		next = c.subscriber.there
+	}
+	events, err := next(wait, c.opts.unordered())
 	if err != nil {
 		return c.noNext(ctx, wait, err)
 	}

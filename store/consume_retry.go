@@ -46,25 +46,24 @@ func (c *consumer) untilDue(ctx context.Context) (context.Context, context.Cance
 
 func byTime(a, b *retry) int { return a.at.Compare(b.at) }
 
-// retryDue handles the events again that are due.
+// retryDue handles the event again that has been due longest, if there is one: one, so that retries do not keep other events waiting.
 func (c *consumer) retryDue(ctx context.Context) error {
-	for len(c.later) > 0 {
-		r := slices.MinFunc(c.later, byTime)
-		if r.at.After(time.Now()) {
-			return nil
-		}
-		c.later = slices.DeleteFunc(c.later, func(o *retry) bool { return o == r })
-		switch {
-		case !c.subscriber.inFlight(r.event): // it is void
-		case r.failed != nil:
-			if err := c.giveBack(ctx, []Recorded{r.event}); err != nil {
-				return err
-			}
-		default:
-			if err := c.handle(ctx, r.event, nil, r); err != nil && !errors.Is(err, errLater) {
-				return err
-			}
-		}
+	if len(c.later) == 0 {
+		return nil
+	}
+	r := slices.MinFunc(c.later, byTime)
+	if r.at.After(time.Now()) {
+		return nil
+	}
+	c.later = slices.DeleteFunc(c.later, func(o *retry) bool { return o == r })
+	if !c.subscriber.inFlight(r.event) {
+		return nil // it is void
+	}
+	if r.failed != nil {
+		return c.giveBack(ctx, []Recorded{r.event})
+	}
+	if err := c.handle(ctx, r.event, nil, r); !errors.Is(err, errLater) {
+		return err
 	}
 	return nil
 }

@@ -157,6 +157,33 @@ func TestRetriesAreBounded(t *testing.T) {
 	})
 }
 
+// TestRetriesDoNotStarve: retries that fall due faster than they are handled do not keep new events waiting.
+func TestRetriesDoNotStarve(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newProcess(t, memory.New(), nil)
+		for key := range 30 {
+			p.appendTypes(fmt.Sprint("poison ", key))
+		}
+		var calls callLog
+		end := p.consume(func(_ context.Context, e store.Recorded) error {
+			time.Sleep(time.Second)
+			if e.Type == "A" {
+				calls.add("%d", e.Number)
+				return nil
+			}
+			return errUnreachable
+		}, &store.ConsumeOptions{
+			MinBackoff: time.Second, MaxBackoff: time.Second, SubscribeOptions: store.SubscribeOptions{PartitionBy: byType},
+		})
+		time.Sleep(time.Minute)
+		p.appendTypes("A", "A", "A")
+		time.Sleep(time.Minute)
+		require.Equal(t, []string{"31", "32", "33"}, calls.take())
+		require.ErrorIs(t, end(), context.Canceled)
+	})
+}
+
 // TestStopWhileRetrying: a handler that stops Consume leaves what others are to retry, and nothing of it is lost.
 func TestStopWhileRetrying(t *testing.T) {
 	t.Parallel()

@@ -106,8 +106,8 @@ func (w *worker) replayReady(ctx context.Context) error {
 	if len(w.parked) == 0 {
 		return nil
 	}
+	now := time.Now() // what fails again has to wait until next time, so that new events are not kept waiting
 	for {
-		now := time.Now()
 		list, err := w.ready(ctx, now)
 		if err != nil {
 			return w.notLooked(ctx, err)

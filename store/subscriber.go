@@ -82,6 +82,15 @@ func (r *Subscriber) next(ctx context.Context, one bool) ([]Recorded, error) {
 	}
 }
 
+// there is next for what is there already: it does not wait.
+func (r *Subscriber) there(_ context.Context, one bool) ([]Recorded, error) {
+	events, err := r.take(one, false)
+	if err == nil && len(events) == 0 {
+		r.idle(true)
+	}
+	return events, err
+}
+
 // idle says that a call of Next has ended, which may have been woken instead of another.
 func (r *Subscriber) idle(waited bool) {
 	r.poke()

@@ -2,7 +2,7 @@ package store
 
 import "context"
 
-// clogged reports whether a subscriber has nothing to do, since the queue is full of events that nobody can be sent yet. s.mu is
+// clogged reports whether a subscriber has nothing to do, since the queue is full of events behind others in flight. s.mu is
 // held.
 func (s *subscription) clogged() bool {
 	q := s.queue()

@@ -22,7 +22,7 @@ type Desk[E any] struct {
 type Seat[E any] struct {
 	size   int
 	wake   func()
-	items  []*Item[E]  // in flight, in the order in which they were sent; not changed in place, since those who look at them share it
+	items  []*Item[E]  // in flight, in the order in which they were sent; not changed in place, since callers that look at them share it
 	lanes  laneHeap[E] // that belong to it, with queued items
 	served bool        // it was sent something
 
@@ -105,7 +105,7 @@ func (d *Desk[E]) Void(q *Queue[E], notice error) {
 	d.queue = q
 	for _, s := range d.seats {
 		s.noteVoid()
-		s.items, s.lanes, s.hungry = nil, laneHeap[E]{}, false
+		s.items, s.lanes = nil, laneHeap[E]{}
 		if notice != nil {
 			s.notice = notice
 			s.wake()

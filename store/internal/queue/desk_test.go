@@ -96,7 +96,7 @@ func TestTurns(t *testing.T) {
 		b.add("-")
 		want := []string{"A", "B", "C"}[n%3]
 		require.Equal(t, map[string]bool{want: true}, keep(b.woken))
-		for _, other := range []string{"A", "B", "C"} { // whoever asks first
+		for _, other := range []string{"A", "B", "C"} { // whichever asks first
 			if other != want {
 				require.Empty(t, b.take(other, false), "it is not its turn")
 			}
@@ -119,7 +119,7 @@ func keep(m map[string]bool) map[string]bool {
 	return kept
 }
 
-// TestTurnPasses: a seat whose turn it is, but that does not take, holds up nobody.
+// TestTurnPasses: a seat whose turn it is, but that does not take, does not delay others.
 func TestTurnPasses(t *testing.T) {
 	t.Parallel()
 	for name, leave := range map[string]func(b *table){
@@ -162,7 +162,7 @@ func TestShares(t *testing.T) {
 	for name, c := range map[string]struct {
 		keys  []string
 		size  int
-		takes string // who takes, in this order
+		takes string // the seats that take, in this order
 		want  [][]int64
 	}{
 		"the first does not take all":        {repeat("-", 6), 100, "ABC", [][]int64{{1, 2}, {3, 4}, {5}}},
@@ -173,7 +173,7 @@ func TestShares(t *testing.T) {
 		"all of a key go to one":             {[]string{"a", "a", "a"}, 3, "ABC", [][]int64{{1, 2, 3}, nil, nil}},
 		"two keys leave one without":         {[]string{"a", "b", "a", "b"}, 3, "CAB", [][]int64{{1, 3}, {2, 4}, nil}},
 		"events without a key beside a key":  {[]string{"a", "-", "a", "-"}, 9, "ABC", [][]int64{{1, 3}, {2}, {4}}},
-		"a key's events come to who has it":  {[]string{"a", "b", "a", "b", "a"}, 2, "ABA", [][]int64{{1, 3}, {2, 4}, nil}},
+		"a key's events come to its seat":    {[]string{"a", "b", "a", "b", "a"}, 2, "ABA", [][]int64{{1, 3}, {2, 4}, nil}},
 		"a hundred keys and one that asks":   {letters(8), 100, "AA", [][]int64{{1, 2, 3}, {4, 5}}},
 		"nothing is there":                   {nil, 100, "AB", [][]int64{nil, nil}},
 		"as many seats as events, in a rush": {repeat("-", 3), 100, "ABC", [][]int64{{1}, {2}, {3}}},
@@ -212,7 +212,7 @@ func TestOne(t *testing.T) {
 	b = newTable(t, 100, "A", "B")
 	b.add("a", "a", "b", "a", "b")
 	assert.Equal(t, []int64{1, 2}, b.take("A", true), "up to what another could be sent")
-	assert.Equal(t, []int64{3, 5}, b.take("B", true), "all that are there of a key that nobody else waits for")
+	assert.Equal(t, []int64{3, 5}, b.take("B", true), "all that are there of a key, since nothing else is")
 	assert.Empty(t, b.take("A", true), "it has a, and works on that")
 	require.NoError(t, b.ackOnly("A", 2))
 	assert.Empty(t, b.take("A", true), "1 is in flight")
@@ -247,7 +247,7 @@ func TestPress(t *testing.T) {
 	b.add("x")
 	require.Equal(t, []int64{1}, b.take("A", false))
 	b.add(repeat("x", 8)...)
-	require.False(t, b.d.Starved(), "nobody has asked")
+	require.False(t, b.d.Starved(), "no seat has asked")
 	require.Empty(t, b.take("B", false))
 	require.True(t, b.d.Starved())
 	require.Zero(t, q.Room())
@@ -364,7 +364,7 @@ func (b *table) expire() {
 	require.Equal(b.t, ErrVoid, b.d.Ack(b.seats["A"], a))
 }
 
-// TestNotices: a notice is told once, an end for ever, and each wakes who waits.
+// TestNotices: a notice is told once, an end for ever, and each wakes the calls that wait.
 func TestNotices(t *testing.T) {
 	t.Parallel()
 	b := newTable(t, 2, "A")
@@ -463,6 +463,19 @@ func TestStandstill(t *testing.T) {
 	require.EqualValues(t, 2, from)
 	b.again(2, 2)
 	require.Equal(t, []int64{2}, b.take("B", false))
+}
+
+// TestStarvedAfterVoid: a seat that waits while everything is void still waits.
+func TestStarvedAfterVoid(t *testing.T) {
+	t.Parallel()
+	b := newTable(t, 1, "A", "B")
+	require.Empty(t, b.take("B", false))
+	b.d.Void(New[event](0, b.delivered, 2, nil), nil)
+	b.add("x")
+	b.woken["B"] = false // it has not taken yet
+	require.Equal(t, []int64{1}, b.take("A", false))
+	b.add("x", "x")
+	require.True(t, b.d.Starved())
 }
 
 // TestDropWhileReadingAgain: what is dropped while dropped events are being read again comes before what is behind it.

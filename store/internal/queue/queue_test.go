@@ -12,7 +12,7 @@ import (
 // event is the payload in tests.
 type event struct{ number int64 }
 
-// naive is a queue as one would explain it: a list of numbers, and for each who has it.
+// naive is a queue as one would explain it: a list of numbers, and for each the seat that has it.
 type naive struct {
 	received int64
 	events   []*naiveEvent // unacknowledged, in the order of numbers
@@ -43,7 +43,7 @@ func (n *naive) checkpointBehind(number int64) int64 {
 	return n.received
 }
 
-// unused returns how many pages nobody needs any more.
+// unused returns how many pages are not needed any more.
 func (n *naive) unused() (count int) {
 	for _, page := range n.pages {
 		if !slices.ContainsFunc(page, func(e *naiveEvent) bool {
@@ -67,7 +67,7 @@ func (n *naive) next(seat int) *naiveEvent {
 	return nil
 }
 
-// available returns how many units there are: events without a key, and keys that nobody has in flight.
+// available returns how many units there are: events without a key, and keys without events in flight.
 func (n *naive) available() (count int) {
 	keys := map[string]bool{}
 	for _, e := range n.events {
@@ -189,7 +189,7 @@ func TestQueueIsAsExplained(t *testing.T) {
 			},
 			"let": func(t *rapid.T) {
 				if len(held) == 0 {
-					t.Skip("nobody looks")
+					t.Skip("no caller looks")
 				}
 				which := rapid.IntRange(0, len(held)-1).Draw(t, "which")
 				for i, item := range held[which] {

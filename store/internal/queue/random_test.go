@@ -99,7 +99,7 @@ func (w *world) rest() {
 	require.False(w.t, w.step(), "it goes round in circles")
 	q := w.d.Queue()
 	if q.available() == 0 && slices.ContainsFunc(w.sitters, func(s *sitter) bool { return s.waiting && len(s.has) < s.size }) {
-		require.EqualValues(w.t, len(w.events), q.Received(), "somebody waits, and there may be something behind what stands still")
+		require.EqualValues(w.t, len(w.events), q.Received(), "a subscriber waits, and other keys may be behind those that stand still")
 	}
 }
 
@@ -204,7 +204,7 @@ func (w *world) check() {
 			}
 		}
 	}
-	require.GreaterOrEqual(w.t, woken, min(waiting, q.available()), "somebody waits for what is there, and was not woken")
+	require.GreaterOrEqual(w.t, woken, min(waiting, q.available()), "a subscriber waits for what is there, and was not woken")
 }
 
 // TestRandom lets events come and subscribers come, take, acknowledge, give back and go at random, with a queue that is small, and
