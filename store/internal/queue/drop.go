@@ -81,7 +81,8 @@ func (q *Queue[E]) Again(b *Batch[E], upTo int64) {
 	b.open = len(b.items)
 	for n := range b.items {
 		b.items[n].batch = b
-		q.placeAgain(&b.items[n])
+		placed := n - (len(b.items) - b.open)
+		q.placeAgain(&b.items[n], q.Room()-placed)
 	}
 	q.link(&q.reread, b)
 	q.pass = upTo + 1
@@ -90,14 +91,14 @@ func (q *Queue[E]) Again(b *Batch[E], upTo int64) {
 	}
 }
 
-// placeAgain is place for an item that was dropped. Its key may be another this time.
-func (q *Queue[E]) placeAgain(i *Item[E]) {
+// placeAgain is place for an item that was dropped, in a queue with so much room. Its key may be another this time.
+func (q *Queue[E]) placeAgain(i *Item[E], room int) {
 	if i.key == "" {
 		q.free.insert(i)
 		return
 	}
 	l := q.lane(i.key)
-	if l.short && (!l.wanted || l.shut || l.items.len() >= max(1, q.size/2/len(q.short))) {
+	if l.short && (room <= 0 || !l.wanted || l.shut || l.items.len() >= max(1, q.size/2/len(q.short))) {
 		l.shut = true // so are all behind it
 		q.forget(i)
 		return

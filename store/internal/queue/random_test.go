@@ -114,6 +114,7 @@ func (w *world) readAgain(from int64) {
 		}
 	}
 	q.Again(b, upTo)
+	require.GreaterOrEqual(w.t, q.Room(), 0)
 	w.d.Stir()
 }
 
