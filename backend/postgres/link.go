@@ -15,9 +15,11 @@ func (b *Backend) Link(ctx context.Context, r store.LinkRequest) (res store.Appe
 	if err := b.Check(ctx); err != nil {
 		return res, err
 	}
-	err = b.once(ctx, func(b *Backend) error {
-		res, err = b.link(ctx, r)
-		return err
+	err = b.pass(ctx, b.streams, r.Stream, func() error {
+		return b.once(ctx, func(b *Backend) error {
+			res, err = b.link(ctx, r)
+			return err
+		})
 	})
 	if err != nil {
 		return store.AppendResult{}, err

@@ -14,6 +14,20 @@ select /*schema.*/append_one/*of*/(
   $1::text, $2::bigint, $3::boolean, $4::boolean, $5::uuid, $6::uuid, $7::uuid, $8::text, $9::text, $10::bytea, $11::bytea, $12::bigint
 );
 
+-- name: append_events_brief
+-- append_events for the second in line at the gate: when it has waited so long for the stream's row, the server gives it up
+-- (55P03). Columns are evaluated in their order. The setting ends with the statement, which is a transaction by itself.
+select set_config('lock_timeout', '100ms', true), /*schema.*/append/*of*/(
+  $1::text, $2::bigint, $3::boolean, $4::int, $5::boolean, $6::bytea, $7::bytea, $8::bytea, $9::text::text[],
+  $10::bytea, $11::bytea, $12::text::int[], $13::text::bigint[], $14::bigint, $15::bigint, $16::bigint, $17::int
+)::text;
+
+-- name: append_one_brief
+-- The same for a single event.
+select set_config('lock_timeout', '100ms', true), /*schema.*/append_one/*of*/(
+  $1::text, $2::bigint, $3::boolean, $4::boolean, $5::uuid, $6::uuid, $7::uuid, $8::text, $9::text, $10::bytea, $11::bytea, $12::bigint
+);
+
 -- name: append_group
 -- Many appends to different streams in one commit: the function append_group. Returns per append the stream's new
 -- version, or null.

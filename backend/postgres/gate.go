@@ -1,0 +1,153 @@
+package postgres
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Where a stream is written to all the time, the writes behind the first may try: see [turn.near].
+const (
+	flowing = 16                     // so many writes in a row must have been quick
+	quick   = 100 * time.Millisecond // for the first in line; a try waits as long, see queries.sql
+	depth   = 8                      // the first, and those that may try
+)
+
+// gate keeps the writes to a stream in line: only the first of them waits at the server as long as it takes. The others wait here, in
+// the order they came, without a connection.
+//
+// Without it, writes to a stream that another session holds, as a forgotten transaction may for hours, each wait at the server,
+// until none of the pool's connections is left for writes to other streams and for reads. With it, one connection waits for a stream.
+//
+// The gate adds no deadlock, because a write that waits at it holds nothing: it passes the gate before it takes a connection, and
+// passes one gate only. A write in a caller's transaction has its connection already, and its transaction may be what the first in
+// line waits for. So it passes no gate, and waits at the server.
+type gate struct {
+	mu    sync.Mutex
+	lines map[string]*line // by stream
+}
+
+// line is the writes to a stream.
+type line struct {
+	turns []*turn   // in the order they came
+	since time.Time // that the first is the first
+	quick int       // how many in a row have been
+}
+
+// turn is a write's place at a gate.
+type turn struct {
+	gate   *gate
+	stream string
+	try    chan struct{} // closed when it may try
+	first  chan struct{} // closed when it is the first
+}
+
+func newGate() *gate { return &gate{lines: map[string]*line{}} }
+
+// queue puts a write in line. It leaves by [turn.end], or by an error of a wait.
+func (g *gate) queue(stream string) *turn {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	l := g.lines[stream]
+	if l == nil {
+		l = &line{}
+		g.lines[stream] = l
+	}
+	t := &turn{gate: g, stream: stream, first: make(chan struct{}), try: make(chan struct{})}
+	l.turns = append(l.turns, t)
+	l.move()
+	return t
+}
+
+// move tells the first that it is, and those that may try. While the first is not quick, it has no more of them to compete with. The
+// gate's mu is held.
+func (l *line) move() {
+	if first := l.turns[0].first; !isClosed(first) {
+		close(first)
+		l.since = time.Now()
+	}
+	if l.quick < flowing || time.Since(l.since) > quick {
+		return
+	}
+	for _, t := range l.turns[1:min(depth, len(l.turns))] {
+		if !isClosed(t.try) {
+			close(t.try)
+		}
+	}
+}
+
+// end takes the write out of the line, if it is still there.
+func (t *turn) end() {
+	g := t.gate
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	l := g.lines[t.stream]
+	if l == nil {
+		return
+	}
+	i := slices.Index(l.turns, t)
+	switch {
+	case i < 0:
+		return
+	case i == 0 && time.Since(l.since) > quick:
+		l.quick = 0
+	case i == 0:
+		l.quick++
+	}
+	if l.turns = slices.Delete(l.turns, i, i+1); len(l.turns) == 0 {
+		delete(g.lines, t.stream)
+		return
+	}
+	l.move()
+}
+
+// wait waits until the write is the first in line. If ctx ends before, the write leaves, and the error is that of ctx.
+func (t *turn) wait(ctx context.Context) error {
+	select {
+	case <-t.first:
+		return nil
+	case <-ctx.Done():
+		if isClosed(t.first) {
+			return nil
+		}
+		t.end()
+		return translate(ctx, "wait for the stream", ctx.Err())
+	}
+}
+
+// near is wait, but it also returns when the write may try, with first false: send a statement that the server gives up after a
+// short wait. That is for a stream that is written to all the time: while a write is being committed, the next ones wait for its
+// lock already, so that no time is lost between two of them. Their order is then the server's.
+func (t *turn) near(ctx context.Context) (first bool, err error) {
+	select {
+	case <-t.first:
+		return true, nil
+	case <-t.try:
+		return isClosed(t.first), nil
+	case <-ctx.Done():
+		return true, t.wait(ctx)
+	}
+}
+
+func isClosed(c chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// pass runs f when it is the turn of a write to the stream: at once in a caller's transaction.
+func (b *Backend) pass(ctx context.Context, g *gate, stream string, f func() error) error {
+	if b.tx != nil {
+		return f()
+	}
+	t := g.queue(stream)
+	if err := t.wait(ctx); err != nil {
+		return err
+	}
+	defer t.end()
+	return f()
+}
