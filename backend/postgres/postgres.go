@@ -23,6 +23,7 @@ var (
 	_ store.JSONOnly       = (*Backend)(nil)
 	_ store.ParallelReader = (*Backend)(nil)
 	_ store.Recycler       = (*Backend)(nil)
+	_ store.Ticker         = (*Backend)(nil)
 )
 
 // Options of a [Backend]. The zero value of each field is its default.
