@@ -45,7 +45,8 @@ var (
 	// ErrImporting is returned for a write while an import into the store is unfinished: nothing was written. Finish the import,
 	// or clear it away with `eventstore import --abandon`. A subscription waits until then.
 	ErrImporting = errors.New("an import into the store is unfinished: finish it, or run eventstore import --abandon")
-	// ErrUnsupportedDatabase is returned when the database can't hold a store at all, such as PostgreSQL before version 14.
+	// ErrUnsupportedDatabase is returned when the database can't hold a store at all, such as PostgreSQL before version 14, SQLite before 3.38,
+	// a server that is not PostgreSQL, or foreign tables.
 	ErrUnsupportedDatabase = errors.New("unsupported database")
 	// ErrPositionLost is returned when a reader says that it has already read something the store does not have: events
 	// were lost behind its back, as in a failover to a standby that lagged. See [PositionLostError].
