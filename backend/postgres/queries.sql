@@ -718,8 +718,18 @@ returning s.version;
 delete from /*schema.*/snapshots as s where s.source_id = $1::text;
 
 -- name: server_version
--- The server's version, as a number and in words.
-select current_setting('server_version_num')::int, current_setting('server_version');
+-- The server's version, as a number and in words, and what the server calls itself.
+select current_setting('server_version_num')::int, current_setting('server_version'), version();
+
+-- name: strange_table
+-- The first of the store's tables, as far as they are there, that is no plain table, and what it is. Fails in no case.
+select c.relname::text, case c.relkind
+  when 'f' then 'foreign table' when 'p' then 'partitioned table' when 'v' then 'view' when 'm' then 'materialized view' else 'relation of kind ' || c.relkind::text end
+from pg_class as c
+where c.relkind <> 'r' and (c.oid = to_regclass('/*version_table_text*/')
+  or c.relnamespace = to_regnamespace('/*schema_quoted_text*/') and c.relname in (
+    'streams', 'events', 'links', 'log', 'holes', 'retired', 'store', 'subscriptions', 'snapshots', 'projections', 'projection_members', 'parked'))
+order by c.relname limit 1;
 
 -- name: migrate_present
 -- One row if the version table is there. Fails in no case, so that it can be asked in a caller's transaction.
