@@ -343,3 +343,45 @@ func TestTryBeforeTheFirst(t *testing.T) {
 		}
 	}
 }
+
+// TestOneConnectionWaitsForTheSourceOfLinks: of the links, to whatever streams, whose events are of a stream that another transaction
+// is deleting, one waits at the server.
+func TestOneConnectionWaitsForTheSourceOfLinks(t *testing.T) {
+	eachMode(t, func(t *testing.T, driver string, alone bool) {
+		for _, kept := range []bool{true, false} {
+			b, observer := poolOf(t, driver, 10, alone)
+			es := store.New(b, &store.Options{HardDelete: true})
+			ids := []uuid.UUID{uuid.New(), uuid.New()}
+			_, err := es.Append(t.Context(), "source", store.NoStream, happened(ids...)...)
+			require.NoError(t, err)
+			tx := begin(t, observer)
+			require.NoError(t, store.New(observer.WithTx(tx), &store.Options{HardDelete: true}).Delete(t.Context(), "source", store.Any, store.HardDelete))
+			errs := make([]error, 12)
+			var wg sync.WaitGroup
+			for i := range errs {
+				wg.Go(func() { _, errs[i] = es.Link(t.Context(), fmt.Sprint("target-", i), store.Any, ids[i%2]) })
+			}
+			eventually(t, "all wait for the source", func() bool {
+				return inLine(b.streams, "source") == len(errs)-1 && sessionsWaiting(t, observer) == 1
+			})
+			for i := range 10 {
+				appendTo(t, b, fmt.Sprint("target-", i), 1)
+			}
+			require.LessOrEqual(t, b.db.Stats().InUse, 1)
+			if kept {
+				require.NoError(t, tx.Rollback())
+			} else {
+				require.NoError(t, tx.Commit())
+			}
+			wg.Wait()
+			for _, err := range errs {
+				if kept {
+					require.NoError(t, err)
+				} else {
+					require.ErrorIs(t, err, store.ErrEventNotFound)
+				}
+			}
+			require.Empty(t, b.streams.lines)
+		}
+	})
+}

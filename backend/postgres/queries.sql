@@ -99,6 +99,25 @@ from generate_series(0, $2::int - 1) as i (n) cross join lateral (
 join /*schema.*/streams as s on s.stream_id = e.stream_id
 for key share of s;
 
+-- name: find_linkable_now
+-- The same, but it passes over streams that are locked against it: those that another session is deleting.
+select i.n, e.append_seq, e.idx, s.stream_id
+from generate_series(0, $2::int - 1) as i (n) cross join lateral (
+  select f.append_seq, f.idx, f.stream_id from /*schema.*/events as f
+  where f.event_id = encode(substring($1::bytea from 16 * i.n + 1 for 16), 'hex')::uuid
+  offset 0
+) as e
+join /*schema.*/streams as s on s.stream_id = e.stream_id
+for key share of s skip locked;
+
+-- name: stream_of
+-- The stream that an event was appended to. Indexes: events_event_id_key, streams_pkey.
+select s.name from /*schema.*/events as e join /*schema.*/streams as s on s.stream_id = e.stream_id where e.event_id = $1::uuid;
+
+-- name: wait_for_stream
+-- Returns when no session is deleting the stream, and holds nothing then. Index: streams_name_key.
+select from /*schema.*/streams as s where s.name = $1::text for key share;
+
 -- name: link_events
 -- Where a link goes: see the function link, in the migrations. The row is null if nothing was written.
 select /*schema.*/link/*of*/($1::text, $2::bigint, $3::boolean, $4::text::bigint[], $5::text::int[]);
