@@ -26,6 +26,7 @@ const (
 type gate struct {
 	mu    sync.Mutex
 	lines map[string]*line // by stream
+	spare *line            // one that is empty, or nil
 }
 
 // line is the writes to a stream.
@@ -39,7 +40,7 @@ type line struct {
 type turn struct {
 	gate   *gate
 	stream string
-	try    chan struct{} // closed when it may try
+	try    chan struct{} // closed when it may try; nil if it was the first from the beginning
 	first  chan struct{} // closed when it is the first
 }
 
@@ -51,14 +52,29 @@ func (g *gate) queue(stream string) *turn {
 	defer g.mu.Unlock()
 	l := g.lines[stream]
 	if l == nil {
-		l = &line{}
+		if l = g.spare; l == nil {
+			l = &line{}
+		}
+		g.spare = nil
 		g.lines[stream] = l
 	}
-	t := &turn{gate: g, stream: stream, first: make(chan struct{}), try: make(chan struct{})}
+	t := &turn{gate: g, stream: stream, first: open}
+	if len(l.turns) == 0 {
+		l.since = time.Now()
+	} else {
+		t.first, t.try = make(chan struct{}), make(chan struct{})
+	}
 	l.turns = append(l.turns, t)
 	l.move()
 	return t
 }
+
+// open is a channel that is closed.
+var open = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
 
 // move tells the first that it is, and those that may try. While the first is not quick, it has no more of them to compete with. The
 // gate's mu is held.
@@ -96,7 +112,9 @@ func (t *turn) end() {
 		l.quick++
 	}
 	if l.turns = slices.Delete(l.turns, i, i+1); len(l.turns) == 0 {
+		l.quick = 0
 		delete(g.lines, t.stream)
+		g.spare = l
 		return
 	}
 	l.move()
