@@ -45,10 +45,11 @@
 //
 // P6, slow transactions. A transaction that appended and stays open delays only writes to the streams that it wrote to;
 // other appends go on, and readers see their events. Its own get their positions when it commits (open-tx/others-go-on,
-// open-tx/readers-go-on, open-tx/not-seen). Of all writes of a backend that wait for the same stream, one waits in the database; the
-// others wait in the process, without a connection, in the order they came. So the connections of a pool are not used up. A write in a
-// caller's transaction waits in the database, on the connection of that transaction. SQLite has one writer at a time: there an open transaction that wrote keeps
-// every other writer waiting, while readers go on.
+// open-tx/readers-go-on, open-tx/not-seen). Of all writes of a backend that wait for the same stream, one waits in the
+// database. The others wait in the process, without a connection, in the order they came, so that the connections of a
+// pool are not used up (open-tx/many-wait). A write in a caller's transaction waits in the database, on the connection of
+// that transaction. SQLite has one writer at a time: there an open transaction that wrote keeps every other writer waiting,
+// while readers go on.
 //
 // P7, at least once. A persistent subscription delivers every event at least once and in order, across crashes, restarts
 // and takeover by another process (sub/catch-up-all, sub/many, sub/crash, sub/takeover-crash, sub/close-flushes). One
