@@ -7,18 +7,18 @@ import (
 	"time"
 )
 
-// Where a stream is written to all the time, the writes behind the first may try: see [turn.near].
+// On a busy stream the writes behind the first may try: see [turn.near].
 const (
-	flowing = 16                     // so many writes in a row must have been quick
-	quick   = 100 * time.Millisecond // for the first in line; a try waits as long, see queries.sql
-	depth   = 8                      // the first, and those that may try
+	flowing = 16                     // quick writes in a row that make a stream busy
+	quick   = 100 * time.Millisecond // limit for a quick write; a try gives up after it, see queries.sql
+	depth   = 8                      // writes of a line that are at the server at most
 )
 
 // gate keeps the writes to a stream in line: only the first of them waits at the server as long as it takes. The others wait here, in
 // the order they came, without a connection.
 //
-// Without it, writes to a stream that another session holds, as a forgotten transaction may for hours, each wait at the server,
-// until none of the pool's connections is left for writes to other streams and for reads. With it, one connection waits for a stream.
+// A forgotten transaction may hold a stream for hours. If each write to it waited at the server, no connection of the pool would be left
+// for writes to other streams and for reads.
 //
 // The gate adds no deadlock, because a write that waits at it holds nothing: it passes the gate before it takes a connection, and
 // passes one gate only. A write in a caller's transaction has its connection already, and its transaction may be what the first in
@@ -32,8 +32,8 @@ type gate struct {
 // line is the writes to a stream.
 type line struct {
 	turns []*turn   // in the order they came
-	since time.Time // that the first is the first
-	quick int       // how many in a row have been
+	since time.Time // when the first became the first
+	quick int       // number of quick writes in a row
 }
 
 // turn is a write's place at a gate.
@@ -76,8 +76,8 @@ var open = func() chan struct{} {
 	return c
 }()
 
-// move tells the first that it is, and those that may try. While the first is not quick, it has no more of them to compete with. The
-// gate's mu is held.
+// move wakes the first, and the writes that may try. If the first is not quick, no further writes may try, so that they can't overtake
+// it again and again. The gate's mu is held.
 func (l *line) move() {
 	if first := l.turns[0].first; !isClosed(first) {
 		close(first)
@@ -134,9 +134,9 @@ func (t *turn) wait(ctx context.Context) error {
 	}
 }
 
-// near is wait, but it also returns when the write may try, with first false: send a statement that the server gives up after a
-// short wait. That is for a stream that is written to all the time: while a write is being committed, the next ones wait for its
-// lock already, so that no time is lost between two of them. Their order is then the server's.
+// near is wait, but it also returns when the write may try, with first false: then the caller sends a statement that the server cancels
+// after a short wait. While a write to a busy stream is being committed, the next ones already wait for its lock, so that no round trip
+// is lost between two of them. The server decides their order.
 func (t *turn) near(ctx context.Context) (first bool, err error) {
 	select {
 	case <-t.first:

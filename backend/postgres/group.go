@@ -33,7 +33,7 @@ const (
 // keep their order.
 //
 // Others do not wait for a stream that another session holds, as a caller's transaction may for hours. A flush of several
-// passes over it: that append goes alone, and so does one that was refused, to find out why, and all of a flush that failed
+// passes over it: that append goes alone, in its turn at the gate, and so does one that was refused, to find out why, and all of a flush that failed
 // as a whole. An append by itself that takes long makes way: it, and what is behind it, does not count any more. (The
 // leader who takes followers along is the group commit of databases. The idea is that of DeWitt et al., Implementation
 // Techniques for Main Memory Database Systems, 1984.)

@@ -51,7 +51,7 @@ type Options struct {
 type Backend struct {
 	*shared
 	tx    *sql.Tx // nil, or where all statements run
-	brief bool    // an append waits briefly for its stream, and only if tx is nil
+	brief bool    // an append gives up if it waits for its stream; tx is nil
 }
 
 // shared is what a Backend has in common with those that WithTx makes of it.
