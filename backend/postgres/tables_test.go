@@ -54,6 +54,7 @@ func TestForeignTablesAreRefused(t *testing.T) {
 	password, _ := u.User.Password()
 	rows, err := db.QueryContext(t.Context(), `select tablename from pg_tables where schemaname = 'near'`)
 	require.NoError(t, err)
+	defer rows.Close() //nolint:errcheck // a test
 	var tables []string
 	for rows.Next() {
 		var name string
