@@ -228,6 +228,9 @@ func (c *consumer) handle(ctx context.Context, e Recorded, failed *CallbackError
 		if lease.Err() != nil {
 			return errVoid
 		}
+		if errors.Is(err, ErrUnregisteredType) {
+			return err // no retry mends the program
+		}
 		c.subscriber.subscription.trouble(err)
 		decision := Retry
 		if c.opts.OnError != nil {
