@@ -116,7 +116,8 @@
 // committed together with the checkpoint and the proof that nobody else has taken over. Processes share the partitions of
 // a projection by themselves (project/share). An event that fails is found by halving its batch, and tried again, left
 // out, or parked with all behind it of the same key, as the program decides (project/halves, project/skip, project/stop,
-// project/park). What is parked is replayed key by key: no key waits for another (project/replay-beside, project/replay-retried). [Store.WaitFor] waits until a read model has what was just written (project/wait-for);
+// project/park). What is parked is replayed key by key: no key waits for another (project/replay-beside, project/replay-retried).
+// [Store.WaitFor] waits until a read model has what was just written (project/wait-for);
 // [Store.ResetProjection] builds it again (project/reset), and [Store.ReplaceProjection] puts a new one in its place
 // (project/replace). For a read model elsewhere there is Consume: at least once.
 //
