@@ -152,13 +152,13 @@ func checkpointError(f *fixture) {
 	require.NoError(f, s.SaveCheckpoint(f.ctx, checkpoint(l, 3, 0)))
 	before := f.subscription(s, l.ID)
 	for _, text := range []string{"trouble", "more, with 'quotes', 日本 and \\", strings.Repeat("long ", 10_000), "", "again"} {
-		require.NoError(f, s.SaveError(f.ctx, l.ID, l.Epoch, text))
+		require.NoError(f, s.SaveError(f.ctx, l.ID, l.Epoch, text, 0))
 		before.LastError = text
 		assert.Equal(f, before, f.subscription(s, l.ID), "nothing else has changed")
 	}
 	require.NoError(f, s.SaveCheckpoint(f.ctx, checkpoint(l, 4, 0)))
 	assert.Equal(f, "again", f.subscription(s, l.ID).LastError, "until it is said to be over")
-	require.NoError(f, s.SaveError(f.ctx, l.ID, l.Epoch, "bytes\xff and\x00 so on"), "errors are made by anybody")
+	require.NoError(f, s.SaveError(f.ctx, l.ID, l.Epoch, "bytes\xff and\x00 so on", 0), "errors are made by anybody")
 	got := f.subscription(s, l.ID).LastError
 	assert.True(f, strings.HasPrefix(got, "bytes") && strings.HasSuffix(got, " so on"), "%q", got)
 	f.acquire(s, l.ID, "a")

@@ -44,9 +44,9 @@ func (b *broken) writing(change func(ctx context.Context, r store.CheckpointRequ
 	b.release = func(ctx context.Context, r store.CheckpointRequest) error {
 		return change(ctx, r, func(r store.CheckpointRequest) error { return b.SubscriptionStorage.ReleaseLease(ctx, r) })
 	}
-	b.problem = func(ctx context.Context, id store.SubscriptionID, epoch int64, text string) error {
+	b.problem = func(ctx context.Context, id store.SubscriptionID, epoch int64, text string, number int64) error {
 		return change(ctx, store.CheckpointRequest{ID: id, Epoch: epoch}, func(r store.CheckpointRequest) error {
-			return b.SubscriptionStorage.SaveError(ctx, id, r.Epoch, text)
+			return b.SubscriptionStorage.SaveError(ctx, id, r.Epoch, text, number)
 		})
 	}
 }
@@ -326,11 +326,11 @@ var leaseFaults = []fault{
 		})
 	}},
 	{name: "error-once", what: "an error of a subscription is not replaced", storage: func(b *broken) {
-		b.problem = func(ctx context.Context, id store.SubscriptionID, epoch int64, text string) error {
+		b.problem = func(ctx context.Context, id store.SubscriptionID, epoch int64, text string, number int64) error {
 			if i, ok := b.subscription(ctx, id); ok && i.Epoch == epoch && i.LastError != "" {
 				return nil
 			}
-			return b.SubscriptionStorage.SaveError(ctx, id, epoch, text)
+			return b.SubscriptionStorage.SaveError(ctx, id, epoch, text, number)
 		}
 	}},
 	{name: "list-by-name", what: "subscriptions are listed by their names, whatever the stream", storage: func(b *broken) {

@@ -169,7 +169,7 @@ func leaseExisting(f *fixture) {
 	f.positions(20) // for checkpoints on All to be in
 	l, err := s.AcquireLease(f.ctx, store.LeaseRequest{ID: onAll("a"), Owner: "a", TTL: long, Create: true, Checkpoint: 5, StreamID: 2})
 	require.NoError(f, err)
-	require.NoError(f, s.SaveError(f.ctx, l.ID, l.Epoch, "trouble"))
+	require.NoError(f, s.SaveError(f.ctx, l.ID, l.Epoch, "trouble", 0))
 	before := f.subscription(s, l.ID)
 	require.NoError(f, s.ReleaseLease(f.ctx, checkpoint(l, 5, 2)))
 	for _, r := range []store.LeaseRequest{{Create: true, Checkpoint: 9, StreamID: 4}, {Create: true}, {}, {Checkpoint: 9, StreamID: 4}} {
@@ -382,7 +382,7 @@ func leaseCancelled(f *fixture) {
 		"renew":      func() error { _, err := s.RenewLeases(ctx, "a", f.short()); return err },
 		"free":       func() error { _, err := s.FreeLeases(ctx); return err },
 		"checkpoint": func() error { return s.SaveCheckpoint(ctx, checkpoint(l, 1, 0)) },
-		"error":      func() error { return s.SaveError(ctx, l.ID, l.Epoch, "trouble") },
+		"error":      func() error { return s.SaveError(ctx, l.ID, l.Epoch, "trouble", 0) },
 		"release":    func() error { return s.ReleaseLease(ctx, checkpoint(l, 1, 0)) },
 		"reset":      func() error { return s.ResetSubscription(ctx, l.ID, 1, 0) },
 		"delete":     func() error { return s.DeleteSubscription(ctx, l.ID) },

@@ -523,7 +523,7 @@ func projectStatus(f *fixture) {
 	assert.Equal(f, []int64{2, 3, 2}, []int64{part.Checkpoint, part.Head, part.Handled})
 	assert.Equal(f, errPoison.Error(), part.LastError)
 	assert.Positive(f, part.Rate)
-	assert.Positive(f, part.Delay)
+	assert.Positive(f, part.Delay())
 	assert.WithinDuration(f, time.Now(), part.HandledAt, time.Hour)
 	done, _, ok := i.Remaining()
 	assert.True(f, ok)
@@ -531,7 +531,7 @@ func projectStatus(f *fixture) {
 	m.fail(nil, "a@3")
 	m.has(1, 2, 3)
 	f.eventually("it has caught up", func() bool { return q.info(projected).Lag() == 0 })
-	assert.Zero(f, q.info(projected).Partitions[0].Delay)
+	assert.Zero(f, q.info(projected).Partitions[0].Delay())
 }
 
 // projectRandom lets two processes run a projection while streams grow, events fail, are parked, replayed and discarded,

@@ -182,7 +182,7 @@ func (c *consumer) handle(ctx context.Context, e Recorded, failed *CallbackError
 			err = c.call(ctx, lease, e, attempt)
 		}
 		if err == nil {
-			c.subscriber.subscription.solved()
+			c.subscriber.subscription.solved(e.Number, e.Number)
 			return c.ack(ctx, e)
 		}
 		if ctx.Err() != nil {
@@ -191,7 +191,7 @@ func (c *consumer) handle(ctx context.Context, e Recorded, failed *CallbackError
 		if lease.Err() != nil {
 			return errVoid
 		}
-		c.subscriber.subscription.trouble(err)
+		c.subscriber.subscription.trouble(e.Number, err)
 		decision := Retry
 		if c.opts.OnError != nil {
 			decision = c.opts.OnError(e, err, attempt)
@@ -200,6 +200,7 @@ func (c *consumer) handle(ctx context.Context, e Recorded, failed *CallbackError
 		case Skip:
 			sub := c.subscriber.subscription
 			sub.hub.gaveUp(ctx, sub.operation(OpSkip), e, attempt, err)
+			sub.solved(e.Number, e.Number)
 			return c.ack(ctx, e)
 		case Stop:
 			return err

@@ -3,7 +3,6 @@ package store
 import (
 	"cmp"
 	"context"
-	"errors"
 	"slices"
 	"time"
 )
@@ -24,9 +23,6 @@ type ProjectionInfo struct {
 type PartitionInfo struct {
 	Partition int
 	SubscriptionInfo
-	// Delay is how long ago the first event was appended that the partition has not looked at, by this process's clock; 0
-	// if there is none. Hard-deleted events don't count.
-	Delay  time.Duration
 	Parked int64 // events put aside
 }
 
@@ -154,11 +150,6 @@ func (s *Store) fillIn(ctx context.Context, storage ProjectionStorage, r Project
 		if time.Since(i.HandledAt) > rateCounts {
 			p.Rate = 0
 		}
-		if p.Lag() > 0 {
-			if p.Delay, err = s.delay(ctx, i); err != nil {
-				return err
-			}
-		}
 		if i.Held {
 			owners[i.Owner] = true
 		}
@@ -167,16 +158,4 @@ func (s *Store) fillIn(ctx context.Context, storage ProjectionStorage, r Project
 	info.Members = len(owners)
 	slices.SortFunc(info.Partitions, func(a, b PartitionInfo) int { return a.Partition - b.Partition })
 	return nil
-}
-
-// delay returns how long ago the event behind a checkpoint was appended.
-func (s *Store) delay(ctx context.Context, i SubscriptionInfo) (time.Duration, error) {
-	page, err := s.Page(ctx, i.Stream, &ReadOptions{From: i.Passed() + 1, Limit: 1})
-	if errors.Is(err, ErrStreamDeleted) {
-		return 0, nil
-	}
-	if err != nil || len(page) == 0 {
-		return 0, err
-	}
-	return max(0, time.Since(page[0].CreatedAt)), nil
 }

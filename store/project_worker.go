@@ -164,10 +164,11 @@ func (w *worker) next(ctx context.Context) ([]Recorded, error) {
 
 // misplaced deals with an event whose partition key can't be told.
 func (w *worker) misplaced(ctx context.Context, failed *CallbackError) error {
-	w.trouble(failed)
+	w.trouble(failed.Event.Number, failed)
 	attempt := max(failed.attempt, 1)
 	switch w.decide(failed.Event, failed, attempt) {
 	case Skip:
+		w.solved()
 		return void(w.subscriber.Ack(context.WithoutCancel(ctx), failed.Event))
 	case Stop, Park:
 		return failed
@@ -214,8 +215,8 @@ func (w *worker) pause(ctx context.Context, d time.Duration) error {
 }
 
 // trouble and solved keep the last error of the partition.
-func (w *worker) trouble(err error) { w.subscriber.subscription.trouble(err) }
-func (w *worker) solved()           { w.subscriber.subscription.solved() }
+func (w *worker) trouble(number int64, err error) { w.subscriber.subscription.trouble(number, err) }
+func (w *worker) solved()                         { w.subscriber.subscription.solved(0, math.MaxInt64) }
 
 // task is an event that is to be applied: as it came, or one that was parked.
 type task struct {
@@ -265,7 +266,7 @@ func (w *worker) process(ctx context.Context, list []task) error {
 			continue
 		case failed != nil:
 			attempt++
-			w.trouble(failed.err)
+			w.trouble(list[0].event.Number, failed.err)
 			how := apply
 			switch w.decide(list[0].event, failed.err, attempt) {
 			case Stop:
@@ -289,7 +290,7 @@ func (w *worker) process(ctx context.Context, list []task) error {
 				continue
 			}
 		default:
-			w.trouble(err)
+			w.trouble(list[0].event.Number, err)
 		}
 		if err := w.pause(ctx, wait.NextBackOff()); err != nil {
 			return err
@@ -318,7 +319,7 @@ func (w *worker) settle(ctx context.Context, list []task, how treatment, why err
 		if !errors.Is(err, errAgain) {
 			return err
 		}
-		w.trouble(err)
+		w.trouble(list[0].event.Number, err)
 		if err := w.pause(ctx, wait.NextBackOff()); err != nil {
 			return err
 		}
@@ -511,17 +512,18 @@ func (w *worker) lose() { w.subscriber.subscription.loseLease(w.epoch) }
 
 // committed notes what was committed.
 func (w *worker) committed(ctx context.Context, list []task, aside []ParkedEvent, handled int, checkpoint int64) error {
-	w.solved()
 	w.meter.add(handled)
 	w.p.hub.progress.tell()
 	for _, p := range aside {
 		w.parked[p.Key] = true
 	}
 	if list[0].parked != nil {
+		w.solved()
 		return nil
 	}
 	last := list[len(list)-1].event
 	w.subscriber.subscription.committed(checkpoint)
+	w.solved() // by the transaction, too
 	if err := w.subscriber.Ack(context.WithoutCancel(ctx), last); err != nil {
 		// The lease has expired, for all this process knows. It must not go on with what was committed.
 		w.lose()

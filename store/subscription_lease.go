@@ -36,7 +36,7 @@ func (s *subscription) acquire(ctx context.Context, create bool) (lease Lease, v
 	}
 	if err = s.hub.storage.SaveCheckpoint(ctx, lease.request()); err != nil { // saves what is there already, and so is judged
 		if final(err) {
-			_ = s.hub.storage.SaveError(ctx, s.id, lease.Epoch, err.Error()) // it is returned, too
+			_ = s.hub.storage.SaveError(ctx, s.id, lease.Epoch, err.Error(), 0) // it is returned, too
 		}
 		s.release(context.WithoutCancel(ctx), lease)
 	}
@@ -145,6 +145,7 @@ func (s *subscription) extend(until time.Time) {
 	defer s.mu.Unlock()
 	was := s.validUntil
 	s.validUntil = until
+	s.noteUnread()
 	if !was.After(time.Now()) { // it had expired
 		s.poke()
 		s.wake()

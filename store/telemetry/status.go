@@ -71,7 +71,7 @@ func (s *status) observe(ctx context.Context, to metric.Observer) error {
 			}
 			s.subscription(to, p.SubscriptionInfo, attributes...)
 			to.ObserveInt64(s.parked, p.Parked, metric.WithAttributes(attributes...))
-			to.ObserveFloat64(s.delay, p.Delay.Seconds(), metric.WithAttributes(attributes...))
+			to.ObserveFloat64(s.delay, p.Delay().Seconds(), metric.WithAttributes(attributes...))
 		}
 	}
 	return nil

@@ -38,7 +38,7 @@ type partitionView struct {
 func projectionViewOf(p store.ProjectionInfo) projectionView {
 	v := projectionView{p.Name, p.Stream, p.Checkpoint(), p.Lag(), p.Rate(), p.Parked(), p.Members, p.ReplacedBy, p.CreatedAt, nil}
 	for _, i := range p.Partitions {
-		v.Partitions = append(v.Partitions, partitionView{i.Partition, i.Delay.Seconds(), i.Parked, i.Handled, i.Rate, subscriptionViewOf(i.SubscriptionInfo)})
+		v.Partitions = append(v.Partitions, partitionView{i.Partition, i.Delay().Seconds(), i.Parked, i.Handled, i.Rate, subscriptionViewOf(i.SubscriptionInfo)})
 	}
 	return v
 }
@@ -66,7 +66,7 @@ func (a *app) projections() *cobra.Command {
 					case partitions:
 						for _, i := range p.Partitions {
 							rows = append(rows, []string{p.Name, number(i.Partition), number(i.Passed()), number(i.Lag()),
-								i.Delay.Round(time.Millisecond).String(), number(i.Parked), heldBy(i.SubscriptionInfo), orDash(i.LastError)})
+								i.Delay().Round(time.Millisecond).String(), number(i.Parked), heldBy(i.SubscriptionInfo), orDash(i.LastError)})
 						}
 					default:
 						rows = append(rows, []string{p.Name, p.Stream, number(len(p.Partitions)), number(p.Checkpoint()), number(p.Lag()),
