@@ -65,6 +65,7 @@ type subscription struct {
 	missed      bool  // the inbox is not all there is: read from storage
 	unfed       error // why the feed can't read, or nil
 	unread      error // why the subscription itself can't, or nil
+	answered    bool  // the lease was renewed since
 	retryAt     time.Time
 }
 
@@ -138,7 +139,7 @@ func (s *subscription) begin(ctx context.Context, create bool) error {
 			s.seen, s.unproven = lease.Seen, lease.hasRead()
 			s.lost, s.looked, s.missed, s.inbox, s.inboxSize = false, false, true, nil, 0
 			s.dirty, s.dirtyNext, s.acked, s.asked, s.timed = time.Time{}, time.Time{}, false, false, false
-			s.saveErr, s.refused, s.unfed, s.unread = nil, nil, nil, nil
+			s.saveErr, s.refused, s.unfed, s.unread, s.answered = nil, nil, nil, nil, false
 			s.leaseCtx, s.leaseEnd = context.WithCancelCause(context.Background())
 			s.mu.Unlock()
 			if !s.opts.Transient {
@@ -315,6 +316,7 @@ func (s *subscription) step(ctx context.Context) (more bool, err error) {
 		unfed = ErrLeaseLost
 	}
 	look := s.id.Stream != All && !s.looked
+	waiting := s.state.Phase == Waiting
 	s.mu.Unlock()
 	switch {
 	case ending != nil && drained:
@@ -324,6 +326,9 @@ func (s *subscription) step(ctx context.Context) (more bool, err error) {
 	case look:
 		return true, s.reading(s.look(ctx))
 	case !enough:
+		if waiting {
+			s.goOn(CatchingUp, nil) // when there is room
+		}
 		return false, nil
 	case missed:
 		s.goOn(CatchingUp, nil)

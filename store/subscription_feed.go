@@ -59,7 +59,7 @@ func (s *subscription) starve(err error) {
 	defer s.mu.Unlock()
 	if s.unfed != nil || err != nil {
 		s.unfed = err
-		s.readAgain()
+		s.readResult()
 		s.poke()
 	}
 }

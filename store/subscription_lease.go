@@ -145,7 +145,7 @@ func (s *subscription) extend(until time.Time) {
 	defer s.mu.Unlock()
 	was := s.validUntil
 	s.validUntil = until
-	s.noteUnread()
+	s.answered = s.unread != nil || s.unfed != nil
 	if !was.After(time.Now()) { // it had expired
 		s.poke()
 		s.wake()

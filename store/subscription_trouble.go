@@ -100,32 +100,26 @@ func (s *subscription) reading(err error) error {
 		err = fmt.Errorf("read behind %d: %w", s.queue.received, err)
 	}
 	s.unread = err
-	s.readAgain()
+	s.readResult()
 	return err
 }
 
-// readAgain notes that errors of reading are over, if there are none any more. s.mu is held.
-func (s *subscription) readAgain() {
-	if number := s.troubles.unread; number > 0 && s.unread == nil && s.unfed == nil {
-		s.troubles.unread = 0
-		s.solve(number, number)
-	}
-}
-
-// noteUnread puts an error of reading in the list. It is called when the lease was renewed: the database answers, so that
-// it is no outage, in which nothing could be written, and all subscriptions would try to. s.mu is held.
-func (s *subscription) noteUnread() {
+// readResult puts an error of reading in the list, or takes it out when reading has succeeded. The error is only put there when an
+// attempt has failed after the lease was renewed: then the database answers, and it is no outage, after which all subscriptions
+// would write that there was one. s.mu is held.
+func (s *subscription) readResult() {
+	t, number := &s.troubles, s.queue.received+1
 	err := cmp.Or(s.unread, s.unfed)
 	if err == nil {
-		return
+		s.answered = false
 	}
-	number := s.queue.received + 1
-	if old := s.troubles.unread; old > 0 && old != number {
-		s.solve(old, old)
+	if t.unread > 0 && (err == nil || t.unread != number) {
+		s.solve(t.unread, t.unread)
+		t.unread = 0
 	}
-	s.troubles.unread = number
-	if s.troubles.open[number] != err.Error() {
-		s.troubles.note(number, err.Error())
+	if err != nil && s.answered && t.open[number] != err.Error() {
+		t.unread = number
+		t.note(number, err.Error())
 		s.poke()
 	}
 }
