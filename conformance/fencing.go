@@ -53,7 +53,7 @@ func leaseReset(f *fixture) {
 		assert.Greater(f, got.Epoch, before.Epoch)
 		assert.False(f, got.UpdatedAt.Before(before.UpdatedAt))
 		before.Checkpoint, before.StreamID, before.Epoch, before.UpdatedAt = number, 2, got.Epoch, got.UpdatedAt
-		before.Held, before.LeaseUntil, before.LastError = false, time.Time{}, ""
+		before.Held, before.LeaseUntil, before.LastError, before.LastErrorAt = false, time.Time{}, "", time.Time{}
 		assert.Equal(f, before, got)
 		assert.ErrorIs(f, s.SaveCheckpoint(f.ctx, checkpoint(l, 30, 2)), store.ErrLeaseLost)
 		next := f.acquire(s, l.ID, "b")

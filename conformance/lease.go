@@ -24,6 +24,7 @@ var leaseCases = []testCase{
 	{name: "lease/renewed", run: leaseRenewed, why: "P7: who renews its lease keeps it"},
 	{name: "lease/renew-expired", run: leaseRenewExpired, why: "one that was slow, and missed by nobody, goes on in its epoch"},
 	{name: "lease/renew-mine", run: leaseRenewMine, why: "P7: an owner learns which leases it has lost from their absence"},
+	{name: "lease/owner", run: leaseOwner, why: "people find a process by the name that its Store was given"},
 	{name: "lease/free", run: leaseFree, why: "who waits for leases sees all that are free in one look, and no others"},
 	{name: "lease/release", run: leaseRelease, why: "after a clean close others take over at once, where it left off"},
 	{name: "lease/stale", run: leaseStale, why: "P7: one that was paused, and lost its lease meanwhile, writes nothing and is told so"},
@@ -182,6 +183,19 @@ func leaseExisting(f *fixture) {
 		got := f.subscription(s, l.ID)
 		before.Owner, before.Epoch, before.LeaseUntil = "b", next.Epoch, got.LeaseUntil
 		assert.Equal(f, before, got, "nothing else has changed")
+	}
+}
+
+func leaseOwner(f *fixture) {
+	s := f.keeper()
+	for _, owner := range []string{"web-1.example.com:4711/9f3c2a1b", "Web 1", "web 1", "日本 'x' \\", strings.Repeat("long", 100)} {
+		l := f.acquire(s, onAll("a"), owner)
+		assert.Equal(f, owner, f.subscription(s, l.ID).Owner)
+		list, err := s.RenewLeases(f.ctx, owner, long)
+		require.NoError(f, err)
+		assert.Len(f, list, 1, "%s has it", owner)
+		require.NoError(f, s.ReleaseLease(f.ctx, checkpoint(l, 0, 0)))
+		assert.Equal(f, owner, f.subscription(s, l.ID).Owner, "who held it last")
 	}
 }
 

@@ -37,6 +37,7 @@ var projectManageCases = []testCase{
 	{name: "project/random", tx: ownTx, run: projectRandom, deadline: longDeadline, why: "P8: exactly once, in order, whatever happens in whatever order"},
 	{name: "advance/seen", tx: ownTx, run: advanceSeen, why: "P9: a batch is committed only in the history that its events were read from"},
 	{name: "advance/fence", tx: ownTx, run: advanceFence, why: "a checkpoint in a transaction is refused to who has lost the lease, and to who comes a second time"},
+	{name: "advance/error", tx: ownTx, run: advanceError, why: "a batch that passes the event of the last error clears that error, without another write"},
 	{name: "advance/rolled-back", tx: ownTx, run: advanceRolledBack, why: "the checkpoint goes with the transaction"},
 	{name: "advance/removed", tx: ownTx, run: advanceRemoved, why: "subscriptions are taken away with what they were at, and whoever ran them is fenced off"},
 	{name: "advance/places", tx: ownTx, run: advancePlaces, why: "what was written is found in the global order"},
@@ -653,6 +654,36 @@ func advanceFence(f *fixture) {
 	require.NoError(f, f.advance(s, request(3, 4, 7)))
 	require.NoError(f, s.DeleteSubscription(f.ctx, l.ID))
 	require.ErrorIs(f, f.advance(s, request(5, 6, 7)), store.ErrLeaseLost, "it is not there any more")
+}
+
+func advanceError(f *fixture) {
+	s := f.projectionKeeper()
+	l := f.acquire(s, store.SubscriptionID{Stream: "absent", Name: "p"}, "a")
+	advance := func(from, to, streamID int64) {
+		f.Helper()
+		require.NoError(f, f.advance(s, store.AdvanceRequest{CheckpointRequest: checkpoint(l, to, streamID), From: from, Handled: 1}))
+	}
+	note := func(number int64) {
+		f.Helper()
+		require.NoError(f, s.SaveError(f.ctx, l.ID, l.Epoch, "trouble", number))
+	}
+	advance(1, 1, 7)
+	note(5)
+	advance(2, 4, 7)
+	f.hasError(s, l.ID, "trouble", 5, "the batch before it")
+	advance(0, 0, 7)
+	f.hasError(s, l.ID, "trouble", 5, "what was parked before it")
+	advance(5, 5, 7)
+	f.hasError(s, l.ID, "", 0, "the event itself")
+	note(6)
+	advance(6, 9, 7)
+	f.hasError(s, l.ID, "", 0, "a batch with the event")
+	note(3)
+	advance(0, 0, 7)
+	f.hasError(s, l.ID, "", 0, "what was parked itself")
+	note(50)
+	advance(1, 1, 8)
+	f.hasError(s, l.ID, "", 0, "the event is gone with its stream")
 }
 
 func advanceRolledBack(f *fixture) {

@@ -123,19 +123,22 @@ func TestLastErrorOfSeveral(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newProcess(t, memory.New(), nil)
 		p.append(3)
-		opts := &store.ConsumeOptions{Handlers: 3, MinBackoff: time.Hour}
+		opts := &store.ConsumeOptions{Handlers: 3, MinBackoff: time.Hour, OnError: func(e store.Recorded, _ error, _ int) store.Decision {
+			if e.Number < 3 {
+				return store.Retry
+			}
+			time.Sleep(3 * time.Minute)
+			return store.Skip
+		}}
 		opts.BufferSize = 1
 		stop := p.consume(func(_ context.Context, e store.Recorded) error {
-			switch time.Sleep(time.Duration(e.Number) * time.Minute); e.Number {
-			case 1, 2:
-				return errBoom
-			}
-			return nil
+			time.Sleep(time.Duration(e.Number%3) * time.Minute) // the third one fails first
+			return errBoom
 		}, opts)
 		time.Sleep(150 * time.Second)
 		_, number := p.lastError()
 		assert.EqualValues(t, 2, number, "the last one")
-		time.Sleep(2 * time.Minute)
+		time.Sleep(time.Minute)
 		_, number = p.lastError()
 		assert.EqualValues(t, 2, number, "another event was dealt with")
 		stop()
@@ -148,27 +151,22 @@ func TestLastErrorSolvedBesideAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newProcess(t, memory.New(), nil)
 		p.append(2)
-		opts := &store.ConsumeOptions{Handlers: 2, MinBackoff: time.Minute, MaxBackoff: time.Minute}
+		opts := &store.ConsumeOptions{Handlers: 2, MinBackoff: time.Hour, OnError: func(e store.Recorded, _ error, _ int) store.Decision {
+			if e.Number < 2 {
+				return store.Retry
+			}
+			time.Sleep(time.Minute)
+			return store.Skip
+		}}
 		opts.BufferSize = 1
-		twice := 0
 		stop := p.consume(func(_ context.Context, e store.Recorded) error {
-			if e.Number == 1 {
-				return errBoom
-			}
-			time.Sleep(time.Second)
-			if twice++; twice == 1 {
-				return errors.New("once")
-			}
-			time.Sleep(59*time.Second + time.Millisecond) // between two attempts of the other
-			return nil
+			time.Sleep(time.Duration(e.Number) * time.Minute)
+			return errBoom
 		}, opts)
-		time.Sleep(2 * time.Second)
-		text, _ := p.lastError()
-		assert.Equal(t, "once", text)
-		for twice < 2 {
-			time.Sleep(time.Second)
-		}
-		time.Sleep(2 * time.Minute)
+		time.Sleep(150 * time.Second)
+		_, number := p.lastError()
+		assert.EqualValues(t, 2, number)
+		time.Sleep(time.Minute)
 		text, number := p.lastError()
 		assert.Equal(t, errBoom.Error(), text)
 		assert.EqualValues(t, 1, number)
@@ -341,7 +339,7 @@ func TestCheckpointAfterTakeover(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newProcess(t, memory.New(), &store.Options{LeaseTTL: time.Hour})
 		p.append(3000)
-		r := p.subscribe(store.SubscribeOptions{CheckpointAfter: -1, BufferSize: 1000})
+		r := p.subscribe(store.SubscribeOptions{CheckpointAfter: time.Hour, BufferSize: 1000})
 		got, _ := next(t, r, 1000)
 		require.NoError(t, r.Ack(t.Context(), got...)) // is written at once
 		synctest.Wait()

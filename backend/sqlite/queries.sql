@@ -87,9 +87,9 @@ where e.event_id = unhex(j.value)
 order by j.key limit 1;
 
 -- name: link_events
--- Links the events with the ids in ?1 (JSON, hex) to stream ?2, from version ?3 on.
-insert into /*prefix*/links (stream_id, version, position)
-select ?2, ?3 + j.key, e.position from json_each(?1) j cross join /*prefix*/events e
+-- Links the events with the ids in ?1 (JSON, hex) to stream ?2, from version ?3 on, at the time ?4.
+insert into /*prefix*/links (stream_id, version, position, linked_at)
+select ?2, ?3 + j.key, e.position, ?4 from json_each(?1) j cross join /*prefix*/events e
 where e.event_id = unhex(j.value);
 
 -- Hard delete, in this order
