@@ -86,7 +86,7 @@ func (s *Store) Consume(ctx context.Context, stream, name string, handler Handle
 		subscribers = append(subscribers, r)
 	}
 	if o.Handlers == 1 {
-		return (&consumer{subscribers[0], handler, &o}).run(ctx)
+		return (&consumer{subscriber: subscribers[0], handler: handler, opts: &o}).run(ctx)
 	}
 	return s.consumeAll(ctx, subscribers, handler, &o)
 }
@@ -101,13 +101,11 @@ func (s *Store) consumeAll(ctx context.Context, subscribers []*Subscriber, handl
 			res := result{exited: true}
 			defer func() {
 				if res.exited {
-					if res.panicked = recover(); res.panicked != nil {
-						s.log.Error("eventstore: a handler has panicked", "stack", string(debug.Stack()))
-					}
+					res.panicked = recover() // it was logged
 				}
 				results <- res
 			}()
-			res = result{err: (&consumer{r, handler, o}).run(ctx)}
+			res = result{err: (&consumer{subscriber: r, handler: handler, opts: o}).run(ctx)}
 		}()
 	}
 	first := <-results
@@ -136,6 +134,23 @@ type consumer struct {
 	subscriber *Subscriber
 	handler    Handler
 	opts       *ConsumeOptions
+	event      *Recorded // that it handles, or nil
+	attempt    int
+}
+
+// logPanic logs a panic, with its stack, and lets it go on. It is deferred.
+func (c *consumer) logPanic(ctx context.Context) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	s := c.subscriber.subscription
+	about := s.names()
+	if c.event != nil {
+		about = s.about(c.event, c.attempt)
+	}
+	s.hub.log.ErrorContext(ctx, logPanic, append(about, "panic", p, "stack", string(debug.Stack()))...)
+	panic(p)
 }
 
 // errVoid says that the lease was lost while an event was handled.
@@ -143,16 +158,20 @@ var errVoid = errors.New("void")
 
 // run handles events until there is a reason not to, which it returns.
 func (c *consumer) run(ctx context.Context) error {
+	defer c.logPanic(ctx)
 	for {
+		c.event = nil
 		events, err := c.subscriber.Next(ctx)
 		var failed *CallbackError
 		switch {
 		case errors.As(err, &failed):
+			c.event, c.attempt = &failed.Event, max(failed.attempt, 1)
 			err = c.handle(ctx, failed.Event, failed)
 		case errors.Is(err, ErrLeaseLost):
 			continue
 		}
 		for n := 0; n < len(events) && err == nil; n++ {
+			c.event = &events[n]
 			err = c.handle(ctx, events[n], nil)
 		}
 		if err != nil && !errors.Is(err, errVoid) { // what is void comes again
@@ -179,6 +198,7 @@ func (c *consumer) handle(ctx context.Context, e Recorded, failed *CallbackError
 		}
 		err, lease := error(failed), c.subscriber.lease()
 		if failed == nil {
+			c.attempt = attempt
 			err = c.call(ctx, lease, e, attempt)
 		}
 		if err == nil {
@@ -191,14 +211,15 @@ func (c *consumer) handle(ctx context.Context, e Recorded, failed *CallbackError
 		if lease.Err() != nil {
 			return errVoid
 		}
-		c.subscriber.subscription.trouble(e.Number, err)
+		sub := c.subscriber.subscription
+		sub.trouble(e.Number, err)
 		decision := Retry
 		if c.opts.OnError != nil {
 			decision = c.opts.OnError(e, err, attempt)
 		}
 		switch decision {
 		case Skip:
-			sub := c.subscriber.subscription
+			sub.logFailure(ctx, logSkip, &e, attempt, err)
 			sub.hub.gaveUp(ctx, sub.operation(OpSkip), e, attempt, err)
 			sub.solved(e.Number, e.Number)
 			return c.ack(ctx, e)
@@ -208,6 +229,7 @@ func (c *consumer) handle(ctx context.Context, e Recorded, failed *CallbackError
 			return &InvalidError{Field: "OnError", Reason: "decided to park, which only a projection can: " + err.Error(), Err: err}
 		case Retry:
 		}
+		sub.logFailure(ctx, logRetry, &e, attempt, err)
 		select {
 		case <-time.After(wait.NextBackOff()):
 		case <-ctx.Done():

@@ -20,6 +20,7 @@ type hub struct {
 	ticker      ticker // nil if the storage gives positions at once
 	codec       *codec
 	log         *slog.Logger
+	lines       *lines   // of the same, for what may happen again and again
 	observer    Observer // or nil
 	notifier    Notifier
 	owner       string // of leases
@@ -65,7 +66,7 @@ func newHub(s *Store, opts *Options) *hub {
 		return nil
 	}
 	h := &hub{
-		storage: storage, codec: s.codec, log: s.log, observer: s.observer, notifier: opts.Notifier, owner: uuid.NewString(),
+		storage: storage, codec: s.codec, log: s.log, lines: newLines(s.log), observer: s.observer, notifier: opts.Notifier, owner: uuid.NewString(),
 		leaseTTL: opts.LeaseTTL, pollEvery: opts.PollInterval,
 		named: map[subscriptionKey]*subscription{}, unnamed: map[*subscription]bool{}, projected: map[string]bool{},
 	}
@@ -258,7 +259,7 @@ func (h *hub) tick(ctx context.Context) {
 			return
 		}
 		if err := h.place(ctx); err != nil && ctx.Err() == nil {
-			h.log.Warn("eventstore: a tick failed; the next one covers it", "error", err)
+			h.lines.warn(ctx, "eventstore: a tick failed; the next one covers it", "error", err)
 		}
 	}
 }
@@ -289,5 +290,6 @@ func (h *hub) close() error {
 	}
 	h.cancel()
 	h.wg.Wait()
+	h.lines.end(context.Background())
 	return err
 }

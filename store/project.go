@@ -235,7 +235,7 @@ func (p *projector) run(ctx context.Context) (err error) {
 		case err != nil && final(err):
 			return err
 		case err != nil:
-			p.hub.log.Warn("eventstore: a projection can't be looked at; trying again", "projection", p.name, "error", err)
+			p.hub.lines.warn(ctx, "eventstore: a projection can't be looked at; trying again", "projection", p.name, "error", err)
 			wait = p.opts.RetryInterval
 		default:
 			p.start(ctx, mine)
@@ -262,7 +262,7 @@ func (p *projector) create(ctx context.Context) error {
 		if err == nil || final(err) || ctx.Err() != nil {
 			return err
 		}
-		p.hub.log.Warn("eventstore: a projection can't be read; trying again", "projection", p.name, "error", err)
+		p.hub.lines.warn(ctx, "eventstore: a projection can't be read; trying again", "projection", p.name, "error", err)
 		select {
 		case <-time.After(p.opts.RetryInterval):
 		case <-ctx.Done():

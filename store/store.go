@@ -43,7 +43,9 @@ type Options struct {
 	LeaseTTL time.Duration
 	// HardDelete enables [HardDelete].
 	HardDelete bool
-	// Logger gets what has no caller to return to. Default: nothing is logged.
+	// Logger gets what no call returns: why handlers fail and what becomes of their events, panics with their stack, leases
+	// lost, and what goes wrong in the background. It gets no data and no metadata, and each message at most ten times at once
+	// and then every ten seconds. Default: slog.Default(). slog.New(slog.DiscardHandler) turns it off.
 	Logger *slog.Logger
 	// Observer is told what the Store does, for traces and metrics. Default: nobody is. Package store/telemetry has one for
 	// OpenTelemetry.
@@ -90,7 +92,7 @@ func New(storage Storage, opts *Options) *Store {
 		s.codec.metadata = plainJSON{}
 	}
 	if s.log == nil {
-		s.log = slog.New(slog.DiscardHandler)
+		s.log = slog.Default()
 	}
 	s.err = checkCodec(storage, s.codec)
 	s.hub = newHub(s, opts)

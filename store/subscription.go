@@ -25,6 +25,8 @@ type subscription struct {
 	leased   bool     // the lease may be this process's in the database
 	recycler Recycler // of pages, or nil
 
+	lines *lines // of the log, about what it delivers
+
 	mu          sync.Mutex
 	queue       *queue
 	subscribers []*Subscriber
@@ -73,7 +75,7 @@ func newSubscription(h *hub, id SubscriptionID, opts SubscribeOptions) *subscrip
 	s := &subscription{
 		hub: h, id: id, opts: opts, queue: newQueue(0),
 		work: make(chan struct{}, 1), done: make(chan struct{}), free: make(chan struct{}), changed: make(chan struct{}),
-		ahead: ahead{storage: h.storage, overlap: 1},
+		ahead: ahead{storage: h.storage, overlap: 1}, lines: newLines(h.log),
 	}
 	s.recycler, _ = h.storage.(Recycler)
 	s.settled = sync.NewCond(&s.mu)
@@ -500,6 +502,7 @@ func (s *subscription) stop(err error) {
 	}
 	s.subscribers = nil
 	s.mu.Unlock()
+	s.lines.end(context.Background(), s.names()...)
 	s.setState(Stopped, err)
 }
 

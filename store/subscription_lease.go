@@ -128,6 +128,7 @@ func (s *subscription) lose(err error) {
 		r.poke()
 	}
 	s.mu.Unlock()
+	s.lines.warn(context.Background(), "eventstore: a lease was lost; what is in flight comes again here or elsewhere", append(s.names(), "error", err)...)
 	s.setState(Waiting, err)
 }
 
