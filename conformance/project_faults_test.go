@@ -10,6 +10,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -172,6 +173,14 @@ func (b errorKept) Advance(ctx context.Context, r store.AdvanceRequest) error {
 		}
 	}
 	return nil
+}
+
+// freeHidden is a storage whose FreeLeases leaves out partitions.
+type freeHidden struct{ brokenProjections }
+
+func (b freeHidden) FreeLeases(ctx context.Context) ([]store.SubscriptionID, error) {
+	list, err := b.ProjectionStorage.FreeLeases(ctx)
+	return slices.DeleteFunc(list, func(id store.SubscriptionID) bool { return strings.HasPrefix(id.Name, "$") }), err
 }
 
 // changedAdvance changes requests.
@@ -384,6 +393,8 @@ var projectFaults = []projectFault{
 		storage: advanced(func(ctx context.Context, b brokenProjections, r *store.AdvanceRequest) {
 			_ = b.SaveError(ctx, r.ID, r.Epoch, "", 0)
 		})},
+	{name: "free-partitions-hidden", what: "partitions that nobody runs are not among the free leases", cases: []string{"project/left"},
+		storage: func(b brokenProjections) store.ProjectionStorage { return freeHidden{b} }},
 	{name: "not-advanced", what: "the checkpoint stays", cases: []string{"project/wait-for", "project/status", "project/rolls-back", "project/once"},
 		storage: advanced(func(_ context.Context, _ brokenProjections, r *store.AdvanceRequest) { r.From = 0 })},
 	{name: "remove-keeps", what: "subscriptions that were removed are there", cases: []string{"advance/removed"},

@@ -6,8 +6,6 @@ import (
 	"log/slog"
 	"sync"
 	"time"
-
-	"github.com/google/uuid"
 )
 
 // hub is what the subscriptions of a Store have in common: one feed of new events, one keeper of leases, and the names
@@ -23,7 +21,7 @@ type hub struct {
 	lines       *lines   // of the same, for what may happen again and again
 	observer    Observer // or nil
 	notifier    Notifier
-	owner       string // of leases
+	owner       string // of leases, see newOwner
 	leaseTTL    time.Duration
 	pollEvery   time.Duration
 	feed        *feed
@@ -66,7 +64,7 @@ func newHub(s *Store, opts *Options) *hub {
 		return nil
 	}
 	h := &hub{
-		storage: storage, codec: s.codec, log: s.log, lines: newLines(s.log), observer: s.observer, notifier: opts.Notifier, owner: uuid.NewString(),
+		storage: storage, codec: s.codec, log: s.log, lines: newLines(s.log), observer: s.observer, notifier: opts.Notifier, owner: newOwner(opts.Name),
 		leaseTTL: opts.LeaseTTL, pollEvery: opts.PollInterval,
 		named: map[subscriptionKey]*subscription{}, unnamed: map[*subscription]bool{}, projected: map[string]bool{},
 	}

@@ -100,7 +100,7 @@ func (s *Store) Project(ctx context.Context, name string, handler BatchHandler, 
 	defer s.hub.exit(name)
 	p := &projector{
 		store: s, hub: s.hub, storage: storage, name: name, handler: handler, opts: checked,
-		workers: map[int]*worker{}, ended: make(chan *worker),
+		workers: map[int]*worker{}, ended: make(chan *worker), free: make(chan struct{}, 1),
 	}
 	err = p.run(ctx)
 	switch {
@@ -202,17 +202,17 @@ type projector struct {
 	record   ProjectionRecord
 	layouts  []layout
 	workers  map[int]*worker
-	ended    chan *worker // those that have ended
-	pages    *pages       // that partitions share; nil if there is nothing to share
-	missing  int64        // the generation of which a partition was not there, or 0
-	panicked any          // what the handler has panicked with
-	exited   bool         // the handler has ended its goroutine
-	failed   error        // why the first worker has ended that did so by itself
+	ended    chan *worker  // those that have ended
+	free     chan struct{} // holds one: a partition that others ran may be free
+	pages    *pages        // that partitions share; nil if there is nothing to share
+	missing  int64         // the generation of which a partition was not there, or 0
+	panicked any           // what the handler has panicked with
+	exited   bool          // the handler has ended its goroutine
+	failed   error         // why the first worker has ended that did so by itself
 }
 
 // run runs the projection until there is a reason not to, which it returns.
 func (p *projector) run(ctx context.Context) (err error) {
-	defer p.leave(ctx)
 	defer func() {
 		switch e := p.stopAll(); {
 		case err == nil:
@@ -221,6 +221,7 @@ func (p *projector) run(ctx context.Context) (err error) {
 			err = errors.Join(err, e)
 		}
 	}()
+	defer p.leave(ctx) // before the leases are given up: then others look, and find that their share has grown
 	if err := p.create(ctx); err != nil {
 		return err
 	}
@@ -239,10 +240,12 @@ func (p *projector) run(ctx context.Context) (err error) {
 			wait = p.opts.RetryInterval
 		default:
 			p.start(ctx, mine)
+			p.hub.leases.watch(p, p.others(mine))
 		}
 		timer := time.NewTimer(wait)
 		select {
 		case <-timer.C:
+		case <-p.free:
 		case w := <-p.ended:
 			if err := p.end(w); err != nil {
 				return err
@@ -385,6 +388,24 @@ func (p *projector) start(ctx context.Context, mine []int) {
 	}
 }
 
+// others are the partitions that are not these.
+func (p *projector) others(mine []int) (ids []SubscriptionID) {
+	for n, id := range p.record.partitions() {
+		if !slices.Contains(mine, n) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// poke says that a partition that others ran may be free.
+func (p *projector) poke() {
+	select {
+	case p.free <- struct{}{}:
+	default:
+	}
+}
+
 // end notes that a worker has ended, and returns why the projection can't go on, or nil.
 func (p *projector) end(w *worker) (err error) {
 	defer func() {
@@ -437,6 +458,7 @@ func (p *projector) stopAll() (err error) {
 
 // leave tells the others that this Store does not run the projection any more.
 func (p *projector) leave(ctx context.Context) {
+	p.hub.leases.watch(p, nil)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.opts.Timeout)
 	defer cancel()
 	if err := p.storage.LeaveProjection(ctx, p.name, p.hub.owner); err != nil {

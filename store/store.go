@@ -27,6 +27,9 @@ type Store struct {
 
 // Options of a [Store]. The zero value of each field is its default.
 type Options struct {
+	// Name is what people know this process by: it begins the owner of each lease that this Store takes, as lists show it. It
+	// need not be unique. Default: the name of the host and the process id, as in "web-1:4711".
+	Name string
 	// Serializer encodes and decodes the data of events. Default: encoding/json without a registry of types. Package
 	// serializer has more.
 	Serializer Serializer
@@ -94,7 +97,9 @@ func New(storage Storage, opts *Options) *Store {
 	if s.log == nil {
 		s.log = slog.Default()
 	}
-	s.err = checkCodec(storage, s.codec)
+	if s.err = checkCodec(storage, s.codec); s.err == nil && opts.Name != "" {
+		s.err = checkText("Name", opts.Name, MaxName)
+	}
 	s.hub = newHub(s, opts)
 	return s
 }

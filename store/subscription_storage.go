@@ -99,7 +99,7 @@ func (f EventFilter) IsZero() bool { return len(f.Types) == 0 && f.StreamPrefix 
 // LeaseRequest asks for the lease of a subscription.
 type LeaseRequest struct {
 	ID    SubscriptionID
-	Owner string // who asks; no two Stores have the same
+	Owner string // who asks; no two Stores have the same, see SubscriptionInfo
 	TTL   time.Duration
 	// Create says that the subscription may be created. Checkpoint and StreamID are what it begins with then.
 	Create               bool
@@ -132,7 +132,7 @@ type SubscriptionInfo struct {
 	Checkpoint int64
 	StreamID   int64 // see Lease
 	Seen       SeenEvent
-	Owner      string // who holds the lease, or held it last
+	Owner      string // who holds the lease, or held it last: its [Options].Name, a slash, and what tells it from others of the name
 	Epoch      int64
 	Held       bool      // whether the lease is held now
 	LeaseUntil time.Time // UTC; zero if it was given up
