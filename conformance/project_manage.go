@@ -451,14 +451,12 @@ func projectWaitFor(f *fixture) {
 	p, q := f.process(), f.process()
 	_, err := q.Append(f.ctx, "before", store.Any, events(3)...)
 	require.NoError(f, err)
-	require.ErrorIs(f, q.WaitFor(f.ctx, projected, store.AppendResult{Stream: "before", First: 1, Last: 3}), store.ErrProjectionNotFound)
+	hasty := f.process(leases(shortLease))
+	require.ErrorIs(f, hasty.WaitFor(f.ctx, projected, store.AppendResult{Stream: "before", First: 1, Last: 3}), store.ErrProjectionNotFound)
 	opts := parks(1)
 	opts.Partitions = 3
 	p.project(projected, m.handle, opts)
-	f.eventually("it is there", func() bool {
-		_, err := p.Projection(f.ctx, projected)
-		return err == nil
-	})
+	require.NoError(f, q.WaitFor(f.ctx, projected, store.AppendResult{Stream: "before", First: 1, Last: 3}), "it may just be starting")
 	for n := range 10 {
 		for _, who := range []*process{p, q} {
 			stream := fmt.Sprintf("s-%d", n)
@@ -486,8 +484,8 @@ func projectWaitFor(f *fixture) {
 	m.fail(nil, "bad@1")
 	_, err = q.ReplayParked(f.ctx, projected, nil)
 	require.NoError(f, err)
+	require.NoError(f, q.WaitFor(f.ctx, projected, res), "it is about to be applied")
 	p.parked(0)
-	require.NoError(f, q.WaitFor(f.ctx, projected, res))
 
 	one := f.model()
 	p.project("one", one.handle, &store.ProjectOptions{Stream: "s-1"})

@@ -186,6 +186,13 @@ func (h *hub) enter(name string) bool {
 	return true
 }
 
+// projects reports whether a projection runs here.
+func (h *hub) projects(name string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.projected[name]
+}
+
 func (h *hub) exit(name string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

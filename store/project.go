@@ -301,6 +301,7 @@ func (p *projector) tryCreate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	p.hub.progress.tell() // whoever waits for it to be there
 	return p.read(ctx)
 }
 
