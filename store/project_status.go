@@ -50,6 +50,17 @@ func (i ProjectionInfo) Lag() (n int64) {
 	return n
 }
 
+// StalledSince returns since when a partition has not moved, although there are events behind its checkpoint: that of the
+// partition that has stood still for longest. It is zero if there is none.
+func (i ProjectionInfo) StalledSince() (since time.Time) {
+	for _, p := range i.Partitions {
+		if s := p.StalledSince(); since.IsZero() || !s.IsZero() && s.Before(since) {
+			since = s
+		}
+	}
+	return since
+}
+
 // Rate returns how many events per second are applied.
 func (i ProjectionInfo) Rate() (rate float64) {
 	for _, p := range i.Partitions {
