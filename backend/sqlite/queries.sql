@@ -329,14 +329,12 @@ order by stream, name;
 select iif(?1 = '$all',
   (select ifnull(e.recorded_at, e.created_at) from /*prefix*/events e where e.position > ?2 order by e.position limit 1),
   (select f.at from (
-    select * from (
-      select e.version, ifnull(e.recorded_at, e.created_at) as at from /*prefix*/events e
-      where e.stream_id = (select s.stream_id from /*prefix*/streams s where s.name = ?1) and e.version > ?2 order by e.version limit 1)
+    select e.version as number, ifnull(e.recorded_at, e.created_at) as at from /*prefix*/events e
+    where e.stream_id = (select s.stream_id from /*prefix*/streams s where s.name = ?1) and e.version > ?2
     union all
-    select * from (
-      select l.version, l.linked_at from /*prefix*/links l
-      where l.stream_id = (select s.stream_id from /*prefix*/streams s where s.name = ?1) and l.version > ?2 order by l.version limit 1)
-    order by 1 limit 1
+    select l.version, l.linked_at from /*prefix*/links l
+    where l.stream_id = (select s.stream_id from /*prefix*/streams s where s.name = ?1) and l.version > ?2
+    order by number limit 1
   ) f));
 
 -- Projections
