@@ -436,7 +436,7 @@ func (s *subscription) leave(ctx context.Context, why error) error {
 	}
 	lost := s.lost
 	if final(why) && !errors.Is(why, ErrSubscriberClosed) && !errors.Is(why, ErrClosed) {
-		s.troubles.problem = &problem{text: why.Error()}
+		s.troubles.problem = &problem{why.Error(), r.Checkpoint + 1} // it is over when that is dealt with
 	}
 	problem := s.troubles.problem
 	s.mu.Unlock()

@@ -36,7 +36,7 @@ func (s *subscription) acquire(ctx context.Context, create bool) (lease Lease, v
 	}
 	if err = s.hub.storage.SaveCheckpoint(ctx, lease.request()); err != nil { // saves what is there already, and so is judged
 		if final(err) {
-			_ = s.hub.storage.SaveError(ctx, s.id, lease.Epoch, err.Error(), 0) // it is returned, too
+			_ = s.hub.storage.SaveError(ctx, s.id, lease.Epoch, err.Error(), lease.Checkpoint+1) // it is returned, too
 		}
 		s.release(context.WithoutCancel(ctx), lease)
 	}

@@ -202,6 +202,7 @@ func TestReadErrors(t *testing.T) {
 				}
 				synctest.Wait()
 				time.Sleep(time.Hour)
+				synctest.Wait()
 				assert.Equal(t, store.Waiting, r.State().Phase)
 				require.ErrorIs(t, r.State().Err, errUnreachable)
 				text, number := p.lastError()
@@ -256,15 +257,18 @@ func TestStatesDoNotFlap(t *testing.T) {
 				synctest.Wait()
 				p.storage.guard(only("RenewLeases"))
 				time.Sleep(2 * store.DefaultLeaseTTL)
+				synctest.Wait()
 				states = nil
 				for range 20 { // it reads them, live and from storage
 					other.append(150)
 					time.Sleep(30 * time.Millisecond)
 				}
+				synctest.Wait()
 				assert.Empty(t, states)
 				require.ErrorIs(t, r.State().Err, store.ErrLeaseLost)
 				p.storage.guard(nil)
 				time.Sleep(store.DefaultLeaseTTL)
+				synctest.Wait()
 				require.NotEmpty(t, states)
 				assert.LessOrEqual(t, len(states), 2, "%v", states)
 				next(t, r, 100)
