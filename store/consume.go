@@ -47,8 +47,7 @@ type ConsumeOptions struct {
 // taken the subscription over; what the handler does then is done a second time there. It also carries e as the cause of
 // what the handler appends, see [WithCause].
 //
-// Before Consume returns it has closed its subscribers and given the lease up, so that others go on at once; also if the handler
-// panics, or ctx ends while it waits for the lease. The error is ctx's if ctx has ended, otherwise why it has stopped. It is
+// Before Consume returns it has closed its subscribers and given the lease up; also if the handler panics, or ctx ends while it waits for the lease. The error is ctx's if ctx has ended, otherwise why it has stopped. It is
 // [ErrPositionLost] as well if the store turns out at the end not to have what was handled.
 func (s *Store) Consume(ctx context.Context, stream, name string, handler Handler, opts *ConsumeOptions) (err error) {
 	var o ConsumeOptions
@@ -74,7 +73,7 @@ func (s *Store) Consume(ctx context.Context, stream, name string, handler Handle
 			case errors.Is(e, ErrPositionLost) && !errors.Is(err, ErrPositionLost):
 				err = errors.Join(err, e)
 			case e != nil && !errors.Is(e, ErrPositionLost):
-				s.log.Warn("eventstore: a subscription did not end in good order; events may come again", "error", e)
+				s.log.Warn("eventstore: a subscription did not end in good order; events may come again", "err", e)
 			}
 		}
 	}()

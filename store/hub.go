@@ -222,7 +222,7 @@ func (h *hub) listen() {
 	h.run(func(ctx context.Context) {
 		err := h.notifier.Listen(ctx, h.hint)
 		if err != nil && ctx.Err() == nil {
-			h.log.Error("eventstore: the notifier has ended; new events are found by polling", "error", err)
+			h.log.Error("eventstore: the notifier has ended; new events are found by polling", "err", err)
 		}
 	})
 }
@@ -264,7 +264,7 @@ func (h *hub) tick(ctx context.Context) {
 			return
 		}
 		if err := h.place(ctx); err != nil && ctx.Err() == nil {
-			h.lines.warn(ctx, "eventstore: a tick failed; the next one covers it", "error", err)
+			h.lines.warn(ctx, "eventstore: a tick failed; the next one covers it", "err", err)
 		}
 	}
 }

@@ -187,7 +187,7 @@ func (l *leases) renew(ctx context.Context) {
 	if err != nil {
 		end(Outcome{Err: err})
 		if ctx.Err() == nil {
-			l.hub.lines.warn(ctx, "eventstore: leases were not renewed; trying again", "error", err)
+			l.hub.lines.warn(ctx, "eventstore: leases were not renewed; trying again", "err", err)
 		}
 		return
 	}
@@ -223,7 +223,7 @@ func (l *leases) giveUp(ctx context.Context, lease Lease) {
 	err := l.hub.storage.ReleaseLease(ctx, lease.request())
 	if err != nil && !errors.Is(err, ErrLeaseLost) && !errors.Is(err, ErrPositionLost) {
 		l.hub.lines.warn(ctx, "eventstore: a lease that is not used was not given up; trying again",
-			"stream", lease.ID.Stream, "subscription", lease.ID.Name, "error", err)
+			"stream", lease.ID.Stream, "subscription", lease.ID.Name, "err", err)
 	}
 }
 
@@ -238,7 +238,7 @@ func (l *leases) look(ctx context.Context) {
 	list, err := l.hub.storage.FreeLeases(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
-			l.hub.lines.warn(ctx, "eventstore: free leases can't be read; trying again", "error", err)
+			l.hub.lines.warn(ctx, "eventstore: free leases can't be read; trying again", "err", err)
 		}
 		return
 	}

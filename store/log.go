@@ -103,5 +103,5 @@ func (s *subscription) about(e *Recorded, attempt int) []any {
 
 // logFailure logs that an event has failed, and what becomes of it.
 func (s *subscription) logFailure(ctx context.Context, message string, e *Recorded, attempt int, err error) {
-	s.lines.warn(ctx, message, append(s.about(e, attempt), "error", err)...)
+	s.lines.warn(ctx, message, append(s.about(e, attempt), "err", err)...)
 }

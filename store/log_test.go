@@ -74,7 +74,7 @@ func TestHandlerFailuresAreLogged(t *testing.T) {
 		}, &store.ConsumeOptions{OnError: store.RetryThen(3, store.Skip)})
 		time.Sleep(time.Minute)
 		stop()
-		keys := []string{"level", "stream", "subscription", "event_stream", "number", "type", "attempt", "error"}
+		keys := []string{"level", "stream", "subscription", "event_stream", "number", "type", "attempt", "err"}
 		retries := j.lines(t, "retrying")
 		require.Len(t, retries, 2)
 		for i, l := range retries {
@@ -192,7 +192,7 @@ func TestProjectionFailuresAreLogged(t *testing.T) {
 		}, &store.ProjectOptions{MinBackoff: time.Millisecond, OnError: store.RetryThen(2, store.Park)})
 	}()
 	assert.Equal(t, "oh no", <-ended)
-	keys := []string{"stream", "projection", "partition", "event_stream", "number", "type", "attempt", "error"}
+	keys := []string{"stream", "projection", "partition", "event_stream", "number", "type", "attempt", "err"}
 	lines := append(j.lines(t, "retrying"), j.lines(t, "parking")...)
 	require.Len(t, lines, 2)
 	for i, l := range lines {

@@ -71,9 +71,10 @@ func RetryThen(n int, d Decision) func(Recorded, error, int) Decision {
 // is created if there is none.
 //
 // The writes of the handler, the checkpoint, and the proof that nobody else has taken over, are one transaction. Any
-// number of processes may run the same projection: they share its partitions evenly. One that joins or leaves gets or
-// gives its share within a third of the lease time; what one that died has left is taken over within the lease time.
-// Partitions run in parallel, so the handler is called concurrently.
+// number of processes may run the same projection: they share its partitions evenly. One that joins gets its share within a
+// third of the lease time. What one leaves when it ends, the others run at once if they have a Notifier, and else within
+// RetryInterval; what one that died has left is taken over within the lease time. Partitions run in parallel, so the handler
+// is called concurrently.
 //
 // When the handler fails, the batch is halved down to the event that it fails on, and OnError decides. Where the read
 // model is not in this database, use [Store.Consume].
@@ -81,7 +82,7 @@ func RetryThen(n int, d Decision) func(Recorded, error, int) Decision {
 // Project returns ctx's error when ctx has ended, or why it has stopped: the handler's error if OnError decided to
 // stop, [ErrProjectionNotFound] if the projection was deleted meanwhile, [ErrProjectionReplaced], [ErrProjectionRuns],
 // [ErrPositionLost], [ErrStreamDeleted], [ErrSchema], [ErrClosed], [ErrInvalid]; [ErrNoTransactions] if the backend has none.
-// Before it returns, it gives up what it runs, so that others go on at once; also if the handler panics.
+// Before it returns, it gives up what it runs; also if the handler panics.
 func (s *Store) Project(ctx context.Context, name string, handler BatchHandler, opts *ProjectOptions) error {
 	storage, err := s.manageProjection(ctx, name)
 	if err != nil {
@@ -236,7 +237,7 @@ func (p *projector) run(ctx context.Context) (err error) {
 		case err != nil && final(err):
 			return err
 		case err != nil:
-			p.hub.lines.warn(ctx, "eventstore: a projection can't be looked at; trying again", "projection", p.name, "error", err)
+			p.hub.lines.warn(ctx, "eventstore: a projection can't be looked at; trying again", "projection", p.name, "err", err)
 			wait = p.opts.RetryInterval
 		default:
 			p.start(ctx, mine)
@@ -265,7 +266,7 @@ func (p *projector) create(ctx context.Context) error {
 		if err == nil || final(err) || ctx.Err() != nil {
 			return err
 		}
-		p.hub.lines.warn(ctx, "eventstore: a projection can't be read; trying again", "projection", p.name, "error", err)
+		p.hub.lines.warn(ctx, "eventstore: a projection can't be read; trying again", "projection", p.name, "err", err)
 		select {
 		case <-time.After(p.opts.RetryInterval):
 		case <-ctx.Done():
@@ -463,6 +464,6 @@ func (p *projector) leave(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.opts.Timeout)
 	defer cancel()
 	if err := p.storage.LeaveProjection(ctx, p.name, p.hub.owner); err != nil {
-		p.hub.log.Warn("eventstore: a projection was left without a word; others take over within the lease time", "projection", p.name, "error", err)
+		p.hub.log.Warn("eventstore: a projection was left without a word; others take over within the lease time", "projection", p.name, "err", err)
 	}
 }

@@ -60,7 +60,7 @@ func (w *worker) notLooked(ctx context.Context, err error) error {
 		return err
 	}
 	w.trouble(0, err)
-	w.p.hub.lines.warn(ctx, "eventstore: what a projection has parked can't be read; retrying", "projection", w.p.name, "partition", w.partition, "error", err)
+	w.p.hub.lines.warn(ctx, "eventstore: what a projection has parked can't be read; retrying", "projection", w.p.name, "partition", w.partition, "err", err)
 	w.lose()
 	if err := w.pause(ctx, w.p.opts.RetryInterval); err != nil {
 		return err

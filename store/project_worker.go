@@ -65,7 +65,7 @@ func (w *worker) run(ctx context.Context) {
 			if err := w.subscriber.Close(); errors.Is(err, ErrPositionLost) {
 				w.err = errors.Join(w.err, err)
 			} else if err != nil {
-				w.p.hub.log.Warn("eventstore: a partition did not end in good order", "projection", w.p.name, "partition", w.partition, "error", err)
+				w.p.hub.log.Warn("eventstore: a partition did not end in good order", "projection", w.p.name, "partition", w.partition, "err", err)
 			}
 		}
 		w.stop()
@@ -417,7 +417,7 @@ func (w *worker) attempt(ctx context.Context, list []task, how treatment, why er
 		}
 		// Nobody knows whether it was committed. With the next lease comes the checkpoint that is in the database, and what
 		// is left of the transaction is fenced off.
-		w.p.hub.lines.warn(ctx, "eventstore: a batch may not be committed; looking at its checkpoint", "projection", w.p.name, "partition", w.partition, "error", err)
+		w.p.hub.lines.warn(ctx, "eventstore: a batch may not be committed; looking at its checkpoint", "projection", w.p.name, "partition", w.partition, "err", err)
 		w.lose()
 		return errVoid
 	}

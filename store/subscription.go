@@ -446,7 +446,7 @@ func (s *subscription) leave(ctx context.Context, why error) error {
 	}
 	if problem != nil {
 		if err := s.hub.storage.SaveError(ctx, s.id, r.Epoch, problem.text, problem.number); err != nil {
-			s.hub.log.Warn("eventstore: the last error of a subscription was not noted", "stream", s.id.Stream, "subscription", s.id.Name, "error", err)
+			s.hub.log.Warn("eventstore: the last error of a subscription was not noted", "stream", s.id.Stream, "subscription", s.id.Name, "err", err)
 		}
 	}
 	s.leased = false // what fails here is noted, and not tried again

@@ -51,7 +51,7 @@ func (s *subscription) release(ctx context.Context, l Lease) {
 	if err == nil || errors.Is(err, ErrPositionLost) || errors.Is(err, ErrLeaseLost) {
 		s.leased = false
 	} else {
-		s.hub.log.Warn("eventstore: a lease was not given up; it will expire", "stream", s.id.Stream, "subscription", s.id.Name, "error", err)
+		s.hub.log.Warn("eventstore: a lease was not given up; it will expire", "stream", s.id.Stream, "subscription", s.id.Name, "err", err)
 	}
 }
 
@@ -95,7 +95,7 @@ func (s *subscription) handBack() {
 	defer cancel()
 	list, err := s.hub.storage.RenewLeases(ctx, s.hub.owner, s.hub.leaseTTL)
 	if err != nil {
-		s.hub.log.Warn("eventstore: a lease may not be given up; it will expire", "stream", s.id.Stream, "subscription", s.id.Name, "error", err)
+		s.hub.log.Warn("eventstore: a lease may not be given up; it will expire", "stream", s.id.Stream, "subscription", s.id.Name, "err", err)
 		return
 	}
 	for _, lease := range list {
@@ -128,7 +128,7 @@ func (s *subscription) lose(err error) {
 		r.poke()
 	}
 	s.mu.Unlock()
-	s.lines.warn(context.Background(), "eventstore: a lease was lost; what is in flight comes again here or elsewhere", append(s.names(), "error", err)...)
+	s.lines.warn(context.Background(), "eventstore: a lease was lost; what is in flight comes again here or elsewhere", append(s.names(), "err", err)...)
 	s.setState(Waiting, err)
 }
 

@@ -93,7 +93,7 @@ func (n *Notifier) Listen(ctx context.Context, wake func()) error {
 				return ctx.Err()
 			}
 			n.opts.Logger.Warn("eventstore: not listening; new events are found by polling until this is over",
-				"channel", n.channel, "error", err)
+				"channel", n.channel, "err", err)
 			select {
 			case <-time.After(wait.NextBackOff()):
 			case <-ctx.Done():

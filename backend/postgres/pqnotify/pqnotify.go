@@ -78,7 +78,7 @@ func (n *Notifier) Listen(ctx context.Context, wake func()) error {
 	listener := pq.NewDialListener(link, n.connString, n.opts.MinBackoff, n.opts.MaxBackoff, func(_ pq.ListenerEventType, err error) {
 		if err != nil && ctx.Err() == nil {
 			n.opts.Logger.Warn("eventstore: not listening; new events are found by polling until this is over",
-				"channel", n.channel, "error", err)
+				"channel", n.channel, "err", err)
 		}
 	})
 	results := make(chan error, 2) // of calls that wait for the server
