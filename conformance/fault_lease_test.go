@@ -51,6 +51,18 @@ func (b *broken) writing(change func(ctx context.Context, r store.CheckpointRequ
 	}
 }
 
+// errorsStay makes checkpoints leave the last error as it is.
+func errorsStay(b *broken) {
+	b.writing(func(ctx context.Context, r store.CheckpointRequest, write func(store.CheckpointRequest) error) error {
+		before, _ := b.subscription(ctx, r.ID)
+		err := write(r)
+		if now, ok := b.subscription(ctx, r.ID); ok && before.LastError != "" && now.LastError == "" && r.Checkpoint > 0 {
+			_ = b.SubscriptionStorage.SaveError(ctx, r.ID, r.Epoch, before.LastError, before.LastErrorNumber)
+		}
+		return err
+	})
+}
+
 var leaseFaults = []fault{
 	{name: "start-ignored", what: "a new subscription begins at the origin, whatever was asked for", storage: acquiring(func(r *store.LeaseRequest) {
 		r.Checkpoint, r.StreamID = 0, 0
@@ -333,16 +345,7 @@ var leaseFaults = []fault{
 			return b.SubscriptionStorage.SaveError(ctx, id, epoch, text, number)
 		}
 	}},
-	{name: "error-stays", what: "an error of a subscription stays until it is said to be over", storage: func(b *broken) {
-		b.writing(func(ctx context.Context, r store.CheckpointRequest, write func(store.CheckpointRequest) error) error {
-			before, _ := b.subscription(ctx, r.ID)
-			err := write(r)
-			if now, ok := b.subscription(ctx, r.ID); ok && before.LastError != "" && now.LastError == "" && r.Checkpoint > 0 {
-				_ = b.SubscriptionStorage.SaveError(ctx, r.ID, r.Epoch, before.LastError, before.LastErrorNumber)
-			}
-			return err
-		})
-	}},
+	{name: "error-stays", what: "an error of a subscription stays until it is said to be over", storage: errorsStay},
 	{name: "error-over-early", what: "whatever checkpoint is saved clears the error of a subscription", storage: func(b *broken) {
 		b.writing(func(ctx context.Context, r store.CheckpointRequest, write func(store.CheckpointRequest) error) error {
 			err := write(r)

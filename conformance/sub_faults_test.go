@@ -551,6 +551,7 @@ var subManageFaults = []subFault{
 		})},
 	{name: "error-kept-for-ever", what: "an error that is over is kept", cases: []string{"sub/consume-retries"},
 		tap: tapping(func(b *broken) {
+			errorsStay(b)
 			b.problem = func(ctx context.Context, id store.SubscriptionID, epoch int64, text string, number int64) error {
 				if text == "" {
 					return nil
