@@ -76,22 +76,19 @@ func (s *subscription) save(ctx context.Context) error {
 	return s.saveProblem(ctx, epoch, problem)
 }
 
-// saveProblem writes the last error.
+// saveProblem writes the last error, unless that is over meanwhile.
 func (s *subscription) saveProblem(ctx context.Context, epoch int64, p *problem) error {
-	if p.text != "" {
-		s.mu.Lock()
-		s.troubles.noted = true
-		s.mu.Unlock()
+	s.mu.Lock()
+	begun := s.troubles.write(p)
+	s.mu.Unlock()
+	if !begun {
+		return nil
 	}
-	if err := s.hub.storage.SaveError(ctx, s.id, epoch, p.text, p.number); err != nil {
-		return err
-	}
+	err := s.hub.storage.SaveError(ctx, s.id, epoch, p.text, p.number)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.troubles.problem == p {
-		s.troubles.problem, s.troubles.noted = nil, p.text != ""
-	}
-	return nil
+	s.troubles.written(p, err)
+	return err
 }
 
 // refuse notes why a checkpoint was not written. s.mu is held.

@@ -155,7 +155,7 @@ type SubscriptionInfo struct {
 	// HeadID is the StreamInfo.ID of the stream that Head is of; 0 for All, or if there is none.
 	HeadID int64
 	// NextAt is when the first event behind the checkpoint came into the stream, which may be later than its CreatedAt; zero
-	// if there is none. ListedAt is when that was looked at. Both are on the database's clock. NextAt is not set by a backend.
+	// if there is none. ListedAt is when that was looked at. Both are on the database's clock; the Store sets them.
 	NextAt, ListedAt time.Time
 }
 

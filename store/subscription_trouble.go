@@ -15,6 +15,7 @@ type trouble struct {
 	open    map[int64]string // errors that are not over, by the number of the event; 0 for those that are about none
 	shown   int64            // the number of the error in the list, or that is to be there
 	problem *problem         // what is to be written to the list, or nil
+	writing bool             // it is just being written
 	noted   bool             // an error that this process has written may be in the list
 	unread  int64            // the number that an error of reading was noted for, or 0
 }
@@ -50,12 +51,28 @@ func (t *trouble) solve(first, last, saved int64) bool {
 	case len(t.open) > 0:
 		t.show(slices.Min(slices.Collect(maps.Keys(t.open))))
 		return true
+	case t.writing: // it may be written behind the checkpoint that would have cleared it
 	case !t.noted || t.shown > 0 && t.shown <= saved: // it is not in the list, or not any more
 		t.problem, t.noted = nil, false
 		return false
 	}
 	t.problem = &problem{}
 	return true
+}
+
+// write reports whether p is still to be written, and notes that it is being written then.
+func (t *trouble) write(p *problem) bool {
+	t.writing = t.problem == p
+	t.noted = t.noted || t.writing && p.text != ""
+	return t.writing
+}
+
+// written notes the result of writing p.
+func (t *trouble) written(p *problem, err error) {
+	t.writing = false
+	if err == nil && t.problem == p {
+		t.problem, t.noted = nil, p.text != ""
+	}
 }
 
 // begin forgets what a subscription that begins behind a checkpoint has passed.
