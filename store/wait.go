@@ -102,12 +102,20 @@ func staysParked(ctx context.Context, storage ProjectionStorage, p *ParkedEvent)
 // created waits for a projection that may be starting, and returns it.
 func (s *Store) created(ctx context.Context, storage ProjectionStorage, projection string) (record ProjectionRecord, err error) {
 	until := time.Now().Add(s.hub.leaseTTL)
-	waited := s.again(ctx, func() (bool, error) {
+	var missing error
+	err = s.again(ctx, func() (bool, error) {
 		record, err = readProjection(ctx, storage, projection)
-		return !errors.Is(err, ErrProjectionNotFound) || !time.Now().Before(until) && !s.hub.projects(projection), nil
+		if !errors.Is(err, ErrProjectionNotFound) {
+			return true, err
+		}
+		missing = err
+		if !time.Now().Before(until) && !s.hub.projects(projection) {
+			return true, err
+		}
+		return false, nil
 	})
-	if waited != nil && errors.Is(err, ErrProjectionNotFound) {
-		err = &ProjectionError{projection, fmt.Errorf("%w: %w", ErrProjectionNotFound, waited)}
+	if err != nil && ctx.Err() != nil && missing != nil {
+		err = fmt.Errorf("%w: %w", missing, ctx.Err())
 	}
 	return record, err
 }

@@ -9,6 +9,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/eventstore-go/eventstore/backend/sqlite"
+	"github.com/eventstore-go/eventstore/migrate"
 	"github.com/eventstore-go/eventstore/store"
 )
 
@@ -31,11 +33,27 @@ func TestWaitForStarting(t *testing.T) {
 
 	hasty := projectingStore(t, &store.Options{LeaseTTL: 10 * time.Millisecond})
 	require.ErrorIs(t, hasty.WaitForPosition(t.Context(), "misspelled", 1), store.ErrProjectionNotFound)
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	db, err := sql.Open("sqlite", sqlite.Memory())
+	require.NoError(t, err)
+	backend := sqlite.New(db, nil)
+	require.NoError(t, migrate.Up(t.Context(), backend))
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	err = es.WaitForPosition(ctx, "misspelled", 1)
-	require.ErrorIs(t, err, context.DeadlineExceeded)
+	err = store.New(lookedAt{backend, cancel}, nil).WaitForPosition(ctx, "misspelled", 1)
+	require.ErrorIs(t, err, context.Canceled)
 	require.ErrorIs(t, err, store.ErrProjectionNotFound, "that it is not there is said, too")
+	require.NoError(t, db.Close())
+}
+
+// lookedAt calls back when projections were read.
+type lookedAt struct {
+	*sqlite.Backend
+	looked func()
+}
+
+func (l lookedAt) ReadProjections(ctx context.Context, name string) ([]store.ProjectionRecord, error) {
+	defer l.looked()
+	return l.Backend.ReadProjections(ctx, name)
 }
 
 func applied(context.Context, *sql.Tx, []store.Recorded) error { return nil }
