@@ -210,6 +210,9 @@ func (c *consumer) handle(ctx context.Context, e Recorded, failed *CallbackError
 		if lease.Err() != nil {
 			return errVoid
 		}
+		if errors.Is(err, ErrUnregisteredType) {
+			return err // no retry mends the program
+		}
 		sub := c.subscriber.subscription
 		sub.trouble(e.Number, err)
 		decision := Retry
