@@ -52,8 +52,7 @@ type ConsumeOptions struct {
 // taken the subscription over; what the handler does then is done a second time there. It also carries e as the cause of
 // what the handler appends, see [WithCause].
 //
-// Before Consume returns it has closed its subscribers and given the lease up, so that others go on at once; also if the handler
-// panics, or ctx ends while it waits for the lease. The error is ctx's if ctx has ended, otherwise why it has stopped. It is
+// Before Consume returns it has closed its subscribers and given the lease up; also if the handler panics, or ctx ends while it waits for the lease. The error is ctx's if ctx has ended, otherwise why it has stopped. It is
 // [ErrPositionLost] as well if the store turns out at the end not to have what was handled.
 func (s *Store) Consume(ctx context.Context, stream, name string, handler Handler, opts *ConsumeOptions) (err error) {
 	var o ConsumeOptions
@@ -79,7 +78,7 @@ func (s *Store) Consume(ctx context.Context, stream, name string, handler Handle
 			case errors.Is(e, ErrPositionLost) && !errors.Is(err, ErrPositionLost):
 				err = errors.Join(err, e)
 			case e != nil && !errors.Is(e, ErrPositionLost):
-				s.log.Warn("eventstore: a subscription did not end in good order; events may come again", "error", e)
+				s.log.Warn("eventstore: a subscription did not end in good order; events may come again", "err", e)
 			}
 		}
 	}()
@@ -106,9 +105,7 @@ func (s *Store) consumeAll(ctx context.Context, subscribers []*Subscriber, handl
 			res := result{exited: true}
 			defer func() {
 				if res.exited {
-					if res.panicked = recover(); res.panicked != nil {
-						s.log.Error("eventstore: a handler has panicked", "stack", string(debug.Stack()))
-					}
+					res.panicked = recover() // it was logged
 				}
 				results <- res
 			}()
@@ -141,7 +138,24 @@ type consumer struct {
 	subscriber *Subscriber
 	handler    Handler
 	opts       *ConsumeOptions
-	later      []*retry // other events are handled meanwhile
+	later      []*retry  // other events are handled meanwhile
+	event      *Recorded // that it handles, or nil
+	attempt    int
+}
+
+// logPanic logs a panic, with its stack, and lets it go on. It is deferred.
+func (c *consumer) logPanic(ctx context.Context) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	s := c.subscriber.subscription
+	about := s.names()
+	if c.event != nil {
+		about = s.about(c.event, c.attempt)
+	}
+	s.hub.log.ErrorContext(ctx, logPanic, append(about, "panic", p, "stack", string(debug.Stack()))...)
+	panic(p)
 }
 
 // errVoid says that the lease was lost while an event was handled.
@@ -149,7 +163,9 @@ var errVoid = errors.New("void")
 
 // run handles events until there is a reason not to, which it returns.
 func (c *consumer) run(ctx context.Context) error {
+	defer c.logPanic(ctx)
 	for {
+		c.event = nil
 		err := c.retryDue(ctx)
 		if err == nil {
 			err = c.handleNext(ctx)
@@ -173,6 +189,7 @@ func (c *consumer) handleNext(ctx context.Context) error {
 		return c.noNext(ctx, wait, err)
 	}
 	for n := range events {
+		c.event, c.attempt = &events[n], 0
 		err := c.handle(ctx, events[n], nil, nil)
 		if errors.Is(err, errLater) {
 			return c.giveBack(ctx, events[n+1:])
@@ -189,6 +206,7 @@ func (c *consumer) noNext(ctx, wait context.Context, err error) error {
 	var failed *CallbackError
 	switch {
 	case errors.As(err, &failed):
+		c.event, c.attempt = &failed.Event, max(failed.attempt, 1)
 		if err := c.handle(ctx, failed.Event, failed, nil); !errors.Is(err, errLater) {
 			return err
 		}
@@ -216,10 +234,11 @@ func (c *consumer) handle(ctx context.Context, e Recorded, failed *CallbackError
 		}
 		err, lease := error(failed), c.subscriber.lease()
 		if failed == nil {
+			c.attempt = attempt
 			err = c.call(ctx, lease, e, attempt)
 		}
 		if err == nil {
-			c.subscriber.subscription.solved()
+			c.subscriber.subscription.solved(e.Number, e.Number)
 			return c.ack(ctx, e)
 		}
 		if ctx.Err() != nil {
@@ -231,15 +250,17 @@ func (c *consumer) handle(ctx context.Context, e Recorded, failed *CallbackError
 		if errors.Is(err, ErrUnregisteredType) {
 			return err // no retry mends the program
 		}
-		c.subscriber.subscription.trouble(err)
+		sub := c.subscriber.subscription
+		sub.trouble(e.Number, err)
 		decision := Retry
 		if c.opts.OnError != nil {
 			decision = c.opts.OnError(e, err, attempt)
 		}
 		switch decision {
 		case Skip:
-			sub := c.subscriber.subscription
+			sub.logFailure(ctx, logSkip, &e, attempt, err)
 			sub.hub.gaveUp(ctx, sub.operation(OpSkip), e, attempt, err)
+			sub.solved(e.Number, e.Number)
 			return c.ack(ctx, e)
 		case Stop:
 			return err
@@ -247,6 +268,7 @@ func (c *consumer) handle(ctx context.Context, e Recorded, failed *CallbackError
 			return &InvalidError{Field: "OnError", Reason: "decided to park, which only a projection can: " + err.Error(), Err: err}
 		case Retry:
 		}
+		sub.logFailure(ctx, logRetry, &e, attempt, err)
 		if wait == nil {
 			wait = c.opts.backoff(attempt)
 		}

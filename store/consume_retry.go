@@ -62,6 +62,7 @@ func (c *consumer) retryDue(ctx context.Context) error {
 	if r.failed != nil {
 		return c.giveBack(ctx, []Recorded{r.event})
 	}
+	c.event, c.attempt = &r.event, r.attempt
 	if err := c.handle(ctx, r.event, nil, r); !errors.Is(err, errLater) {
 		return err
 	}

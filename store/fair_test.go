@@ -42,8 +42,8 @@ func (p *process) link(stream string) {
 // byType is a PartitionBy.
 func byType(e store.Recorded) string { return e.Type }
 
-// consume runs Consume on stream s until end is called.
-func (p *process) consume(handler store.Handler, opts *store.ConsumeOptions) (end func() error) {
+// startConsume runs Consume on stream s until end is called.
+func (p *process) startConsume(handler store.Handler, opts *store.ConsumeOptions) (end func() error) {
 	ctx, cancel := context.WithCancel(p.t.Context())
 	done := make(chan error, 1)
 	go func() { done <- p.Consume(ctx, "s", "reader", handler, opts) }()
@@ -94,7 +94,7 @@ func TestRetryGivenUp(t *testing.T) {
 				var calls callLog
 				sick := true
 				var mu sync.Mutex
-				end := p.consume(func(_ context.Context, e store.Recorded) error {
+				end := p.startConsume(func(_ context.Context, e store.Recorded) error {
 					calls.add("%d", e.Number)
 					mu.Lock()
 					defer mu.Unlock()
@@ -134,7 +134,7 @@ func TestRetriesAreBounded(t *testing.T) {
 		p := newProcess(t, memory.New(), nil)
 		p.appendTypes("A", "B", "C", "D")
 		var calls callLog
-		end := p.consume(func(_ context.Context, e store.Recorded) error {
+		end := p.startConsume(func(_ context.Context, e store.Recorded) error {
 			calls.add("%d", e.Number)
 			return errUnreachable
 		}, &store.ConsumeOptions{
@@ -166,7 +166,7 @@ func TestRetriesDoNotStarve(t *testing.T) {
 			p.appendTypes(fmt.Sprint("poison ", key))
 		}
 		var calls callLog
-		end := p.consume(func(_ context.Context, e store.Recorded) error {
+		end := p.startConsume(func(_ context.Context, e store.Recorded) error {
 			time.Sleep(time.Second)
 			if e.Type == "A" {
 				calls.add("%d", e.Number)

@@ -218,7 +218,9 @@ func (r *Subscriber) leaveOut(i *queue.Item[Recorded]) {
 	s := r.subscription
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.desk.LeaveOut(r.seat, i)
+	if s.desk.LeaveOut(r.seat, i) {
+		s.solve(i.Number, i.Number)
+	}
 	s.noteProgress()
 }
 

@@ -292,11 +292,13 @@ func (d *Desk[E]) Return(s *Seat[E], items []*Item[E]) {
 	d.Stir()
 }
 
-// LeaveOut acknowledges an item that is in flight at the seat, if it still is.
-func (d *Desk[E]) LeaveOut(s *Seat[E], i *Item[E]) {
-	if place := slices.Index(s.items, i); place >= 0 {
+// LeaveOut acknowledges an item that is in flight at the seat, if it still is, and reports whether it was.
+func (d *Desk[E]) LeaveOut(s *Seat[E], i *Item[E]) bool {
+	place := slices.Index(s.items, i)
+	if place >= 0 {
 		d.ackOne(s, place)
 	}
+	return place >= 0
 }
 
 func (d *Desk[E]) ackOne(s *Seat[E], place int) {
