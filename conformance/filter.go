@@ -45,23 +45,26 @@ func (f *fixture) typed(stream string, types ...string) {
 // raw reads a stream to its end as the storage gives it.
 func (f *fixture) raw(stream string) (list []store.Recorded) {
 	f.Helper()
-	read := f.storage.ReadAll
-	if stream != store.All {
-		read = func(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
-			page, err := f.storage.ReadStream(ctx, r)
-			return page.Events, err
-		}
-	}
 	const size = 1000
 	for from := int64(1); ; {
-		page, err := read(f.ctx, store.ReadRequest{Stream: stream, From: from, Limit: size})
+		part, err := readPart(f.ctx, f.storage, store.ReadRequest{Stream: stream, From: from, Limit: size})
 		require.NoError(f, err)
+		page := part.Events
 		list = append(list, page...)
 		if len(page) < size {
 			return list
 		}
 		from = page[size-1].Number + 1
 	}
+}
+
+// readPart reads a page of a stream, or of all events.
+func readPart(ctx context.Context, s store.Storage, r store.ReadRequest) (store.Part, error) {
+	if r.Stream == store.All {
+		return s.ReadAll(ctx, r)
+	}
+	page, err := s.ReadStream(ctx, r)
+	return page.Part, err
 }
 
 // end is the number behind the last of a stream.

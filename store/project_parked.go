@@ -116,7 +116,7 @@ func (w *worker) replayReady(ctx context.Context) error {
 	return nil
 }
 
-// ready reads parked events that may be applied.
+// ready reads parked events that may be applied, as many as a page has.
 func (w *worker) ready(ctx context.Context) ([]task, error) {
 	ctx, cancel := context.WithTimeout(ctx, w.p.opts.Timeout)
 	defer cancel()
@@ -126,15 +126,18 @@ func (w *worker) ready(ctx context.Context) ([]task, error) {
 	if err != nil {
 		return nil, err
 	}
-	list := make([]task, len(parked))
-	for i := range parked {
-		p := &parked[i]
+	list := make([]task, 0, len(parked))
+	for bytes := 0; len(list) < len(parked); {
+		p := &parked[len(list)]
 		e, err := w.p.store.Event(ctx, p.ID)
 		if err != nil && !errors.Is(err, ErrEventNotFound) {
 			return nil, err
 		}
-		list[i] = task{event: e, parked: p, gone: err != nil}
-		list[i].event.Number = p.Number
+		if bytes += e.Size(); len(list) > 0 && bytes > w.p.hub.pageBytes {
+			break // it is ready the next time, too
+		}
+		list = append(list, task{event: e, parked: p, gone: err != nil})
+		list[len(list)-1].event.Number = p.Number
 	}
 	return list, nil
 }

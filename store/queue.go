@@ -18,6 +18,7 @@ type queue struct {
 	since    int64  // deliveries up to this one were made from another queue
 	received int64  // the last number read
 	queued   int    // items that nobody was sent
+	bytes    int    // of their events
 	first    *batch // those with unacknowledged items, queued or in flight, in the order of numbers
 	last     *batch
 	spare    *batch // memory for the next one, or nil
@@ -160,6 +161,7 @@ func (q *queue) add(b *batch) {
 	q.received = b.items[b.open-1].event.Number
 	for i := range b.items {
 		b.items[i].batch = b
+		q.bytes += b.items[i].event.Size()
 		q.place(&b.items[i])
 	}
 }
@@ -214,6 +216,7 @@ func (q *queue) next(h *holder) *item {
 // send sends h the item that next returned, by a delivery of that number.
 func (q *queue) send(h *holder, i *item, delivery int64) {
 	q.queued--
+	q.bytes -= i.event.Size()
 	i.sent++
 	i.delivery = delivery
 	h.items = append(h.items, i)
@@ -306,6 +309,7 @@ func (q *queue) giveBack(h *holder, places ...int) {
 	h.items = kept
 	q.queued += len(back)
 	for _, i := range slices.Backward(back) { // so that each comes to the very front
+		q.bytes += i.event.Size()
 		if i.lane == nil {
 			q.free.insert(i)
 		} else {

@@ -132,14 +132,15 @@ func (r *Subscriber) send() (items []*item, sent int, delivery int64, err error)
 	}
 	most := min(r.size-len(r.held.items), r.share())
 	if most > 0 && s.queue.queued > 0 && s.valid() {
-		before := len(r.held.items)
+		before, bytes := len(r.held.items), 0
 		delivery = deliveries.Add(1)
 		r.held.items = slices.Grow(r.held.items, min(most, s.queue.queued))
 		for len(r.held.items)-before < most {
 			i := s.queue.next(&r.held)
-			if i == nil || i.failure != nil && len(r.held.items) > before {
+			if i == nil || len(r.held.items) > before && (i.failure != nil || bytes+i.event.Size() > s.hub.pageBytes) {
 				break
 			}
+			bytes += i.event.Size()
 			s.queue.send(&r.held, i, delivery)
 			if i.failure != nil {
 				break
@@ -152,7 +153,7 @@ func (r *Subscriber) send() (items []*item, sent int, delivery int64, err error)
 		return nil, 0, 0, nil
 	}
 	r.epoch = s.lease.Epoch
-	if (s.missed || len(s.inbox) > 0) && s.opts.MaxSize-s.queue.queued >= s.pageSize() {
+	if _, enough := s.room(); enough && (s.missed || len(s.inbox) > 0) {
 		s.poke()
 	}
 	if s.queue.queued > 0 {

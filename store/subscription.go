@@ -21,6 +21,8 @@ type subscription struct {
 
 	// Of the goroutine alone.
 	ahead    ahead
+	pager    pager
+	unread   error    // why the last page could not be read, or nil
 	leased   bool     // the lease may be this process's in the database
 	recycler Recycler // of pages, or nil
 
@@ -58,7 +60,8 @@ type subscription struct {
 	problem     *string    // the last error, to be saved, or nil
 	troubled    bool       // the last error is not over
 	inbox       []fedPage
-	inboxSize   int
+	inboxSize   int // events
+	inboxBytes  int
 	fed         int64 // the last number that the feed has offered
 	missed      bool  // the inbox is not all there is: read from storage
 	unfed       error // why the feed can't read, or nil
@@ -69,7 +72,7 @@ func newSubscription(h *hub, id SubscriptionID, opts SubscribeOptions) *subscrip
 	s := &subscription{
 		hub: h, id: id, opts: opts, queue: newQueue(0),
 		work: make(chan struct{}, 1), done: make(chan struct{}), free: make(chan struct{}), changed: make(chan struct{}),
-		ahead: ahead{storage: h.storage, overlap: 1},
+		ahead: ahead{storage: h.storage, overlap: 1}, pager: pager{most: h.pageBytes},
 	}
 	s.recycler, _ = h.storage.(Recycler)
 	s.settled = sync.NewCond(&s.mu)
@@ -128,7 +131,8 @@ func (s *subscription) begin(ctx context.Context, create bool) error {
 			s.queue = newQueue(lease.Checkpoint)
 			s.lease, s.validUntil, s.streamID, s.saved = lease, valid, lease.StreamID, lease.Checkpoint
 			s.seen, s.unproven = lease.Seen, lease.hasRead()
-			s.lost, s.looked, s.missed, s.inbox, s.inboxSize = false, false, true, nil, 0
+			s.lost, s.looked = false, false
+			s.emptyInbox(true)
 			s.dirty, s.acked, s.asked, s.saveErr, s.refused, s.unfed = time.Time{}, false, false, nil, nil, nil
 			s.leaseCtx, s.leaseEnd = context.WithCancelCause(context.Background())
 			s.mu.Unlock()
@@ -295,8 +299,7 @@ func (s *subscription) step(ctx context.Context) (more bool, err error) {
 		return false, err
 	}
 	s.mu.Lock()
-	room := s.opts.MaxSize - s.queue.queued
-	enough := room >= s.pageSize()
+	room, enough := s.room()
 	inbox := len(s.inbox) > 0
 	if s.unknown() && inbox {
 		s.missed = true // the stream is there now: find out which one it is, and read it
@@ -317,8 +320,11 @@ func (s *subscription) step(ctx context.Context) (more bool, err error) {
 	case !enough:
 		return false, nil
 	case missed:
-		s.goOn(CatchingUp, nil)
-		return true, s.read(ctx, min(room, readSize))
+		if s.unread == nil { // else the state says why until a page is read
+			s.goOn(CatchingUp, nil)
+		}
+		s.unread = s.read(ctx, min(room, readSize))
+		return true, s.unread
 	case inbox:
 		s.goOn(Live, nil)
 		return true, s.unpack(ctx, room)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"fmt"
 	"math"
 	"slices"
 
@@ -56,7 +57,8 @@ func (b *Backend) readAllFiltered(ctx context.Context, r store.ReadRequest, f st
 	next = r.From
 	end := r.From + window(r)
 	part := int64(r.Limit)
-	for caughtUp := false; len(page) < r.Limit && 2*beyond(page, r.From) < r.Limit && next < end; {
+	left, full := room{request: r}, false
+	for caughtUp := false; !full && len(page) < r.Limit && 2*beyond(page, r.From) < r.Limit && next < end; {
 		wants, to, err := b.readLog(ctx, next, int(min(part, end-next)))
 		if err != nil {
 			return nil, r.From, err
@@ -72,17 +74,20 @@ func (b *Backend) readAllFiltered(ctx context.Context, r store.ReadRequest, f st
 			caughtUp = true // and read again: this reader or another has placed events since
 			continue
 		}
-		events, err := b.readMatching(ctx, wants, f)
+		events, cut, err := b.readMatching(ctx, &left, wants, f)
 		if err != nil {
 			return nil, r.From, err
 		}
-		page = appendPage(page, events)
+		if cut && left.n == 0 {
+			page, next = nil, r.From
+			continue
+		}
+		page, full = appendPage(page, events), cut
 		next = to
 		part = nextPart(part, next-r.From, len(page), r.Limit)
 	}
-	if len(page) > r.Limit {
-		page = page[:r.Limit]
-		next = page[r.Limit-1].Number + 1
+	if page = page[:min(len(page), r.Limit)]; full || len(page) == r.Limit {
+		next = page[len(page)-1].Number + 1
 	}
 	return slices.DeleteFunc(page, func(e store.Recorded) bool { // the ends of parts in the middle
 		return e.Number != r.From && e.Number != next-1 && !f.Matches(&e)
@@ -104,17 +109,20 @@ func nextPart(part, looked int64, matched, limit int) int64 {
 	return min(10*part, missing*looked/int64(max(matched, 1)))
 }
 
-// readMatching reads those events of wanted that f chooses, in the order of positions.
-func (b *Backend) readMatching(ctx context.Context, wanted wanted, f store.EventFilter) ([]store.Recorded, error) {
+// readMatching reads those events of wanted that f chooses, in the order of positions, and fills them.
+func (b *Backend) readMatching(ctx context.Context, left *room, wanted wanted, f store.EventFilter) (events []store.Recorded, cut bool, err error) {
 	if len(wanted.list) == 0 {
-		return nil, nil
+		return nil, false, nil
 	}
 	first, last := wanted.list[0], wanted.list[len(wanted.list)-1]
 	args := append(filterArgs(f), first.seq, int64(first.lo), last.seq, int64(last.hi)) // both ends are read whatever f says
-	p := placing{scanner: newPlacedScanner(), statement: "read_events_filtered", args: args, wants: wanted.list}
-	page, err := b.readWants(ctx, &p, wanted.era)
-	slices.SortFunc(page, func(x, y store.Recorded) int { return cmp.Compare(x.Number, y.Number) })
-	return page, err
+	r := left.request
+	p := placing{request: r, scanner: newPlacedScanner(r.Bytes), statement: "read_events_filtered", args: args, wants: wanted.list}
+	if events, err = b.readWants(ctx, &p, wanted.era); err != nil {
+		return nil, false, err
+	}
+	slices.SortFunc(events, func(x, y store.Recorded) int { return cmp.Compare(x.Number, y.Number) })
+	return b.fill(ctx, left, events)
 }
 
 // filterArgs are the types and the prefix, null for all.
@@ -139,9 +147,17 @@ func (b *Backend) readStreamFiltered(ctx context.Context, r store.ReadRequest, f
 		return nil, r.From, err
 	}
 	last := min(stream.Version, r.From+window(r)-1)
-	page, err = b.readLinked(ctx, "read_stream_filtered", append([]any{stream.id, r.From, int64(r.Limit), last}, filterArgs(f)...)...)
-	if len(page) == r.Limit {
-		last = page[r.Limit-1].Number
+	args := append(append([]any{stream.id, r.From, int64(r.Limit), last}, filterArgs(f)...), inline(r, r.Limit))
+	for range mostTries {
+		part, err := b.readLinked(ctx, &room{request: r}, "read_stream_filtered", args...)
+		n := len(part.Events)
+		if part.More && n == 0 {
+			continue // its first event was hard deleted
+		}
+		if n == r.Limit || part.More {
+			last = part.Events[n-1].Number
+		}
+		return part.Events, last + 1, err
 	}
-	return page, last + 1, err
+	return nil, r.From, fmt.Errorf("postgres: read %q: %w: the stream kept changing", r.Stream, store.ErrRetryTx)
 }
