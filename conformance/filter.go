@@ -81,9 +81,13 @@ func (f *fixture) end(stream string) int64 {
 func (f *fixture) walk(s store.SubscriptionStorage, r store.ReadRequest, filter store.EventFilter) (list []store.Recorded, end int64) {
 	f.Helper()
 	for from := r.From; ; {
-		page, next, err := s.ReadFiltered(f.ctx, store.ReadRequest{Stream: r.Stream, From: from, Limit: r.Limit}, filter)
+		r.From = from
+		page, next, err := s.ReadFiltered(f.ctx, r, filter)
 		require.NoError(f, err)
 		require.LessOrEqual(f, len(page), r.Limit, "events in a page")
+		if r.Bytes > 0 && len(page) > 1 {
+			require.LessOrEqual(f, bytesOf(page), r.Bytes, "bytes in a page")
+		}
 		for i, e := range page {
 			require.True(f, e.Number >= from && e.Number < next, "number %d in a page from %d, next %d", e.Number, from, next)
 			require.True(f, i == 0 || page[i-1].Number < e.Number, "a page is in order")
@@ -96,6 +100,14 @@ func (f *fixture) walk(s store.SubscriptionStorage, r store.ReadRequest, filter 
 		require.Greater(f, next, from)
 		from = next
 	}
+}
+
+// bytesOf returns how many bytes events have.
+func bytesOf(list []store.Recorded) (n int) {
+	for _, e := range list {
+		n += len(e.Data) + len(e.Metadata)
+	}
+	return n
 }
 
 // filtered checks that a filter chooses of a stream what it should, with pages of several sizes.
