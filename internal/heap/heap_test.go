@@ -1,0 +1,212 @@
+package heap_test
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	_ "modernc.org/sqlite"
+
+	"github.com/eventstore-go/eventstore/backend/postgres"
+	"github.com/eventstore-go/eventstore/backend/sqlite"
+	"github.com/eventstore-go/eventstore/internal/pgtest"
+	"github.com/eventstore-go/eventstore/migrate"
+	"github.com/eventstore-go/eventstore/store"
+)
+
+func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
+
+const (
+	events = 400
+	large  = 1 << 20
+	bound  = 64 << 20 // bytes of the heap that are in use
+)
+
+// heap is the most that was in use when somebody looked.
+type heap struct{ most uint64 }
+
+// look collects garbage, so that what is left does not depend on when that was done last.
+func (h *heap) look() {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	h.most = max(h.most, m.HeapAlloc)
+}
+
+// seen looks at the heap at every tenth event.
+func (h *heap) seen(n int) {
+	if n%10 == 0 {
+		h.look()
+	}
+}
+
+// data is JSON that does not compress.
+var data = sync.OnceValue(func() json.RawMessage {
+	const letters = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	b := make([]byte, large)
+	for i := range b {
+		b[i] = letters[rand.IntN(len(letters))] //nolint:gosec // not a secret
+	}
+	b[0], b[large-1] = '"', '"'
+	return b
+})
+
+func event() store.Event { return store.Event{Type: "large", Data: data()} }
+
+type backend interface {
+	store.Storage
+	migrate.Backend
+}
+
+// TestLargeEvents reads events of a mebibyte in every way that has a page, a queue or a batch of its own.
+func TestLargeEvents(t *testing.T) { // not parallel: it measures the process
+	for _, driver := range pgtest.Drivers() {
+		t.Run("postgres/"+driver, func(t *testing.T) {
+			run(t, postgres.New(pgtest.Open(t, driver, pgtest.Database(t)), nil))
+		})
+	}
+	t.Run("sqlite/modernc", func(t *testing.T) {
+		db, err := sql.Open("sqlite", sqlite.DSN(filepath.Join(t.TempDir(), "large.db")))
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, db.Close()) })
+		run(t, sqlite.New(db, nil))
+	})
+}
+
+func run(t *testing.T, b backend) {
+	require.NoError(t, migrate.Up(t.Context(), b))
+	es := store.New(b, &store.Options{PollInterval: 20 * time.Millisecond})
+	defer func() { require.NoError(t, es.Close()) }()
+	for range events {
+		_, err := es.Append(t.Context(), "large", store.Any, event())
+		require.NoError(t, err)
+	}
+	for _, reader := range []struct {
+		name string
+		read func(t *testing.T, es *store.Store, h *heap)
+	}{
+		{"All", readAll}, {"backward", readBackward}, {"Subscribe", subscribe}, {"filter", subscribeFiltered}, {"Project with BatchSize 1", projectOne}, {"Project", project},
+		{"Project with partitions", projectPartitions}, {"live with MaxSize 1", live}, {"Watch", watch},
+	} {
+		t.Run(reader.name, func(t *testing.T) {
+			var h heap
+			reader.read(t, es, &h)
+			h.look()
+			t.Logf("%d MiB", h.most>>20)
+			require.Less(t, h.most, uint64(bound))
+		})
+	}
+}
+
+func readAll(t *testing.T, es *store.Store, h *heap) { read(t, es, h, nil) }
+
+func readBackward(t *testing.T, es *store.Store, h *heap) {
+	read(t, es, h, &store.ReadOptions{Backward: true})
+}
+
+func read(t *testing.T, es *store.Store, h *heap, o *store.ReadOptions) {
+	n := 0
+	for e, err := range es.All(t.Context(), o) {
+		require.NoError(t, err)
+		require.Len(t, e.Data, large)
+		h.seen(n)
+		n++
+	}
+	require.Equal(t, events, n)
+}
+
+func subscribe(t *testing.T, es *store.Store, h *heap) { consume(t, es, h, "default", nil) }
+
+func subscribeFiltered(t *testing.T, es *store.Store, h *heap) {
+	consume(t, es, h, "filter", &store.SubscribeOptions{Filter: store.EventFilter{Types: []string{"large"}}, BufferSize: 1000})
+}
+
+func consume(t *testing.T, es *store.Store, h *heap, name string, o *store.SubscribeOptions) {
+	r, err := es.Subscribe(t.Context(), store.All, name, o)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, r.Close()) }()
+	take(t, h, r, events)
+}
+
+// take takes events from a subscriber and acknowledges them.
+func take(t *testing.T, h *heap, r *store.Subscriber, most int) {
+	for n := 0; n < most; {
+		list, err := r.Next(t.Context())
+		require.NoError(t, err)
+		for range list {
+			h.seen(n)
+			n++
+		}
+		require.NoError(t, r.Ack(t.Context(), list...))
+	}
+}
+
+func projectOne(t *testing.T, es *store.Store, h *heap) {
+	projected(t, es, h, "one", &store.ProjectOptions{BatchSize: 1})
+}
+
+func project(t *testing.T, es *store.Store, h *heap) { projected(t, es, h, "default", nil) }
+
+func projectPartitions(t *testing.T, es *store.Store, h *heap) {
+	projected(t, es, h, "partitions", &store.ProjectOptions{Partitions: 4})
+}
+
+func projected(t *testing.T, es *store.Store, h *heap, name string, o *store.ProjectOptions) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	n := 0 // all events are of one stream, and so of one partition
+	err := es.Project(ctx, name, func(_ context.Context, _ *sql.Tx, list []store.Recorded) error {
+		for range list {
+			h.seen(n)
+			n++
+		}
+		if n >= events {
+			cancel()
+		}
+		return nil
+	}, o)
+	require.ErrorIs(t, err, context.Canceled)
+}
+
+// live lets a subscription fall behind while it is live: the feed offers it what it has no room for.
+func live(t *testing.T, es *store.Store, h *heap) {
+	const behind = 100
+	r, err := es.Subscribe(t.Context(), store.All, "live", &store.SubscribeOptions{Start: store.StartCurrent, MaxSize: 1, WaitForLease: true})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, r.Close()) }()
+	for n := range behind {
+		_, err := es.Append(t.Context(), "live", store.Any, event())
+		require.NoError(t, err)
+		h.seen(n)
+	}
+	take(t, h, r, behind)
+}
+
+// watch does the same to a watcher whose queue has room for their number.
+func watch(t *testing.T, es *store.Store, h *heap) {
+	const behind = 100
+	w, err := es.Watch(t.Context(), store.All, nil)
+	require.NoError(t, err)
+	defer w.Close() //nolint:errcheck // nothing is lost
+	for n := range behind {
+		_, err := es.Append(t.Context(), "watched", store.Any, event())
+		require.NoError(t, err)
+		h.seen(n)
+	}
+	for n := 0; n < behind; {
+		list, err := w.Next(t.Context())
+		require.NoError(t, err)
+		for range list {
+			h.seen(n)
+			n++
+		}
+	}
+}
