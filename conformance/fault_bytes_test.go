@@ -153,7 +153,7 @@ var bytesFaults = []fault{
 	{name: "nothing-behind-a-cut", what: "a stream ends where its bytes have ended a page", storage: func(b *broken) {
 		b.readStream = func(ctx context.Context, r store.ReadRequest) (store.StreamPart, error) {
 			page, err := b.Storage.ReadStream(ctx, r)
-			if r.Bytes < store.DefaultPageBytes && r.From > 1 && !r.Backward && err == nil {
+			if r.Bytes > 0 && r.Bytes < store.DefaultPageBytes && r.From > 1 && !r.Backward && err == nil {
 				return r.Page(page.StreamID, page.Version, store.Part{}), nil
 			}
 			return page, err
