@@ -44,7 +44,8 @@ type SubscribeOptions struct {
 	// for each with 1.
 	BufferSize int
 	// MaxSize is how many events are queued at most for all subscribers together, read but not sent. Default: ten
-	// times BufferSize, at least 2,000. From that on, two pages of 1,000 more may be on their way.
+	// times BufferSize, at least 2,000. From that on, two pages of 1,000 more may be on their way. Of large events fewer are queued: see
+	// [Options].PageBytes.
 	MaxSize int
 	// CheckpointThreshold is how many numbers the subscription comes forward before its checkpoint is written; after a
 	// crash as many events can come again. Default: DefaultCheckpointThreshold, or as many as it comes forward in a
