@@ -107,7 +107,7 @@ var filterFaults = []fault{
 	{name: "unused-is-the-end", what: "filtered reads end at a number that was hard deleted", storage: func(b *broken) {
 		b.filtered = func(ctx context.Context, r store.ReadRequest, f store.EventFilter) ([]store.Recorded, int64, error) {
 			page, next, err := b.SubscriptionStorage.ReadFiltered(ctx, r, f)
-			whole, readErr := readPart(ctx, b.Storage, store.ReadRequest{Stream: r.Stream, From: r.From, Limit: 100_000})
+			whole, readErr := readPart(ctx, b.Storage, store.ReadRequest{Stream: r.Stream, From: r.From, Limit: max(1, int(next-r.From))})
 			if err != nil || readErr != nil {
 				return page, next, err
 			}

@@ -57,8 +57,8 @@ func (b *Backend) readAllFiltered(ctx context.Context, r store.ReadRequest, f st
 	next = r.From
 	end := r.From + window(r)
 	part := int64(r.Limit)
-	left, full := room{request: r}, false
-	for caughtUp := false; !full && len(page) < r.Limit && 2*beyond(page, r.From) < r.Limit && next < end; {
+	found, left, full := 0, room{request: r}, false
+	for caughtUp := false; !full && found < r.Limit && 2*beyond(page[:found], r.From) < r.Limit && next < end; {
 		wants, to, err := b.readLog(ctx, next, int(min(part, end-next)))
 		if err != nil {
 			return nil, r.From, err
@@ -78,20 +78,30 @@ func (b *Backend) readAllFiltered(ctx context.Context, r store.ReadRequest, f st
 		if err != nil {
 			return nil, r.From, err
 		}
-		if cut && left.n == 0 {
-			page, next = nil, r.From
+		if full = cut; cut && left.n == 0 {
+			page, found, next, full = nil, 0, r.From, false
 			continue
 		}
-		page, full = appendPage(page, events), cut
+		page = appendPage(page[:found], events)
+		if cut {
+			to = page[len(page)-1].Number + 1
+		}
 		next = to
-		part = nextPart(part, next-r.From, len(page), r.Limit)
+		page = slices.DeleteFunc(page, func(e store.Recorded) bool { // where the part begins
+			return e.Number != r.From && e.Number != next-1 && !f.Matches(&e)
+		})
+		found = len(page)
+		if found > 1 && !f.Matches(&page[found-1]) {
+			found-- // where the part ends: it stays only if the page ends there
+		}
+		left = roomBehind(r, page[:found])
+		part = nextPart(part, next-r.From, found, r.Limit)
 	}
-	if page = page[:min(len(page), r.Limit)]; full || len(page) == r.Limit {
-		next = page[len(page)-1].Number + 1
+	if len(page) > r.Limit {
+		page = page[:r.Limit]
+		next = page[r.Limit-1].Number + 1
 	}
-	return slices.DeleteFunc(page, func(e store.Recorded) bool { // the ends of parts in the middle
-		return e.Number != r.From && e.Number != next-1 && !f.Matches(&e)
-	}), next, nil
+	return page, next, nil
 }
 
 // beyond counts the events of a page that do not stand where it begins, which its reader may have read before.

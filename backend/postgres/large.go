@@ -31,6 +31,18 @@ type room struct {
 	n, bytes int // of the events that count
 }
 
+// roomBehind is what is left of a page that has these events.
+func roomBehind(r store.ReadRequest, events []store.Recorded) room {
+	left := room{request: r}
+	for i := range events {
+		if e := &events[i]; !r.Overlaps(e.Number) {
+			left.n++
+			left.bytes += e.Size()
+		}
+	}
+	return left
+}
+
 // fill fetches the data of the large events in the next part of a page, and cuts off what the page has no room for, which it
 // reports. If nothing is left, and the page has no events that count, then its first event was hard deleted between two statements: the
 // page must be read again.
