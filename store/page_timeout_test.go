@@ -252,6 +252,30 @@ func TestPagesGrowAgain(t *testing.T) {
 	})
 }
 
+// TestDeliveriesAreBoundedInBytes: one call of Next returns no more than a page has, or one event that is larger.
+func TestDeliveriesAreBoundedInBytes(t *testing.T) {
+	t.Parallel()
+	es := store.New(memory.New(), &store.Options{PageBytes: 1_000})
+	events := append(largeEvents(10, 300), append(largeEvents(2, 5_000), largeEvents(10, 400)...)...)
+	_, err := es.Append(t.Context(), "s", store.NoStream, events...)
+	require.NoError(t, err)
+	r, err := es.Subscribe(t.Context(), store.All, "bounded", nil)
+	require.NoError(t, err)
+	for n := 0; n < len(events); {
+		list, err := r.Next(t.Context())
+		require.NoError(t, err)
+		size := 0
+		for _, e := range list {
+			n++
+			require.Equal(t, int64(n), e.Number)
+			size += e.Size()
+		}
+		require.True(t, size <= 1_000 || len(list) == 1, "%d events of %d bytes", len(list), size)
+		require.NoError(t, r.Ack(t.Context(), list...))
+	}
+	require.NoError(t, es.Close())
+}
+
 // TestSlowFeed: new events get past a slow link, too.
 func TestSlowFeed(t *testing.T) {
 	t.Parallel()

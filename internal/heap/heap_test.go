@@ -4,11 +4,13 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -126,7 +128,7 @@ func run(t *testing.T, b backend) {
 		read func(t *testing.T, b backend, es *store.Store, h *heap)
 	}{
 		{"All", readAll}, {"backward", readBackward}, {"Subscribe", subscribe}, {"filter", subscribeFiltered}, {"Project with BatchSize 1", projectOne}, {"Project", project},
-		{"live with MaxSize 1", live}, {"Watch", watch},
+		{"replay", replay}, {"live with MaxSize 1", live}, {"Watch", watch},
 	} {
 		t.Run(reader.name, func(t *testing.T) {
 			var h heap
@@ -186,6 +188,46 @@ func projectOne(t *testing.T, _ backend, es *store.Store, h *heap) {
 }
 
 func project(t *testing.T, _ backend, es *store.Store, h *heap) { projected(t, es, h, "default", nil) }
+
+// replay has a projection park all events, and then apply them all.
+func replay(t *testing.T, _ backend, es *store.Store, h *heap) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var works atomic.Bool
+	released := make(chan error, 1)
+	go func() {
+		for {
+			list, err := es.Parked(ctx, "replay", nil)
+			if err != nil && !errors.Is(err, store.ErrProjectionNotFound) {
+				released <- err
+				return
+			}
+			if len(list) == events {
+				break
+			}
+			time.Sleep(time.Millisecond)
+		}
+		works.Store(true)
+		_, err := es.ReplayParked(ctx, "replay", nil)
+		released <- err
+	}()
+	n := 0
+	err := es.Project(ctx, "replay", func(_ context.Context, _ *sql.Tx, list []store.Recorded) error {
+		if !works.Load() {
+			return errors.New("does not work yet")
+		}
+		for range list {
+			h.seen(n)
+			n++
+		}
+		if n == events {
+			cancel()
+		}
+		return nil
+	}, &store.ProjectOptions{OnError: func(store.Recorded, error, int) store.Decision { return store.Park }})
+	require.ErrorIs(t, err, context.Canceled)
+	require.NoError(t, <-released)
+}
 
 func projected(t *testing.T, es *store.Store, h *heap, name string, o *store.ProjectOptions) {
 	ctx, cancel := context.WithCancel(t.Context())
