@@ -47,8 +47,7 @@ type ConsumeOptions struct {
 // taken the subscription over; what the handler does then is done a second time there. It also carries e as the cause of
 // what the handler appends, see [WithCause].
 //
-// Before Consume returns it has closed its subscribers and given the lease up, so that others go on at once; also if the handler
-// panics, or ctx ends while it waits for the lease. The error is ctx's if ctx has ended, otherwise why it has stopped. It is
+// Before Consume returns it has closed its subscribers and given the lease up; also if the handler panics, or ctx ends while it waits for the lease. The error is ctx's if ctx has ended, otherwise why it has stopped. It is
 // [ErrPositionLost] as well if the store turns out at the end not to have what was handled.
 func (s *Store) Consume(ctx context.Context, stream, name string, handler Handler, opts *ConsumeOptions) (err error) {
 	var o ConsumeOptions
@@ -74,7 +73,7 @@ func (s *Store) Consume(ctx context.Context, stream, name string, handler Handle
 			case errors.Is(e, ErrPositionLost) && !errors.Is(err, ErrPositionLost):
 				err = errors.Join(err, e)
 			case e != nil && !errors.Is(e, ErrPositionLost):
-				s.log.Warn("eventstore: a subscription did not end in good order; events may come again", "error", e)
+				s.log.Warn("eventstore: a subscription did not end in good order; events may come again", "err", e)
 			}
 		}
 	}()
@@ -86,7 +85,7 @@ func (s *Store) Consume(ctx context.Context, stream, name string, handler Handle
 		subscribers = append(subscribers, r)
 	}
 	if o.Handlers == 1 {
-		return (&consumer{subscribers[0], handler, &o}).run(ctx)
+		return (&consumer{subscriber: subscribers[0], handler: handler, opts: &o}).run(ctx)
 	}
 	return s.consumeAll(ctx, subscribers, handler, &o)
 }
@@ -101,13 +100,11 @@ func (s *Store) consumeAll(ctx context.Context, subscribers []*Subscriber, handl
 			res := result{exited: true}
 			defer func() {
 				if res.exited {
-					if res.panicked = recover(); res.panicked != nil {
-						s.log.Error("eventstore: a handler has panicked", "stack", string(debug.Stack()))
-					}
+					res.panicked = recover() // it was logged
 				}
 				results <- res
 			}()
-			res = result{err: (&consumer{r, handler, o}).run(ctx)}
+			res = result{err: (&consumer{subscriber: r, handler: handler, opts: o}).run(ctx)}
 		}()
 	}
 	first := <-results
@@ -136,6 +133,23 @@ type consumer struct {
 	subscriber *Subscriber
 	handler    Handler
 	opts       *ConsumeOptions
+	event      *Recorded // that it handles, or nil
+	attempt    int
+}
+
+// logPanic logs a panic, with its stack, and lets it go on. It is deferred.
+func (c *consumer) logPanic(ctx context.Context) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	s := c.subscriber.subscription
+	about := s.names()
+	if c.event != nil {
+		about = s.about(c.event, c.attempt)
+	}
+	s.hub.log.ErrorContext(ctx, logPanic, append(about, "panic", p, "stack", string(debug.Stack()))...)
+	panic(p)
 }
 
 // errVoid says that the lease was lost while an event was handled.
@@ -143,16 +157,20 @@ var errVoid = errors.New("void")
 
 // run handles events until there is a reason not to, which it returns.
 func (c *consumer) run(ctx context.Context) error {
+	defer c.logPanic(ctx)
 	for {
+		c.event = nil
 		events, err := c.subscriber.Next(ctx)
 		var failed *CallbackError
 		switch {
 		case errors.As(err, &failed):
+			c.event, c.attempt = &failed.Event, max(failed.attempt, 1)
 			err = c.handle(ctx, failed.Event, failed)
 		case errors.Is(err, ErrLeaseLost):
 			continue
 		}
 		for n := 0; n < len(events) && err == nil; n++ {
+			c.event = &events[n]
 			err = c.handle(ctx, events[n], nil)
 		}
 		if err != nil && !errors.Is(err, errVoid) { // what is void comes again
@@ -179,10 +197,11 @@ func (c *consumer) handle(ctx context.Context, e Recorded, failed *CallbackError
 		}
 		err, lease := error(failed), c.subscriber.lease()
 		if failed == nil {
+			c.attempt = attempt
 			err = c.call(ctx, lease, e, attempt)
 		}
 		if err == nil {
-			c.subscriber.subscription.solved()
+			c.subscriber.subscription.solved(e.Number, e.Number)
 			return c.ack(ctx, e)
 		}
 		if ctx.Err() != nil {
@@ -191,15 +210,20 @@ func (c *consumer) handle(ctx context.Context, e Recorded, failed *CallbackError
 		if lease.Err() != nil {
 			return errVoid
 		}
-		c.subscriber.subscription.trouble(err)
+		if errors.Is(err, ErrUnregisteredType) {
+			return err // no retry mends the program
+		}
+		sub := c.subscriber.subscription
+		sub.trouble(e.Number, err)
 		decision := Retry
 		if c.opts.OnError != nil {
 			decision = c.opts.OnError(e, err, attempt)
 		}
 		switch decision {
 		case Skip:
-			sub := c.subscriber.subscription
+			sub.logFailure(ctx, logSkip, &e, attempt, err)
 			sub.hub.gaveUp(ctx, sub.operation(OpSkip), e, attempt, err)
+			sub.solved(e.Number, e.Number)
 			return c.ack(ctx, e)
 		case Stop:
 			return err
@@ -207,6 +231,7 @@ func (c *consumer) handle(ctx context.Context, e Recorded, failed *CallbackError
 			return &InvalidError{Field: "OnError", Reason: "decided to park, which only a projection can: " + err.Error(), Err: err}
 		case Retry:
 		}
+		sub.logFailure(ctx, logRetry, &e, attempt, err)
 		select {
 		case <-time.After(wait.NextBackOff()):
 		case <-ctx.Done():

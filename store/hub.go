@@ -6,8 +6,6 @@ import (
 	"log/slog"
 	"sync"
 	"time"
-
-	"github.com/google/uuid"
 )
 
 // hub is what the subscriptions of a Store have in common: one feed of new events, one keeper of leases, and the names
@@ -17,12 +15,13 @@ type hub struct {
 		Storage
 		SubscriptionStorage
 	}
-	ticker      ticker // nil if the storage gives positions at once
+	ticker      Ticker // nil if the storage gives positions at once
 	codec       *codec
 	log         *slog.Logger
+	lines       *lines   // of the same, for what may happen again and again
 	observer    Observer // or nil
 	notifier    Notifier
-	owner       string // of leases
+	owner       string // of leases, see newOwner
 	leaseTTL    time.Duration
 	pollEvery   time.Duration
 	pageBytes   int // see Options
@@ -51,11 +50,6 @@ type subscriptionKey struct {
 	transient bool
 }
 
-// ticker is a [Storage] that gives events their positions after the commit, for readers in other processes to be told.
-type ticker interface {
-	Tick(ctx context.Context) (placed int64, err error)
-}
-
 // newHub returns the hub of a Store, or nil if its storage keeps no subscriptions.
 func newHub(s *Store, opts *Options) *hub {
 	storage, ok := s.storage.(interface {
@@ -66,11 +60,11 @@ func newHub(s *Store, opts *Options) *hub {
 		return nil
 	}
 	h := &hub{
-		storage: storage, codec: s.codec, log: s.log, observer: s.observer, notifier: opts.Notifier, owner: uuid.NewString(),
+		storage: storage, codec: s.codec, log: s.log, lines: newLines(s.log), observer: s.observer, notifier: opts.Notifier, owner: newOwner(opts.Name),
 		leaseTTL: opts.LeaseTTL, pollEvery: opts.PollInterval, pageBytes: s.bytes,
 		named: map[subscriptionKey]*subscription{}, unnamed: map[*subscription]bool{}, projected: map[string]bool{},
 	}
-	h.ticker, _ = s.storage.(ticker)
+	h.ticker, _ = s.storage.(Ticker)
 	if h.leaseTTL <= 0 {
 		h.leaseTTL = DefaultLeaseTTL
 	}
@@ -188,6 +182,13 @@ func (h *hub) enter(name string) bool {
 	return true
 }
 
+// projects reports whether a projection runs here.
+func (h *hub) projects(name string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.projected[name]
+}
+
 func (h *hub) exit(name string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -217,7 +218,7 @@ func (h *hub) listen() {
 	h.run(func(ctx context.Context) {
 		err := h.notifier.Listen(ctx, h.hint)
 		if err != nil && ctx.Err() == nil {
-			h.log.Error("eventstore: the notifier has ended; new events are found by polling", "error", err)
+			h.log.Error("eventstore: the notifier has ended; new events are found by polling", "err", err)
 		}
 	})
 }
@@ -259,7 +260,7 @@ func (h *hub) tick(ctx context.Context) {
 			return
 		}
 		if err := h.place(ctx); err != nil && ctx.Err() == nil {
-			h.log.Warn("eventstore: a tick failed; the next one covers it", "error", err)
+			h.lines.warn(ctx, "eventstore: a tick failed; the next one covers it", "err", err)
 		}
 	}
 }
@@ -290,5 +291,6 @@ func (h *hub) close() error {
 	}
 	h.cancel()
 	h.wg.Wait()
+	h.lines.end(context.Background())
 	return err
 }

@@ -153,7 +153,7 @@ func TestEventThatTimesOut(t *testing.T) {
 	t.Parallel()
 	s, es := newSlowLink(t, nil, largeEvents(3, 100)...)
 	s.most = -1
-	fails := failing{s}
+	fails := endless{s}
 	es = store.New(fails, nil)
 	for name, seq := range map[string]func(yield func(store.Recorded, error) bool){
 		"stream": es.Stream(t.Context(), "s", nil), "all": es.All(t.Context(), nil),
@@ -166,15 +166,15 @@ func TestEventThatTimesOut(t *testing.T) {
 	require.Equal(t, 1, last.Limit, "one event was tried")
 }
 
-// failing is a storage of which no page is read in time.
-type failing struct{ *slowLink }
+// endless is a storage of which no page is read in time.
+type endless struct{ *slowLink }
 
-func (f failing) ReadStream(_ context.Context, r store.ReadRequest) (store.StreamPart, error) {
+func (f endless) ReadStream(_ context.Context, r store.ReadRequest) (store.StreamPart, error) {
 	f.pages = append(f.pages, r)
 	return store.StreamPart{}, store.ErrTimeout
 }
 
-func (f failing) ReadAll(_ context.Context, r store.ReadRequest) (store.Part, error) {
+func (f endless) ReadAll(_ context.Context, r store.ReadRequest) (store.Part, error) {
 	f.pages = append(f.pages, r)
 	return store.Part{}, store.ErrTimeout
 }

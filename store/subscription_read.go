@@ -49,6 +49,7 @@ func (s *subscription) look(ctx context.Context) error {
 		s.queue = newQueue(0)
 		s.seen, s.unproven = SeenEvent{}, false
 		s.streamID, s.saved, s.dirty, s.asked, s.refused = info.ID, -1, time.Now(), false, nil
+		s.troubles = trouble{} // the events are gone; the checkpoint in the new stream clears what is in the list
 		s.emptyInbox(true)
 	case info.Version < s.queue.received:
 		return &PositionLostError{Stream: s.id.Stream, After: s.queue.received, Head: info.Version}

@@ -14,6 +14,20 @@ select /*schema.*/append_one/*of*/(
   $1::text, $2::bigint, $3::boolean, $4::boolean, $5::uuid, $6::uuid, $7::uuid, $8::text, $9::text, $10::bytea, $11::bytea, $12::bigint
 );
 
+-- name: append_events_brief
+-- append_events for the second in line at the gate: when it has waited so long for the stream's row, the server gives it up
+-- (55P03). Columns are evaluated in their order. The setting ends with the statement, which is a transaction by itself.
+select set_config('lock_timeout', '100ms', true), /*schema.*/append/*of*/(
+  $1::text, $2::bigint, $3::boolean, $4::int, $5::boolean, $6::bytea, $7::bytea, $8::bytea, $9::text::text[],
+  $10::bytea, $11::bytea, $12::text::int[], $13::text::bigint[], $14::bigint, $15::bigint, $16::bigint, $17::int
+)::text;
+
+-- name: append_one_brief
+-- The same for a single event.
+select set_config('lock_timeout', '100ms', true), /*schema.*/append_one/*of*/(
+  $1::text, $2::bigint, $3::boolean, $4::boolean, $5::uuid, $6::uuid, $7::uuid, $8::text, $9::text, $10::bytea, $11::bytea, $12::bigint
+);
+
 -- name: append_group
 -- Many appends to different streams in one commit: the function append_group. Returns per append the stream's new
 -- version, or null.
@@ -84,6 +98,25 @@ from generate_series(0, $2::int - 1) as i (n) cross join lateral (
 ) as e
 join /*schema.*/streams as s on s.stream_id = e.stream_id
 for key share of s;
+
+-- name: find_linkable_now
+-- The same, but it passes over streams that are locked against it: those that another session is deleting.
+select i.n, e.append_seq, e.idx, s.stream_id
+from generate_series(0, $2::int - 1) as i (n) cross join lateral (
+  select f.append_seq, f.idx, f.stream_id from /*schema.*/events as f
+  where f.event_id = encode(substring($1::bytea from 16 * i.n + 1 for 16), 'hex')::uuid
+  offset 0
+) as e
+join /*schema.*/streams as s on s.stream_id = e.stream_id
+for key share of s skip locked;
+
+-- name: stream_of
+-- The stream that an event was appended to. Indexes: events_event_id_key, streams_pkey.
+select s.name from /*schema.*/events as e join /*schema.*/streams as s on s.stream_id = e.stream_id where e.event_id = $1::uuid;
+
+-- name: wait_for_stream
+-- Returns when no session is deleting the stream, and holds nothing then. Index: streams_name_key.
+select from /*schema.*/streams as s where s.name = $1::text for key share;
 
 -- name: link_events
 -- Where a link goes: see the function link, in the migrations. The row is null if nothing was written.
@@ -381,8 +414,8 @@ select s.stream, s.name from /*schema.*/subscriptions as s where s.lease_until i
 -- name: save_checkpoint
 -- Saves the checkpoint $4 in the stream $5, with the event $7 that was seen at $6, if the epoch $3 is the current one, the
 -- checkpoint in the same stream is not below $8, the era is $9 unless that is empty, and the store carries what was read: see the function lost. Within a stream the
--- checkpoint never goes back. Returns whether it was saved, and what it is judged by; nothing if there is no such
--- subscription. Locks the row if it saves. Indexes: subscriptions_pkey, those of event_at and stream_end.
+-- checkpoint never goes back. A checkpoint that moves on and passes the event that the last error is about clears that error.
+-- Returns whether it was saved, and what it is judged by; nothing if there is no such subscription. Locks the row if it saves. Indexes: subscriptions_pkey, those of event_at and stream_end.
 with judged as (
   select t.stream, t.name, t.epoch, t.checkpoint, t.stream_id, p.stream_end, p.event_at,
     /*schema.*/lost(p.stream_end, p.event_at, $4::bigint, $6::bigint, $7::uuid) as lost
@@ -393,6 +426,7 @@ with judged as (
   update /*schema.*/subscriptions as s
   set checkpoint = case when s.stream_id = $5::bigint then greatest(s.checkpoint, $4::bigint) else $4::bigint end,
     stream_id = $5::bigint, seen = $6::bigint, seen_id = $7::uuid,
+    last_error = case when s.stream_id = $5::bigint and (s.checkpoint >= $4::bigint or s.last_error_number > $4::bigint) then s.last_error else '' end,
     updated_at = case when s.stream_id = $5::bigint and s.checkpoint >= $4::bigint then s.updated_at else clock_timestamp() end
   from judged as j
   where s.stream = j.stream and s.name = j.name and s.epoch = $3::bigint and not j.lost
@@ -425,6 +459,7 @@ with judged as (
   update /*schema.*/subscriptions as s
   set checkpoint = case when s.stream_id = l.new_stream_id then greatest(s.checkpoint, l.new_checkpoint) else l.new_checkpoint end,
     stream_id = l.new_stream_id, seen = l.seen, seen_id = l.seen_id,
+    last_error = case when s.stream_id = l.new_stream_id and (s.checkpoint >= l.new_checkpoint or s.last_error_number > l.new_checkpoint) then s.last_error else '' end,
     updated_at = case when s.stream_id = l.new_stream_id and s.checkpoint >= l.new_checkpoint then s.updated_at else clock_timestamp() end
   from locked as l
   where s.stream = l.stream and s.name = l.name
@@ -442,8 +477,8 @@ with released as (
 select pg_notify('/*channel*/', 'lease')::text from released as r;
 
 -- name: save_error
--- Nothing comes back if the epoch is over. Index: subscriptions_pkey.
-update /*schema.*/subscriptions as s set last_error = $4::text
+-- Notes the error $4 about the event $5. Nothing comes back if the epoch is over. Index: subscriptions_pkey.
+update /*schema.*/subscriptions as s set last_error = $4::text, last_error_number = $5::bigint, last_error_at = clock_timestamp()
 where s.stream = $1::text and s.name = $2::text and s.epoch = $3::bigint
 returning ''::text;
 
@@ -473,8 +508,30 @@ select pg_notify('/*channel*/', 'lease')::text from deleted as d;
 
 -- name: list_subscriptions
 select s.stream, s.name, s.checkpoint, s.stream_id, s.seen, s.seen_id, s.owner, s.epoch, s.lease_until,
-  coalesce(s.lease_until > clock_timestamp(), false), s.last_error, s.created_at, s.updated_at, s.handled, s.rate, s.handled_at
+  coalesce(s.lease_until > clock_timestamp(), false), s.last_error, s.last_error_number, s.last_error_at, s.created_at, s.updated_at,
+  s.handled, s.rate, s.handled_at
 from /*schema.*/subscriptions as s order by s.stream, s.name;
+
+-- name: arrivals
+-- When the first event behind each of the numbers $2 came into the stream $1 (arrays): for $all, and for a stream's own events,
+-- when the tick gave the position, for links when they were made. Null if there is none, or it has no position yet. Takes no locks.
+-- Each is a few look-ups. Indexes: streams_name_key, log_pkey, events_version_key, log_append_seq_key, links_pkey.
+select i.nr, a.at, clock_timestamp()
+from unnest($1::text::text[], $2::text::bigint[]) with ordinality as i (stream, number, nr)
+  cross join lateral (select case when i.stream = '$all'
+    then coalesce(
+      (select case when l.position + l.n - 1 > i.number then l.placed_at end from /*schema.*/log as l where l.position <= i.number + 1 order by l.position desc limit 1),
+      (select l.placed_at from /*schema.*/log as l where l.position > i.number order by l.position limit 1))
+    else (
+      select f.at from /*schema.*/streams as s cross join lateral (
+        (select e.version, (select p.placed_at from /*schema.*/log as p where p.append_seq = e.append_seq) as at
+          from /*schema.*/events as e where e.stream_id = s.stream_id and e.version > i.number order by e.version limit 1)
+        union all
+        (select k.version, k.linked_at from /*schema.*/links as k where k.stream_id = s.stream_id and k.version > i.number order by k.version limit 1)
+        order by 1 limit 1
+      ) as f
+      where s.name = i.stream)
+    end as at offset 0) as a;
 
 -- name: advance
 -- save_checkpoint in the transaction of a projection, as its last statement: what it locks is locked until the commit. Nothing is
@@ -495,6 +552,8 @@ with judged as (
     stream_id = case when $10::bigint = 0 then s.stream_id else $5::bigint end,
     seen = case when $10::bigint = 0 then s.seen else $6::bigint end,
     seen_id = case when $10::bigint = 0 then s.seen_id else $7::uuid end,
+    last_error = case when $10::bigint = 0 and s.last_error_number > s.checkpoint then s.last_error
+      when $10::bigint > 0 and s.stream_id = $5::bigint and s.last_error_number > $4::bigint then s.last_error else '' end,
     updated_at = case when $10::bigint = 0 then s.updated_at else clock_timestamp() end,
     handled = s.handled + $11::bigint, rate = $12::double precision, handled_at = clock_timestamp()
   from mine as m, judged as j
@@ -744,8 +803,18 @@ returning s.version;
 delete from /*schema.*/snapshots as s where s.source_id = $1::text;
 
 -- name: server_version
--- The server's version, as a number and in words.
-select current_setting('server_version_num')::int, current_setting('server_version');
+-- The server's version, as a number and in words, and what the server calls itself.
+select current_setting('server_version_num')::int, current_setting('server_version'), version();
+
+-- name: strange_table
+-- The first of the store's tables, as far as they are there, that is no plain table, and what it is. Fails in no case.
+select c.relname::text, case c.relkind
+  when 'f' then 'foreign table' when 'p' then 'partitioned table' when 'v' then 'view' when 'm' then 'materialized view' else 'relation of kind ' || c.relkind::text end
+from pg_class as c
+where c.relkind <> 'r' and (c.oid = to_regclass('/*version_table_text*/')
+  or c.relnamespace = to_regnamespace('/*schema_quoted_text*/') and c.relname in (
+    'streams', 'events', 'links', 'log', 'holes', 'retired', 'store', 'subscriptions', 'snapshots', 'projections', 'projection_members', 'parked'))
+order by c.relname limit 1;
 
 -- name: migrate_present
 -- One row if the version table is there. Fails in no case, so that it can be asked in a caller's transaction.

@@ -36,14 +36,14 @@ func (b *Backend) link(ctx context.Context, r store.LinkRequest) (store.AppendRe
 	if s, err = b.grow(ctx, s, int64(len(r.Events)), now().UnixMicro()); err != nil {
 		return store.AppendResult{}, err
 	}
-	if err := b.exec(ctx, "link_events", ids, s.info.ID, first); err != nil {
+	if err := b.exec(ctx, "link_events", ids, s.info.ID, first, now().UnixMicro()); err != nil {
 		return store.AppendResult{}, err
 	}
 	return store.AppendResult{Stream: r.Stream, First: first, Last: s.info.Version}, nil
 }
 
 // linkable checks that the events are there, and not yet in s.
-func (b *Backend) linkable(ctx context.Context, r store.LinkRequest, s stream, ids string) error {
+func (b *Backend) linkable(ctx context.Context, r store.LinkRequest, s stream, ids []byte) error {
 	var i int
 	if found, err := b.one(ctx, "link_unknown", []any{ids}, &i); err != nil {
 		return err
