@@ -18,7 +18,7 @@ type broken struct {
 	link       func(ctx context.Context, r store.LinkRequest) (store.AppendResult, error)
 	delete     func(ctx context.Context, r store.DeleteRequest) error
 	readStream func(ctx context.Context, r store.ReadRequest) (store.StreamPart, error)
-	readAll    func(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error)
+	readAll    func(ctx context.Context, r store.ReadRequest) (store.Part, error)
 	recycle    func(page []store.Recorded)
 	readEvent  func(ctx context.Context, id uuid.UUID) (store.Recorded, error)
 	head       func(ctx context.Context) (int64, error)
@@ -26,7 +26,7 @@ type broken struct {
 	list       func(ctx context.Context, r store.ListRequest) ([]store.StreamInfo, error)
 	count      func(ctx context.Context, f store.StreamFilter) (int64, error)
 
-	readCorrelation func(page []store.Recorded) []store.Recorded // changes what was found
+	readCorrelation func(ctx context.Context, r store.CorrelationRequest) (store.CorrelationPart, error)
 
 	readSnapshot   func(ctx context.Context, sourceID string) (store.RecordedSnapshot, error)
 	recordSnapshot func(ctx context.Context, r store.SnapshotRequest) error
@@ -60,7 +60,7 @@ func (b *broken) ReadStream(ctx context.Context, r store.ReadRequest) (store.Str
 	return or(b.readStream, b.Storage.ReadStream, ctx, r)
 }
 
-func (b *broken) ReadAll(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
+func (b *broken) ReadAll(ctx context.Context, r store.ReadRequest) (store.Part, error) {
 	return or(b.readAll, b.Storage.ReadAll, ctx, r)
 }
 
@@ -99,12 +99,8 @@ func (b *broken) ReadSnapshot(ctx context.Context, sourceID string) (store.Recor
 	return or(b.readSnapshot, b.Storage.ReadSnapshot, ctx, sourceID)
 }
 
-func (b *broken) ReadCorrelation(ctx context.Context, id uuid.UUID, from int64, limit int) ([]store.Recorded, error) {
-	page, err := b.Storage.(store.CorrelationStorage).ReadCorrelation(ctx, id, from, limit)
-	if err == nil && b.readCorrelation != nil {
-		page = b.readCorrelation(page)
-	}
-	return page, err
+func (b *broken) ReadCorrelation(ctx context.Context, r store.CorrelationRequest) (store.CorrelationPart, error) {
+	return or(b.readCorrelation, b.Storage.(store.CorrelationStorage).ReadCorrelation, ctx, r)
 }
 
 func (b *broken) RecordSnapshot(ctx context.Context, r store.SnapshotRequest) error {
@@ -134,6 +130,19 @@ func inStream(change func(pageRead) pageRead, b *broken) func(context.Context, s
 	}
 }
 
+// inAll makes of a change of pages one of those of all events.
+func inAll(change func(pageRead) pageRead, b *broken) func(context.Context, store.ReadRequest) (store.Part, error) {
+	return func(ctx context.Context, r store.ReadRequest) (store.Part, error) {
+		var page store.Part
+		events, err := change(func(ctx context.Context, r store.ReadRequest) (list []store.Recorded, err error) {
+			page, err = b.Storage.ReadAll(ctx, r)
+			return page.Events, err
+		})(ctx, r)
+		page.Events = events
+		return page, err
+	}
+}
+
 // changed makes every read of events change what it found.
 func (b *broken) changed(change func(e *store.Recorded)) {
 	page := func(read pageRead) pageRead {
@@ -145,7 +154,7 @@ func (b *broken) changed(change func(e *store.Recorded)) {
 			return events, err
 		}
 	}
-	b.readStream, b.readAll = inStream(page, b), page(b.Storage.ReadAll)
+	b.readStream, b.readAll = inStream(page, b), inAll(page, b)
 	b.readEvent = func(ctx context.Context, id uuid.UUID) (store.Recorded, error) {
 		e, err := b.Storage.ReadEvent(ctx, id)
 		if err == nil {

@@ -96,7 +96,7 @@ func eventCorrelation(f *fixture) {
 	one, other := uuid.New(), uuid.New()
 	if indexed, ok := f.storage.(interface{ IndexCorrelations(context.Context) error }); ok {
 		f.append("first", store.NoStream, store.Event{Type: "t", CorrelationID: one})
-		_, err := storage.ReadCorrelation(f.ctx, one, 1, 10)
+		_, err := storage.ReadCorrelation(f.ctx, store.CorrelationRequest{CorrelationID: one, From: 1, Limit: 10})
 		require.ErrorIs(f, err, store.ErrNotIndexed, "nobody looks at all events without being asked")
 		require.NoError(f, indexed.IndexCorrelations(f.ctx))
 		require.NoError(f, indexed.IndexCorrelations(f.ctx), "it is there")
@@ -115,22 +115,22 @@ func eventCorrelation(f *fixture) {
 	require.Len(f, want, 10)
 	for _, limit := range []int{1, 3, 1000} {
 		var got []store.Recorded
-		for from := int64(1); ; {
-			page, err := storage.ReadCorrelation(f.ctx, one, from, limit)
+		for r := (store.CorrelationRequest{CorrelationID: one, From: 1, Limit: limit}); ; {
+			page, err := storage.ReadCorrelation(f.ctx, r)
 			require.NoError(f, err)
-			got = append(got, page...)
-			if len(page) < limit {
+			got = append(got, page.Events...)
+			if len(page.Events) < limit {
 				break
 			}
-			from = page[len(page)-1].Number + 1
+			r.From, r.Rest = page.Events[len(page.Events)-1].Number+1, page.Rest
 		}
 		assert.Equal(f, numbers(want), numbers(got))
 		assert.Equal(f, origins(want), origins(got))
 		assert.Equal(f, store.IDs(want...), store.IDs(got...))
 	}
-	page, err := storage.ReadCorrelation(f.ctx, uuid.New(), 1, 10)
+	page, err := storage.ReadCorrelation(f.ctx, store.CorrelationRequest{CorrelationID: uuid.New(), From: 1, Limit: 10})
 	require.NoError(f, err)
-	assert.Empty(f, page)
+	assert.Empty(f, page.Events)
 	// Through a Store, at once after the append.
 	es := store.New(f.storage, nil)
 	f.append("s1", store.Any, store.Event{Type: "last", CorrelationID: other})

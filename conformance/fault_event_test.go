@@ -55,9 +55,10 @@ var eventFaults = []fault{
 	})},
 	{name: "correlation-lost", what: "correlations are not kept", storage: stored(func(n *store.NewEvent) { n.CorrelationID = uuid.Nil })},
 	{name: "correlation-out-of-order", what: "the events of a correlation come by stream", storage: func(b *broken) {
-		b.readCorrelation = func(page []store.Recorded) []store.Recorded {
-			slices.SortStableFunc(page, func(a, b store.Recorded) int { return strings.Compare(a.Stream, b.Stream) })
-			return page
+		b.readCorrelation = func(ctx context.Context, r store.CorrelationRequest) (store.CorrelationPart, error) {
+			page, err := b.Storage.(store.CorrelationStorage).ReadCorrelation(ctx, r)
+			slices.SortStableFunc(page.Events, func(a, b store.Recorded) int { return strings.Compare(a.Stream, b.Stream) })
+			return page, err
 		}
 	}},
 	{name: "content-type-lost", what: "content types are not kept", storage: stored(func(n *store.NewEvent) { n.ContentType = "" })},

@@ -107,19 +107,12 @@ var filterFaults = []fault{
 	{name: "unused-is-the-end", what: "filtered reads end at a number that was hard deleted", storage: func(b *broken) {
 		b.filtered = func(ctx context.Context, r store.ReadRequest, f store.EventFilter) ([]store.Recorded, int64, error) {
 			page, next, err := b.SubscriptionStorage.ReadFiltered(ctx, r, f)
-			read := b.Storage.ReadAll
-			if r.Stream != store.All {
-				read = func(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
-					page, err := b.Storage.ReadStream(ctx, r)
-					return page.Events, err
-				}
-			}
-			whole, readErr := read(ctx, store.ReadRequest{Stream: r.Stream, From: r.From, Limit: max(1, int(next-r.From))})
+			whole, readErr := readPart(ctx, b.Storage, store.ReadRequest{Stream: r.Stream, From: r.From, Limit: max(1, int(next-r.From))})
 			if err != nil || readErr != nil {
 				return page, next, err
 			}
 			end := r.From
-			for _, e := range whole {
+			for _, e := range whole.Events {
 				if e.Number != end {
 					break
 				}

@@ -79,7 +79,7 @@ var linkFaults = []fault{
 			head, _ := b.Storage.Head(ctx)
 			place := map[uuid.UUID]int64{}
 			list, _ := b.Storage.ReadAll(ctx, store.ReadRequest{From: 1, Limit: int(head) + 1})
-			for _, e := range list {
+			for _, e := range list.Events {
 				place[e.ID] = e.Number
 			}
 			r.Events = slices.SortedFunc(slices.Values(r.Events), func(a, b uuid.UUID) int { return int(place[a] - place[b]) })

@@ -20,11 +20,11 @@ var orderFaults = []fault{
 		}
 	}},
 	{name: "position-gap", what: "position 2 is left out", storage: func(b *broken) {
-		b.readAll = func(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
+		b.readAll = func(ctx context.Context, r store.ReadRequest) (store.Part, error) {
 			page, err := b.Storage.ReadAll(ctx, r)
-			for i := range page {
-				if page[i].Number >= 2 {
-					page[i].Number++
+			for i := range page.Events {
+				if page.Events[i].Number >= 2 {
+					page.Events[i].Number++
 				}
 			}
 			return page, err
@@ -82,31 +82,32 @@ var orderFaults = []fault{
 	{name: "position-before-commit", what: "a slow writer's event appears at a position that readers have passed", storage: func(b *broken) {
 		var mu sync.Mutex
 		seen := int64(0)
-		b.readAll = func(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
+		b.readAll = func(ctx context.Context, r store.ReadRequest) (store.Part, error) {
 			page, err := b.Storage.ReadAll(ctx, r)
 			mu.Lock()
 			defer mu.Unlock()
 			var shown []store.Recorded
-			for _, e := range page {
+			for _, e := range page.Events {
 				if e.Number%5 != 0 || seen > e.Number {
 					shown = append(shown, e)
 				}
 			}
-			for _, e := range page {
+			for _, e := range page.Events {
 				seen = max(seen, e.Number)
 			}
-			return shown, err
+			page.Events = shown
+			return page, err
 		}
 	}},
 	{name: "read-behind", what: "a read of all events misses the newest", storage: func(b *broken) {
-		b.readAll = func(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
+		b.readAll = func(ctx context.Context, r store.ReadRequest) (store.Part, error) {
 			head, err := b.Storage.Head(ctx)
 			if err != nil {
-				return nil, err
+				return store.Part{}, err
 			}
 			page, err := b.Storage.ReadAll(ctx, r)
-			if n := len(page); n > 0 && !r.Backward && page[n-1].Number == head {
-				page = page[:n-1]
+			if n := len(page.Events); n > 0 && !r.Backward && page.Events[n-1].Number == head {
+				page.Events = page.Events[:n-1]
 			}
 			return page, err
 		}
@@ -124,10 +125,10 @@ var orderFaults = []fault{
 		}
 	}},
 	{name: "all-is-one-stream", what: "events in $all have their position as version", storage: func(b *broken) {
-		b.readAll = func(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
+		b.readAll = func(ctx context.Context, r store.ReadRequest) (store.Part, error) {
 			page, err := b.Storage.ReadAll(ctx, r)
-			for i := range page {
-				page[i].Version = page[i].Number
+			for i := range page.Events {
+				page.Events[i].Version = page.Events[i].Number
 			}
 			return page, err
 		}
@@ -166,7 +167,7 @@ var orderFaults = []fault{
 
 // rearranged makes a read of all events give a page of a changed list. It leaves a long list as it is, to be quick.
 func (b *broken) rearranged(change func(ctx context.Context, list []store.Recorded) []store.Recorded) {
-	b.readAll = func(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
+	b.readAll = func(ctx context.Context, r store.ReadRequest) (store.Part, error) {
 		if head, _ := b.Storage.Head(ctx); head > 1000 {
 			return b.Storage.ReadAll(ctx, r)
 		}
@@ -181,7 +182,8 @@ func everything(ctx context.Context, b *broken) ([]store.Recorded, error) {
 	if err != nil {
 		return nil, err
 	}
-	return b.Storage.ReadAll(ctx, store.ReadRequest{From: 1, Limit: int(head) + 1})
+	page, err := b.Storage.ReadAll(ctx, store.ReadRequest{From: 1, Limit: int(head) + 1})
+	return page.Events, err
 }
 
 // renumbered gives events positions as if none had been hard deleted.
@@ -193,15 +195,20 @@ func renumbered(list []store.Recorded) []store.Recorded {
 }
 
 // cutPage returns the page of a list of all events that a request asks for.
-func cutPage(list []store.Recorded, r store.ReadRequest) []store.Recorded {
-	var page []store.Recorded
+func cutPage(list []store.Recorded, r store.ReadRequest) (page store.Part) {
+	bytes := 0
 	for i := range list {
 		e := list[i]
 		if r.Backward {
 			e = list[len(list)-1-i]
 		}
-		if (!r.Backward && e.Number >= r.From || r.Backward && e.Number <= r.From) && len(page) < r.Limit {
-			page = append(page, e)
+		if (!r.Backward && e.Number >= r.From || r.Backward && e.Number <= r.From) && len(page.Events) < r.Limit {
+			if !r.Fits(len(page.Events), bytes, e.Size()) {
+				page.More = true
+				break
+			}
+			page.Events = append(page.Events, e)
+			bytes += e.Size()
 		}
 	}
 	return page

@@ -45,7 +45,7 @@ var pinnedFaults = []fault{
 		func(ctx context.Context, b *broken, r store.ReadRequest) (store.StreamPart, error) {
 			page, err := b.Storage.ReadStream(ctx, r)
 			if errors.Is(err, store.ErrStreamReplaced) && r.From > 1 {
-				return r.Page(r.StreamID, 0, nil), nil
+				return r.Page(r.StreamID, 0, store.Part{}), nil
 			}
 			return page, err
 		})},

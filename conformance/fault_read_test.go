@@ -14,12 +14,10 @@ import (
 
 // reading replaces the reads of pages.
 func (b *broken) reading(change func(ctx context.Context, r store.ReadRequest, read pageRead) ([]store.Recorded, error)) {
-	b.readStream = inStream(func(read pageRead) pageRead {
+	changed := func(read pageRead) pageRead {
 		return func(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) { return change(ctx, r, read) }
-	}, b)
-	b.readAll = func(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
-		return change(ctx, r, b.Storage.ReadAll)
 	}
+	b.readStream, b.readAll = inStream(changed, b), inAll(changed, b)
 }
 
 type pageRead func(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error)

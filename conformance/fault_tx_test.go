@@ -146,9 +146,9 @@ var txFaults = []fault{
 	{name: "readers-wait", what: "readers of $all wait for open transactions until they give up", tx: func(b *brokenTx) {
 		open := &txs{}
 		b.bind = open.bind
-		b.readAll = func(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
+		b.readAll = func(ctx context.Context, r store.ReadRequest) (store.Part, error) {
 			if open.any(ctx) {
-				return nil, errors.New("lock timeout")
+				return store.Part{}, errors.New("lock timeout")
 			}
 			return b.Storage.ReadAll(ctx, r)
 		}

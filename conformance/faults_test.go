@@ -32,7 +32,7 @@ type fault struct {
 // faults returns all faults on top of memory.
 func faults() []fault {
 	return slices.Concat(expectedFaults, retryFaults, eventFaults, readFaults, pinnedFaults, orderFaults, linkFaults, deleteFaults, streamsFaults, snapshotFaults, storeFaults,
-		leaseFaults, filterFaults)
+		leaseFaults, filterFaults, bytesFaults)
 }
 
 // breaks returns the trial with the fault built in.

@@ -45,23 +45,26 @@ func (f *fixture) typed(stream string, types ...string) {
 // raw reads a stream to its end as the storage gives it.
 func (f *fixture) raw(stream string) (list []store.Recorded) {
 	f.Helper()
-	read := f.storage.ReadAll
-	if stream != store.All {
-		read = func(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
-			page, err := f.storage.ReadStream(ctx, r)
-			return page.Events, err
-		}
-	}
 	const size = 1000
 	for from := int64(1); ; {
-		page, err := read(f.ctx, store.ReadRequest{Stream: stream, From: from, Limit: size})
+		part, err := readPart(f.ctx, f.storage, store.ReadRequest{Stream: stream, From: from, Limit: size})
 		require.NoError(f, err)
+		page := part.Events
 		list = append(list, page...)
 		if len(page) < size {
 			return list
 		}
 		from = page[size-1].Number + 1
 	}
+}
+
+// readPart reads a page of a stream, or of all events.
+func readPart(ctx context.Context, s store.Storage, r store.ReadRequest) (store.Part, error) {
+	if r.Stream == store.All {
+		return s.ReadAll(ctx, r)
+	}
+	page, err := s.ReadStream(ctx, r)
+	return page.Part, err
 }
 
 // end is the number behind the last of a stream.
@@ -78,9 +81,13 @@ func (f *fixture) end(stream string) int64 {
 func (f *fixture) walk(s store.SubscriptionStorage, r store.ReadRequest, filter store.EventFilter) (list []store.Recorded, end int64) {
 	f.Helper()
 	for from := r.From; ; {
-		page, next, err := s.ReadFiltered(f.ctx, store.ReadRequest{Stream: r.Stream, From: from, Limit: r.Limit}, filter)
+		r.From = from
+		page, next, err := s.ReadFiltered(f.ctx, r, filter)
 		require.NoError(f, err)
 		require.LessOrEqual(f, len(page), r.Limit, "events in a page")
+		if r.Bytes > 0 && len(page) > 1 {
+			require.LessOrEqual(f, bytesOf(page), r.Bytes, "bytes in a page")
+		}
 		for i, e := range page {
 			require.True(f, e.Number >= from && e.Number < next, "number %d in a page from %d, next %d", e.Number, from, next)
 			require.True(f, i == 0 || page[i-1].Number < e.Number, "a page is in order")
@@ -93,6 +100,14 @@ func (f *fixture) walk(s store.SubscriptionStorage, r store.ReadRequest, filter 
 		require.Greater(f, next, from)
 		from = next
 	}
+}
+
+// bytesOf returns how many bytes events have.
+func bytesOf(list []store.Recorded) (n int) {
+	for _, e := range list {
+		n += len(e.Data) + len(e.Metadata)
+	}
+	return n
 }
 
 // filtered checks that a filter chooses of a stream what it should, with pages of several sizes.

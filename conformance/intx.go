@@ -156,7 +156,7 @@ func (s *inTx) CountStreams(ctx context.Context, f store.StreamFilter) (int64, e
 }
 
 // ReadAll commits first: events have no position before.
-func (s *inTx) ReadAll(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
+func (s *inTx) ReadAll(ctx context.Context, r store.ReadRequest) (store.Part, error) {
 	require.NoError(s.tb, s.commit(), "commit before a read of all events")
 	return s.Storage.ReadAll(ctx, r)
 }

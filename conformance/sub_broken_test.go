@@ -283,7 +283,7 @@ func paging(change func(page []store.Recorded, from int64) []store.Recorded) fun
 				return change(page, r.From), err
 			}
 		}
-		b.readAll, b.readStream = read(b.Storage.ReadAll), inStream(read, b)
+		b.readAll, b.readStream = inAll(read, b), inStream(read, b)
 		b.filtered = func(ctx context.Context, r store.ReadRequest, f store.EventFilter) ([]store.Recorded, int64, error) {
 			page, next, err := b.SubscriptionStorage.ReadFiltered(ctx, r, f)
 			return change(page, r.From), next, err

@@ -133,12 +133,12 @@ func (t *tap) Append(ctx context.Context, r store.AppendRequest) (store.AppendRe
 	return t.Storage.Append(ctx, r)
 }
 
-func (t *tap) ReadAll(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
+func (t *tap) ReadAll(ctx context.Context, r store.ReadRequest) (store.Part, error) {
 	if err := t.pass(ctx, "ReadAll"); err != nil {
-		return nil, err
+		return store.Part{}, err
 	}
 	page, err := t.Storage.ReadAll(ctx, r)
-	t.page("ReadAll", r, page)
+	t.page("ReadAll", r, page.Events)
 	return page, err
 }
 

@@ -43,9 +43,28 @@ func (n *NewEvent) inherit(c cause) {
 
 // CorrelationStorage is implemented by a [Storage] that finds the events of a correlation.
 type CorrelationStorage interface {
-	// ReadCorrelation returns a page of the events that have the CorrelationID, in their global order, from a position on.
-	// Fewer than limit events means the end. It returns ErrNotIndexed rather than look at every event there is.
-	ReadCorrelation(ctx context.Context, correlationID uuid.UUID, from int64, limit int) ([]Recorded, error)
+	// ReadCorrelation returns a page of the events that have the CorrelationID, in their global order. Fewer than r.Limit
+	// events means the end, unless More is set. It returns ErrNotIndexed rather than look at every event there is. Reading all
+	// pages of a correlation must cost no more than in proportion to its events.
+	ReadCorrelation(ctx context.Context, r CorrelationRequest) (CorrelationPart, error)
+}
+
+// CorrelationRequest asks for a page of the events of a correlation.
+type CorrelationRequest struct {
+	CorrelationID uuid.UUID // not zero
+	From          int64     // first position wanted; at least 1
+	Limit         int       // at least 1
+	Bytes         int       // see [ReadRequest]
+	// Rest is that of the page before, which ended right before From; nil for the first page.
+	Rest any
+}
+
+// CorrelationPart is a page of the events of a correlation.
+type CorrelationPart struct {
+	Part
+	// Rest is what the backend wants to be given with the request for the next page, such as what it knows of the events behind
+	// this one; or nil.
+	Rest any
 }
 
 // Correlation reads all events that have a CorrelationID, in their global order; Number is an event's position. An error
@@ -74,12 +93,19 @@ func (s *Store) correlation(ctx context.Context, correlationID uuid.UUID, yield 
 	if _, err := s.storage.Head(ctx); err != nil { // what was committed has its position
 		return err
 	}
-	for from := int64(1); ; {
-		page, err := storage.ReadCorrelation(ctx, correlationID, from, DefaultPageSize)
+	r, pager := CorrelationRequest{CorrelationID: correlationID, From: 1}, pager{most: s.bytes}
+	for {
+		bound := pager.bound(ReadRequest{Limit: DefaultPageSize})
+		r.Limit, r.Bytes = bound.Limit, bound.Bytes
+		part, err := storage.ReadCorrelation(ctx, r)
+		if err != nil && ctx.Err() == nil && s.tx == nil && pager.halve(bound, err) {
+			continue
+		}
 		if err != nil {
 			return err
 		}
-		for _, e := range page {
+		pager.learn(bound, part.Events)
+		for _, e := range part.Events {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
@@ -87,10 +113,11 @@ func (s *Store) correlation(ctx context.Context, correlationID uuid.UUID, yield 
 			if !yield(e) {
 				return nil
 			}
-			from = e.Number + 1
+			r.From = e.Number + 1
 		}
-		if len(page) < DefaultPageSize {
+		if len(part.Events) < r.Limit && !part.More {
 			return nil
 		}
+		r.Rest = part.Rest
 	}
 }

@@ -37,6 +37,9 @@ var (
 	// ErrRetryTx is returned when the database gave up this transaction for the sake of another (a serialization
 	// failure at REPEATABLE READ and above, or a deadlock): roll back and run the transaction again.
 	ErrRetryTx = errors.New("transaction must be rolled back and run again")
+	// ErrTimeout is returned when the database ended a statement that took too long, by its statement_timeout, or that was cancelled
+	// there. Where a page of events takes too long, the Store reads half of it, down to one event, before it returns the error.
+	ErrTimeout = errors.New("statement took too long")
 	// ErrIsolation is returned from a hard delete in a caller's transaction at REPEATABLE READ or above on PostgreSQL: it needs
 	// READ COMMITTED. The transaction can only be rolled back, and running it again at the same level fails again.
 	ErrIsolation = errors.New("transaction must be at READ COMMITTED")

@@ -55,6 +55,9 @@ type Recorded struct {
 	delivery int64 // by which a subscriber was sent it, see [deliveries]; 0 for an event that was only read
 }
 
+// Size returns how many bytes the event's data and metadata have, as encoded. [Options].PageBytes counts them.
+func (r *Recorded) Size() int { return len(r.Data) + len(r.Metadata) }
+
 // Decode decodes the event's data into the value that into points to. With a pointer to an `any`, the serializer
 // makes a value of the type registered for the event's type. Nothing is decoded before this is called: an
 // undecodable event spoils nothing but its own Decode. The error is a [DecodeError].

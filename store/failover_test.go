@@ -22,7 +22,7 @@ type failover struct {
 	now             atomic.Pointer[memory.Backend]
 }
 
-func (s *failover) ReadAll(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
+func (s *failover) ReadAll(ctx context.Context, r store.ReadRequest) (store.Part, error) {
 	return s.now.Load().ReadAll(ctx, r)
 }
 

@@ -22,6 +22,7 @@ const pollLeast = 10 * time.Millisecond
 type feed struct {
 	hub   *hub
 	hints chan struct{} // holds one
+	pager pager         // of its goroutine alone
 	own   atomic.Bool   // a hint is of a commit of this process
 
 	mu       sync.Mutex
@@ -34,7 +35,7 @@ type feed struct {
 }
 
 func newFeed(h *hub) *feed {
-	return &feed{hub: h, hints: make(chan struct{}, 1), all: map[*subscription]bool{}, streams: map[string]map[*subscription]bool{}}
+	return &feed{hub: h, hints: make(chan struct{}, 1), pager: pager{most: h.pageBytes}, all: map[*subscription]bool{}, streams: map[string]map[*subscription]bool{}}
 }
 
 // poke hints at new events. It reports whether anybody reads them.
@@ -223,7 +224,7 @@ func (f *feed) readPage(ctx context.Context) (more bool, n int, err error) {
 	f.mu.Lock()
 	position, last := f.position, f.last
 	f.mu.Unlock()
-	page, next, err := f.page(ctx, max(position, 1))
+	page, next, err := f.page(ctx, position)
 	if err != nil {
 		return false, 0, err
 	}
@@ -275,13 +276,19 @@ func (f *feed) tick(ctx context.Context) error {
 	return f.hub.place(ctx)
 }
 
-// page reads a page, and the position to go on from: from at the end.
-func (f *feed) page(ctx context.Context, from int64) (page []Recorded, next int64, err error) {
+// page reads the page behind a position, which begins with the event there, and the position to go on from.
+func (f *feed) page(ctx context.Context, position int64) (page []Recorded, next int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, DefaultTimeout)
 	defer cancel()
 	ctx, end := f.hub.observe(ctx, Operation{Kind: OpFetch, Stream: All})
-	page, next, err = f.hub.storage.ReadFiltered(ctx, ReadRequest{Stream: All, From: from, Limit: readSize}, EventFilter{})
+	r := f.pager.bound(ReadRequest{Stream: All, From: max(position, 1), Limit: readSize, Overlap: position > 0})
+	page, next, err = f.hub.storage.ReadFiltered(ctx, r, EventFilter{})
 	end(Outcome{Err: err, Count: len(page)})
+	if err != nil {
+		f.pager.halve(r, err) // it is read again at the next look
+		return nil, next, err
+	}
+	f.pager.learn(r, page)
 	return page, next, err
 }
 

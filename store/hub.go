@@ -24,6 +24,7 @@ type hub struct {
 	owner       string // of leases, see newOwner
 	leaseTTL    time.Duration
 	pollEvery   time.Duration
+	pageBytes   int // see Options
 	feed        *feed
 	leases      *leases
 	checkpoints *checkpoints
@@ -60,7 +61,7 @@ func newHub(s *Store, opts *Options) *hub {
 	}
 	h := &hub{
 		storage: storage, codec: s.codec, log: s.log, lines: newLines(s.log), observer: s.observer, notifier: opts.Notifier, owner: newOwner(opts.Name),
-		leaseTTL: opts.LeaseTTL, pollEvery: opts.PollInterval,
+		leaseTTL: opts.LeaseTTL, pollEvery: opts.PollInterval, pageBytes: s.bytes,
 		named: map[subscriptionKey]*subscription{}, unnamed: map[*subscription]bool{}, projected: map[string]bool{},
 	}
 	h.ticker, _ = s.storage.(Ticker)

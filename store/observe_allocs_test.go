@@ -22,8 +22,8 @@ func (still) Link(context.Context, LinkRequest) (AppendResult, error) {
 	return AppendResult{First: 1, Last: 1}, nil
 }
 func (still) Delete(context.Context, DeleteRequest) error { return nil }
-func (s still) ReadAll(context.Context, ReadRequest) ([]Recorded, error) {
-	return s.page, nil
+func (s still) ReadAll(context.Context, ReadRequest) (Part, error) {
+	return Part{Events: s.page}, nil
 }
 
 // TestNoObserverCostsNothing compares each operation with what it was before it could be observed.

@@ -11,8 +11,11 @@ import (
 // pages lets the partitions of a projection that catch up side by side read each page once. What was read is not read
 // again for a moment; an end is never shared, since there may be more by now.
 type pages struct {
+	bytes int // of all that are kept, at most, and one more; 0 for any number
+
 	mu   sync.Mutex
 	kept map[int64]*page // by where they begin
+	size int             // bytes of those that were read
 }
 
 // page is a page that was read, or is being read.
@@ -20,6 +23,7 @@ type page struct {
 	done  chan struct{} // closed when it was read
 	at    time.Time
 	limit int
+	size  int        // bytes, once it is among those that count in pages.size
 	list  []Recorded // not to be changed
 	next  int64
 	err   error
@@ -40,9 +44,7 @@ func (p *pages) read(ctx context.Context, from int64, limit int, read func(limit
 	if mine {
 		shared.list, shared.next, shared.err = read(limit)
 		close(shared.done)
-		if shared.err != nil || shared.next == from {
-			p.forget(from, shared)
-		}
+		p.settle(from, shared)
 		return shared.list, shared.next, shared.err
 	}
 	select {
@@ -62,7 +64,7 @@ func (p *pages) find(from int64, limit int) (found *page, mine bool) {
 	defer p.mu.Unlock()
 	for key, old := range p.kept {
 		if time.Since(old.at) > keptFor {
-			delete(p.kept, key)
+			p.drop(key)
 		}
 	}
 	if found = p.kept[from]; found != nil && found.limit == limit {
@@ -72,17 +74,39 @@ func (p *pages) find(from int64, limit int) (found *page, mine bool) {
 	if p.kept == nil {
 		p.kept = map[int64]*page{}
 	}
+	p.drop(from)
 	p.kept[from] = found
-	for len(p.kept) > keptPages { // who is furthest behind reads alone
-		delete(p.kept, slices.Min(slices.Collect(maps.Keys(p.kept))))
+	for len(p.kept) > keptPages {
+		p.dropFirst()
 	}
 	return found, true
 }
 
-func (p *pages) forget(from int64, old *page) {
+// settle keeps a page that was read, if others can use it, and no more bytes than there may be.
+func (p *pages) settle(from int64, read *page) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.kept[from] == old {
+	if p.kept[from] != read {
+		return
+	}
+	if read.err != nil || read.next == from {
+		delete(p.kept, from)
+		return
+	}
+	read.size = sizeOf(read.list)
+	p.size += read.size
+	for p.bytes > 0 && p.size > p.bytes && len(p.kept) > 1 {
+		p.dropFirst()
+	}
+}
+
+// dropFirst drops the page that begins first: who is furthest behind reads alone. p.mu is held.
+func (p *pages) dropFirst() { p.drop(slices.Min(slices.Collect(maps.Keys(p.kept)))) }
+
+// drop drops a page, if it is kept. p.mu is held.
+func (p *pages) drop(from int64) {
+	if old := p.kept[from]; old != nil {
+		p.size -= old.size
 		delete(p.kept, from)
 	}
 }

@@ -22,6 +22,43 @@ func pageOf(from int64, n int) []Recorded {
 	return list
 }
 
+// TestPagesAreBoundedInBytes: partitions keep no more of large pages than there may be, and what is dropped is read again.
+func TestPagesAreBoundedInBytes(t *testing.T) {
+	t.Parallel()
+	const size = 1000
+	p := &pages{bytes: 3 * size}
+	read := func(from int64, limit int) ([]Recorded, int64, error) {
+		list := pageOf(from, limit)
+		list[0].Data = make([]byte, size)
+		return list, from + int64(limit), nil
+	}
+	reads := 0
+	get := func(from int64) {
+		t.Helper()
+		list, next, err := p.read(t.Context(), from, 10, func(limit int) ([]Recorded, int64, error) {
+			reads++
+			return read(from, limit)
+		})
+		require.NoError(t, err)
+		require.Equal(t, from+10, next)
+		require.Equal(t, from, list[0].Number)
+		kept := 0
+		for _, k := range p.kept {
+			kept += sizeOf(k.list)
+		}
+		require.Equal(t, kept, p.size)
+		require.LessOrEqual(t, kept, p.bytes)
+	}
+	for from := int64(1); from <= 101; from += 10 {
+		get(from)
+		get(from)
+	}
+	require.Equal(t, 11, reads, "each once")
+	require.Len(t, p.kept, 3)
+	get(1)
+	require.Equal(t, 12, reads, "who is furthest behind reads alone")
+}
+
 func TestPagesAreReadOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -333,7 +333,7 @@ func (p *projector) read(ctx context.Context) error {
 	}
 	p.record = r
 	if p.pages == nil && r.Partitions > 1 && r.Stream == All { // where numbers are never used again
-		p.pages = &pages{}
+		p.pages = &pages{bytes: p.hub.pageBytes}
 	}
 	p.layouts, err = r.layouts()
 	return err

@@ -129,7 +129,7 @@ func (w *worker) replayReady(ctx context.Context) error {
 	return nil
 }
 
-// ready reads parked events that may be applied now.
+// ready reads parked events that may be applied now, as many as a page has.
 func (w *worker) ready(ctx context.Context, now time.Time) ([]task, error) {
 	ctx, cancel := context.WithTimeout(ctx, w.p.opts.Timeout)
 	defer cancel()
@@ -142,6 +142,7 @@ func (w *worker) ready(ctx context.Context, now time.Time) ([]task, error) {
 			return nil, err
 		}
 		var list []task
+		bytes := 0
 		for i := range parked {
 			p := &parked[i]
 			if r := w.later[p.Key]; r != nil && r.at.After(now) {
@@ -150,6 +151,9 @@ func (w *worker) ready(ctx context.Context, now time.Time) ([]task, error) {
 			e, err := w.p.store.Event(ctx, p.ID)
 			if err != nil && !errors.Is(err, ErrEventNotFound) {
 				return nil, err
+			}
+			if bytes += e.Size(); len(list) > 0 && bytes > w.p.hub.pageBytes {
+				return list, nil // it is ready the next time, too
 			}
 			e.Number = p.Number
 			list = append(list, task{event: e, parked: p, gone: err != nil})

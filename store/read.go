@@ -112,27 +112,37 @@ func (s *Store) All(ctx context.Context, opts *ReadOptions) iter.Seq2[Recorded, 
 }
 
 // Page reads one page of a stream, or of [All]: at most PageSize events, or Limit if that is less. Fewer than that
-// means that the stream ends there. Errors are those of [Store.Stream].
+// means that the stream ends there. The events are returned together, however large they are; they are fetched by
+// [Options].PageBytes at a time. Errors are those of [Store.Stream].
 func (s *Store) Page(ctx context.Context, stream string, opts *ReadOptions) ([]Recorded, error) {
 	r, err := s.reader(stream, opts, DefaultPageSize)
 	if err != nil {
 		return nil, err
 	}
-	if opts == nil || opts.Seen == nil {
-		return r.next(ctx)
+	if opts != nil && opts.Seen != nil {
+		*opts.Seen = Seen{}
 	}
-	*opts.Seen = Seen{}
+	r.left = min(r.left, r.pageSize)
 	page, err := r.next(ctx)
-	if err == nil {
+	for err == nil && !r.done {
+		var more []Recorded
+		more, err = r.next(ctx)
+		page = append(page, more...)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if opts != nil && opts.Seen != nil {
 		*opts.Seen = r.seen
 	}
-	return page, err
+	return page, nil
 }
 
 // reader is one read on its way.
 type reader struct {
 	store    *Store
 	request  ReadRequest
+	pager    pager
 	pageSize int
 	left     int    // how many events are still wanted
 	ahead    *ahead // nil: one page is wanted
@@ -156,6 +166,7 @@ func (s *Store) reader(stream string, opts *ReadOptions, pageSize int) (*reader,
 	r := &reader{
 		store:    s,
 		request:  ReadRequest{Stream: stream, StreamID: opts.StreamID, From: opts.From, Backward: opts.Backward},
+		pager:    pager{most: s.bytes},
 		pageSize: cmp.Or(opts.PageSize, pageSize),
 		left:     opts.Limit,
 		after:    opts.After,
@@ -202,28 +213,38 @@ func checkRead(stream string, o *ReadOptions) error {
 
 // next returns the next page and sets done behind the last.
 func (r *reader) next(ctx context.Context) ([]Recorded, error) {
-	r.request.Limit = min(r.pageSize, r.left)
-	var part StreamPart
-	var err error
-	if r.ahead != nil {
-		part, err = r.ahead.fetch(ctx, r.request, r.left-r.request.Limit, r.read)
-	} else {
-		part, err = r.read(ctx, r.request)
+	request, part, err := r.part(ctx)
+	for err != nil && ctx.Err() == nil && r.store.tx == nil && r.pager.halve(request, err) {
+		request, part, err = r.part(ctx)
 	}
 	if err != nil {
 		return nil, err
 	}
+	r.pager.learn(request, part.Events)
 	if !r.request.Backward || r.seen.StreamID == 0 {
 		r.seen = part.Seen
 	}
 	r.request.StreamID = part.StreamID
 	page := part.Events
 	r.left -= len(page)
-	r.done = len(page) < r.request.Limit || r.left <= 0
+	r.done = len(page) < request.Limit && !part.More || r.left <= 0
 	if len(page) == 0 {
 		return nil, nil
 	}
 	return page, r.advance(page[len(page)-1].Number)
+}
+
+// part reads the next page, unless that is on its way already, and returns what was asked for.
+func (r *reader) part(ctx context.Context) (request ReadRequest, part StreamPart, err error) {
+	request = r.request
+	request.Limit = min(r.pageSize, r.left)
+	request = r.pager.bound(request)
+	if r.ahead != nil {
+		part, err = r.ahead.fetch(ctx, request, r.left-request.Limit, r.read)
+	} else {
+		part, err = r.read(ctx, request)
+	}
+	return request, part, err
 }
 
 // read reads a page. After the first it may be called concurrently.
@@ -242,7 +263,7 @@ func (r *reader) page(ctx context.Context, request ReadRequest) (page StreamPart
 		return page, err
 	}
 	if request.Stream == All {
-		page.Events, err = r.store.storage.ReadAll(ctx, request)
+		page.Part, err = r.store.storage.ReadAll(ctx, request)
 	} else {
 		page, err = r.store.storage.ReadStream(ctx, request)
 	}

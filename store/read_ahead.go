@@ -74,7 +74,7 @@ func (a *ahead) fetch(ctx context.Context, r ReadRequest, left int, read func(co
 		if r.From == 1 {
 			size += a.overlap // the first page has none before it
 		}
-		next.From, next.Limit = from-int64(a.overlap), min(size, left)
+		next.From, next.Limit, next.Overlap = from-int64(a.overlap), min(size, left), a.overlap > 0
 		left -= next.Limit
 		f := &fetch{request: next, done: make(chan struct{})}
 		a.pending = append(a.pending, f)

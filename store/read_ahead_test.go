@@ -29,7 +29,7 @@ type numbered struct {
 
 func (n *numbered) ParallelReads() int { return 2 }
 
-func (n *numbered) ReadAll(_ context.Context, r ReadRequest) (page []Recorded, err error) {
+func (n *numbered) ReadAll(_ context.Context, r ReadRequest) (page Part, err error) {
 	read := n.reads.Add(1)
 	n.mu.Lock()
 	n.running++
@@ -48,11 +48,11 @@ func (n *numbered) ReadAll(_ context.Context, r ReadRequest) (page []Recorded, e
 		slices.Reverse(positions)
 	}
 	for _, p := range positions {
-		if len(page) < r.Limit && (r.Backward && p <= r.From || !r.Backward && p >= r.From) {
+		if len(page.Events) < r.Limit && (r.Backward && p <= r.From || !r.Backward && p >= r.From) {
 			if p == n.failAt {
-				return nil, errTrap
+				return Part{}, errTrap
 			}
-			page = append(page, Recorded{Number: p})
+			page.Events = append(page.Events, Recorded{Number: p})
 		}
 	}
 	return page, nil

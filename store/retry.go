@@ -37,7 +37,7 @@ func (s *Store) appendOrRetry(ctx context.Context, r AppendRequest) (AppendResul
 func (s *Store) compareRetry(ctx context.Context, r AppendRequest, res AppendResult) (there bool, err error) {
 	for left := r.Events; len(left) > 0; {
 		from := res.Last - int64(len(left)) + 1
-		part, err := s.storage.ReadStream(ctx, ReadRequest{Stream: r.Stream, From: from, Limit: min(len(left), DefaultPageSize)})
+		part, err := s.storage.ReadStream(ctx, ReadRequest{Stream: r.Stream, From: from, Limit: min(len(left), DefaultPageSize), Bytes: s.bytes})
 		page := part.Events
 		if errors.Is(err, ErrStreamNotFound) || errors.Is(err, ErrStreamDeleted) || err == nil && len(page) == 0 {
 			return false, nil

@@ -25,13 +25,14 @@ type Storage interface {
 	Delete(ctx context.Context, r DeleteRequest) error
 
 	// ReadStream returns one page of a stream, made by [ReadRequest.Page]. Fewer than r.Limit events means that the stream
-	// ends there. All events of a page belong to the same stream, even if another stream takes the name during the call.
+	// ends there, unless More is set. All events of a page belong to the same stream, even if another stream takes the name
+	// during the call.
 	// It returns ErrStreamNotFound or ErrStreamDeleted; if r.StreamID is set and the name belongs to another stream or to
 	// none, it returns ErrStreamReplaced (see [ReadRequest.Judge]). An empty stream is an empty page.
 	ReadStream(ctx context.Context, r ReadRequest) (StreamPart, error)
 	// ReadAll returns one page of all events in their global order; r.Stream is not set. Fewer than r.Limit events
-	// means the end. Outside a transaction it returns every event that was committed before the call.
-	ReadAll(ctx context.Context, r ReadRequest) ([]Recorded, error)
+	// means the end, unless More is set. Outside a transaction it covers every event that was committed before the call.
+	ReadAll(ctx context.Context, r ReadRequest) (Part, error)
 	// ReadEvent returns the event with the given id, its Number set to its Version, or ErrEventNotFound.
 	ReadEvent(ctx context.Context, id uuid.UUID) (Recorded, error)
 
@@ -187,7 +188,24 @@ type ReadRequest struct {
 	From     int64 // first number wanted, inclusive; at least 1
 	Limit    int   // at least 1
 	Backward bool  // From downwards
+	// Bytes is how many bytes the events of the page have at most, as [Recorded.Size] counts them; 0: any number. The page ends
+	// before the first event that does not fit, but has at least one event: one that is larger than Bytes is a page by
+	// itself. More says that the page ended so. The backend must not fetch the data of the events that it leaves out, so that
+	// neither the database, nor the network, nor this process spends much more than Bytes on a page.
+	Bytes int
+	// Overlap says that the caller has the event at From and needs only its ID. That event does not count for Bytes: the page has at
+	// least one event beside it, if there is one. The backend may leave out its data and metadata.
+	Overlap bool
 }
+
+// Fits reports whether an event of size bytes fits into a page that has n events with so many bytes. With Overlap, the event at
+// From is not among the n. For backends.
+func (r ReadRequest) Fits(n, bytes, size int) bool {
+	return n == 0 || r.Bytes == 0 || bytes+size <= r.Bytes
+}
+
+// Overlaps reports whether the event with that number is the one that the caller has. For backends.
+func (r ReadRequest) Overlaps(number int64) bool { return r.Overlap && number == r.From }
 
 // Judge returns nil if the stream that has the name may be read, else the error to return. The zero StreamInfo means that
 // no stream has the name. For backends.
@@ -203,28 +221,36 @@ func (r ReadRequest) Judge(s StreamInfo) error {
 	return nil
 }
 
+// Part is a page of all events, or of those of a correlation.
+type Part struct {
+	Events []Recorded
+	// More says that the page has fewer events than it could because of the request's Bytes: it does not end at the end. A page
+	// with More is not empty.
+	More bool
+}
+
 // StreamPart is a page of a stream.
 type StreamPart struct {
-	Events []Recorded
+	Part
 	Seen
 }
 
 // Page returns the page with the given events. Version must be the stream's version at the time of the read or before it,
 // never after it: a later version would cover events that the page does not have. For backends.
-func (r ReadRequest) Page(streamID, version int64, events []Recorded) StreamPart {
-	n := len(events)
+func (r ReadRequest) Page(streamID, version int64, part Part) StreamPart {
+	events, n := part.Events, len(part.Events)
 	switch {
 	case r.Backward:
 		version = min(version, r.From)
 		if n > 0 {
 			version = max(version, events[0].Number)
 		}
-	case n == r.Limit:
+	case n == r.Limit || part.More:
 		version = events[n-1].Number
 	case n > 0:
 		version = max(version, events[n-1].Number)
 	}
-	return StreamPart{events, Seen{streamID, version}}
+	return StreamPart{part, Seen{streamID, version}}
 }
 
 // StreamStatus is the status of a stream.

@@ -1,8 +1,10 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
+	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -20,6 +22,7 @@ type Store struct {
 	log      *slog.Logger
 	observer Observer // or nil
 	hard     bool
+	bytes    int // of a page
 	tx       *sql.Tx
 	closed   *atomic.Bool
 	err      error // why every call fails, or nil
@@ -44,6 +47,11 @@ type Options struct {
 	// LeaseTTL is how long another process waits before it takes over the subscriptions of one that has died, or can't
 	// reach the database. Leases are renewed three times as often. Default: DefaultLeaseTTL.
 	LeaseTTL time.Duration
+	// PageBytes is how many bytes of data and metadata, as encoded, are fetched at a time at most, whatever number of events; an
+	// event that is larger is fetched alone. Subscriptions queue twice as much at most, and what the feed of new events has sent them as
+	// much as this; one call of Next, and so a batch of a projection, has no more. A long read has up to two more pages on their way.
+	// Default: DefaultPageBytes.
+	PageBytes int
 	// HardDelete enables [HardDelete].
 	HardDelete bool
 	// Logger gets what no call returns: why handlers fail and what becomes of their events, panics with their stack, leases
@@ -86,6 +94,7 @@ func New(storage Storage, opts *Options) *Store {
 		log:      opts.Logger,
 		observer: opts.Observer,
 		hard:     opts.HardDelete,
+		bytes:    cmp.Or(opts.PageBytes, DefaultPageBytes),
 		closed:   new(atomic.Bool),
 	}
 	if s.codec.data == nil {
@@ -99,6 +108,9 @@ func New(storage Storage, opts *Options) *Store {
 	}
 	if s.err = checkCodec(storage, s.codec); s.err == nil && opts.Name != "" {
 		s.err = checkText("Name", opts.Name, MaxName)
+	}
+	if s.bytes < 0 {
+		s.err = &InvalidError{Field: "PageBytes", Reason: fmt.Sprintf("%d is negative", s.bytes)}
 	}
 	s.hub = newHub(s, opts)
 	return s

@@ -44,7 +44,8 @@ type SubscribeOptions struct {
 	// for each with 1.
 	BufferSize int
 	// MaxSize is how many events are queued at most for all subscribers together, read but not sent. Default: ten
-	// times BufferSize, at least 2,000. From that on, two pages of 1,000 more may be on their way.
+	// times BufferSize, at least 2,000. From that on, two pages of 1,000 more may be on their way. Of large events fewer are
+	// queued: see [Options].PageBytes.
 	//
 	// A key that stands still does not fill the queue: if a subscriber is idle, and all queued events are behind events in flight of
 	// the same key, each of these keys keeps an equal part of half of MaxSize. The subscription drops the rest, goes on reading for

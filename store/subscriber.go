@@ -129,10 +129,10 @@ func (r *Subscriber) send(one, waited bool) (items []*queue.Item[Recorded], sent
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delivery = deliveries.Add(1)
-	items, sent, err = s.desk.Take(r.seat, queue.Request{Delivery: delivery, Open: s.valid(), Waited: waited, One: one})
+	items, sent, err = s.desk.Take(r.seat, queue.Request{Delivery: delivery, Open: s.valid(), Waited: waited, Bytes: s.hub.pageBytes, One: one})
 	if len(items) > 0 {
 		r.epoch = s.lease.Epoch
-		if (s.missed || len(s.inbox) > 0) && s.queue().Room() >= s.pageSize() {
+		if _, enough := s.room(); enough && (s.missed || len(s.inbox) > 0) {
 			s.poke()
 		}
 	}

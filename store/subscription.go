@@ -26,6 +26,7 @@ type subscription struct {
 
 	// Of the goroutine alone.
 	ahead  ahead
+	pager  pager
 	leased bool // the lease may be this process's in the database
 	again  bool // the last step has read events again that were dropped
 
@@ -64,7 +65,8 @@ type subscription struct {
 	settled    *sync.Cond // told when saving has ended
 	troubles   trouble    // what goes wrong
 	inbox      []fedPage
-	inboxSize  int
+	inboxSize  int // events
+	inboxBytes int
 	fed        int64 // the last number that the feed has offered
 	missed     bool  // the inbox is not all there is: read from storage
 	unfed      error // why the feed can't read, or nil
@@ -77,7 +79,7 @@ func newSubscription(h *hub, id SubscriptionID, opts SubscribeOptions) *subscrip
 	s := &subscription{
 		hub: h, id: id, opts: opts,
 		work: make(chan struct{}, 1), done: make(chan struct{}), free: make(chan struct{}), changed: make(chan struct{}),
-		ahead: ahead{storage: h.storage, overlap: 1}, lines: newLines(h.log),
+		ahead: ahead{storage: h.storage, overlap: 1}, pager: pager{most: h.pageBytes}, lines: newLines(h.log),
 	}
 	if recycler, ok := h.storage.(Recycler); ok && opts.pages == nil {
 		s.recycle = recycler.Recycle
@@ -92,7 +94,9 @@ func (s *subscription) queue() *queue.Queue[Recorded] { return s.desk.Queue() }
 
 // newQueue returns a queue that goes on behind a checkpoint.
 func (s *subscription) newQueue(checkpoint int64) *queue.Queue[Recorded] {
-	return queue.New(checkpoint, deliveries.Load(), s.opts.MaxSize, s.recycle)
+	q := queue.New(checkpoint, deliveries.Load(), s.opts.MaxSize, s.recycle)
+	q.Bound(s.hub.pageBytes, (*Recorded).Size)
+	return q
 }
 
 // poke tells the goroutine that there may be something to do.
@@ -152,7 +156,8 @@ func (s *subscription) begin(ctx context.Context, create bool) error {
 			}
 			s.lease, s.validUntil, s.streamID, s.saved = lease, valid, lease.StreamID, lease.Checkpoint
 			s.seen, s.unproven = lease.Seen, lease.hasRead()
-			s.lost, s.looked, s.missed, s.inbox, s.inboxSize = false, false, true, nil, 0
+			s.lost, s.looked = false, false
+			s.emptyInbox(true)
 			s.dirty, s.dirtyNext, s.acked, s.asked, s.timed = time.Time{}, time.Time{}, false, false, false
 			s.saveErr, s.refused, s.unfed, s.unread, s.answered = nil, nil, nil, nil, false
 			s.leaseCtx, s.leaseEnd = context.WithCancelCause(context.Background())
@@ -323,8 +328,7 @@ func (s *subscription) step(ctx context.Context) (more bool, err error) {
 	if s.clogged() {
 		s.queue().Press()
 	}
-	room := s.queue().Room()
-	enough := room >= s.pageSize()
+	room, enough := s.room()
 	inbox := len(s.inbox) > 0
 	if s.unknown() && inbox {
 		s.missed = true // the stream is there now: find out which one it is, and read it

@@ -6,7 +6,8 @@ import "context"
 // held.
 func (s *subscription) clogged() bool {
 	q := s.queue()
-	return (s.missed || len(s.inbox) > 0 || q.Dropped()) && q.Room() < s.pageSize() && s.desk.Starved()
+	_, enough := s.room()
+	return (s.missed || len(s.inbox) > 0 || q.Dropped()) && !enough && s.desk.Starved()
 }
 
 // stir wakes the goroutine if the queue is clogged, or events that were dropped are to be read again. s.mu is held.
@@ -18,10 +19,13 @@ func (s *subscription) stir() {
 
 // readAgain reads events from a number on that were dropped since the queue was clogged. The callbacks are asked about them once more.
 func (s *subscription) readAgain(ctx context.Context, from int64) error {
-	page, next, err := s.fetchFiltered(ctx, from-1, s.pageSize())
+	r := s.pager.bound(s.behind(from-1, s.pageSize()))
+	page, next, err := s.fetchFiltered(ctx, r)
 	if err != nil {
+		s.pager.halve(r, err) // it is read again after RetryInterval
 		return err
 	}
+	s.pager.learn(r, page)
 	if ok, err := s.comparable(ctx); err != nil || !ok {
 		return err
 	}

@@ -28,16 +28,20 @@ func (s *subscription) offer(p fedPage) {
 		s.inboxSize += len(page) // it reads them by itself, but does not get ever further behind
 		return
 	}
-	if s.inboxSize+len(page) > s.opts.MaxSize {
+	size, bytes := s.inboxSize+len(page), s.inboxBytes+sizeOf(page)
+	switch {
+	case size > s.opts.MaxSize:
 		if s.opts.endWhenBehind {
 			s.ending = ErrTooSlow
 		}
-		s.missed, s.inbox, s.inboxSize = true, nil, 0
-		s.poke()
-		return
+		s.emptyInbox(true)
+	case s.inboxBytes > 0 && bytes > s.hub.pageBytes:
+		s.emptyInbox(true)
+		s.inboxSize = size // so far it is behind
+	default:
+		s.inbox = append(s.inbox, p)
+		s.inboxSize, s.inboxBytes = size, bytes
 	}
-	s.inbox = append(s.inbox, p)
-	s.inboxSize += len(page)
 	s.poke()
 }
 
@@ -49,7 +53,8 @@ func (s *subscription) suspect(head int64) {
 	if s.queue().Received() > head && s.ending == nil {
 		s.ending = &PositionLostError{Stream: s.id.Stream, After: s.queue().Received(), Head: head}
 	}
-	s.missed, s.inbox, s.inboxSize, s.looked = true, nil, 0, false
+	s.emptyInbox(true)
+	s.looked = false
 	s.poke()
 }
 

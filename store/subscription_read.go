@@ -19,6 +19,13 @@ const readSize = 1000
 // pageSize is readSize, or less where the queue is small.
 func (s *subscription) pageSize() int { return min(readSize, (s.opts.MaxSize+1)/2) }
 
+// room returns how many more events the queue takes, and whether that is enough to read a page. A page may have PageBytes, whatever is
+// queued: so the queue has twice as much at most. s.mu is held.
+func (s *subscription) room() (events int, enough bool) {
+	events = s.queue().Room()
+	return events, events >= s.pageSize() && s.queue().Bytes() <= s.hub.pageBytes
+}
+
 // unknown reports whether the stream that numbers count in is not known, since it was not there yet. s.mu is held.
 func (s *subscription) unknown() bool { return s.id.Stream != All && s.streamID == 0 }
 
@@ -44,7 +51,7 @@ func (s *subscription) look(ctx context.Context) error {
 		s.seen, s.unproven = SeenEvent{}, false
 		s.streamID, s.saved, s.dirty, s.asked, s.refused = info.ID, -1, time.Now(), false, nil
 		s.troubles = trouble{} // the events are gone; the checkpoint in the new stream clears what is in the list
-		s.missed, s.inbox, s.inboxSize = true, nil, 0
+		s.emptyInbox(true)
 	case info.Version < s.queue().Received():
 		return &PositionLostError{Stream: s.id.Stream, After: s.queue().Received(), Head: info.Version}
 	default:
@@ -73,7 +80,7 @@ func (s *subscription) same(ctx context.Context) (bool, error) {
 func (s *subscription) read(ctx context.Context, limit int) error {
 	s.mu.Lock()
 	// What comes to the inbox from now on follows the page, if the page is the last one.
-	s.missed, s.inbox, s.inboxSize = false, nil, 0
+	s.emptyInbox(false)
 	unknown := s.unknown()
 	s.mu.Unlock()
 	if unknown {
@@ -90,16 +97,19 @@ func (s *subscription) read(ctx context.Context, limit int) error {
 	if unknown {
 		return nil
 	}
-	page, next, err := s.page(ctx, after, limit)
+	r := s.pager.bound(s.behind(after, limit))
+	page, next, err := s.page(ctx, r)
 	if err == nil && next == after+1 && s.opts.Filter.IsZero() { // the end, unless what is behind it was hard deleted
-		page, next, err = s.fetchFiltered(ctx, after, limit)
+		page, next, err = s.fetchFiltered(ctx, r)
 	}
 	if err != nil || next > after+1 {
 		s.miss()
 	}
 	if err != nil {
+		s.pager.halve(r, err) // it is read again after RetryInterval
 		return err
 	}
+	s.pager.learn(r, page)
 	if next > after+1 && s.id.Stream != All {
 		// The page was read by the stream's name. If that is still the one whose numbers are counted, it was all the time.
 		if same, err := s.same(ctx); err != nil || !same {
@@ -128,23 +138,43 @@ func (s *subscription) accept(ctx context.Context, p fedPage, fed bool) error {
 func (s *subscription) miss() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.missed, s.inbox, s.inboxSize = true, nil, 0
+	s.emptyInbox(true)
+}
+
+// emptyInbox forgets what is in the inbox, and notes whether it is in storage alone. s.mu is held.
+func (s *subscription) emptyInbox(missed bool) {
+	s.missed, s.inbox, s.inboxSize, s.inboxBytes = missed, nil, 0, 0
 }
 
 // behind asks for the page behind a number. It begins with the event that has the number, which shows that it is the page
 // that follows.
 func (s *subscription) behind(after int64, limit int) ReadRequest {
+	if s.readsAhead() {
+		limit = s.pageSize()
+	}
 	if after == 0 {
 		return ReadRequest{Stream: s.id.Stream, From: 1, Limit: limit}
 	}
-	return ReadRequest{Stream: s.id.Stream, From: after, Limit: limit + 1}
+	return ReadRequest{Stream: s.id.Stream, From: after, Limit: limit + 1, Overlap: true}
 }
 
-// page reads what is behind a number from storage. next is the number to go on from: after+1 at the end of the stream.
-func (s *subscription) page(ctx context.Context, after int64, limit int) (page []Recorded, next int64, err error) {
-	switch {
-	case s.opts.pages == nil && s.opts.Filter.IsZero() && s.opts.MaxSize >= 2*readSize: // there is no need to save memory
-		r := s.behind(after, s.pageSize())
+// after is the number that r asks for the page behind of.
+func (r ReadRequest) after() int64 {
+	if r.Overlap {
+		return r.From
+	}
+	return r.From - 1
+}
+
+// readsAhead reports whether pages are read ahead: there is no need to save memory.
+func (s *subscription) readsAhead() bool {
+	return s.opts.pages == nil && s.opts.Filter.IsZero() && s.opts.MaxSize >= 2*readSize
+}
+
+// page reads what r asks for from storage. next is the number to go on from: that behind r.after() at the end of the stream.
+func (s *subscription) page(ctx context.Context, r ReadRequest) (page []Recorded, next int64, err error) {
+	switch after := r.after(); {
+	case s.readsAhead():
 		expected := s.ahead.expects(r)
 		var part StreamPart
 		part, err = s.ahead.fetch(s.hub.ctx, r, math.MaxInt, s.readPage)
@@ -156,9 +186,13 @@ func (s *subscription) page(ctx context.Context, after int64, limit int) (page [
 		}
 		return page, next, err
 	case s.opts.pages == nil:
-		return s.fetch(ctx, after, limit)
+		return s.fetch(ctx, r)
+	default:
+		return s.opts.pages.read(ctx, after+1, r.Limit-r.overlap(), func(limit int) ([]Recorded, int64, error) {
+			r.Limit = limit + r.overlap()
+			return s.fetch(ctx, r)
+		})
 	}
-	return s.opts.pages.read(ctx, after+1, limit, func(limit int) ([]Recorded, int64, error) { return s.fetch(ctx, after, limit) })
 }
 
 // behindPage returns the first number behind a page, which was read behind after.
@@ -174,32 +208,31 @@ func (s *subscription) readPage(ctx context.Context, r ReadRequest) (StreamPart,
 	ctx, cancel := context.WithTimeout(ctx, s.opts.Timeout)
 	defer cancel()
 	page, err := s.fetched(ctx, func(ctx context.Context) ([]Recorded, error) { return s.readUnfiltered(ctx, r) })
-	return StreamPart{Events: page}, err
+	return StreamPart{Part: Part{Events: page}}, err
 }
 
 // fetch is page for a page that nobody shares.
-func (s *subscription) fetch(ctx context.Context, after int64, limit int) (page []Recorded, next int64, err error) {
+func (s *subscription) fetch(ctx context.Context, r ReadRequest) (page []Recorded, next int64, err error) {
 	if !s.opts.Filter.IsZero() {
-		return s.fetchFiltered(ctx, after, limit)
+		return s.fetchFiltered(ctx, r)
 	}
-	page, err = s.fetched(ctx, func(ctx context.Context) ([]Recorded, error) {
-		return s.readUnfiltered(ctx, s.behind(after, limit))
-	})
-	return page, behindPage(after, page), err
+	page, err = s.fetched(ctx, func(ctx context.Context) ([]Recorded, error) { return s.readUnfiltered(ctx, r) })
+	return page, behindPage(r.after(), page), err
 }
 
 // fetchFiltered is fetch by ReadFiltered, whose next passes what was filtered out or hard deleted.
-func (s *subscription) fetchFiltered(ctx context.Context, after int64, limit int) (page []Recorded, next int64, err error) {
+func (s *subscription) fetchFiltered(ctx context.Context, r ReadRequest) (page []Recorded, next int64, err error) {
 	page, err = s.fetched(ctx, func(ctx context.Context) (page []Recorded, err error) {
-		page, next, err = s.hub.storage.ReadFiltered(ctx, s.behind(after, limit), s.opts.Filter)
+		page, next, err = s.hub.storage.ReadFiltered(ctx, r, s.opts.Filter)
 		return page, err
 	})
-	return page, max(next, after+1), err
+	return page, max(next, r.after()+1), err
 }
 
 func (s *subscription) readUnfiltered(ctx context.Context, r ReadRequest) ([]Recorded, error) {
 	if r.Stream == All {
-		return s.hub.storage.ReadAll(ctx, r)
+		part, err := s.hub.storage.ReadAll(ctx, r)
+		return part.Events, err
 	}
 	part, err := s.hub.storage.ReadStream(ctx, r)
 	return part.Events, err
@@ -239,6 +272,7 @@ func (s *subscription) unpack(ctx context.Context, room int) error {
 		s.inbox = s.inbox[1:]
 	}
 	s.inboxSize -= len(p.events)
+	s.inboxBytes -= sizeOf(p.events)
 	s.mu.Unlock()
 	return s.accept(ctx, p, true)
 }
@@ -320,7 +354,7 @@ func (s *subscription) take(p fedPage, fed bool) error {
 	}
 	s.queue().Skip(number)
 	if gap {
-		s.missed, s.inbox, s.inboxSize = true, nil, 0
+		s.emptyInbox(true)
 	}
 	s.noteProgress()
 	s.desk.Stir()

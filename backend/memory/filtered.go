@@ -49,31 +49,34 @@ func window(r store.ReadRequest) int64 { return max(10*int64(r.Limit), 10_000) }
 // filteredAll reads a page of all events. The caller holds b.mu.
 func (b *Backend) filteredAll(r store.ReadRequest, f store.EventFilter) (page []store.Recorded, next int64) {
 	end := min(int64(len(b.all)), r.From-1+window(r))
+	p := filling{request: r}
 	for at := r.From - 1; at < end; at++ {
-		if e := b.all[at]; e != nil && (f.Matches(&e.recorded) || at == r.From-1 || at == end-1) {
-			page = append(page, e.recorded)
-			if len(page) == r.Limit {
-				return page, e.recorded.Number + 1
-			}
+		if e := b.all[at]; e != nil && (f.Matches(&e.recorded) || at == r.From-1 || at == end-1) && p.full(&e.recorded) {
+			return p.Events, p.behind()
 		}
 	}
-	return page, max(r.From, end+1)
+	return p.Events, max(r.From, end+1)
 }
 
 // filtered reads a page of a stream. The caller holds b.mu.
 func (s *stream) filtered(r store.ReadRequest, f store.EventFilter) (page []store.Recorded, next int64) {
 	end := min(s.info.Version, r.From-1+window(r)) // the last number to look at
 	at, _ := slices.BinarySearchFunc(s.entries, r.From, func(e entry, from int64) int { return cmp.Compare(e.version, from) })
+	p := filling{request: r}
 	for ; at < len(s.entries) && s.entries[at].version <= end; at++ {
 		e := s.entries[at].event.recorded
 		e.Number = s.entries[at].version
-		if !f.Matches(&e) && e.Number != r.From && e.Number != end {
-			continue
-		}
-		page = append(page, e)
-		if len(page) == r.Limit {
-			return page, e.Number + 1
+		if (f.Matches(&e) || e.Number == r.From || e.Number == end) && p.full(&e) {
+			return p.Events, p.behind()
 		}
 	}
-	return page, max(r.From, end+1)
+	return p.Events, max(r.From, end+1)
 }
+
+// full adds an event to the page, if there is room, and reports whether the page ends there.
+func (p *filling) full(e *store.Recorded) bool {
+	return !p.add(e) || len(p.Events) == p.request.Limit
+}
+
+// behind returns the number behind the last event of the page.
+func (p *filling) behind() int64 { return p.Events[len(p.Events)-1].Number + 1 }

@@ -27,13 +27,36 @@ func (b *Backend) ReadStream(ctx context.Context, r store.ReadRequest) (store.St
 			at--
 		}
 	}
-	var page []store.Recorded
-	for ; at >= 0 && at < len(s.entries) && len(page) < r.Limit; at += step {
+	page := filling{request: r}
+	for ; at >= 0 && at < len(s.entries) && len(page.Events) < r.Limit; at += step {
 		e := s.entries[at].event.recorded
 		e.Number = s.entries[at].version
-		page = append(page, e)
+		if !page.add(&e) {
+			break
+		}
 	}
-	return r.Page(s.info.ID, s.info.Version, page), nil
+	return r.Page(s.info.ID, s.info.Version, page.Part), nil
+}
+
+// filling is a page that is being filled.
+type filling struct {
+	store.Part
+	request  store.ReadRequest
+	n, bytes int // of the events that count
+}
+
+// add adds an event to the page. It reports whether there was room, else the page has ended.
+func (p *filling) add(e *store.Recorded) bool {
+	if !p.request.Overlaps(e.Number) {
+		if !p.request.Fits(p.n, p.bytes, e.Size()) {
+			p.More = true
+			return false
+		}
+		p.n++
+		p.bytes += e.Size()
+	}
+	p.Events = append(p.Events, *e)
+	return true
 }
 
 // readable returns the stream that r is to read. The caller holds b.mu.
@@ -47,23 +70,23 @@ func (b *Backend) readable(r store.ReadRequest) (*stream, error) {
 }
 
 // ReadAll implements [store.Storage].
-func (b *Backend) ReadAll(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
+func (b *Backend) ReadAll(ctx context.Context, r store.ReadRequest) (store.Part, error) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return store.Part{}, err
 	}
 	at, step := min(r.From-1, int64(len(b.all))), int64(1)
 	if r.Backward {
 		at, step = min(at, int64(len(b.all))-1), -1
 	}
-	var page []store.Recorded
-	for ; at >= 0 && at < int64(len(b.all)) && len(page) < r.Limit; at += step {
-		if e := b.all[at]; e != nil {
-			page = append(page, e.recorded)
+	page := filling{request: r}
+	for ; at >= 0 && at < int64(len(b.all)) && len(page.Events) < r.Limit; at += step {
+		if e := b.all[at]; e != nil && !page.add(&e.recorded) {
+			break
 		}
 	}
-	return page, nil
+	return page.Part, nil
 }
 
 // Recycle implements [store.Recycler]. It uses no memory again, but shows whoever still uses the page.

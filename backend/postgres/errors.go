@@ -52,6 +52,8 @@ func translate(ctx context.Context, statement string, err error) error {
 	switch sqlerr.State(err) {
 	case serialization, deadlock:
 		return fmt.Errorf("postgres: %s: %w: %w", statement, store.ErrRetryTx, err)
+	case queryCanceled:
+		return fmt.Errorf("postgres: %s: %w: %w", statement, store.ErrTimeout, err)
 	case importing:
 		return fmt.Errorf("postgres: %s: %w: %w", statement, store.ErrImporting, err)
 	case undefinedFunction: // as that of another schema's name, see Adoption

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"fmt"
 	"math"
 	"slices"
 
@@ -56,8 +57,8 @@ func (b *Backend) readAllFiltered(ctx context.Context, r store.ReadRequest, f st
 	next = r.From
 	end := r.From + window(r)
 	part := int64(r.Limit)
-	found := 0
-	for caughtUp := false; found < r.Limit && 2*beyond(page[:found], r.From) < r.Limit && next < end; {
+	found, left, full := 0, room{request: r}, false
+	for caughtUp := false; !full && found < r.Limit && 2*beyond(page[:found], r.From) < r.Limit && next < end; {
 		wants, to, err := b.readLog(ctx, next, int(min(part, end-next)))
 		if err != nil {
 			return nil, r.From, err
@@ -73,11 +74,18 @@ func (b *Backend) readAllFiltered(ctx context.Context, r store.ReadRequest, f st
 			caughtUp = true // and read again: this reader or another has placed events since
 			continue
 		}
-		events, err := b.readMatching(ctx, wants, f)
+		events, cut, err := b.readMatching(ctx, &left, wants, f)
 		if err != nil {
 			return nil, r.From, err
 		}
+		if full = cut; cut && left.n == 0 {
+			page, found, next, full = nil, 0, r.From, false
+			continue
+		}
 		page = appendPage(page[:found], events)
+		if cut {
+			to = page[len(page)-1].Number + 1
+		}
 		next = to
 		page = slices.DeleteFunc(page, func(e store.Recorded) bool { // where the part begins
 			return e.Number != r.From && e.Number != next-1 && !f.Matches(&e)
@@ -86,6 +94,7 @@ func (b *Backend) readAllFiltered(ctx context.Context, r store.ReadRequest, f st
 		if found > 1 && !f.Matches(&page[found-1]) {
 			found-- // where the part ends: it stays only if the page ends there
 		}
+		left = roomBehind(r, page[:found])
 		part = nextPart(part, next-r.From, found, r.Limit)
 	}
 	if len(page) > r.Limit {
@@ -110,17 +119,20 @@ func nextPart(part, looked int64, matched, limit int) int64 {
 	return min(10*part, missing*looked/int64(max(matched, 1)))
 }
 
-// readMatching reads those events of wanted that f chooses, in the order of positions.
-func (b *Backend) readMatching(ctx context.Context, wanted wanted, f store.EventFilter) ([]store.Recorded, error) {
+// readMatching reads those events of wanted that f chooses, in the order of positions, and fills them.
+func (b *Backend) readMatching(ctx context.Context, left *room, wanted wanted, f store.EventFilter) (events []store.Recorded, cut bool, err error) {
 	if len(wanted.list) == 0 {
-		return nil, nil
+		return nil, false, nil
 	}
 	first, last := wanted.list[0], wanted.list[len(wanted.list)-1]
 	args := append(filterArgs(f), first.seq, int64(first.lo), last.seq, int64(last.hi)) // both ends are read whatever f says
-	p := placing{scanner: newPlacedScanner(), statement: "read_events_filtered", args: args, wants: wanted.list}
-	page, err := b.readWants(ctx, &p, wanted.era)
-	slices.SortFunc(page, func(x, y store.Recorded) int { return cmp.Compare(x.Number, y.Number) })
-	return page, err
+	r := left.request
+	p := placing{request: r, scanner: newPlacedScanner(r.Bytes), statement: "read_events_filtered", args: args, wants: wanted.list}
+	if events, err = b.readWants(ctx, &p, wanted.era); err != nil {
+		return nil, false, err
+	}
+	slices.SortFunc(events, func(x, y store.Recorded) int { return cmp.Compare(x.Number, y.Number) })
+	return b.fill(ctx, left, events)
 }
 
 // filterArgs are the types and the prefix, null for all.
@@ -145,9 +157,17 @@ func (b *Backend) readStreamFiltered(ctx context.Context, r store.ReadRequest, f
 		return nil, r.From, err
 	}
 	last := min(stream.Version, r.From+window(r)-1)
-	page, err = b.readLinked(ctx, "read_stream_filtered", append([]any{stream.id, r.From, int64(r.Limit), last}, filterArgs(f)...)...)
-	if len(page) == r.Limit {
-		last = page[r.Limit-1].Number
+	args := append(append([]any{stream.id, r.From, int64(r.Limit), last}, filterArgs(f)...), inline(r, r.Limit))
+	for range mostTries {
+		part, err := b.readLinked(ctx, &room{request: r}, "read_stream_filtered", args...)
+		n := len(part.Events)
+		if part.More && n == 0 {
+			continue // its first event was hard deleted
+		}
+		if n == r.Limit || part.More {
+			last = part.Events[n-1].Number
+		}
+		return part.Events, last + 1, err
 	}
-	return page, last + 1, err
+	return nil, r.From, fmt.Errorf("postgres: read %q: %w: the stream kept changing", r.Stream, store.ErrRetryTx)
 }

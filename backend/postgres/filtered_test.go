@@ -118,7 +118,7 @@ func TestFilteredRangeStaysInOrder(t *testing.T) {
 			fill(exec, 1, 100_000)
 		}
 		for _, args := range []string{
-			`50000, 0, 60000, 0, 10256, '{none}', null, 50000, 0, 60000, 0`, `50000, 0, 60000, 0, 10256, '{happened}', 's-7', 50000, 0, 60000, 0`, `50000, 0, 60000, 0, 10256, null, 'none', 50000, 0, 60000, 0`,
+			`50000, 0, 60000, 0, 10256, '{none}', null, 50000, 0, 60000, 0, 3000`, `50000, 0, 60000, 0, 10256, '{happened}', 's-7', 50000, 0, 60000, 0, 3000`, `50000, 0, 60000, 0, 10256, null, 'none', 50000, 0, 60000, 0, 3000`,
 		} {
 			plan := explain(t, conn, b, "read_events_filtered", args)
 			require.Contains(t, plan, "Index Scan using events_pkey", "%s\n%s", args, plan)

@@ -142,16 +142,21 @@ update /*schema.*/streams as s set deleted_at = clock_timestamp() where s.stream
 select /*schema.*/hard_delete/*of*/($1::bigint);
 
 -- name: read_stream_forward
--- A page of a stream's own events, with the stream's id before each header. No rows if the stream has links, is deleted or
+-- A page of a stream's own events, with the stream's id before each header. Data is null of an event that weighs more than $5, here and
+-- in all statements that read pages: read_large fetches it. No rows if the stream has links, is deleted or
 -- absent, or has another id than $4 (0: any id); find_stream shows which. Indexes: events_version_key, streams_name_key.
-select int8send(e.stream_id) || /*schema.*/header(e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type), e.content_type, e.data, e.metadata
+select int8send(e.stream_id) || /*schema.*/header(e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type), e.content_type,
+  case when /*schema.*/weight(e.data) + coalesce(/*schema.*/weight(e.metadata), 0) <= $5::bigint then e.data end,
+  case when /*schema.*/weight(e.data) + coalesce(/*schema.*/weight(e.metadata), 0) <= $5::bigint then e.metadata end
 from /*schema.*/events as e
 where e.stream_id = (select s.stream_id from /*schema.*/streams as s where s.name = $1::text and s.deleted_at is null and not s.linked and $4::bigint in (0, s.stream_id))
   and e.version >= $2::bigint
 order by e.version limit $3::int;
 
 -- name: read_stream_backward
-select int8send(e.stream_id) || /*schema.*/header(e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type), e.content_type, e.data, e.metadata
+select int8send(e.stream_id) || /*schema.*/header(e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type), e.content_type,
+  case when /*schema.*/weight(e.data) + coalesce(/*schema.*/weight(e.metadata), 0) <= $5::bigint then e.data end,
+  case when /*schema.*/weight(e.data) + coalesce(/*schema.*/weight(e.metadata), 0) <= $5::bigint then e.metadata end
 from /*schema.*/events as e
 where e.stream_id = (select s.stream_id from /*schema.*/streams as s where s.name = $1::text and s.deleted_at is null and not s.linked and $4::bigint in (0, s.stream_id))
   and e.version <= $2::bigint
@@ -159,7 +164,9 @@ order by e.version desc limit $3::int;
 
 -- name: read_linked_forward
 -- A page of a stream that has links. Each branch stops at the page's size. Indexes: events_version_key, links_pkey, events_pkey.
-select r.number, /*schema.*/header(r.version, r.created_at, r.event_id, r.causation_id, r.correlation_id, r.event_type), r.content_type, r.data, r.metadata, s.name
+select r.number, /*schema.*/header(r.version, r.created_at, r.event_id, r.causation_id, r.correlation_id, r.event_type), r.content_type,
+  case when /*schema.*/weight(r.data) + coalesce(/*schema.*/weight(r.metadata), 0) <= $4::bigint then r.data end,
+  case when /*schema.*/weight(r.data) + coalesce(/*schema.*/weight(r.metadata), 0) <= $4::bigint then r.metadata end, s.name
 from (
   (select e.version as number, e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.content_type, e.data, e.metadata
    from /*schema.*/events as e where e.stream_id = $1::bigint and e.version >= $2::bigint order by e.version limit $3::int)
@@ -172,7 +179,9 @@ from (
 order by r.number limit $3::int;
 
 -- name: read_linked_backward
-select r.number, /*schema.*/header(r.version, r.created_at, r.event_id, r.causation_id, r.correlation_id, r.event_type), r.content_type, r.data, r.metadata, s.name
+select r.number, /*schema.*/header(r.version, r.created_at, r.event_id, r.causation_id, r.correlation_id, r.event_type), r.content_type,
+  case when /*schema.*/weight(r.data) + coalesce(/*schema.*/weight(r.metadata), 0) <= $4::bigint then r.data end,
+  case when /*schema.*/weight(r.data) + coalesce(/*schema.*/weight(r.metadata), 0) <= $4::bigint then r.metadata end, s.name
 from (
   (select e.version as number, e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.content_type, e.data, e.metadata
    from /*schema.*/events as e where e.stream_id = $1::bigint and e.version <= $2::bigint order by e.version desc limit $3::int)
@@ -214,7 +223,9 @@ from (
 
 -- name: read_events_range
 -- Events in the order of their numbers, both ends inclusive: a plain range of events_pkey.
-select /*schema.*/place(e.append_seq, e.idx, e.stream_id) || /*schema.*/header(e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type), e.content_type, e.data, e.metadata
+select /*schema.*/place(e.append_seq, e.idx, e.stream_id) || /*schema.*/header(e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type), e.content_type,
+  case when /*schema.*/weight(e.data) + coalesce(/*schema.*/weight(e.metadata), 0) <= $6::bigint then e.data end,
+  case when /*schema.*/weight(e.data) + coalesce(/*schema.*/weight(e.metadata), 0) <= $6::bigint then e.metadata end
 from /*schema.*/events as e
 where (e.append_seq, e.idx) >= ($1::bigint, $2::int) and (e.append_seq, e.idx) <= ($3::bigint, $4::int)
 order by e.append_seq, e.idx limit $5::int;
@@ -225,15 +236,40 @@ select e.version, /*schema.*/header(e.version, e.created_at, e.event_id, e.causa
 from /*schema.*/events as e join /*schema.*/streams as s on s.stream_id = e.stream_id
 where e.event_id = $1::uuid;
 
--- name: read_correlation
--- The events of a correlation from position $2 on. All of them are found and sorted for each page: a conversation is not
--- long. Indexes: events_correlation_idx, log_append_seq_key, streams_pkey.
-select l.position + e.idx, /*schema.*/header(e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type), e.content_type, e.data, e.metadata, s.name
+-- name: read_large
+-- Data and metadata of the events with the ids $1, until one does not fit into a page of $3 bytes, and until one is not there any
+-- more. $2 is what the page has before each of them, beside those of this list; the first fits if $4. An event that does not fit is
+-- the last one looked at: the recursion takes one event after the other. The arrays are made once. Index: events_event_id_key.
+with recursive r (nr, bytes, data, metadata) as (
+  select 0, 0::bigint, null::bytea/*data_type*/, null::bytea/*data_type*/
+  union all
+  select r.nr + 1, r.bytes + l.bytes, l.data, l.metadata
+  from r cross join lateral (
+    select e.data, e.metadata, /*schema.*/size(e.data) + coalesce(/*schema.*/size(e.metadata), 0) as bytes
+    from /*schema.*/events as e where e.event_id = ((select $1::text::uuid[]))[r.nr + 1] offset 0
+  ) as l
+  where r.nr = 0 and $4::boolean or ((select $2::text::bigint[]))[r.nr + 1] + r.bytes + l.bytes <= $3::bigint
+)
+select r.nr, r.data, r.metadata from r where r.nr > 0;
+
+-- name: find_correlation
+-- Where the events of a correlation are from position $2 on, in one value, 20 bytes each, in no order. All pages of the correlation
+-- are read by it. Indexes: events_correlation_idx, log_append_seq_key.
+select string_agg(int8send(l.position + e.idx) || int8send(e.append_seq) || int4send(e.idx), ''::bytea)
 from /*schema.*/events as e
   cross join lateral (select k.position from /*schema.*/log as k where k.append_seq = e.append_seq offset 0) as l
+where e.correlation_id = $1::uuid and l.position + e.idx >= $2::bigint;
+
+-- name: read_correlation
+-- The events at the places ($2, $3), each with its position in $1, in their order, with their streams' names; those that were hard
+-- deleted are missing. Indexes: events_pkey, streams_pkey.
+select i.position, /*schema.*/header(e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type), e.content_type,
+  case when /*schema.*/weight(e.data) + coalesce(/*schema.*/weight(e.metadata), 0) <= $4::bigint then e.data end,
+  case when /*schema.*/weight(e.data) + coalesce(/*schema.*/weight(e.metadata), 0) <= $4::bigint then e.metadata end, s.name
+from unnest($1::text::bigint[], $2::text::bigint[], $3::text::int[]) with ordinality as i (position, append_seq, idx, nr)
+  cross join lateral (select f.* from /*schema.*/events as f where f.append_seq = i.append_seq and f.idx = i.idx offset 0) as e
   cross join lateral (select t.name from /*schema.*/streams as t where t.stream_id = e.stream_id offset 0) as s
-where e.correlation_id = $1::uuid and l.position + e.idx >= $2::bigint
-order by l.position + e.idx limit $3::int;
+order by i.nr;
 
 -- name: correlations_indexed
 -- Whether there is a usable index of correlations; nothing if there is none at all.
@@ -288,7 +324,9 @@ select s.name, s.stream_id, s.version, s.created_at, s.deleted_at from unnest($1
 -- Behind an "or" neither look can become a join: the types are a hash table made once, and the name is looked up for
 -- each event that has the type. The inner limit is one that the planner does not know, so that it takes the events in
 -- the order of the index, however few it thinks will match. Indexes: events_pkey, streams_pkey.
-select /*schema.*/place(e.append_seq, e.idx, e.stream_id) || /*schema.*/header(e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type), e.content_type, e.data, e.metadata
+select /*schema.*/place(e.append_seq, e.idx, e.stream_id) || /*schema.*/header(e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type), e.content_type,
+  case when /*schema.*/weight(e.data) + coalesce(/*schema.*/weight(e.metadata), 0) <= $12::bigint then e.data end,
+  case when /*schema.*/weight(e.data) + coalesce(/*schema.*/weight(e.metadata), 0) <= $12::bigint then e.metadata end
 from (
   select f.append_seq, f.idx, f.stream_id, f.version, f.created_at, f.event_id, f.causation_id, f.correlation_id, f.event_type, f.content_type, f.data, f.metadata
   from /*schema.*/events as f
@@ -303,7 +341,9 @@ order by e.append_seq, e.idx limit $5::int;
 -- name: read_stream_filtered
 -- At most $3 events of the versions $2 to $4 of a stream, its own and linked ones, with the filter, and the inner limits,
 -- of read_events_filtered. Those at $2 and $4 are among them, whatever the filter says. Indexes: events_version_key, links_pkey, events_pkey, streams_pkey.
-select r.number, /*schema.*/header(r.version, r.created_at, r.event_id, r.causation_id, r.correlation_id, r.event_type), r.content_type, r.data, r.metadata, s.name
+select r.number, /*schema.*/header(r.version, r.created_at, r.event_id, r.causation_id, r.correlation_id, r.event_type), r.content_type,
+  case when /*schema.*/weight(r.data) + coalesce(/*schema.*/weight(r.metadata), 0) <= $7::bigint then r.data end,
+  case when /*schema.*/weight(r.data) + coalesce(/*schema.*/weight(r.metadata), 0) <= $7::bigint then r.metadata end, s.name
 from (
   (select e.version as number, e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.content_type, e.data, e.metadata
    from (

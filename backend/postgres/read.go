@@ -11,17 +11,17 @@ import (
 	"github.com/eventstore-go/eventstore/store"
 )
 
-// ReadStream implements [store.Storage]. A page of a stream without links is one statement.
+// ReadStream implements [store.Storage]. A page of a stream without links is one statement, unless it has large events.
 func (b *Backend) ReadStream(ctx context.Context, r store.ReadRequest) (store.StreamPart, error) {
 	if err := b.Check(ctx); err != nil {
 		return store.StreamPart{}, err
 	}
 	var before found
 	for range mostTries {
-		page, id, err := b.readOwn(ctx, r)
-		if err != nil || len(page) > 0 {
+		part, id, err := b.readOwn(ctx, r)
+		if err != nil || len(part.Events) > 0 {
 			// A stream without links has no gaps, so its version is the number of its last event.
-			return r.Page(id, 0, page), err
+			return r.Page(id, 0, part), err
 		}
 		f, err := b.find(ctx, "find_stream", r.Stream)
 		if err == nil {
@@ -31,13 +31,16 @@ func (b *Backend) ReadStream(ctx context.Context, r store.ReadRequest) (store.St
 		case err != nil:
 			return store.StreamPart{}, err
 		case f.Version == 0, !r.Backward && f.Version < r.From:
-			return r.Page(f.id, f.Version, nil), nil
+			return r.Page(f.id, f.Version, store.Part{}), nil
 		case f.id == before.id && f.linked == before.linked: // the empty page between the two looks belongs to this stream
-			return r.Page(f.id, before.Version, nil), nil
+			return r.Page(f.id, before.Version, store.Part{}), nil
 		case f.linked:
-			page, err = b.readLinked(ctx, "read_linked_"+direction(r), f.id, r.From, int64(r.Limit))
-			if err != nil || len(page) > 0 {
-				return r.Page(f.id, f.Version, page), err
+			part, err = b.readLinked(ctx, &room{request: r}, "read_linked_"+direction(r), f.id, r.From, int64(r.Limit), inline(r, r.Limit))
+			if err != nil || len(part.Events) > 0 {
+				return r.Page(f.id, f.Version, part), err
+			}
+			if part.More {
+				continue // and look at its version again: its first event was hard deleted
 			}
 		}
 		before = f // it may have been created, or deleted and created again, between two looks: then there is something
@@ -67,9 +70,10 @@ func direction(r store.ReadRequest) string {
 }
 
 // readOwn reads a page of a stream that has no links, and returns the stream's id unless the page is empty.
-func (b *Backend) readOwn(ctx context.Context, r store.ReadRequest) (list []store.Recorded, id int64, err error) {
-	s := newScanner(false)
+func (b *Backend) readOwn(ctx context.Context, r store.ReadRequest) (part store.Part, id int64, err error) {
+	s := newScanner(false, r.Bytes)
 	s.owned = true
+	var list []store.Recorded
 	err = b.each(ctx, "read_stream_"+direction(r), func(rows *sql.Rows) error {
 		if err := s.scan(rows); err != nil {
 			return err
@@ -79,15 +83,18 @@ func (b *Backend) readOwn(ctx context.Context, r store.ReadRequest) (list []stor
 		s.event(e)
 		e.Number, e.Stream = e.Version, r.Stream
 		return nil
-	}, r.Stream, r.From, int64(r.Limit), r.StreamID)
-	return list, s.streamID, err
+	}, r.Stream, r.From, int64(r.Limit), r.StreamID, inline(r, r.Limit))
+	if err == nil {
+		part.Events, part.More, err = b.fill(ctx, &room{request: r}, list)
+	}
+	return part, s.streamID, err
 }
 
-// readLinked reads a page of a stream that may have links.
-func (b *Backend) readLinked(ctx context.Context, statement string, args ...any) ([]store.Recorded, error) {
-	s := newScanner(true)
+// readLinked reads a part of a page by a statement that returns events with their numbers and streams, and fills it.
+func (b *Backend) readLinked(ctx context.Context, left *room, statement string, args ...any) (part store.Part, err error) {
+	s := newScanner(true, left.request.Bytes)
 	var page []store.Recorded
-	err := b.each(ctx, statement, func(rows *sql.Rows) error {
+	err = b.each(ctx, statement, func(rows *sql.Rows) error {
 		if err := s.scan(rows); err != nil {
 			return err
 		}
@@ -95,7 +102,10 @@ func (b *Backend) readLinked(ctx context.Context, statement string, args ...any)
 		s.event(&page[len(page)-1])
 		return nil
 	}, args...)
-	return page, err
+	if err == nil {
+		part.Events, part.More, err = b.fill(ctx, left, page)
+	}
+	return part, err
 }
 
 // ReadEvent implements [store.Storage].
@@ -103,7 +113,7 @@ func (b *Backend) ReadEvent(ctx context.Context, id uuid.UUID) (store.Recorded, 
 	if err := b.Check(ctx); err != nil {
 		return store.Recorded{}, err
 	}
-	s := newScanner(true)
+	s := newScanner(true, 0)
 	var e store.Recorded
 	err := b.each(ctx, "read_event", func(rows *sql.Rows) error {
 		if err := s.scan(rows); err != nil {

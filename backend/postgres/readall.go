@@ -15,63 +15,84 @@ import (
 // ReadAll implements [store.Storage]. A page is two plain range scans, of log and of events, put together here: plans of
 // a join change as tables grow. A reader that has come to the end of the log ticks, so that it sees what was committed
 // before it came.
-func (b *Backend) ReadAll(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
+func (b *Backend) ReadAll(ctx context.Context, r store.ReadRequest) (part store.Part, err error) {
 	if err := b.Check(ctx); err != nil {
-		return nil, err
+		return part, err
 	}
 	if r.Backward {
-		return b.readAllBackward(ctx, r.From, r.Limit)
+		return b.readAllBackward(ctx, r)
 	}
-	var page []store.Recorded
-	for caughtUp := false; len(page) < r.Limit; {
-		wants, next, err := b.readLog(ctx, r.From, r.Limit-len(page))
+	left, from := room{request: r}, r.From
+	for caughtUp := false; len(part.Events) < r.Limit; {
+		wants, next, err := b.readLog(ctx, from, r.Limit-len(part.Events))
 		if err != nil {
-			return nil, err
+			return store.Part{}, err
 		}
-		if len(wants.list) == 0 && next == r.From { // the log ended here when it was read
+		if len(wants.list) == 0 && next == from { // the log ended here when it was read
 			if caughtUp {
 				break
 			}
 			head, moved, err := b.catchUp(ctx)
 			if err != nil {
-				return nil, err
+				return store.Part{}, err
 			}
-			if !moved && head < r.From {
+			if !moved && head < from {
 				break
 			}
 			caughtUp = true // and read again: this reader or another has placed events since
 			continue
 		}
-		events, err := b.readPlaced(ctx, wants)
+		events, cut, err := b.readPart(ctx, &left, wants)
 		if err != nil {
-			return nil, err
+			return store.Part{}, err
 		}
-		page = appendPage(page, events)
-		r.From = next
+		switch part.Events, from = appendPage(part.Events, events), next; {
+		case cut && left.n > 0:
+			part.More = true
+			return part, nil
+		case cut:
+			part, from = store.Part{}, r.From
+		}
 	}
-	return page, nil
+	return part, nil
 }
 
-func (b *Backend) readAllBackward(ctx context.Context, from int64, limit int) ([]store.Recorded, error) {
+func (b *Backend) readAllBackward(ctx context.Context, r store.ReadRequest) (part store.Part, err error) {
 	head, err := b.Head(ctx)
 	if err != nil {
-		return nil, err
+		return part, err
 	}
-	var page []store.Recorded
-	for from = min(from, head); from > 0 && len(page) < limit; {
-		wants, next, err := b.readLogBackward(ctx, from, limit-len(page))
+	left := room{request: r}
+	for from := min(r.From, head); from > 0 && len(part.Events) < r.Limit; {
+		wants, next, err := b.readLogBackward(ctx, from, r.Limit-len(part.Events))
 		if err != nil {
-			return nil, err
+			return store.Part{}, err
 		}
-		events, err := b.readPlaced(ctx, wants)
+		events, cut, err := b.readPart(ctx, &left, wants)
 		if err != nil {
-			return nil, err
+			return store.Part{}, err
 		}
+		switch part.Events, from = appendPage(part.Events, events), next; {
+		case cut && left.n > 0:
+			part.More = true
+			return part, nil
+		case cut:
+			part, from = store.Part{}, min(r.From, head)
+		}
+	}
+	return part, nil
+}
+
+// readPart reads the events of wants, in the order of the page, and fills them.
+func (b *Backend) readPart(ctx context.Context, left *room, wants wanted) (events []store.Recorded, cut bool, err error) {
+	events, err = b.readPlaced(ctx, left.request, wants)
+	if err != nil {
+		return nil, false, err
+	}
+	if left.request.Backward {
 		slices.Reverse(events)
-		page = appendPage(page, events)
-		from = next
 	}
-	return page, nil
+	return b.fill(ctx, left, events)
 }
 
 func appendPage(page, more []store.Recorded) []store.Recorded {
@@ -186,6 +207,7 @@ const slack = 256
 
 // placing puts the events of wants into a page.
 type placing struct {
+	request   store.ReadRequest
 	scanner   *scanner
 	statement string // read_events_range, or another of its kind
 	args      []any  // of the statement, behind those of read_events_range
@@ -196,8 +218,8 @@ type placing struct {
 }
 
 // readPlaced reads the events of wants and returns them in the order of wants. Hard-deleted ones are missing.
-func (b *Backend) readPlaced(ctx context.Context, wanted wanted) ([]store.Recorded, error) {
-	p := placing{scanner: newPlacedScanner(), statement: "read_events_range", wants: wanted.list, starts: make([]int, len(wanted.list))}
+func (b *Backend) readPlaced(ctx context.Context, r store.ReadRequest, wanted wanted) ([]store.Recorded, error) {
+	p := placing{request: r, scanner: newPlacedScanner(r.Bytes), statement: "read_events_range", wants: wanted.list, starts: make([]int, len(wanted.list))}
 	total := 0
 	for i, w := range wanted.list {
 		p.starts[i] = total
@@ -279,7 +301,7 @@ func (b *Backend) readRange(ctx context.Context, p *placing, order []int, limit 
 		p.page[slot].Number = w.position + int64(s.idx-w.lo)
 		s.event(&p.page[slot])
 		return nil
-	}, append([]any{first.seq, int64(first.lo), last.seq, int64(last.hi), int64(limit)}, p.args...)...)
+	}, append(append([]any{first.seq, int64(first.lo), last.seq, int64(last.hi), int64(limit)}, p.args...), inline(p.request, limit))...)
 	if err != nil || read < limit {
 		return len(order), err
 	}

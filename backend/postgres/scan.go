@@ -23,6 +23,8 @@ type scanner struct {
 	placed, owned bool
 	seq, streamID int64
 	idx           int
+
+	most, kept int // bytes of data and metadata that are kept; most is 0 for any number
 }
 
 // The lengths of what the functions place and header return; the latter without ids that may be missing, and the type.
@@ -32,9 +34,9 @@ const (
 )
 
 // newScanner is for queries that return the header of an event, its content type, data and metadata, or those between its
-// number and its stream's name.
-func newScanner(numbered bool) *scanner {
-	s := &scanner{}
+// number and its stream's name. It keeps data and metadata of that many bytes, or of any number if most is 0.
+func newScanner(numbered bool, most int) *scanner {
+	s := &scanner{most: most}
 	if numbered {
 		s.into = append(s.into, &s.number)
 	}
@@ -46,8 +48,8 @@ func newScanner(numbered bool) *scanner {
 }
 
 // newPlacedScanner is for queries that return the place of an event before its header, in one value.
-func newPlacedScanner() *scanner {
-	s := newScanner(false)
+func newPlacedScanner(most int) *scanner {
+	s := newScanner(false, most)
 	s.placed = true
 	return s
 }
@@ -75,7 +77,7 @@ func (s *scanner) scan(rows *sql.Rows) error {
 // epoch is what the database counts times from, in microseconds since 1970.
 const epoch = 946_684_800_000_000
 
-// event sets all of e but its Number and Stream.
+// event sets all of e but its Number and Stream. Data stays nil if the event is large.
 func (s *scanner) event(e *store.Recorded) {
 	h := s.header
 	e.Version = int64(binary.BigEndian.Uint64(h))
@@ -90,6 +92,13 @@ func (s *scanner) event(e *store.Recorded) {
 	e.Type = s.memory.String(h)
 	if len(s.contentType) > 0 {
 		e.ContentType = s.memory.String(s.contentType)
+	}
+	if s.data == nil {
+		return // it is large: see fill
+	}
+	s.kept += len(s.data) + len(s.metadata)
+	if s.most > 0 && s.kept > s.most { // jsonb may be longer as text than what it weighs
+		return
 	}
 	e.Data = s.memory.Keep(s.data)
 	if s.metadata != nil {

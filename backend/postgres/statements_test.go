@@ -52,22 +52,25 @@ var hot = []struct {
 	want       []string
 }{
 	{"find_stream", `'s-7'`, []string{"Index Scan using streams_name_key"}},
-	{"read_stream_forward", `'s-7', 10, 1000, 7`, []string{"Index Scan using events_version_key", "Index Scan using streams_name_key"}},
-	{"read_stream_backward", `'s-7', 900, 1000, 0`, []string{"Index Scan Backward using events_version_key"}},
-	{"read_linked_forward", `7, 10, 1000`, []string{"Index Scan using events_version_key", "Index Scan using links_pkey", "events_pkey"}},
-	{"read_linked_backward", `7, 10, 1000`, []string{"Index Scan Backward using events_version_key", "Index Scan Backward using links_pkey"}},
+	{"read_stream_forward", `'s-7', 10, 1000, 7, 4000`, []string{"Index Scan using events_version_key", "Index Scan using streams_name_key"}},
+	{"read_stream_backward", `'s-7', 900, 1000, 0, 4000`, []string{"Index Scan Backward using events_version_key"}},
+	{"read_linked_forward", `7, 10, 1000, 4000`, []string{"Index Scan using events_version_key", "Index Scan using links_pkey", "events_pkey"}},
+	{"read_linked_backward", `7, 10, 1000, 4000`, []string{"Index Scan Backward using events_version_key", "Index Scan Backward using links_pkey"}},
 	{"read_log_forward", `5000, 1000`, []string{"Index Scan using log_pkey", "Index Scan Backward using log_pkey"}},
 	{"read_log_backward", `5000, 1000`, []string{"Index Scan Backward using log_pkey"}},
-	{"read_events_range", `5000, 0, 6000, 0, 1256`, []string{"Index Scan using events_pkey"}},
-	{"read_events_filtered", `5000, 0, 6000, 0, 1256, '{happened}', null, 5000, 0, 6000, 0`, []string{"Index Scan using events_pkey", "hashed SubPlan"}},
-	{"read_events_filtered", `5000, 0, 6000, 0, 1256, null, 's-7', 5000, 0, 6000, 0`, []string{"Index Scan using events_pkey", "Index Scan using streams_pkey"}},
-	{"read_stream_filtered", `7, 10, 1000, 500, '{happened}', 's-7'`, []string{"Index Scan using events_version_key", "Index Scan using links_pkey", "Index Scan using events_pkey", "hashed SubPlan"}},
+	{"read_events_range", `5000, 0, 6000, 0, 1256, 3000`, []string{"Index Scan using events_pkey"}},
+	{"read_events_filtered", `5000, 0, 6000, 0, 1256, '{happened}', null, 5000, 0, 6000, 0, 3000`, []string{"Index Scan using events_pkey", "hashed SubPlan"}},
+	{"read_events_filtered", `5000, 0, 6000, 0, 1256, null, 's-7', 5000, 0, 6000, 0, 3000`, []string{"Index Scan using events_pkey", "Index Scan using streams_pkey"}},
+	{"read_stream_filtered", `7, 10, 1000, 500, '{happened}', 's-7', 4000`, []string{"Index Scan using events_version_key", "Index Scan using links_pkey", "Index Scan using events_pkey", "hashed SubPlan"}},
 	{"stream_versions", `'{s-1,s-2}'`, []string{"Index Scan using streams_name_key"}},
 	{"save_checkpoint", `'$all', 'a', 1, 2, 0, 2, null, 0, ''`, []string{"Index Scan using subscriptions_pkey"}},
 	{"arrivals", `'{$all,s-7}', '{5000,10}'`, []string{"Index Scan using log_pkey", "Index Scan Backward using log_pkey", "Index Scan using streams_name_key",
 		"Index Scan using events_version_key", "Index Scan using log_append_seq_key", "Index Scan using links_pkey"}},
 	{"read_event", `'00000000-0000-0000-0000-000000000001'`, []string{"Index Scan using events_event_id_key"}},
-	{"read_correlation", `'00000000-0000-0000-0000-000000000007', 1, 1000`, []string{"events_correlation_idx", "Index Scan using log_append_seq_key", "Index Scan using streams_pkey"}},
+	{"read_large", `'{00000000-0000-0000-0000-000000000001,00000000-0000-0000-0000-000000000002}', '{0,100}', 4000000, true`,
+		[]string{"Recursive Union", "Index Scan using events_event_id_key"}},
+	{"find_correlation", `'` + correlation + `', 1`, []string{"events_correlation_idx", "Index Scan using log_append_seq_key"}},
+	{"read_correlation", `'{1,2,3}', '{1,2,3}', '{0,0,0}', 4000`, []string{"Function Scan on i", "Index Scan using events_pkey", "Index Scan using streams_pkey"}},
 	{"read_names", `'{1,2,3}'`, []string{"Index Scan using streams_pkey"}},
 	{"judge_append", `'s', '00000000-0000-0000-0000-000000000001', '\x00000000000000000000000000000001', 1`,
 		[]string{"streams_name_key", "events_event_id_key", "events_pkey", "Index Only Scan using events_event_id_key"}},
@@ -180,11 +183,15 @@ func fill(exec func(string), from, to int) {
 	exec(`update /*schema.*/streams set version = ` + itoa(to/1000+1))
 }
 
+// correlation is one that every fourth event of fill has; others are short.
+const correlation = "00000000-0000-0000-0000-000000000007"
+
 func fillChunk(exec func(string), from, to int) {
 	bounds := ` from generate_series(` + itoa(from) + `, ` + itoa(to) + `) as i (n)`
 	exec(`insert into /*schema.*/streams (name, version, created_at) select 's-' || i.n, 0, now() from generate_series(1, 1000) as i (n) on conflict do nothing`)
-	exec(`insert into /*schema.*/events (append_seq, stream_id, version, created_at, idx, event_id, event_type, data)
-		select i.n, i.n % 1000 + 1, i.n / 1000 + 1, now(), 0, md5(i.n::text)::uuid, 'happened', convert_to(repeat('x', 200), 'UTF8')` + bounds)
+	exec(`insert into /*schema.*/events (append_seq, stream_id, version, created_at, idx, event_id, correlation_id, event_type, data)
+		select i.n, i.n % 1000 + 1, i.n / 1000 + 1, now(), 0, md5(i.n::text)::uuid, case i.n % 4 when 0 then '` + correlation + `'::uuid when 1 then md5((i.n / 100)::text)::uuid end,
+		'happened', convert_to(repeat('x', 200), 'UTF8')` + bounds)
 	exec(`insert into /*schema.*/log (position, append_seq, n) select i.n, i.n, 1` + bounds)
 }
 

@@ -18,7 +18,7 @@ func TestNoTickInACallersTransaction(t *testing.T) {
 	appendTo(t, b.WithTx(tx), "b", 1)
 	page, err := b.WithTx(tx).ReadAll(t.Context(), store.ReadRequest{From: 1, Limit: 10})
 	require.NoError(t, err)
-	require.Empty(t, page, "nobody has placed a@1 yet, and this transaction must not")
+	require.Empty(t, page.Events, "nobody has placed a@1 yet, and this transaction must not")
 	require.Equal(t, []string{"a@1"}, all(t, b), "it holds nothing that a tick needs")
 	require.NoError(t, tx.Commit())
 	require.Equal(t, []string{"a@1", "b@1"}, all(t, b))

@@ -3,8 +3,6 @@ package sqlite
 import (
 	"context"
 
-	"github.com/google/uuid"
-
 	"github.com/eventstore-go/eventstore/store"
 )
 
@@ -17,17 +15,19 @@ func (b *Backend) IndexCorrelations(ctx context.Context) error {
 }
 
 // ReadCorrelation implements [store.CorrelationStorage].
-func (b *Backend) ReadCorrelation(ctx context.Context, correlationID uuid.UUID, from int64, limit int) ([]store.Recorded, error) {
+func (b *Backend) ReadCorrelation(ctx context.Context, r store.CorrelationRequest) (part store.CorrelationPart, err error) {
 	if err := b.usable(ctx); err != nil {
-		return nil, err
+		return part, err
 	}
 	if !b.correlations.Load() {
 		if found, err := b.one(ctx, "correlations_indexed", nil, new(int)); err != nil {
-			return nil, err
+			return part, err
 		} else if !found {
-			return nil, store.ErrNotIndexed
+			return part, store.ErrNotIndexed
 		}
 		b.correlations.Store(true)
 	}
-	return b.page(ctx, newScanner("", limit), "read_correlation", correlationID[:], from, limit)
+	s := newScanner("", store.ReadRequest{Limit: r.Limit, Bytes: r.Bytes})
+	part.Part, err = b.page(ctx, s, "read_correlation", r.CorrelationID[:], r.From, r.Limit)
+	return part, err
 }

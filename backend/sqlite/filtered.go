@@ -50,8 +50,8 @@ func (b *Backend) ReadFiltered(ctx context.Context, r store.ReadRequest, f store
 			return nil, r.From, err
 		}
 		last := lastOf(r, head)
-		page, err = b.page(ctx, newScanner("", r.Limit), "read_all_filtered", r.From, last, types, prefix, r.Limit)
-		return page, nextOf(r, page, last, err), err
+		part, err := b.page(ctx, newScanner("", r), "read_all_filtered", r.From, last, types, prefix, r.Limit)
+		return part.Events, nextOf(r, part, last, err), err
 	}
 	if err := b.usable(ctx); err != nil {
 		return nil, r.From, err
@@ -64,8 +64,8 @@ func (b *Backend) ReadFiltered(ctx context.Context, r store.ReadRequest, f store
 		return nil, r.From, err
 	}
 	last := lastOf(r, s.info.Version)
-	page, err = b.page(ctx, newScanner("", r.Limit), "read_stream_filtered", s.info.ID, r.From, last, types, prefix, r.Limit)
-	return page, nextOf(r, page, last, err), err
+	part, err := b.page(ctx, newScanner("", r), "read_stream_filtered", s.info.ID, r.From, last, types, prefix, r.Limit)
+	return part.Events, nextOf(r, part, last, err), err
 }
 
 // filterArgs are the types, as JSON, and the prefix, as bytes; null for all.
@@ -90,12 +90,12 @@ func lastOf(r store.ReadRequest, end int64) int64 {
 }
 
 // nextOf is the first number that a page has not looked at.
-func nextOf(r store.ReadRequest, page []store.Recorded, last int64, err error) int64 {
-	switch {
+func nextOf(r store.ReadRequest, part store.Part, last int64, err error) int64 {
+	switch n := len(part.Events); {
 	case err != nil:
 		return r.From
-	case len(page) == r.Limit:
-		return page[len(page)-1].Number + 1
+	case n == r.Limit || part.More:
+		return part.Events[n-1].Number + 1
 	}
 	return last + 1
 }

@@ -87,6 +87,7 @@ func plan(t *testing.T, db *sql.DB, query string) string {
 func TestPlans(t *testing.T) {
 	t.Parallel()
 	b, db := schema(t)
+	require.NoError(t, b.IndexCorrelations(t.Context()))
 	for name, want := range map[string][]string{
 		"stream":                  {"SEARCH streams USING INDEX sqlite_autoindex_streams_1 (name=?)"},
 		"set_version":             {"SEARCH streams USING INTEGER PRIMARY KEY (rowid=?)"},
@@ -101,6 +102,7 @@ func TestPlans(t *testing.T) {
 		"read_stream_backward":    {"MERGE (UNION ALL)", "SEARCH e USING INDEX sqlite_autoindex_events_1 (stream_id=? AND version<?)", "SEARCH l USING PRIMARY KEY (stream_id=? AND version<?)"},
 		"read_all":                {"SEARCH e USING INTEGER PRIMARY KEY (rowid>?)", "SEARCH s USING INTEGER PRIMARY KEY (rowid=?)"},
 		"read_all_backward":       {"SEARCH e USING INTEGER PRIMARY KEY (rowid<?)", "SEARCH s USING INTEGER PRIMARY KEY (rowid=?)"},
+		"read_correlation":        {"SEARCH e USING INDEX events_correlation_idx (correlation_id=? AND rowid>?)", "SEARCH s USING INTEGER PRIMARY KEY (rowid=?)"},
 		"read_event":              {"SEARCH e USING INDEX sqlite_autoindex_events_2 (event_id=?)"},
 		"stream_versions":         {"SEARCH s USING INDEX sqlite_autoindex_streams_1 (name=?)"},
 		"read_all_filtered":       {"SEARCH e USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)", "SEARCH s USING INTEGER PRIMARY KEY (rowid=?)"},

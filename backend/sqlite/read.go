@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 
 	"github.com/google/uuid"
 
@@ -16,7 +17,7 @@ func (b *Backend) ReadStream(ctx context.Context, r store.ReadRequest) (store.St
 		query = "read_stream_backward"
 	}
 	for {
-		s := newScanner(r.Stream, r.Limit)
+		s := newScanner(r.Stream, r)
 		s.headed = true
 		page, err := b.page(ctx, s, query, r.Stream, r.From, r.Limit, r.StreamID)
 		if err != nil {
@@ -42,24 +43,24 @@ func (b *Backend) unreadable(ctx context.Context, r store.ReadRequest) error {
 }
 
 // ReadAll implements [store.Storage].
-func (b *Backend) ReadAll(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
+func (b *Backend) ReadAll(ctx context.Context, r store.ReadRequest) (store.Part, error) {
 	query := "read_all"
 	if r.Backward {
 		query = "read_all_backward"
 	}
-	return b.page(ctx, newScanner("", r.Limit), query, r.From, r.Limit)
+	return b.page(ctx, newScanner("", r), query, r.From, r.Limit)
 }
 
 // ReadEvent implements [store.Storage].
 func (b *Backend) ReadEvent(ctx context.Context, id uuid.UUID) (store.Recorded, error) {
-	page, err := b.page(ctx, newScanner("", 1), "read_event", id[:])
+	page, err := b.page(ctx, newScanner("", store.ReadRequest{Limit: 1}), "read_event", id[:])
 	if err != nil {
 		return store.Recorded{}, err
 	}
-	if len(page) == 0 {
+	if len(page.Events) == 0 {
 		return store.Recorded{}, &store.EventNotFoundError{ID: id}
 	}
-	return page[0], nil
+	return page.Events[0], nil
 }
 
 // Head implements [store.Storage].
@@ -71,15 +72,15 @@ func (b *Backend) Head(ctx context.Context) (position int64, err error) {
 	return position, err
 }
 
-// page runs a statement that returns events.
-func (b *Backend) page(ctx context.Context, s *scanner, query string, args ...any) ([]store.Recorded, error) {
+// page runs a statement that returns events. A page that is full ends the statement, which has read no further.
+func (b *Backend) page(ctx context.Context, s *scanner, query string, args ...any) (store.Part, error) {
 	if err := b.usable(ctx); err != nil {
-		return nil, err
+		return store.Part{}, err
 	}
-	if err := b.each(ctx, query, s.scan, args...); err != nil {
-		return nil, err
+	if err := b.each(ctx, query, s.scan, args...); err != nil && (!errors.Is(err, errFull) || ctx.Err() != nil) {
+		return store.Part{}, err
 	}
-	return s.page, nil
+	return store.Part{Events: s.page, More: s.more}, nil
 }
 
 // fewConnections are too few for a reader to have several of them.

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 
@@ -14,7 +15,10 @@ import (
 // scanner reads rows of events: number, stream, version, and the columns of the event.
 type scanner struct {
 	page   []store.Recorded
-	most   int    // events
+	more   bool // the page has ended because of the request's Bytes
+	n      int  // events that count, with so many bytes
+	bytes  int
+	asked  store.ReadRequest
 	own    string // the stream of events that come without its name, whose number is their version
 	memory page.Memory
 	into   []any // pointers to the fields below, in the order of the columns
@@ -42,15 +46,34 @@ func (o *optional) Scan(value any) error {
 	return nil
 }
 
-// newScanner is for a page of at most so many events, of which those without a stream are of the stream own.
-func newScanner(own string, most int) *scanner {
-	s := &scanner{own: own, most: most}
+// newScanner is for the page that r asks for. Events without a stream are of the stream own.
+func newScanner(own string, r store.ReadRequest) *scanner {
+	s := &scanner{own: own, asked: r}
 	s.into = []any{&s.number, &s.stream, &s.version, &s.id, &s.eventType, &s.causation, &s.correlation, &s.contentType, &s.data,
 		&s.metadata, &s.created}
 	return s
 }
 
-// scan adds a row to the page.
+// errFull says that the page has no room for the row. SQLite has not looked at those behind it.
+var errFull = errors.New("the page is full")
+
+// room returns errFull if the row does not fit, and leaves out the data of an event that the caller has.
+func (s *scanner) room() error {
+	if s.asked.Overlaps(s.number) {
+		s.data, s.metadata = nil, optional{}
+		return nil
+	}
+	size := len(s.data) + len(s.metadata.bytes)
+	if !s.asked.Fits(s.n, s.bytes, size) {
+		s.more = true
+		return errFull
+	}
+	s.n++
+	s.bytes += size
+	return nil
+}
+
+// scan adds a row to the page, or returns errFull.
 func (s *scanner) scan(rows *sql.Rows) error {
 	if err := rows.Scan(s.into...); err != nil {
 		return err
@@ -59,8 +82,11 @@ func (s *scanner) scan(rows *sql.Rows) error {
 		s.found.ID, s.found.Version = s.created, s.version
 		return nil
 	}
+	if err := s.room(); err != nil {
+		return err
+	}
 	var e *store.Recorded
-	s.page, e = page.Add(s.page, s.most)
+	s.page, e = page.Add(s.page, s.asked.Limit)
 	e.Number, e.Stream, e.Version = s.number, s.own, s.number
 	e.Type, e.Data, e.CreatedAt = s.memory.String(s.eventType), s.memory.Keep(s.data), fromMicros(s.created)
 	if s.version > 0 {

@@ -53,11 +53,11 @@ func (b broken) Delete(ctx context.Context, r store.DeleteRequest) error {
 	return b.Storage.Delete(ctx, r)
 }
 
-func (b broken) ReadAll(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
+func (b broken) ReadAll(ctx context.Context, r store.ReadRequest) (store.Part, error) {
 	page, err := b.Storage.ReadAll(ctx, r)
 	if b.fault == "positions reused" {
-		for i := range page {
-			page[i].Number = int64(i + 1)
+		for i := range page.Events {
+			page.Events[i].Number = int64(i + 1)
 		}
 	}
 	return page, err

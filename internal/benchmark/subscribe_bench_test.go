@@ -348,7 +348,7 @@ type counted struct {
 	reads, checkpoints atomic.Int64
 }
 
-func (c *counted) ReadAll(ctx context.Context, r store.ReadRequest) ([]store.Recorded, error) {
+func (c *counted) ReadAll(ctx context.Context, r store.ReadRequest) (store.Part, error) {
 	c.reads.Add(1)
 	return c.backend.ReadAll(ctx, r)
 }

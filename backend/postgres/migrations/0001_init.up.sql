@@ -132,6 +132,30 @@ create function /*schema.*/place(append_seq bigint, idx int, stream_id bigint) r
   select int8send(append_seq) || int4send(idx) || int8send(stream_id)
 $body$;
 
+-- size is how many bytes a reader gets of data or metadata. Where these are long it takes no look at them for bytea, but makes text of jsonb
+-- and json. Inlined by the planner, like the following.
+create function /*schema.*/size(value bytea) returns bigint language sql immutable as $body$
+  select octet_length(value)
+$body$;
+create function /*schema.*/size(value jsonb) returns bigint language sql stable as $body$
+  select octet_length(value::text)
+$body$;
+create function /*schema.*/size(value json) returns bigint language sql stable as $body$
+  select octet_length(value::text)
+$body$;
+
+-- weight is a size that costs no look at a long value: of compressed jsonb and json, which may be a hundred times as long as it is stored,
+-- more than any page has.
+create function /*schema.*/weight(value bytea) returns bigint language sql immutable as $body$
+  select octet_length(value)
+$body$;
+create function /*schema.*/weight(value jsonb) returns bigint language sql stable as $body$
+  select case when pg_column_compression(value) is null then pg_column_size(value) else 4611686018427387904 end
+$body$;
+create function /*schema.*/weight(value json) returns bigint language sql stable as $body$
+  select case when pg_column_compression(value) is null then pg_column_size(value) else 4611686018427387904 end
+$body$;
+
 -- History is not rewritten. A hard delete says so in its own transaction, and only it may delete.
 create function /*schema.*/guard() returns trigger language plpgsql as $body$
 begin

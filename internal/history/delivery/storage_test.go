@@ -158,20 +158,20 @@ func (s *sequential) Head(ctx context.Context) (head int64, err error) {
 	return head, err
 }
 
-func (s *sequential) ReadAll(ctx context.Context, r store.ReadRequest) (page []store.Recorded, err error) {
+func (s *sequential) ReadAll(ctx context.Context, r store.ReadRequest) (page store.Part, err error) {
 	rows, err := s.DB().QueryContext(ctx, `select e.append_seq, s.name, e.version, e.event_type, e.data
 		from `+s.c.Schema+`.events e join `+s.c.Schema+`.streams s using (stream_id)
 		where e.append_seq >= $1 order by e.append_seq limit $2`, r.From, r.Limit)
 	if err != nil {
-		return nil, err
+		return page, err
 	}
 	defer rows.Close() //nolint:errcheck // Err is looked at
 	for rows.Next() {
 		var e store.Recorded
 		if err := rows.Scan(&e.Number, &e.Stream, &e.Version, &e.Type, &e.Data); err != nil {
-			return nil, err
+			return page, err
 		}
-		page = append(page, e)
+		page.Events = append(page.Events, e)
 	}
 	return page, rows.Err()
 }

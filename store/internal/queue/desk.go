@@ -150,6 +150,7 @@ type Request struct {
 	Delivery int64 // its number, higher than all before
 	Open     bool  // events may be sent
 	Waited   bool  // it is asked again, since it returned nothing
+	Bytes    int   // of the events that are sent at most; one is sent in any case; 0 for any number
 	One      bool  // for one unit, of another key than those in flight: its events up to the first that any seat could be sent
 }
 
@@ -191,9 +192,14 @@ func (d *Desk[E]) send(s *Seat[E], r Request) []*Item[E] {
 	if r.One {
 		share = min(share, 1)
 	}
+	bytes := 0
 	for room := s.room(); room > 0; room-- {
 		i := d.next(s, share > 0, r.One, before)
-		if i == nil || i.failure != nil && len(s.items) > before {
+		if i == nil {
+			break
+		}
+		bytes += d.queue.weight(i)
+		if len(s.items) > before && (i.failure != nil || r.Bytes > 0 && bytes > r.Bytes) {
 			break
 		}
 		if i.lane == nil || i.lane.seat != s {

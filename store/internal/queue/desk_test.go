@@ -465,6 +465,35 @@ func TestStandstill(t *testing.T) {
 	require.Equal(t, []int64{2}, b.take("B", false))
 }
 
+// TestBytes: a delivery ends before the event that has too many bytes for it, and a key that stands still keeps no more than its part
+// of the bytes.
+func TestBytes(t *testing.T) {
+	t.Parallel()
+	b := newTable(t, 9, "A", "B")
+	b.d.queue = New[event](0, 0, 100, nil)
+	q := b.d.Queue()
+	q.Bound(10, func(*event) int { return 2 })
+	b.add(repeat("x", 6)...)
+	require.Equal(t, 12, q.Bytes())
+	items, _, err := b.d.Take(b.seats["A"], Request{Delivery: 1, Open: true, Bytes: 5})
+	require.NoError(t, err)
+	require.Len(t, items, 2, "a third has too many bytes")
+	q.Let(items)
+	require.Equal(t, 8, q.Bytes())
+	require.Empty(t, b.take("B", false))
+	require.True(t, b.d.Starved())
+	q.Press()
+	require.Equal(t, 4, q.Bytes(), "half of 10, in whole events")
+	require.False(t, q.WasDropped(4))
+	require.True(t, q.WasDropped(5))
+	b.d.Return(b.seats["A"], items)
+	require.Equal(t, 8, q.Bytes())
+	items, _, err = b.d.Take(b.seats["B"], Request{Delivery: 2, Open: true, Waited: true, Bytes: 1})
+	require.NoError(t, err)
+	require.Len(t, items, 1, "one in any case")
+	q.Let(items)
+}
+
 // TestStarvedAfterVoid: a seat that waits while everything is void still waits.
 func TestStarvedAfterVoid(t *testing.T) {
 	t.Parallel()
@@ -496,7 +525,7 @@ func TestDropWhileReadingAgain(t *testing.T) {
 	_, ok := q.Wants()
 	require.True(t, ok, "6 and 7 are not enough")
 	require.Equal(t, []int64{6}, b.take("A", false))
-	q.cut(q.lanes["x"], 0)
+	q.cut(q.lanes["x"], 0, 0)
 	require.True(t, q.WasDropped(7))
 	b.again(8, 9)
 	require.NoError(t, b.ack("A", 6))

@@ -3,7 +3,7 @@ package queue
 import "slices"
 
 // Press makes room when only events behind others in flight are queued: of every key it keeps an equal part of half the queue,
-// and drops what is behind that. Of dropped events the queue keeps the numbers; Wants says when they are to be read again.
+// in events and in bytes, and drops what is behind that. Of dropped events the queue keeps the numbers; Wants says when they are to be read again.
 // What is added to a lane meanwhile is dropped at once, since it comes behind them.
 func (q *Queue[E]) Press() {
 	var list []*lane[E]
@@ -13,22 +13,24 @@ func (q *Queue[E]) Press() {
 		}
 	}
 	for _, l := range list {
-		q.cut(l, q.size/2/len(list))
+		q.cut(l, q.size/2/len(list), q.most/2/len(list))
 	}
 }
 
-// cut drops all queued items of a lane but the first n.
-func (q *Queue[E]) cut(l *lane[E], n int) {
-	if l.items.len() <= n {
+// cut drops the last queued items of a lane until n items and so many bytes are left.
+func (q *Queue[E]) cut(l *lane[E], n, bytes int) {
+	if l.items.len() <= n && l.bytes <= bytes {
 		return
 	}
 	if !l.short {
 		l.short = true
 		q.short = append(q.short, l)
 	}
-	for l.items.len() > n {
+	for l.items.len() > n || l.bytes > bytes {
+		i := l.items.popLast()
 		q.queued--
-		q.forget(l.items.popLast())
+		q.count(i, -1)
+		q.forget(i)
 	}
 	l.kept, l.shut = l.items.len(), q.pass > 0 // a pass that is under way may be beyond what was dropped now
 	q.refresh(l)
@@ -44,7 +46,7 @@ func (q *Queue[E]) forget(i *Item[E]) {
 // what was left of it. Again takes what was read.
 func (q *Queue[E]) Wants() (from int64, ok bool) {
 	switch {
-	case len(q.short) == 0, q.queued >= q.size:
+	case len(q.short) == 0, q.queued >= q.size, q.full():
 		return 0, false
 	case q.pass > 0:
 		return q.pass, true
@@ -95,15 +97,22 @@ func (q *Queue[E]) Again(b *Batch[E], upTo int64) {
 func (q *Queue[E]) placeAgain(i *Item[E], room int) {
 	if i.key == "" {
 		q.free.insert(i)
+		q.count(i, 1)
 		return
 	}
 	l := q.lane(i.key)
-	if l.short && (room <= 0 || !l.wanted || l.shut || l.items.len() >= max(1, q.size/2/len(q.short))) {
+	if l.short && (room <= 0 || !l.wanted || l.shut || q.enough(l, i)) {
 		l.shut = true // so are all behind it
 		q.forget(i)
 		return
 	}
 	q.enqueue(l, i)
+}
+
+// enough reports whether a lane has its part of half the queue without the item: in events, or in bytes. An empty one has not.
+func (q *Queue[E]) enough(l *lane[E], i *Item[E]) bool {
+	n := l.items.len()
+	return n > 0 && (n >= q.size/2/len(q.short) || q.most > 0 && l.bytes+q.weight(i) > q.most/2/len(q.short))
 }
 
 // endPass ends a pass, with all dropped events seen or not. Lanes of which none was left out are whole again.

@@ -4,6 +4,7 @@ package queue
 type lane[E any] struct {
 	key      string
 	items    fifo[E]  // queued
+	bytes    int      // of those
 	seat     *Seat[E] // that has events of it in flight, or nil
 	inFlight int
 	entry    int  // of the entry in a heap that counts; others are left over

@@ -13,11 +13,14 @@ package queue
 // is linear in the unacknowledged events and the pages that hold them, however many others were acknowledged behind them; of
 // those that Press has dropped, one bit is kept.
 type Queue[E any] struct {
-	size     int         // how many events may be queued
+	size     int // how many events may be queued
+	most     int // how many bytes of events Press makes room at, or 0
+	weigh    func(*E) int
 	since    int64       // deliveries up to this one were made from another queue
 	recycle  func([]E)   // takes pages that are not needed any more, or nil
 	received int64       // the last number read
 	queued   int         // items that are not in flight
+	bytes    int         // of their events
 	units    int         // lanes with queued items that belong to no seat
 	open     batches[E]  // those with unacknowledged items, in the order of numbers
 	reread   batches[E]  // the same, of what was dropped and read again
@@ -56,6 +59,33 @@ func (i *Item[E]) Failure() error {
 // makes room when size events are queued. The queue hands each page that no item needs any more to recycle, unless that is nil.
 func New[E any](checkpoint, since int64, size int, recycle func([]E)) *Queue[E] {
 	return &Queue[E]{received: checkpoint, since: since, size: size, recycle: recycle, lanes: map[string]*lane[E]{}}
+}
+
+// Bound bounds the queue in bytes as well: Press makes room when so many are queued. weigh returns the bytes of an event. Call it before
+// anything is added.
+func (q *Queue[E]) Bound(bytes int, weigh func(*E) int) { q.most, q.weigh = bytes, weigh }
+
+// Bytes returns how many bytes are queued: 0 if the queue is not bounded in bytes.
+func (q *Queue[E]) Bytes() int { return q.bytes }
+
+// full reports whether no more bytes should be queued.
+func (q *Queue[E]) full() bool { return q.most > 0 && q.bytes >= q.most }
+
+// weight returns the bytes of an item.
+func (q *Queue[E]) weight(i *Item[E]) int {
+	if q.weigh == nil {
+		return 0
+	}
+	return q.weigh(i.Event)
+}
+
+// count counts an item that is queued from now on; with sign -1 one that is not queued any more.
+func (q *Queue[E]) count(i *Item[E], sign int) {
+	bytes := sign * q.weight(i)
+	q.bytes += bytes
+	if i.lane != nil {
+		i.lane.bytes += bytes
+	}
 }
 
 // Received returns the last number that was read.
@@ -127,6 +157,7 @@ func (q *Queue[E]) link(list *batches[E], b *Batch[E]) {
 func (q *Queue[E]) place(i *Item[E]) {
 	if i.key == "" {
 		q.free.insert(i)
+		q.count(i, 1)
 		return
 	}
 	l := q.lane(i.key)
@@ -141,6 +172,7 @@ func (q *Queue[E]) place(i *Item[E]) {
 func (q *Queue[E]) enqueue(l *lane[E], i *Item[E]) {
 	i.lane = l
 	l.items.insert(i)
+	q.count(i, 1)
 	if l.items.front() == i {
 		q.refresh(l)
 	}
@@ -198,6 +230,7 @@ func lower[E any](a, b *Item[E]) *Item[E] {
 // send sends s an item that is the first of its lane, or of those without a key.
 func (q *Queue[E]) send(s *Seat[E], i *Item[E], delivery int64) {
 	q.queued--
+	q.count(i, -1)
 	i.sent++
 	i.delivery = delivery
 	s.items = append(s.items, i)
@@ -261,11 +294,13 @@ func (q *Queue[E]) giveBack(s *Seat[E], places ...int) {
 	s.items = kept
 	q.queued += len(back)
 	for n := len(back) - 1; n >= 0; n-- { // so that each comes to the very front
-		if i := back[n]; i.lane == nil {
+		i := back[n]
+		if i.lane == nil {
 			q.free.insert(i)
 		} else {
 			i.lane.items.insert(i)
 		}
+		q.count(i, 1)
 	}
 	for _, i := range back {
 		if i.lane != nil {

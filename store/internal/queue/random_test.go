@@ -16,6 +16,7 @@ type world struct {
 	d         *Desk[event]
 	size      int // of the queue
 	page      int // how many events are read at a time
+	bytes     int // of the queue, or 0
 	events    []*worldEvent
 	sitters   []*sitter
 	delivered int64
@@ -65,18 +66,18 @@ func (w *world) run(steps int) {
 func (w *world) step() bool {
 	q := w.d.Queue()
 	more := q.Received() < int64(len(w.events))
-	if (more || q.Dropped()) && q.Room() < w.page && w.d.Starved() {
+	if (more || q.Dropped()) && !w.enough() && w.d.Starved() {
 		w.presses++
 		q.Press()
 	}
 	from, again := q.Wants()
-	if again && !(w.again && more && q.Room() >= w.page) {
+	if again && !(w.again && more && w.enough()) {
 		w.again = true
 		w.readAgain(from)
 		return true
 	}
 	w.again = false
-	if !more || q.Room() < w.page {
+	if !more || !w.enough() {
 		return false
 	}
 	b := q.Batch(w.page)
@@ -92,6 +93,15 @@ func (w *world) step() bool {
 	w.d.Stir()
 	return true
 }
+
+// enough reports whether the queue has room for a page.
+func (w *world) enough() bool {
+	q := w.d.Queue()
+	return q.Room() >= w.page && (w.bytes == 0 || q.Bytes() <= w.bytes)
+}
+
+// weight is how many bytes an event has, if the queue is bounded in bytes.
+func weight(e *event) int { return 1 + int(e.number%5) }
 
 // rest lets the goroutine do all there is to do.
 func (w *world) rest() {
@@ -124,7 +134,7 @@ func (w *world) take(s *sitter, one bool) {
 		return
 	}
 	w.delivered++
-	items, _, err := w.d.Take(s.seat, Request{Delivery: w.delivered, Open: true, Waited: s.waiting, One: one})
+	items, _, err := w.d.Take(s.seat, Request{Delivery: w.delivered, Open: true, Waited: s.waiting, Bytes: w.bytes, One: one})
 	require.NoError(w.t, err)
 	s.waiting, s.woken = len(items) == 0, false
 	keys := map[string]bool{}
@@ -144,6 +154,13 @@ func (w *world) take(s *sitter, one bool) {
 		s.has = append(s.has, i.Number)
 	}
 	require.True(w.t, !one || len(keys) <= 1)
+	if w.bytes > 0 && len(items) > 1 {
+		bytes := 0
+		for _, i := range items {
+			bytes += weight(i.Event)
+		}
+		require.LessOrEqual(w.t, bytes, w.bytes)
+	}
 	require.LessOrEqual(w.t, len(s.has), s.size)
 	w.d.Queue().Let(items)
 	w.check()
@@ -216,7 +233,11 @@ func TestRandom(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		size := rapid.IntRange(1, 10).Draw(t, "size")
 		w := &world{t: t, size: size, page: (size + 1) / 2}
-		w.d = NewDesk(New[event](0, 0, size, nil), 3)
+		q := New[event](0, 0, size, nil)
+		if w.bytes = rapid.IntRange(0, 20).Draw(t, "bytes"); w.bytes > 0 {
+			q.Bound(w.bytes, weight)
+		}
+		w.d = NewDesk(q, 3)
 		room := rapid.IntRange(1, 4)
 		w.sit(room.Draw(t, "room"))
 		w.sit(room.Draw(t, "room"))
@@ -322,6 +343,7 @@ func (w *world) drain() {
 	require.Empty(w.t, q.lanes)
 	require.Zero(w.t, q.units)
 	require.Zero(w.t, q.queued)
+	require.Zero(w.t, q.bytes)
 }
 
 func (w *world) left() (list string) {
