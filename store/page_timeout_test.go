@@ -151,10 +151,9 @@ func count(seq func(yield func(store.Recorded, error) bool)) (n int, err error) 
 // TestEventThatTimesOut: what can't be halved is the caller's error.
 func TestEventThatTimesOut(t *testing.T) {
 	t.Parallel()
-	s, es := newSlowLink(t, nil, largeEvents(3, 100)...)
+	s, _ := newSlowLink(t, nil, largeEvents(3, 100)...)
 	s.most = -1
-	fails := endless{s}
-	es = store.New(fails, nil)
+	es := store.New(endless{s}, nil)
 	for name, seq := range map[string]func(yield func(store.Recorded, error) bool){
 		"stream": es.Stream(t.Context(), "s", nil), "all": es.All(t.Context(), nil),
 	} {

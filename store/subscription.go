@@ -339,7 +339,7 @@ func (s *subscription) step(ctx context.Context) (more bool, err error) {
 	}
 	look := s.id.Stream != All && !s.looked
 	from, again := s.queue().Wants()
-	again = again && !(s.again && enough && (missed || inbox)) // by turns with what is new
+	again = again && (!s.again || !enough || !missed && !inbox) // by turns with what is new
 	s.again = again
 	waiting := s.state.Phase == Waiting
 	s.mu.Unlock()

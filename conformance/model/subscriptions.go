@@ -324,16 +324,29 @@ func (h *party) nextOf(rt *rapid.T, m *member) {
 		rt.Fatalf("%d events were sent to a buffer with room for %d", len(events), room)
 	}
 	for _, e := range events {
-		for len(owed) > 0 && owed[0].number != e.Number && owed[0].removed {
-			owed = owed[1:]
-		}
-		if len(owed) == 0 || owed[0].number != e.Number {
+		at := slices.IndexFunc(owed, func(d *delivery) bool { return d.number == e.Number })
+		if at < 0 || !h.inTurn(m, owed[:at], owed[at]) {
 			rt.Fatalf("%d was sent out of turn; %s", e.Number, h.text())
 		}
-		owed[0].holder = m
-		m.held = append(m.held, owed[0])
-		owed = owed[1:]
+		owed[at].holder = m
+		m.held = append(m.held, owed[at])
+		owed = append(slices.DeleteFunc(owed[:at], func(d *delivery) bool { return d.removed }), owed[at+1:]...)
 	}
+}
+
+// inTurn reports whether a subscriber may be sent d before others that it may be sent. Those that were removed need not come. What any
+// subscriber may be sent can be left for another one with room, while this one goes on with a key that it has.
+func (h *party) inTurn(m *member, before []*delivery, d *delivery) bool {
+	others := slices.ContainsFunc(h.readers, func(o *member) bool { return o != m && len(o.held) < h.opts.BufferSize })
+	return !slices.ContainsFunc(before, func(b *delivery) bool {
+		left := others && m.has(d.key) && !m.has(b.key)
+		return !b.removed && !left
+	})
+}
+
+// has reports whether events of a key are in flight at the subscriber.
+func (m *member) has(key string) bool {
+	return key != "" && slices.ContainsFunc(m.held, func(d *delivery) bool { return d.key == key })
 }
 
 func (h *party) ack(rt *rapid.T) {

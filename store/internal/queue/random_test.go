@@ -71,7 +71,7 @@ func (w *world) step() bool {
 		q.Press()
 	}
 	from, again := q.Wants()
-	if again && !(w.again && more && w.enough()) {
+	if again && (!w.again || !more || !w.enough()) {
 		w.again = true
 		w.readAgain(from)
 		return true

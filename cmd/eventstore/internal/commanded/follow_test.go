@@ -236,7 +236,7 @@ func TestFollowBesideAnOpenTransaction(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, d *database.Database) {
 		from := commandedtest.Written(t, commandedtest.Terms)
-		held, err := from.DB.BeginTx(t.Context(), nil)
+		held, err := from.BeginTx(t.Context(), nil)
 		require.NoError(t, err)
 		defer held.Rollback() //nolint:errcheck // it wrote nothing
 		_, err = held.ExecContext(t.Context(), "select pg_current_xact_id()")

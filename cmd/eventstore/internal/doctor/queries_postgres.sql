@@ -42,7 +42,7 @@ select 'trigger ' || g.tgname || ' on ' || t.relname, g.tgenabled in ('O', 'A')
 from pg_trigger as g join pg_class as t on t.oid = g.tgrelid join pg_namespace as n on n.oid = t.relnamespace
 where n.nspname = '/*schema_text*/' and not g.tgisinternal
 union all
-select 'function ' || regexp_replace(p.proname, '_[0-9a-f]{10}$', ''), true -- without the hash of the schema's name
+select distinct 'function ' || regexp_replace(p.proname, '_[0-9a-f]{10}$', ''), true -- without the hash of the schema's name; some are overloaded
 from pg_proc as p join pg_namespace as n on n.oid = p.pronamespace where n.nspname = '/*schema_text*/';
 
 -- name: privileges
