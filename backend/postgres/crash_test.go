@@ -250,7 +250,7 @@ func (l *load) noted(err error) error {
 
 // again returns nil if what failed may be tried again, as soon as the server is up.
 func (l *load) again(err error) error {
-	for _, fatal := range []error{store.ErrWrongExpectedVersion, store.ErrDuplicateEvent, store.ErrInvalid, store.ErrPositionLost, store.ErrSchema} {
+	for _, fatal := range []error{context.Canceled, store.ErrWrongExpectedVersion, store.ErrDuplicateEvent, store.ErrInvalid, store.ErrPositionLost, store.ErrSchema} {
 		if errors.Is(err, fatal) {
 			return err
 		}

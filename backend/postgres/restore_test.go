@@ -53,6 +53,7 @@ func TestDumpAndRestore(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	old, young := pgtest.StartServer(t), pgtest.StartServer(t)
+	old.Program(t, "pg_dump") // before there is load
 	source := New(pgtest.Open(t, "pgx", old.URL()), nil)
 	install(t, source)
 	// The old server has run for long.
@@ -182,6 +183,7 @@ func goOnAfter(t *testing.T, b *Backend, have []history.Seen) {
 func TestSequenceSetBackAfterRestore(t *testing.T) {
 	t.Parallel()
 	server := pgtest.StartServer(t)
+	server.Program(t, "pg_dump")
 	source := New(pgtest.Open(t, "pgx", server.URL()), nil)
 	install(t, source)
 	want := []string{}
