@@ -3,7 +3,9 @@ package store
 import "errors"
 
 // As returns the event's value if it is a T: one of the values that it stands for today, see [Recorded.Values]. ok says
-// whether it is; an event of another type, or of one that is not registered, is no error. The error is a [DecodeError].
+// whether it is; an event of another type, or of one that is not registered, is no error. The error is a [DecodeError]; it is
+// [ErrUnknownVersion] if the event's type is registered, but not in the event's version: return it, and the subscription or
+// projection waits.
 func As[T any](r Recorded) (v T, ok bool, err error) {
 	values, err := r.Values()
 	if errors.Is(err, ErrUnknownType) {

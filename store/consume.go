@@ -168,6 +168,12 @@ func (c *consumer) handle(ctx context.Context, e Recorded, failed *CallbackError
 		Multiplier: backoff.DefaultMultiplier, RandomizationFactor: backoff.DefaultRandomizationFactor,
 	}
 	attempt := 1
+	troubled := false
+	defer func() {
+		if troubled {
+			c.subscriber.waitsAt(nil)
+		}
+	}()
 	if failed != nil {
 		for ; attempt < failed.attempt; attempt++ {
 			wait.NextBackOff() // of an attempt before
@@ -192,6 +198,8 @@ func (c *consumer) handle(ctx context.Context, e Recorded, failed *CallbackError
 			return errVoid
 		}
 		c.subscriber.subscription.trouble(err)
+		troubled = true
+		c.subscriber.waitsAt(err)
 		decision := Retry
 		if c.opts.OnError != nil {
 			decision = c.opts.OnError(e, err, attempt)

@@ -85,6 +85,11 @@ var (
 	ErrClosed = errors.New("store is closed")
 	// ErrUnknownType is returned by Decode when the serializer does not know the event's type.
 	ErrUnknownType = errors.New("unknown event type")
+	// ErrUnknownVersion is returned by Decode, [As] and a [Router] when the serializer knows the event's type but not how to make
+	// a value of this version of it: a newer program wrote the event, or a registration or an upcaster is missing. It is not
+	// ErrUnknownType, so that code that passes over other types does not pass over such an event. A subscription or projection
+	// waits at it, see [RetryThen].
+	ErrUnknownVersion = errors.New("unknown version of an event type")
 	// ErrContentType is returned by Decode when the serializer does not know how the event is encoded. See [ContentTypeError].
 	ErrContentType = errors.New("unknown content type")
 	// ErrSplit is returned by Decode when the event stands for another number of values than one: see [Recorded.Values].
@@ -248,7 +253,7 @@ func (e *ContentTypeError) Error() string {
 func (e *ContentTypeError) Is(target error) bool { return target == ErrContentType }
 
 // DecodeError says which event did not decode. It is [ErrDecode] and wraps the serializer's error, which is
-// [ErrUnknownType] where the type is not registered.
+// [ErrUnknownType] where the type is not registered, and [ErrUnknownVersion] where it is, but not in the event's version.
 type DecodeError struct {
 	ID      uuid.UUID
 	Stream  string

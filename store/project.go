@@ -56,10 +56,12 @@ type ProjectOptions struct {
 	OnState func(partition int, state SubscriptionState)
 }
 
-// RetryThen returns an OnError that decides to retry until an event has failed n times in a row, and then d.
+// RetryThen returns an OnError that decides to retry until an event has failed n times in a row, and then d. It always
+// retries [ErrUnknownVersion]: while a new release is rolled out, the old one waits at the new one's events, and the new
+// one handles them when it takes over.
 func RetryThen(n int, d Decision) func(Recorded, error, int) Decision {
-	return func(_ Recorded, _ error, attempt int) Decision {
-		if attempt < n {
+	return func(_ Recorded, err error, attempt int) Decision {
+		if attempt < n || errors.Is(err, ErrUnknownVersion) {
 			return Retry
 		}
 		return d

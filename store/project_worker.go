@@ -244,6 +244,11 @@ const (
 // process applies events in order, in batches that get smaller down to one event where the handler fails.
 func (w *worker) process(ctx context.Context, list []task) error {
 	wait, attempt := w.backoff(), 0
+	defer func() {
+		if attempt > 0 {
+			w.subscriber.waitsAt(nil)
+		}
+	}()
 	for len(list) > 0 {
 		if w.stopping.Err() != nil {
 			return errStopped // what is left is read again by whoever comes next
@@ -255,6 +260,9 @@ func (w *worker) process(ctx context.Context, list []task) error {
 		switch {
 		case err == nil:
 			w.size = w.nextSize(n, time.Since(begun))
+			if attempt > 0 {
+				w.subscriber.waitsAt(nil)
+			}
 			wait, attempt = w.backoff(), 0
 			list = list[n:]
 			continue
@@ -266,6 +274,7 @@ func (w *worker) process(ctx context.Context, list []task) error {
 		case failed != nil:
 			attempt++
 			w.trouble(failed.err)
+			w.subscriber.waitsAt(failed.err)
 			how := apply
 			switch w.decide(list[0].event, failed.err, attempt) {
 			case Stop:

@@ -47,7 +47,7 @@ func (r *Router) Unhandled() map[string]int64 {
 }
 
 // Handle calls the handlers for the event's values, in order, until one fails. The error is the handler's, or a
-// [DecodeError].
+// [DecodeError], which is [ErrUnknownVersion] if the event's type is registered, but not in the event's version.
 func (r *Router) Handle(ctx context.Context, e Recorded) error {
 	values, err := e.Values()
 	if errors.Is(err, ErrUnknownType) {

@@ -23,6 +23,7 @@ type Subscriber struct {
 	expiry  int64          // deliveries up to this one were void when the lease was seen to have expired
 	ended   error          // why it gets no more events
 	last    bool           // it was the last to leave
+	unknown error          // why it waits at an event whose version the program does not know, or nil
 }
 
 // attach adds a subscriber, or returns nil if the subscription is about to stop.

@@ -315,6 +315,7 @@ func (s *subscription) step(ctx context.Context) (more bool, err error) {
 	case look:
 		return true, s.look(ctx)
 	case !enough:
+		s.noteUnknown()
 		return false, nil
 	case missed:
 		s.goOn(CatchingUp, nil)
@@ -330,13 +331,17 @@ func (s *subscription) step(ctx context.Context) (more bool, err error) {
 	return false, nil
 }
 
-// goOn sets the state, unless the checkpoint can't be written: then it is Waiting until one is.
+// goOn sets the state. It is Waiting while the checkpoint can't be written, or a subscriber waits at an event of an unknown
+// version.
 func (s *subscription) goOn(p Phase, err error) {
 	s.mu.Lock()
-	refused := s.refused
+	waits := s.refused
+	if waits == nil {
+		waits = s.unknownVersion()
+	}
 	s.mu.Unlock()
-	if refused != nil {
-		p, err = Waiting, refused
+	if waits != nil {
+		p, err = Waiting, waits
 	}
 	s.setState(p, err)
 }

@@ -87,11 +87,12 @@ func (s *subscription) refuse(err error) {
 	s.change()
 }
 
-// isRefused reports whether all that keeps the subscription Waiting is that its checkpoint can't be written.
+// isRefused reports whether all that keeps the subscription Waiting is that its checkpoint can't be written, or that it has an
+// event of an unknown version.
 func (s *subscription) isRefused() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.refused != nil && s.valid()
+	return (s.refused != nil || s.unknownVersion() != nil) && s.valid()
 }
 
 // left returns why the subscription has no subscribers any more, or nil.
