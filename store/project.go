@@ -44,8 +44,10 @@ type ProjectOptions struct {
 	BatchTime time.Duration
 	// OnError decides about an event that the handler failed on, alone in its batch, for the attempt-th time in a row
 	// from 1; or for which PartitionBy panicked, which can't be parked. It is not asked about errors that say nothing
-	// of the event, as when the database went away, or ended one of two transactions that waited for each other:
-	// after these the batch is tried again. Default: Retry, for ever. See [RetryThen].
+	// of the event, as when the handler's connection broke, or the database ended one of two transactions that waited for each
+	// other: after these the batch is tried again. Any other error of the handler is its own, whatever SQLSTATE it has. While the
+	// database can't write what OnError has decided, the handler is called again, and OnError is asked again. Default: Retry, for
+	// ever. See [RetryThen].
 	OnError func(e Recorded, err error, attempt int) Decision
 	// MinBackoff and MaxBackoff bound the wait before a batch is tried again. It grows from one to the other, with some
 	// chance in it. Default: 100 ms and 30 s.

@@ -286,16 +286,20 @@ func (w *worker) process(ctx context.Context, list []task) error {
 			case Retry:
 			}
 			if how != apply {
-				if err := w.settle(ctx, list[:1], how, failed.err, attempt); err != nil {
+				err := w.attempt(ctx, list[:1], how, failed.err, attempt)
+				if err == nil {
+					w.gaveUp(ctx, list[0].event, how, failed.err, attempt)
+					wait, attempt = w.backoff(), 0
+					list = list[1:]
+					if how == putAside && len(list) > 0 && list[0].parked != nil {
+						return nil // what is behind it may not be ready any more
+					}
+					continue
+				}
+				if !errors.Is(err, errAgain) {
 					return err
 				}
-				w.gaveUp(ctx, list[0].event, how, failed.err, attempt)
-				wait, attempt = w.backoff(), 0
-				list = list[1:]
-				if how == putAside && len(list) > 0 && list[0].parked != nil {
-					return nil // what is behind it may not be ready any more
-				}
-				continue
+				w.trouble(err) // a database that can't take this either may be why the handler has failed: call it again
 			}
 		default:
 			w.trouble(err)
@@ -317,21 +321,6 @@ func (w *worker) gaveUp(ctx context.Context, e Recorded, how treatment, why erro
 		kind = OpPark
 	}
 	w.p.hub.gaveUp(ctx, w.subscriber.subscription.operation(kind), e, attempt, why)
-}
-
-// settle leaves an event out or parks it, trying until the database lets it.
-func (w *worker) settle(ctx context.Context, list []task, how treatment, why error, attempts int) error {
-	wait := w.backoff()
-	for {
-		err := w.attempt(ctx, list, how, why, attempts)
-		if !errors.Is(err, errAgain) {
-			return err
-		}
-		w.trouble(err)
-		if err := w.pause(ctx, wait.NextBackOff()); err != nil {
-			return err
-		}
-	}
 }
 
 // nextSize returns how large the next batch should be after one of n events that took so long.
@@ -378,7 +367,7 @@ func (w *worker) attempt(ctx context.Context, list []task, how treatment, why er
 	direct, aside := w.sort(list, how, why, attempts)
 	if len(direct) > 0 {
 		if err := w.handle(ctx, tx, direct, attempts); err != nil {
-			if w.p.storage.Temporary(ctx, tx, err) {
+			if w.p.storage.Temporary(ctx, StepHandler, tx, err) {
 				return again(err)
 			}
 			return &handlerError{err}
@@ -389,7 +378,7 @@ func (w *worker) attempt(ctx context.Context, list []task, how treatment, why er
 		return err
 	}
 	if err := w.p.storage.CommitTx(ctx, tx); err != nil {
-		if !w.p.storage.Temporary(ctx, nil, err) {
+		if len(direct) > 0 && !w.p.storage.Temporary(ctx, StepCommit, nil, err) {
 			return &handlerError{err} // a deferred constraint
 		}
 		if ctx.Err() != nil {
@@ -482,14 +471,14 @@ func (w *worker) note(ctx context.Context, tx *sql.Tx, storage ProjectionStorage
 		// What was left out since then comes with the next batch.
 		r.Checkpoint = max(list[len(list)-1].event.Number, min(r.Checkpoint, known.Checkpoint))
 	} else if n, err := storage.Unpark(ctx, w.p.name, parkedIDs(list)); err != nil {
-		return 0, w.notNoted(ctx, tx, err)
+		return 0, w.notNoted(ctx, tx, handled, err)
 	} else if n != int64(len(list)) {
 		w.lose() // somebody has discarded one of them: begin again, with what is in flight, too
 		return 0, errVoid
 	}
 	if len(aside) > 0 {
 		if err := storage.Park(ctx, aside); err != nil {
-			return 0, w.notNoted(ctx, tx, err)
+			return 0, w.notNoted(ctx, tx, handled, err)
 		}
 	}
 	err = storage.Advance(ctx, r)
@@ -501,15 +490,15 @@ func (w *worker) note(ctx context.Context, tx *sql.Tx, storage ProjectionStorage
 	case errors.Is(err, sql.ErrTxDone) && ctx.Err() == nil:
 		return 0, &InvalidError{Field: "handler", Reason: "has ended the transaction, which is not its own", Err: err}
 	case err != nil:
-		return 0, w.notNoted(ctx, tx, err)
+		return 0, w.notNoted(ctx, tx, handled, err)
 	}
 	return r.Checkpoint, nil
 }
 
-// notNoted says whose fault it is that the transaction did not take the checkpoint: the handler's if it has passed over
-// an error that the transaction had ended with.
-func (w *worker) notNoted(ctx context.Context, tx *sql.Tx, err error) error {
-	if final(err) || w.p.storage.Temporary(ctx, tx, err) {
+// notNoted says whose fault it is that the transaction did not take the checkpoint: the handler's if it was called, and has
+// passed over an error that the transaction had ended with.
+func (w *worker) notNoted(ctx context.Context, tx *sql.Tx, handled int, err error) error {
+	if handled == 0 || final(err) || w.p.storage.Temporary(ctx, StepStorage, tx, err) {
 		return again(err)
 	}
 	return &handlerError{err}

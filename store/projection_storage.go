@@ -59,11 +59,23 @@ type ProjectionStorage interface {
 	// own or linked, in the order of versions. Missing events are left out. Outside a transaction it finds every event that
 	// was committed before the call.
 	Places(ctx context.Context, stream string, first, last int64) ([]Place, error)
-	// Temporary reports whether err, which a handler returned or a commit, says nothing of the events: the database was
-	// busy, or gave the transaction up for another's sake, or went away. Unless tx is nil, it may ask tx whether its
-	// connection still is there.
-	Temporary(ctx context.Context, tx *sql.Tx, err error) bool
+	// Temporary reports whether err, which step returned, says nothing of the events: the database was busy, or gave the
+	// transaction up for another's sake, or went away. Whatever a database calls an error of [StepHandler], it is the
+	// handler's if the connection of tx still answers, unless others have caused it: ask tx. tx is nil for [StepCommit].
+	Temporary(ctx context.Context, step FailedStep, tx *sql.Tx, err error) bool
 }
+
+// FailedStep says which step of a projection's transaction returned an error.
+type FailedStep int
+
+const (
+	// StepHandler is the handler.
+	StepHandler FailedStep = iota
+	// StepStorage is a method of the storage in the handler's transaction, after the handler returned nil.
+	StepStorage
+	// StepCommit is the commit. If it is not known whether the transaction was committed, the error is temporary.
+	StepCommit
+)
 
 // AdvanceRequest asks to move the checkpoint of a projection's partition.
 type AdvanceRequest struct {

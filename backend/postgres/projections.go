@@ -264,17 +264,12 @@ func (b *Backend) Places(ctx context.Context, stream string, first, last int64) 
 }
 
 // Temporary implements [store.ProjectionStorage].
-func (b *Backend) Temporary(ctx context.Context, tx *sql.Tx, err error) bool {
+func (b *Backend) Temporary(ctx context.Context, step store.FailedStep, tx *sql.Tx, err error) bool {
 	if errors.Is(err, store.ErrInvalid) { // whatever the server called it
 		return false
 	}
-	state := sqlerr.State(err)
-	if len(state) == 5 {
-		switch state[:2] {
-		case "08", "40", "53", "57", "58", "XX": // connection, rollback, resources, operator, system, internal
-			return state != queryCanceled // by statement_timeout: a smaller batch may do
-		}
-		return state == lockNotAvailable || state == readOnly
+	if state := sqlerr.State(err); len(state) == 5 {
+		return b.temporaryState(ctx, step, tx, state)
 	}
 	if tx == nil || errors.Is(err, store.ErrRetryTx) {
 		return true
@@ -283,7 +278,35 @@ func (b *Backend) Temporary(ctx context.Context, tx *sql.Tx, err error) bool {
 		return false // the handler has given up by itself: pgx closes the connection for it
 	}
 	// Not the server's words: the handler's, or those of a connection that is no more.
+	return !b.answers(ctx, tx)
+}
+
+// temporaryState is Temporary for an error of the server. Its classes 08, 53, 57, 58 and XX (connection, resources, operator,
+// system, internal) say what happened, and not to whom: a function of the server's may raise any of them for what an event has in
+// it, as PostGIS does, or pg_read_file for a missing file. So the connection is asked.
+func (b *Backend) temporaryState(ctx context.Context, step store.FailedStep, tx *sql.Tx, state string) bool {
+	switch state[:2] {
+	case "40": // rolled back for another transaction's sake
+		return true
+	case "08", "53", "57", "58", "XX":
+	default:
+		return state == lockNotAvailable || state == readOnly
+	}
+	switch {
+	case state == queryCanceled: // by statement_timeout: a smaller batch may do
+		return false
+	case step == store.StepHandler:
+		return !b.answers(ctx, tx)
+	case step == store.StepCommit: // any other error rolls the transaction back; after these nobody knows
+		return state[:2] == "08" || strings.HasPrefix(state, "57P")
+	}
+	return true
+}
+
+// answers reports whether the connection of a transaction is there. A transaction that has failed answers, too, with an error
+// of the server.
+func (b *Backend) answers(ctx context.Context, tx *sql.Tx) bool {
 	var one int
-	probe := tx.QueryRowContext(ctx, b.queries.Get("answer")).Scan(&one)
-	return probe != nil && sqlerr.State(probe) == "" && !errors.Is(probe, sql.ErrTxDone)
+	err := tx.QueryRowContext(ctx, b.queries.Get("answer")).Scan(&one)
+	return err == nil || sqlerr.State(err) != "" || errors.Is(err, sql.ErrTxDone)
 }

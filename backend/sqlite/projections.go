@@ -289,16 +289,25 @@ func (b *Backend) Places(ctx context.Context, stream string, first, last int64) 
 	return list, err
 }
 
-// SQLite's result codes that say nothing of what was written.
-var temporaryCodes = map[int]bool{
-	codeBusy: true, codeLocked: true, 7 /* no memory */ : true, 9 /* interrupted */ : true, 10 /* I/O */ : true,
-	13 /* full */ : true, 14 /* can't open */ : true, 15 /* protocol */ : true,
-}
+// SQLite's result codes that say nothing of what was written: somebody else has the lock that is needed.
+var busyCodes = map[int]bool{codeBusy: true, codeLocked: true, 15 /* protocol */ : true}
 
-// Temporary implements [store.ProjectionStorage].
-func (b *Backend) Temporary(ctx context.Context, tx *sql.Tx, err error) bool {
-	if c := code(err) & 0xff; c != 0 {
-		return temporaryCodes[c]
+// Codes that say so as well if they come of a statement of the backend: memory, an interrupt, I/O, a full disk, a file that can't
+// be opened. Of a handler's statement they may say what the event made it do, such as writing more than max_page_count allows.
+var troubleCodes = map[int]bool{7: true, 9: true, 10: true, codeFull: true, 14: true}
+
+const codeFull = 13
+
+// Temporary implements [store.ProjectionStorage]. The connection to a file does not break.
+func (b *Backend) Temporary(_ context.Context, step store.FailedStep, _ *sql.Tx, err error) bool {
+	c := code(err) & 0xff
+	switch {
+	case c == 0:
+		return step == store.StepCommit || errors.Is(err, store.ErrRetryTx) // else a handler's own words
+	case busyCodes[c]:
+		return true
+	case step == store.StepCommit && c == codeFull: // it is rolled back, and a smaller batch may do
+		return false
 	}
-	return tx == nil || errors.Is(err, store.ErrRetryTx) // else a handler's own words: the connection to a file does not break
+	return step != store.StepHandler && troubleCodes[c]
 }
