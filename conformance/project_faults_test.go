@@ -419,7 +419,7 @@ var projectFaults = []projectFault{
 		storage: func(b brokenProjections) store.ProjectionStorage {
 			return changedParked{b, func(r *store.ParkedRequest) { r.Keys, r.Numbers = nil, nil }, nil}
 		}},
-	{name: "not-counted-parked", what: "what is parked is not counted", cases: []string{"project/park"},
+	{name: "not-counted-parked", what: "what is parked is not counted", cases: []string{"project/park", "project/replace-parked"},
 		storage: func(b brokenProjections) store.ProjectionStorage { return noCounts{b} }},
 	{name: "blames-all", what: "events are blamed for what the database does", cases: []string{"project/not-the-event", "project/commit-unknown"},
 		storage: func(b brokenProjections) store.ProjectionStorage {

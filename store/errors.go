@@ -73,7 +73,8 @@ var (
 	ErrProjectionReplaced = errors.New("projection was replaced by another")
 	// ErrProjectionRuns is returned when this Store runs the projection already.
 	ErrProjectionRuns = errors.New("projection runs in this Store already")
-	// ErrParked is returned by WaitFor when the projection has parked what is waited for.
+	// ErrParked is returned by WaitFor when the projection has parked what is waited for, and by ReplaceProjection when the
+	// projection that is to take over has parked events. See [ParkedError].
 	ErrParked = errors.New("event is parked")
 	// ErrSnapshotNotFound is returned for a source without a snapshot.
 	ErrSnapshotNotFound = errors.New("snapshot not found")
@@ -219,6 +220,19 @@ func (e *ProjectionError) Error() string {
 	return fmt.Sprintf("store: projection %q: %v", e.Projection, e.Err)
 }
 func (e *ProjectionError) Unwrap() error { return e.Err }
+
+// ParkedError is [ErrParked] with how many events the projection has parked.
+type ParkedError struct {
+	Projection string
+	Count      int64
+}
+
+func (e *ParkedError) Error() string {
+	return fmt.Sprintf("store: projection %q has parked %d events: replay or discard them first, or allow them", e.Projection, e.Count)
+}
+
+// Is matches [ErrParked].
+func (e *ParkedError) Is(target error) bool { return target == ErrParked }
 
 // SnapshotNotFoundError says which source has no snapshot. It is [ErrSnapshotNotFound].
 type SnapshotNotFoundError struct{ SourceID string }
