@@ -6,8 +6,6 @@ import (
 	"runtime"
 	"runtime/debug"
 	"time"
-
-	"github.com/cenkalti/backoff/v5"
 )
 
 // Handler handles an event. While it returns an error, the event is handled again.
@@ -23,7 +21,7 @@ const (
 	Skip
 	// Stop ends Consume, or Project, with the handler's error. The event is not acknowledged.
 	Stop
-	// Park puts the event aside, and all of its partition key behind it, until it is replayed. Only [Store.Project] can.
+	// Park puts the event aside, and all of its partition key behind it, until it is replayed: see [Store.ReplayParked].
 	Park
 )
 
@@ -33,8 +31,9 @@ type ConsumeOptions struct {
 	// Handlers is how many events are handled at a time. Each is a subscriber of its own, so events are in order only
 	// within a partition key. Default: 1. ConcurrencyLimit is at least this.
 	Handlers int
-	// OnError decides about an event whose handler failed, for the attempt-th time in a row from 1, or whose callback did.
-	// Default: Retry, for ever.
+	// OnError decides about an event whose handler failed, for the attempt-th time in a row from 1, or whose callback did. An
+	// event is parked under its partition key, without PartitionBy under its stream's name. A later event of the key is
+	// parked behind it without being handled. Default: Retry, for ever. See [RetryThen].
 	OnError func(e Recorded, err error, attempt int) Decision
 	// MinBackoff and MaxBackoff bound the wait before an event is handled again. It grows from one to the other, with
 	// some chance in it. Default: 100 ms and 30 s.
@@ -78,15 +77,17 @@ func (s *Store) Consume(ctx context.Context, stream, name string, handler Handle
 			}
 		}
 	}()
+	unmapped := o.SubscribeOptions
+	unmapped.Mapper = nil // see newConsumer
 	for range o.Handlers {
-		r, err := s.Subscribe(ctx, stream, name, &o.SubscribeOptions)
+		r, err := s.Subscribe(ctx, stream, name, &unmapped)
 		if err != nil {
 			return err
 		}
 		subscribers = append(subscribers, r)
 	}
 	if o.Handlers == 1 {
-		return (&consumer{subscribers[0], handler, &o}).run(ctx)
+		return newConsumer(subscribers[0], handler, &o).run(ctx)
 	}
 	return s.consumeAll(ctx, subscribers, handler, &o)
 }
@@ -107,7 +108,7 @@ func (s *Store) consumeAll(ctx context.Context, subscribers []*Subscriber, handl
 				}
 				results <- res
 			}()
-			res = result{err: (&consumer{r, handler, o}).run(ctx)}
+			res = result{err: newConsumer(r, handler, o).run(ctx)}
 		}()
 	}
 	first := <-results
@@ -136,6 +137,17 @@ type consumer struct {
 	subscriber *Subscriber
 	handler    Handler
 	opts       *ConsumeOptions
+	mapper     func(Recorded) (Recorded, error) // or nil
+}
+
+// newConsumer returns the consumer of a subscriber. The Mapper is called here and not by the subscription, since what is parked is the
+// event as it is, which comes from the store again.
+func newConsumer(r *Subscriber, handler Handler, o *ConsumeOptions) *consumer {
+	c := &consumer{subscriber: r, handler: handler, opts: o, mapper: o.Mapper}
+	if r.subscription.opts.Mapper != nil { // of a subscriber that came first
+		c.mapper = nil
+	}
+	return c
 }
 
 // errVoid says that the lease was lost while an event was handled.
@@ -144,16 +156,19 @@ var errVoid = errors.New("void")
 // run handles events until there is a reason not to, which it returns.
 func (c *consumer) run(ctx context.Context) error {
 	for {
-		events, err := c.subscriber.Next(ctx)
+		events, err := c.next(ctx)
 		var failed *CallbackError
 		switch {
 		case errors.As(err, &failed):
-			err = c.handle(ctx, failed.Event, failed)
+			err = c.handleNext(ctx, failed.Event, failed)
 		case errors.Is(err, ErrLeaseLost):
 			continue
 		}
 		for n := 0; n < len(events) && err == nil; n++ {
-			err = c.handle(ctx, events[n], nil)
+			err = c.handleNext(ctx, events[n], nil)
+		}
+		if err == nil {
+			err = c.replay(ctx)
 		}
 		if err != nil && !errors.Is(err, errVoid) { // what is void comes again
 			return err
@@ -161,12 +176,20 @@ func (c *consumer) run(ctx context.Context) error {
 	}
 }
 
-// handle handles one event until it is acknowledged, or given back to have its callback tried again.
-func (c *consumer) handle(ctx context.Context, e Recorded, failed *CallbackError) error {
-	wait := &backoff.ExponentialBackOff{
-		InitialInterval: c.opts.MinBackoff, MaxInterval: c.opts.MaxBackoff,
-		Multiplier: backoff.DefaultMultiplier, RandomizationFactor: backoff.DefaultRandomizationFactor,
+// handleNext handles an event that was sent, unless it is to be parked behind others of its key.
+func (c *consumer) handleNext(ctx context.Context, e Recorded, failed *CallbackError) error {
+	if err := c.loadFor(ctx); err != nil {
+		return err
 	}
+	if parked, err := c.parkBehind(ctx, e); parked || err != nil {
+		return err
+	}
+	return c.handle(ctx, task{event: e}, failed)
+}
+
+// handle handles one event until it is dealt with, or given back to have its callback tried again.
+func (c *consumer) handle(ctx context.Context, t task, failed *CallbackError) error {
+	wait := c.backoff()
 	attempt := 1
 	troubled := false
 	defer func() {
@@ -183,13 +206,15 @@ func (c *consumer) handle(ctx context.Context, e Recorded, failed *CallbackError
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		err, lease := error(failed), c.subscriber.lease()
+		e, err, lease := t.event, error(failed), c.subscriber.lease()
 		if failed == nil {
-			err = c.call(ctx, lease, e, attempt)
+			if e, err = c.mapped(e); err == nil {
+				err = c.call(ctx, lease, e, attempt)
+			}
 		}
 		if err == nil {
 			c.subscriber.subscription.solved()
-			return c.ack(ctx, e)
+			return c.settle(ctx, t)
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -208,11 +233,11 @@ func (c *consumer) handle(ctx context.Context, e Recorded, failed *CallbackError
 		case Skip:
 			sub := c.subscriber.subscription
 			sub.hub.gaveUp(ctx, sub.operation(OpSkip), e, attempt, err)
-			return c.ack(ctx, e)
+			return c.settle(ctx, t)
 		case Stop:
 			return err
 		case Park:
-			return &InvalidError{Field: "OnError", Reason: "decided to park, which only a projection can: " + err.Error(), Err: err}
+			return c.park(ctx, t, err, attempt)
 		case Retry:
 		}
 		select {
@@ -222,11 +247,11 @@ func (c *consumer) handle(ctx context.Context, e Recorded, failed *CallbackError
 		case <-lease.Done():
 			return errVoid
 		}
-		if !c.subscriber.inFlight(e) {
-			return errVoid // its stream was created again
+		if !c.pending(ctx, t) {
+			return errVoid // its stream was created again, or it was discarded
 		}
 		if failed != nil {
-			return void(c.subscriber.Nack(ctx, e))
+			return void(c.subscriber.Nack(ctx, t.event))
 		}
 	}
 }
@@ -241,6 +266,26 @@ func void(err error) error {
 		return errVoid
 	}
 	return err
+}
+
+// mapped returns an event as the Mapper changes it.
+func (c *consumer) mapped(e Recorded) (Recorded, error) {
+	if c.mapper == nil {
+		return e, nil
+	}
+	return c.callMapper(e)
+}
+
+func (c *consumer) callMapper(e Recorded) (mapped Recorded, err error) {
+	failure := called("Mapper", e, func() (err error) {
+		mapped, err = c.mapper(e)
+		return err
+	})
+	if failure != nil {
+		return e, failure
+	}
+	mapped.Number, mapped.delivery = e.Number, e.delivery
+	return mapped, nil
 }
 
 // call calls the handler with a context that ends when the lease is lost.

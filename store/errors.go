@@ -76,6 +76,9 @@ var (
 	// ErrParked is returned by WaitFor when the projection has parked what is waited for, and by ReplaceProjection when the
 	// projection that is to take over has parked events. See [ParkedError].
 	ErrParked = errors.New("event is parked")
+	// ErrNoParking is returned when an event is to be parked for Consume, or parked events of a subscription are asked for, and the
+	// backend keeps none, or the subscription is transient.
+	ErrNoParking = errors.New("events of this subscription can't be parked: its backend has no ParkedStorage, or it is transient")
 	// ErrSnapshotNotFound is returned for a source without a snapshot.
 	ErrSnapshotNotFound = errors.New("snapshot not found")
 	// ErrSnapshotConflict is returned when a newer snapshot is there than the one to be recorded. See [SnapshotConflictError].

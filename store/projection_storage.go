@@ -115,39 +115,8 @@ type ProjectionRecord struct {
 	CreatedAt, UpdatedAt time.Time
 }
 
-// ParkedEvent is an event that a projection has put aside, or one of the same partition key behind it.
-type ParkedEvent struct {
-	Projection string
-	Key        string // partition key
-	Hash       int64  // of Key, see [PartitionKey]
-	Number     int64  // in the projection's stream
-	ID         uuid.UUID
-	Stream     string // where it was appended
-	Version    int64
-	Type       string
-	// Failed says that the event has failed. One that has not waits for those of its key before it, or to be replayed.
-	Failed   bool
-	Error    string // the last one; "" if it was never tried
-	Attempts int
-	ParkedAt time.Time // UTC; zero: the database's clock
-}
-
 // Place is the position of an event in All and the stream to which it was appended.
 type Place struct {
 	Position int64
 	Stream   string
-}
-
-// ParkedRequest asks for parked events.
-type ParkedRequest struct {
-	Projection string
-	Keys       []string // empty: all
-	Numbers    []int64  // empty: all
-	// Ready leaves out events that have failed, and those of the same key behind them; and events of other partitions.
-	Ready                 bool
-	Partition, Partitions int
-	AfterNumber           int64 // behind this one
-	AfterID               uuid.UUID
-	ToNumber              int64 // up to this one; not looked at if Ready is set
-	Limit                 int   // at least 1
 }

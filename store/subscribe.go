@@ -173,6 +173,9 @@ func (s *Store) Subscriptions(ctx context.Context) ([]SubscriptionInfo, error) {
 		return nil, err
 	}
 	list = slices.DeleteFunc(list, func(i SubscriptionInfo) bool { return strings.HasPrefix(i.Name, partitionPrefix) })
+	if err := s.countParked(ctx, list); err != nil {
+		return nil, err
+	}
 	return list, h.heads(ctx, list)
 }
 

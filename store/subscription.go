@@ -24,6 +24,8 @@ type subscription struct {
 	leased   bool     // the lease may be this process's in the database
 	recycler Recycler // of pages, or nil
 
+	aside *aside // what Consume has parked
+
 	mu          sync.Mutex
 	queue       *queue
 	subscribers []*Subscriber
@@ -71,6 +73,7 @@ func newSubscription(h *hub, id SubscriptionID, opts SubscribeOptions) *subscrip
 		work: make(chan struct{}, 1), done: make(chan struct{}), free: make(chan struct{}), changed: make(chan struct{}),
 		ahead: ahead{storage: h.storage, overlap: 1},
 	}
+	s.aside = newAside(h, id, opts.Transient)
 	s.recycler, _ = h.storage.(Recycler)
 	s.settled = sync.NewCond(&s.mu)
 	return s

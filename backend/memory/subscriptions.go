@@ -181,6 +181,7 @@ func (b *Backend) ResetSubscription(ctx context.Context, id store.SubscriptionID
 	b.lastEpoch++
 	s.Checkpoint, s.StreamID, s.Seen, s.UpdatedAt = checkpoint, streamID, store.SeenEvent{}, now()
 	s.Epoch, s.LeaseUntil, s.LastError = b.lastEpoch, time.Time{}, ""
+	delete(b.parked, id)
 	return nil
 }
 
@@ -195,6 +196,7 @@ func (b *Backend) DeleteSubscription(ctx context.Context, id store.SubscriptionI
 		return &store.SubscriptionError{SubscriptionID: id, Err: store.ErrSubscriptionNotFound}
 	}
 	delete(b.subscriptions, id)
+	delete(b.parked, id)
 	return nil
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"strconv"
 	"strings"
 	"time"
 
@@ -140,28 +139,7 @@ func (b *Backend) Park(ctx context.Context, events []store.ParkedEvent) error {
 	if len(events) == 0 {
 		return nil
 	}
-	n := len(events)
-	ints := [5][]int64{}
-	texts := [5][]string{}
-	failed := make([]string, n)
-	for i := range events {
-		e := &events[i]
-		at := int64(0)
-		if !e.ParkedAt.IsZero() {
-			at = e.ParkedAt.UnixMicro()
-		}
-		for k, v := range []int64{e.Number, e.Hash, e.Version, int64(e.Attempts), at} {
-			ints[k] = append(ints[k], v)
-		}
-		text := strings.ToValidUTF8(strings.ReplaceAll(e.Error, "\x00", ""), "")
-		for k, v := range []string{e.ID.String(), e.Key, e.Stream, e.Type, text} {
-			texts[k] = append(texts[k], v)
-		}
-		failed[i] = strconv.FormatBool(e.Failed)
-	}
-	return b.run(ctx, "park", events[0].Projection,
-		intArray(ints[0]), intArray(ints[1]), intArray(ints[2]), intArray(ints[3]), textArray(failed), intArray(ints[4]),
-		textArray(texts[0]), textArray(texts[1]), textArray(texts[2]), textArray(texts[3]), textArray(texts[4]))
+	return b.run(ctx, "park", append([]any{events[0].Projection}, parkedArrays(events)...)...)
 }
 
 // Unpark implements [store.ProjectionStorage].
@@ -193,44 +171,9 @@ func uuidArray(ids []uuid.UUID) string {
 	return textArray(texts)
 }
 
-// ReadParked implements [store.ProjectionStorage].
-func (b *Backend) ReadParked(ctx context.Context, r store.ParkedRequest) (list []store.ParkedEvent, err error) {
-	if err := b.Check(ctx); err != nil {
-		return nil, err
-	}
-	statement, args := "read_parked_ready", []any{r.Projection, r.Partition, r.Partitions, r.Limit}
-	if !r.Ready {
-		var keys, numbers any
-		if len(r.Keys) > 0 {
-			keys = textArray(r.Keys)
-		}
-		if len(r.Numbers) > 0 {
-			numbers = intArray(r.Numbers)
-		}
-		statement, args = "read_parked", []any{r.Projection, r.AfterNumber, r.AfterID.String(), keys, numbers, r.Limit, r.ToNumber}
-	}
-	err = b.each(ctx, statement, func(rows *sql.Rows) error {
-		p := store.ParkedEvent{Projection: r.Projection}
-		err := rows.Scan(&p.Key, &p.Hash, &p.Number, &p.ID, &p.Stream, &p.Version, &p.Type, &p.Failed, &p.Error, &p.Attempts, &p.ParkedAt)
-		p.ParkedAt = p.ParkedAt.UTC()
-		list = append(list, p)
-		return err
-	}, args...)
-	return list, err
-}
-
 // ParkedKeys implements [store.ProjectionStorage].
 func (b *Backend) ParkedKeys(ctx context.Context, projection string, partition, partitions int) (keys []string, err error) {
-	if err := b.Check(ctx); err != nil {
-		return nil, err
-	}
-	err = b.each(ctx, "parked_keys", func(rows *sql.Rows) error {
-		var key string
-		err := rows.Scan(&key)
-		keys = append(keys, key)
-		return err
-	}, projection, partition, partitions)
-	return keys, err
+	return b.parkedKeys(ctx, projection, "", partition, partitions)
 }
 
 // CountParked implements [store.ProjectionStorage].

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"time"
 
@@ -163,14 +162,7 @@ func (b *Backend) Park(ctx context.Context, events []store.ParkedEvent) error {
 	}
 	return b.write(ctx, func(tx *Backend) error {
 		for i := range events {
-			e := &events[i]
-			at := e.ParkedAt
-			if at.IsZero() {
-				at = now()
-			}
-			err := tx.exec(ctx, "park", e.Projection, e.Number, e.ID[:], e.Hash, e.Key, e.Stream, e.Version, e.Type, e.Failed, e.Error,
-				e.Attempts, at.UnixMicro())
-			if err != nil {
+			if err := tx.park(ctx, events[i].Projection, "", &events[i]); err != nil {
 				return err
 			}
 		}
@@ -179,83 +171,26 @@ func (b *Backend) Park(ctx context.Context, events []store.ParkedEvent) error {
 }
 
 // Unpark implements [store.ProjectionStorage].
-func (b *Backend) Unpark(ctx context.Context, projection string, ids []uuid.UUID) (int64, error) {
-	return b.eachID(ctx, "unpark", projection, ids)
-}
-
-// ReleaseParked implements [store.ProjectionStorage].
-func (b *Backend) ReleaseParked(ctx context.Context, projection string, ids []uuid.UUID) (int64, error) {
-	return b.eachID(ctx, "release_parked", projection, ids)
-}
-
-// eachID runs a statement for each of the parked events, and returns how many were there.
-func (b *Backend) eachID(ctx context.Context, statement, projection string, ids []uuid.UUID) (n int64, err error) {
-	err = b.write(ctx, func(tx *Backend) error {
-		n = 0
-		for _, id := range ids {
-			found, err := tx.one(ctx, statement, []any{projection, id[:]}, new(int))
-			if err != nil {
-				return err
-			}
-			if found {
-				n++
-			}
-		}
-		return nil
+func (b *Backend) Unpark(ctx context.Context, projection string, ids []uuid.UUID) (n int64, err error) {
+	err = b.write(ctx, func(tx *Backend) (err error) {
+		n, err = tx.eachID(ctx, "unpark", projection, "", ids)
+		return err
 	})
 	return n, err
 }
 
-// ReadParked implements [store.ProjectionStorage].
-func (b *Backend) ReadParked(ctx context.Context, r store.ParkedRequest) (list []store.ParkedEvent, err error) {
-	if err := b.usable(ctx); err != nil {
-		return nil, err
-	}
-	statement, args := "read_parked_ready", []any{r.Projection, r.Partition, r.Partitions, r.Limit}
-	if !r.Ready {
-		var keys, numbers any
-		if keys, err = jsonList(r.Keys); err != nil {
-			return nil, err
-		}
-		if numbers, err = jsonList(r.Numbers); err != nil {
-			return nil, err
-		}
-		statement, args = "read_parked", []any{r.Projection, r.AfterNumber, r.AfterID[:], keys, numbers, r.Limit, r.ToNumber}
-	}
-	err = b.each(ctx, statement, func(rows *sql.Rows) error {
-		p := store.ParkedEvent{Projection: r.Projection}
-		var id []byte
-		var at int64
-		err := rows.Scan(&p.Key, &p.Hash, &p.Number, &id, &p.Stream, &p.Version, &p.Type, &p.Failed, &p.Error, &p.Attempts, &at)
-		copy(p.ID[:], id)
-		p.ParkedAt = fromMicros(at)
-		list = append(list, p)
+// ReleaseParked implements [store.ProjectionStorage].
+func (b *Backend) ReleaseParked(ctx context.Context, projection string, ids []uuid.UUID) (n int64, err error) {
+	err = b.write(ctx, func(tx *Backend) (err error) {
+		n, err = tx.eachID(ctx, "release_parked", projection, "", ids)
 		return err
-	}, args...)
-	return list, err
-}
-
-// jsonList is a JSON list, a set that every driver can send, or nil if there is nothing in it.
-func jsonList[T any](list []T) (any, error) {
-	if len(list) == 0 {
-		return nil, nil
-	}
-	text, err := json.Marshal(list)
-	return string(text), err
+	})
+	return n, err
 }
 
 // ParkedKeys implements [store.ProjectionStorage].
 func (b *Backend) ParkedKeys(ctx context.Context, projection string, partition, partitions int) (keys []string, err error) {
-	if err := b.usable(ctx); err != nil {
-		return nil, err
-	}
-	err = b.each(ctx, "parked_keys", func(rows *sql.Rows) error {
-		var key string
-		err := rows.Scan(&key)
-		keys = append(keys, key)
-		return err
-	}, projection, partition, partitions)
-	return keys, err
+	return b.parkedKeys(ctx, projection, "", partition, partitions)
 }
 
 // CountParked implements [store.ProjectionStorage].
