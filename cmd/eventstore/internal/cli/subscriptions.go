@@ -17,6 +17,7 @@ type subscriptionView struct {
 	Checkpoint int64     `json:"checkpoint"`
 	Head       int64     `json:"head"`
 	Lag        int64     `json:"lag"`
+	Parked     int64     `json:"parked,omitempty"`
 	Owner      string    `json:"owner,omitempty"`
 	Held       bool      `json:"held"`
 	LeaseUntil time.Time `json:"lease_until,omitzero"`
@@ -27,7 +28,7 @@ type subscriptionView struct {
 }
 
 func subscriptionViewOf(s store.SubscriptionInfo) subscriptionView {
-	return subscriptionView{s.Stream, s.Name, s.Passed(), s.Head, s.Lag(), s.Owner, s.Held, s.LeaseUntil, s.Epoch, s.LastError, s.CreatedAt, s.UpdatedAt}
+	return subscriptionView{s.Stream, s.Name, s.Passed(), s.Head, s.Lag(), s.Parked, s.Owner, s.Held, s.LeaseUntil, s.Epoch, s.LastError, s.CreatedAt, s.UpdatedAt}
 }
 
 // heldBy says who runs a subscription.
@@ -41,7 +42,7 @@ func heldBy(s store.SubscriptionInfo) string {
 func (a *app) subscriptions() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "subscriptions",
-		Short: "List persistent subscriptions; reset and delete them",
+		Short: "List persistent subscriptions; reset and delete them, and deal with what they have parked",
 		Example: `  eventstore subscriptions
   eventstore subscriptions -o json | jq 'select(.lag > 1000)'`,
 		Args: cobra.NoArgs,
@@ -59,16 +60,16 @@ func (a *app) subscriptions() *cobra.Command {
 						}
 						continue
 					}
-					rows = append(rows, []string{s.Stream, s.Name, number(s.Passed()), number(s.Head), number(s.Lag()), heldBy(s), orDash(s.LastError)})
+					rows = append(rows, []string{s.Stream, s.Name, number(s.Passed()), number(s.Head), number(s.Lag()), number(s.Parked), heldBy(s), orDash(s.LastError)})
 				}
 				if a.json() {
 					return nil
 				}
-				return a.table([]string{"STREAM", "NAME", ">CHECKPOINT", ">HEAD", ">LAG", "OWNER", "LAST ERROR"}, rows)
+				return a.table([]string{"STREAM", "NAME", ">CHECKPOINT", ">HEAD", ">LAG", ">PARKED", "OWNER", "LAST ERROR"}, rows)
 			})
 		},
 	}
-	c.AddCommand(a.subscriptionReset(), a.subscriptionDelete())
+	c.AddCommand(a.subscriptionReset(), a.subscriptionDelete(), a.parked(parkedBySubscription))
 	return c
 }
 
@@ -79,11 +80,11 @@ func (a *app) subscriptionReset() *cobra.Command {
 		Use:   "reset STREAM NAME",
 		Short: "Set a subscription's checkpoint",
 		Long: `Set a subscription's checkpoint, back or forward: the next event is the one behind it. Back, events come again; forward,
-events are left out; so it asks, unless --yes is set. Whoever runs the subscription goes on from there.`,
+events are left out; so it asks, unless --yes is set. Parked events are discarded. Whoever runs the subscription goes on from there.`,
 		Example: `  eventstore subscriptions reset '$all' mailer --to 1200 --yes`,
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			what := fmt.Sprintf("This sets the checkpoint of subscription %q on %q to %d.", args[1], args[0], to)
+			what := fmt.Sprintf("This sets the checkpoint of subscription %q on %q to %d, and discards what it has parked.", args[1], args[0], to)
 			if err := a.confirm(yes, what, args[1]); err != nil {
 				return err
 			}
@@ -110,11 +111,11 @@ func (a *app) subscriptionDelete() *cobra.Command {
 	var yes bool
 	c := &cobra.Command{
 		Use:     "delete STREAM NAME",
-		Short:   "Delete a subscription and its checkpoint",
+		Short:   "Delete a subscription: its checkpoint and what it has parked",
 		Example: `  eventstore subscriptions delete '$all' mailer --yes`,
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			what := fmt.Sprintf("This deletes subscription %q on %q: what it was at is lost.", args[1], args[0])
+			what := fmt.Sprintf("This deletes subscription %q on %q: its checkpoint and what it has parked.", args[1], args[0])
 			if err := a.confirm(yes, what, args[1]); err != nil {
 				return err
 			}

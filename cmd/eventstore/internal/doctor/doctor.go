@@ -203,13 +203,17 @@ func (e *examination) subscriptions(ctx context.Context) error {
 			bad++
 			e.report(Warning, name+" has failed last: "+s.LastError, "look at what its handler does with the event behind its checkpoint")
 		}
+		if s.Parked > 0 {
+			bad++
+			e.report(Warning, fmt.Sprintf("%s has parked %d events", name, s.Parked), "see `eventstore subscriptions parked list`, then replay or discard them")
+		}
 		if !s.Held && s.Lag() >= e.o.Lag {
 			bad++
 			e.report(Warning, fmt.Sprintf("%s is run by nobody, and %d behind", name, s.Lag()), "start the program that runs it, or delete it with `eventstore subscriptions delete`")
 		}
 	}
 	if bad == 0 {
-		e.good("%d subscriptions, each is run by somebody or at the end", len(list))
+		e.good("%d subscriptions, each is run by somebody or at the end, and has parked nothing", len(list))
 	}
 	return nil
 }
