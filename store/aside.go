@@ -74,10 +74,10 @@ func (a *aside) due(every time.Duration) bool {
 }
 
 // has reports whether a key has parked events, in the epoch.
-func (a *aside) has(epoch int64, key func() string) bool {
+func (a *aside) has(epoch int64, key string) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.epoch == epoch && len(a.keys) > 0 && a.keys[key()]
+	return a.epoch == epoch && a.keys[key]
 }
 
 // load reads which keys are parked, under the lease of an epoch. What is ready among them is to be looked for.
@@ -141,7 +141,7 @@ func (a *aside) changed(ctx context.Context) (bool, error) {
 func (a *aside) park(ctx context.Context, epoch int64, p ParkedEvent) (parked bool, err error) {
 	a.writing.Lock()
 	defer a.writing.Unlock()
-	if !p.Failed && !a.has(epoch, func() string { return p.Key }) {
+	if !p.Failed && !a.has(epoch, p.Key) {
 		return false, nil
 	}
 	if err := a.storage.SaveParked(ctx, ParkedChange{ID: a.id, Epoch: epoch, Park: []ParkedEvent{p}}); err != nil {

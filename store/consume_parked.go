@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
+	"github.com/google/uuid"
 )
 
 // errAside says that a parked event was parked again, so that what is behind it may not be ready any more.
@@ -107,11 +108,19 @@ func (c *consumer) key(e *Recorded) (key string, hash int64) {
 	return PartitionKey(key)
 }
 
-// parkBehind parks an event of a key that has something parked, and acknowledges it. It reports whether it did.
+// parkBehind parks an event of a key that has something parked, and acknowledges it. It reports whether it did. While nothing is
+// parked, it allocates nothing.
 func (c *consumer) parkBehind(ctx context.Context, e Recorded) (parked bool, err error) {
+	if a := c.subscriber.subscription.aside; a.storage == nil || a.idle(c.subscriber.epoch) {
+		return false, nil
+	}
+	return c.parkBehindKey(ctx, e)
+}
+
+func (c *consumer) parkBehindKey(ctx context.Context, e Recorded) (parked bool, err error) {
 	s := c.subscriber.subscription
 	epoch := c.subscriber.epoch
-	if !s.aside.has(epoch, func() string { key, _ := c.key(&e); return key }) {
+	if key, _ := c.key(&e); !s.aside.has(epoch, key) {
 		return false, nil
 	}
 	err = c.insist(ctx, c.subscriber.lease(), func(ctx context.Context) (err error) {
@@ -172,8 +181,13 @@ func (c *consumer) settle(ctx context.Context, t task) error {
 	if t.parked == nil {
 		return c.ack(ctx, t.event)
 	}
+	return c.remove(ctx, t.event.ID)
+}
+
+// remove notes that a parked event has been dealt with.
+func (c *consumer) remove(ctx context.Context, id uuid.UUID) error {
 	s := c.subscriber.subscription
-	remove := func(ctx context.Context) error { return s.aside.remove(ctx, c.subscriber.epoch, t.event.ID) }
+	remove := func(ctx context.Context) error { return s.aside.remove(ctx, c.subscriber.epoch, id) }
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.opts.Timeout) // it has been handled, even if ctx has ended since
 	err := remove(last)
 	cancel()

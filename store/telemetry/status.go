@@ -38,18 +38,19 @@ func Status(es *store.Store, opts *Options) (metric.Registration, error) {
 		lag:        gauge("eventstore.subscription.lag", "{event}", "Numbers between the checkpoint and the end of the stream."),
 		held:       gauge("eventstore.subscription.held", "{lease}", "1 while some process runs it, else 0."),
 		parked:     gauge("eventstore.projection.parked", "{event}", "Number of events that are set aside."),
+		aside:      gauge("eventstore.subscription.parked", "{event}", "Number of events that are set aside."),
 		delay: must(meter.Float64ObservableGauge("eventstore.projection.delay", metric.WithUnit("s"),
 			metric.WithDescription("Age of the first event that was not looked at."))),
 	}
-	return meter.RegisterCallback(s.observe, s.checkpoint, s.lag, s.held, s.parked, s.delay)
+	return meter.RegisterCallback(s.observe, s.checkpoint, s.lag, s.held, s.parked, s.aside, s.delay)
 }
 
 // status are the instruments.
 type status struct {
 	es *store.Store
 
-	checkpoint, lag, held, parked metric.Int64ObservableGauge
-	delay                         metric.Float64ObservableGauge
+	checkpoint, lag, held, parked, aside metric.Int64ObservableGauge
+	delay                                metric.Float64ObservableGauge
 }
 
 func (s *status) observe(ctx context.Context, to metric.Observer) error {
@@ -58,7 +59,9 @@ func (s *status) observe(ctx context.Context, to metric.Observer) error {
 		return err
 	}
 	for _, i := range subscriptions {
-		s.subscription(to, i, semconv.MessagingDestinationName(i.Stream), subscriptionName.String(i.Name))
+		attributes := []attribute.KeyValue{semconv.MessagingDestinationName(i.Stream), subscriptionName.String(i.Name)}
+		s.subscription(to, i, attributes...)
+		to.ObserveInt64(s.aside, i.Parked, metric.WithAttributes(attributes...))
 	}
 	projections, err := s.es.Projections(ctx)
 	if err != nil {
