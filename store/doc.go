@@ -103,6 +103,11 @@
 // partition key if need be: then a key's events are never unacknowledged at two of them (sub/partition,
 // sub/partition-closes).
 //
+// An event that its handler fails on is tried again by Consume, left out, or parked with all behind it of the same key, as the
+// program decides (sub/consume-retries, sub/consume-skips, sub/park, sub/park-keys). [Store.ReplayParked] has it handled again, in order
+// (sub/park-again, sub/park-takeover); a crash loses nothing that is parked (sub/park-crash, sub/park-epoch). At an event of a version that
+// the program does not know, [ErrUnknownVersion], a subscription or projection waits, see [RetryThen].
+//
 // New events are found by hints: of this Store's own commits, and of other processes' where [Options].Notifier carries
 // them. A hint may be lost: a Store with subscribers also looks by itself (sub/hint-lost, sub/hint-late).
 //
