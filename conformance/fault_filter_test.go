@@ -114,7 +114,7 @@ var filterFaults = []fault{
 					return page.Events, err
 				}
 			}
-			whole, readErr := read(ctx, store.ReadRequest{Stream: r.Stream, From: r.From, Limit: 100_000})
+			whole, readErr := read(ctx, store.ReadRequest{Stream: r.Stream, From: r.From, Limit: max(1, int(next-r.From))})
 			if err != nil || readErr != nil {
 				return page, next, err
 			}

@@ -240,7 +240,7 @@ func filterLong(f *fixture) {
 	f.typed("s", "rare", "counted", "rare")
 	f.typed("t", "rare")
 	for _, filter := range []store.EventFilter{{Types: []string{"rare"}}, {StreamPrefix: "t"}, {StreamPrefix: "none"}} {
-		f.filtered(store.All, filter, 1, 5000)
+		f.filtered(store.All, filter, 2, 5000)
 		f.filtered("s", filter, 100)
 	}
 	f.filtered(store.All, store.EventFilter{StreamPrefix: "s"}, 900)

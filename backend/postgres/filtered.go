@@ -56,7 +56,8 @@ func (b *Backend) readAllFiltered(ctx context.Context, r store.ReadRequest, f st
 	next = r.From
 	end := r.From + window(r)
 	part := int64(r.Limit)
-	for caughtUp := false; len(page) < r.Limit && 2*beyond(page, r.From) < r.Limit && next < end; {
+	found := 0
+	for caughtUp := false; found < r.Limit && 2*beyond(page[:found], r.From) < r.Limit && next < end; {
 		wants, to, err := b.readLog(ctx, next, int(min(part, end-next)))
 		if err != nil {
 			return nil, r.From, err
@@ -76,17 +77,22 @@ func (b *Backend) readAllFiltered(ctx context.Context, r store.ReadRequest, f st
 		if err != nil {
 			return nil, r.From, err
 		}
-		page = appendPage(page, events)
+		page = appendPage(page[:found], events)
 		next = to
-		part = nextPart(part, next-r.From, len(page), r.Limit)
+		page = slices.DeleteFunc(page, func(e store.Recorded) bool { // where the part begins
+			return e.Number != r.From && e.Number != next-1 && !f.Matches(&e)
+		})
+		found = len(page)
+		if found > 1 && !f.Matches(&page[found-1]) {
+			found-- // where the part ends: it stays only if the page ends there
+		}
+		part = nextPart(part, next-r.From, found, r.Limit)
 	}
 	if len(page) > r.Limit {
 		page = page[:r.Limit]
 		next = page[r.Limit-1].Number + 1
 	}
-	return slices.DeleteFunc(page, func(e store.Recorded) bool { // the ends of parts in the middle
-		return e.Number != r.From && e.Number != next-1 && !f.Matches(&e)
-	}), next, nil
+	return page, next, nil
 }
 
 // beyond counts the events of a page that do not stand where it begins, which its reader may have read before.

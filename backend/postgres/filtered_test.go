@@ -69,6 +69,33 @@ func TestNextPart(t *testing.T) {
 	}
 }
 
+// TestSmallFilteredPage: a page with room for one chosen event passes all those that the filter leaves out before it. The
+// events at the ends of the parts that it looks at take no room.
+func TestSmallFilteredPage(t *testing.T) {
+	t.Parallel()
+	b := setup(t, pgtest.URL(t))
+	for range 3 {
+		appendTo(t, b, "left out", 1000)
+	}
+	appendTo(t, b, "chosen", 2)
+	for _, tc := range []struct {
+		prefix  string
+		numbers []int64
+		next    int64
+	}{
+		{"chosen", []int64{1, 3001}, 3002}, {"none", []int64{1, 3002}, 3003},
+	} {
+		page, next, err := b.ReadFiltered(t.Context(), store.ReadRequest{Stream: store.All, From: 1, Limit: 2}, store.EventFilter{StreamPrefix: tc.prefix})
+		require.NoError(t, err)
+		var got []int64
+		for _, e := range page {
+			got = append(got, e.Number)
+		}
+		require.Equal(t, tc.numbers, got, tc.prefix)
+		require.Equal(t, tc.next, next, tc.prefix)
+	}
+}
+
 // TestFilteredRangeStaysInOrder: a filter that leaves nearly everything out does not make the server sort, or read more
 // than the range. The plans are those of values that are known, as a driver that prepares nothing sends them.
 func TestFilteredRangeStaysInOrder(t *testing.T) {

@@ -119,7 +119,7 @@ func TestProjectTerminated(t *testing.T) {
 				if err := applied(ctx, tx, events); err != nil {
 					return err
 				}
-				if n := batches.Add(1); n%3 == 0 && n < 40 {
+				if n := batches.Add(1); n%3 == 0 && n < 16 {
 					var pid int
 					if err := tx.QueryRowContext(ctx, `select pg_backend_pid()`).Scan(&pid); err != nil {
 						return err
