@@ -217,7 +217,7 @@ func projectParkedGone(f *fixture) {
 	m := f.model()
 	f.append("a", store.Any, events(2)...)
 	f.append("b", store.Any, events(1)...)
-	m.fail(errPoison, "a@1")
+	m.fail(errPoison, "a@1", "b@1") // while something is parked, the projection looks whether that was changed
 	p := f.process()
 	p.project(projected, m.handle, &store.ProjectOptions{
 		PartitionBy: func(store.Recorded) string { return "all" }, OnError: store.RetryThen(1, store.Park),
@@ -228,6 +228,7 @@ func projectParkedGone(f *fixture) {
 	f.delete("a", store.HardDelete)
 	// What was being parked at that moment, which the delete could not see.
 	f.parkAgain(projected, gone)
+	m.fail(nil, "b@1")
 	_, err = p.ReplayParked(f.ctx, projected, nil)
 	require.NoError(f, err)
 	p.parked(0)
