@@ -61,6 +61,37 @@ var openTxFaults = []fault{
 			return b.Storage.Append(ctx, r)
 		}
 	}},
+	{name: "each-waits", what: "appends to other streams give up while several wait for one", tx: func(b *brokenTx) {
+		var mu sync.Mutex
+		held := map[string]bool{}
+		waiting := 0
+		b.bind = func(_ *sql.Tx, bound *broken) {
+			bound.append = func(ctx context.Context, r store.AppendRequest) (store.AppendResult, error) {
+				mu.Lock()
+				held[r.Stream] = true
+				mu.Unlock()
+				return bound.Storage.Append(ctx, r)
+			}
+		}
+		b.append = func(ctx context.Context, r store.AppendRequest) (store.AppendResult, error) {
+			mu.Lock()
+			waits, usedUp := held[r.Stream], waiting >= 8
+			if waits {
+				waiting++
+			}
+			mu.Unlock()
+			if !waits && usedUp {
+				return store.AppendResult{}, errLocked
+			}
+			res, err := b.Storage.Append(ctx, r)
+			if waits {
+				mu.Lock()
+				waiting--
+				mu.Unlock()
+			}
+			return res, err
+		}
+	}},
 	{name: "lock-kept", what: "a stream that a transaction wrote to takes no more events when it has ended", tx: func(b *brokenTx) {
 		var mu sync.Mutex
 		locked := map[string]bool{}

@@ -3,6 +3,7 @@ package conformance
 import (
 	"database/sql"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/assert"
@@ -17,6 +18,7 @@ var openTxCases = []testCase{
 	{name: "open-tx/delete-not-seen", tx: besideTx, run: openDeleteNotSeen, why: "nobody sees what may still be rolled back"},
 	{name: "open-tx/readers-go-on", tx: besideTx, run: openReaders, why: "P6: an open transaction delays no reader"},
 	{name: "open-tx/others-go-on", tx: writersBesideTx, run: openOthers, why: "P6: an open transaction delays only writes to the stream that it wrote to"},
+	{name: "open-tx/many-wait", tx: writersBesideTx, run: openMany, why: "P6: however many writes wait for a stream, other appends and reads go on, with a pool of any size above one"},
 	{name: "open-tx/late-commit", tx: writersBesideTx, run: openLate, why: "P4: what commits late comes after all that a reader has seen, and is not missed"},
 	{name: "open-tx/any-order", tx: writersBesideTx, run: openAnyOrder, why: "P3, P4, P5: transactions may commit and roll back in any order"},
 	{name: "open-tx/several-appends", tx: writersBesideTx, run: openSeveral, why: "P5: the events of one append are adjacent, also when the transaction had several and others committed between them"},
@@ -113,6 +115,35 @@ func openOthers(f *fixture) {
 	got := f.read(store.All, &store.ReadOptions{After: 1_523})
 	assert.Equal(f, []string{"held@2", "held too@1"}, origins(got))
 	assert.Equal(f, span(1_524, 1_525), numbers(got))
+}
+
+func openMany(f *fixture) {
+	f.fill("held", 1)
+	tx := f.begin()
+	f.in(tx).append("held", store.Version(1), events(1)...)
+	const many, more = 40, 20
+	var began atomic.Int64
+	done := make(chan error, many)
+	for range many {
+		go func() {
+			began.Add(1)
+			done <- f.appendErr("held", store.Any, 1)
+		}()
+	}
+	others := int64(0)
+	for after := 0; after < more; others++ {
+		if began.Load() == many {
+			after++
+		}
+		f.append("other", store.Version(others), events(1)...)
+		assert.Len(f, f.read("held", nil), 1)
+	}
+	assert.Equal(f, others+1, f.head())
+	require.NoError(f, tx.Commit())
+	for range many {
+		assert.NoError(f, <-done)
+	}
+	f.noGaps("held", many+2)
 }
 
 func openLate(f *fixture) {

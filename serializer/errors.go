@@ -2,6 +2,7 @@ package serializer
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/eventstore-go/eventstore/store"
 )
@@ -39,18 +40,27 @@ func (e *UnknownVersionError) Error() string {
 func (e *UnknownVersionError) Is(target error) bool { return target == store.ErrUnknownVersion }
 
 // WrongTypeError says that a value of a registered type was to be appended under another type's name, or is of an old
-// version of its type.
+// version of its type; or that a value of another type was to be appended under the name of a registered type.
 type WrongTypeError struct {
 	Type       string // the event's
-	Registered string // what the value's type is registered as
+	Registered string // what the value's type is registered as, "" if it is not
 	Version    int    // its version, and
 	Newest     int    // the newest version of the type
 	Value      string // the value's Go type
+	Want       string // the Go type that is registered as Type, "" if there is none
 }
 
 func (e *WrongTypeError) Error() string {
-	if e.Version != e.Newest {
+	switch {
+	case e.Registered == "" && e.Value == "<nil>":
+		return fmt.Sprintf("serializer: the data is nil, but %q is registered for a %s; append a value of that", e.Type, e.Want)
+	case e.Registered == "":
+		return fmt.Sprintf("serializer: a %s is not registered, and %q is registered for a %s; append a value of that, or name %s by serializer.Register[%s] and append it under that name",
+			e.Value, e.Type, e.Want, e.Value, strings.TrimPrefix(e.Value, "*"))
+	case e.Version != e.Newest:
 		return fmt.Sprintf("serializer: a %s is version %d of %q, of which %d is the newest: append that", e.Value, e.Version, e.Registered, e.Newest)
+	case e.Registered == e.Type:
+		return fmt.Sprintf("serializer: the data is a nil %s; append a value", e.Value)
 	}
 	return fmt.Sprintf("serializer: a %s is registered as %q, but the event's type is %q", e.Value, e.Registered, e.Type)
 }

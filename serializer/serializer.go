@@ -9,10 +9,11 @@ import (
 )
 
 var (
-	_ store.Serializer = (*Serializer)(nil)
-	_ store.TypeNamer  = (*Serializer)(nil)
-	_ store.Upcaster   = (*Serializer)(nil)
-	_ store.Opener     = (*Serializer)(nil)
+	_ store.Serializer  = (*Serializer)(nil)
+	_ store.TypeNamer   = (*Serializer)(nil)
+	_ store.Upcaster    = (*Serializer)(nil)
+	_ store.Opener      = (*Serializer)(nil)
+	_ store.TypeChecker = (*Serializer)(nil)
 )
 
 // Options of a [Serializer]. The zero value of each field is its default.
@@ -79,8 +80,8 @@ func (s *Serializer) TypeName(value any) (string, bool) {
 }
 
 // Encode implements [store.Serializer]. An event of a registered type may leave out its Type; giving it another type's
-// name, or a value of an old version, is a [WrongTypeError]. Values of types that are not registered go under any name,
-// as version 1.
+// name, or a value of an old version, is a [WrongTypeError]. Values of types that are not registered are encoded under any name,
+// as version 1; for the data of an event, CheckData judges them first.
 func (s *Serializer) Encode(eventType string, value any) ([]byte, string, error) {
 	c := contentType{format: s.format.Name(), version: 1}
 	if v, newest, ok := s.types.of(value); ok {

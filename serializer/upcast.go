@@ -26,7 +26,7 @@ func Upcast[Old, New any](types *Types, upcast func(Old) (New, error)) {
 	}, reflect.TypeFor[New]())
 }
 
-// UpcastMany is [Upcast] where an Old becomes any number of values, none included, in the order they are returned. They
+// UpcastMany is [Upcast] where an Old becomes any number of values of registered types, none included, in the order they are returned. They
 // share the event's number, and are acknowledged with it. Decode refuses such an event, as [store.ErrSplit], unless it
 // became one value; [store.Recorded.Values] and handlers of a router get all of them.
 func UpcastMany[Old any](types *Types, upcast func(Old) ([]any, error)) {
@@ -104,9 +104,22 @@ func (t *Types) newestOf(value any) ([]any, error) {
 		if err != nil {
 			return nil, &UpcastError{Type: v.name, Version: v.version, Err: err}
 		}
+		if err := t.allRegistered(newer); err != nil {
+			return nil, &UpcastError{Type: v.name, Version: v.version, Err: err}
+		}
 		values = append(values[:i:i], append(newer, values[i+1:]...)...)
 	}
 	return values, nil
+}
+
+// allRegistered returns an error if a value is of a type that is not registered: handlers for it would be refused.
+func (t *Types) allRegistered(values []any) error {
+	for _, value := range values {
+		if _, registered := t.version(reflect.TypeOf(value)); !registered {
+			return fmt.Errorf("the upcaster returned a %T, which is not registered; name it by serializer.Register[%T]", value, value)
+		}
+	}
+	return nil
 }
 
 // called calls an upcaster, and makes an error of a panic: one event that it does not expect must not end the program.

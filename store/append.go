@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/google/uuid"
@@ -95,8 +96,16 @@ func (s *Store) newEvent(e *Event, n *NewEvent, h *headers) error {
 	if namer, ok := s.codec.data.(TypeNamer); ok && n.Type == "" {
 		n.Type, _ = namer.TypeName(e.Data)
 	}
+	if n.Type == "" {
+		return &InvalidError{Field: "type", Reason: s.noType(e.Data)}
+	}
 	if err := checkType(n.Type); err != nil {
 		return err
+	}
+	if checker, ok := s.codec.data.(TypeChecker); ok {
+		if err := checker.CheckData(n.Type, e.Data); err != nil {
+			return &InvalidError{Field: "data", Reason: err.Error(), Err: err}
+		}
 	}
 	var err error
 	var contentType, metadataType string
@@ -134,4 +143,16 @@ func (s *Store) newEvent(e *Event, n *NewEvent, h *headers) error {
 		}
 	}
 	return nil
+}
+
+// noType says why an event has no type, and what to do about it.
+func (s *Store) noType(data any) string {
+	typ := reflect.TypeOf(data)
+	if typ == nil {
+		return "is empty; set Type"
+	}
+	if typ.Kind() == reflect.Pointer {
+		typ = typ.Elem()
+	}
+	return fmt.Sprintf("is empty, and the Store's serializer has no name for a %s; set Type, or name the Go type by serializer.Register[%s]", typ, typ)
 }

@@ -222,6 +222,9 @@ func (c *consumer) handle(ctx context.Context, t task, failed *CallbackError) er
 		if lease.Err() != nil {
 			return errVoid
 		}
+		if errors.Is(err, ErrUnregisteredType) {
+			return err // no retry mends the program
+		}
 		c.subscriber.subscription.trouble(err)
 		troubled = true
 		c.subscriber.waitsAt(err)

@@ -45,8 +45,11 @@
 //
 // P6, slow transactions. A transaction that appended and stays open delays only writes to the streams that it wrote to;
 // other appends go on, and readers see their events. Its own get their positions when it commits (open-tx/others-go-on,
-// open-tx/readers-go-on, open-tx/not-seen). SQLite has one writer at a time: there an open transaction that wrote keeps
-// every other writer waiting, while readers go on.
+// open-tx/readers-go-on, open-tx/not-seen). Of all writes of a backend that wait for the same stream, one waits in the
+// database. The others wait in the process, without a connection, in the order they came, so that the connections of a
+// pool are not used up (open-tx/many-wait). A write in a caller's transaction waits in the database, on the connection of
+// that transaction. SQLite has one writer at a time: there an open transaction that wrote keeps every other writer waiting,
+// while readers go on.
 //
 // P7, at least once. A persistent subscription delivers every event at least once and in order, across crashes, restarts
 // and takeover by another process (sub/catch-up-all, sub/many, sub/crash, sub/takeover-crash, sub/close-flushes). One
@@ -133,4 +136,25 @@
 // A [Store] may be used by any number of goroutines, and any number of Stores, in any number of processes, may share a
 // database. What WithTx returns is as good as the transaction: one goroutine at a time. A Store starts goroutines for
 // subscribers, and with a Notifier; [Store.Close] ends them.
+//
+// # For backends
+//
+// A backend implements [Storage]. Package conformance has a case for every duty. A Storage implements further interfaces for what else it
+// can do, and the Store looks for them:
+//
+//   - [Transactional]: the events are in a database/sql database. Without it, [Store.WithTx] and [Store.InTx] fail with
+//     [ErrNoTransactions].
+//   - [SubscriptionStorage]: it keeps subscriptions. Without it, calls that need it fail with [errors.ErrUnsupported].
+//   - [ParkedStorage]: it keeps what Consume parks. Without it, a decision to park ends Consume with [ErrNoParking].
+//   - [CheckpointBatcher]: it saves many checkpoints at the price of one. Without it, the Store saves one after the other.
+//   - [ProjectionStorage]: it keeps projections. Without it, calls that need it fail with [ErrNoTransactions].
+//   - [CorrelationStorage]: it finds the events of a correlation. Without it, [Store.Correlation] fails with [errors.ErrUnsupported].
+//   - [Ticker]: it gives events their positions after the commit. Without it, they have positions when they are committed.
+//   - [ParallelReader]: it gains from reading several pages at a time. Without it, the Store reads one page after the other.
+//   - [Recycler]: it makes new pages of the memory of old ones. Without it, the Store drops them.
+//   - [Checker]: it must look at something before it can be used. Without it, [Store.Check] looks at the serializers only.
+//   - [JSONOnly]: it may take JSON only. Without it, it takes all bytes.
+//
+// A [Serializer] may implement [ContentTyper], [TypeNamer], [TypeChecker], [Upcaster] and [Opener]. A [Notifier] carries hints between
+// processes, and an [Observer] is told what a Store does: neither is looked for, both are options of a Store.
 package store

@@ -45,7 +45,8 @@ var (
 	// ErrImporting is returned for a write while an import into the store is unfinished: nothing was written. Finish the import,
 	// or clear it away with `eventstore import --abandon`. A subscription waits until then.
 	ErrImporting = errors.New("an import into the store is unfinished: finish it, or run eventstore import --abandon")
-	// ErrUnsupportedDatabase is returned when the database can't hold a store at all, such as PostgreSQL before version 14.
+	// ErrUnsupportedDatabase is returned when the database can't hold a store at all, such as PostgreSQL before version 14, SQLite before 3.38,
+	// a server that is not PostgreSQL, or foreign tables.
 	ErrUnsupportedDatabase = errors.New("unsupported database")
 	// ErrPositionLost is returned when a reader says that it has already read something the store does not have: events
 	// were lost behind its back, as in a failover to a standby that lagged. See [PositionLostError].
@@ -87,6 +88,9 @@ var (
 	ErrNotIndexed = errors.New("correlations are not indexed: call the backend's IndexCorrelations once")
 	// ErrClosed is returned from every call on a closed Store, or on a Store whose backend was closed.
 	ErrClosed = errors.New("store is closed")
+	// ErrUnregisteredType is returned by [As], and by a [Router] with a handler added by [On], for a Go type that no event decodes
+	// to. See [UnregisteredTypeError].
+	ErrUnregisteredType = errors.New("unregistered Go type")
 	// ErrUnknownType is returned by Decode when the serializer does not know the event's type.
 	ErrUnknownType = errors.New("unknown event type")
 	// ErrUnknownVersion is returned by Decode, [As] and a [Router] when the serializer knows the event's type but not how to make
@@ -268,6 +272,20 @@ func (e *ContentTypeError) Error() string {
 
 // Is matches [ErrContentType].
 func (e *ContentTypeError) Is(target error) bool { return target == ErrContentType }
+
+// UnregisteredTypeError is [ErrUnregisteredType] with the Go type, and why the Store's serializer makes no value of it. It is a mistake
+// in the program, which no event and no retry mends: Consume and Project end with it, without asking OnError.
+type UnregisteredTypeError struct {
+	GoType string // as in "main.OrderPlaced"
+	Reason string // with what to do
+}
+
+func (e *UnregisteredTypeError) Error() string {
+	return fmt.Sprintf("store: no event decodes to a %s: %s", e.GoType, e.Reason)
+}
+
+// Is matches [ErrUnregisteredType].
+func (e *UnregisteredTypeError) Is(target error) bool { return target == ErrUnregisteredType }
 
 // DecodeError says which event did not decode. It is [ErrDecode] and wraps the serializer's error, which is
 // [ErrUnknownType] where the type is not registered, and [ErrUnknownVersion] where it is, but not in the event's version.

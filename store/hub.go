@@ -17,7 +17,7 @@ type hub struct {
 		Storage
 		SubscriptionStorage
 	}
-	ticker      ticker // nil if the storage gives positions at once
+	ticker      Ticker // nil if the storage gives positions at once
 	codec       *codec
 	log         *slog.Logger
 	observer    Observer // or nil
@@ -50,11 +50,6 @@ type subscriptionKey struct {
 	transient bool
 }
 
-// ticker is a [Storage] that gives events their positions after the commit, for readers in other processes to be told.
-type ticker interface {
-	Tick(ctx context.Context) (placed int64, err error)
-}
-
 // newHub returns the hub of a Store, or nil if its storage keeps no subscriptions.
 func newHub(s *Store, opts *Options) *hub {
 	storage, ok := s.storage.(interface {
@@ -69,7 +64,7 @@ func newHub(s *Store, opts *Options) *hub {
 		leaseTTL: opts.LeaseTTL, pollEvery: opts.PollInterval,
 		named: map[subscriptionKey]*subscription{}, unnamed: map[*subscription]bool{}, projected: map[string]bool{},
 	}
-	h.ticker, _ = s.storage.(ticker)
+	h.ticker, _ = s.storage.(Ticker)
 	if h.leaseTTL <= 0 {
 		h.leaseTTL = DefaultLeaseTTL
 	}

@@ -367,6 +367,9 @@ func (w *worker) attempt(ctx context.Context, list []task, how treatment, why er
 	direct, aside := w.sort(list, how, why, attempts)
 	if len(direct) > 0 {
 		if err := w.handle(ctx, tx, direct, attempts); err != nil {
+			if errors.Is(err, ErrUnregisteredType) {
+				return err // no retry mends the program
+			}
 			if w.p.storage.Temporary(ctx, StepHandler, tx, err) {
 				return again(err)
 			}

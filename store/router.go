@@ -7,7 +7,10 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // Router calls a handler for each value that an event stands for, by the value's Go type. Its Handle is a [Handler] for
@@ -16,6 +19,7 @@ import (
 type Router struct {
 	handlers map[reflect.Type]func(ctx context.Context, e Recorded, value any) error
 	rest     Handler
+	fits     atomic.Pointer[codec] // the last one that makes values for all handlers
 
 	mu        sync.Mutex
 	unhandled map[string]int64 // events by type
@@ -26,12 +30,17 @@ func NewRouter() *Router {
 	return &Router{handlers: map[reflect.Type]func(context.Context, Recorded, any) error{}, unhandled: map[string]int64{}}
 }
 
-// On adds the handler for values of type T, which the Store's serializer must know. It panics if there is one already.
+// On adds the handler for values of type T, which must be registered with the Store's serializer: otherwise the router refuses every
+// event with an [UnregisteredTypeError]. It panics if there is a handler for T already, or if T is an interface, which is no value's type.
 func On[T any](r *Router, handler func(ctx context.Context, e Recorded, value T) error) {
 	t := reflect.TypeFor[T]()
 	if r.handlers[t] != nil {
 		panic(fmt.Sprintf("store: two handlers for %s", t))
 	}
+	if t.Kind() == reflect.Interface {
+		panic(fmt.Sprintf("store: a handler for the interface %s: add one for each type that implements it", t))
+	}
+	r.fits.Store(nil)
 	r.handlers[t] = func(ctx context.Context, e Recorded, value any) error { return handler(ctx, e, value.(T)) }
 }
 
@@ -46,9 +55,13 @@ func (r *Router) Unhandled() map[string]int64 {
 	return maps.Clone(r.unhandled)
 }
 
-// Handle calls the handlers for the event's values, in order, until one fails. The error is the handler's, or a
-// [DecodeError], which is [ErrUnknownVersion] if the event's type is registered, but not in the event's version.
+// Handle calls the handlers for the event's values, in order, until one fails. The error is the handler's, a [DecodeError], which is
+// [ErrUnknownVersion] if the event's type is registered, but not in the event's version, or an [UnregisteredTypeError] if there is a
+// handler that no event will ever be for.
 func (r *Router) Handle(ctx context.Context, e Recorded) error {
+	if err := r.check(e.codec); err != nil {
+		return err
+	}
 	values, err := e.Values()
 	if errors.Is(err, ErrUnknownType) {
 		return r.other(ctx, e)
@@ -70,6 +83,23 @@ func (r *Router) Handle(ctx context.Context, e Recorded) error {
 	if other {
 		return r.other(ctx, e)
 	}
+	return nil
+}
+
+// check returns why handlers will never be called for events of a Store with this codec.
+func (r *Router) check(c *codec) error {
+	if c != nil && r.fits.Load() == c {
+		return nil
+	}
+	types := slices.SortedFunc(maps.Keys(r.handlers), func(a, b reflect.Type) int { return strings.Compare(a.String(), b.String()) })
+	errs := make([]error, len(types))
+	for i, t := range types {
+		errs[i] = c.checkType(t)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	r.fits.Store(c)
 	return nil
 }
 

@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"strings"
 )
 
@@ -70,6 +71,17 @@ type TypeNamer interface {
 	TypeName(value any) (name string, ok bool)
 }
 
+// TypeChecker is implemented by a [Serializer] with a registry of Go types, so that a type that is missing in it is an error, and not
+// an event that passes unnoticed.
+type TypeChecker interface {
+	// CheckType returns an [UnregisteredTypeError] if no event decodes, into a *any or by DecodeAll, to a value of the type; for an
+	// interface, if no event decodes to a value that implements it.
+	CheckType(typ reflect.Type) error
+	// CheckData returns why value can't be the data of an event of the given type, although it can be encoded: the event would decode
+	// to a value of another type. It is not asked about metadata.
+	CheckData(eventType string, value any) error
+}
+
 // Opener is implemented by a [Serializer] that compresses, encrypts or otherwise wraps an encoding, so that a retry of an append is
 // recognized though the bytes differ. See [Store.Append].
 type Opener interface {
@@ -88,6 +100,13 @@ type Upcaster interface {
 type plainJSON struct{}
 
 func (plainJSON) ContentType() string { return JSON }
+
+func (plainJSON) CheckType(typ reflect.Type) error {
+	return &UnregisteredTypeError{GoType: typ.String(), Reason: fmt.Sprintf(
+		"the Store was made without a registry of types; name the type by serializer.Register[%s], and set Options.Serializer to serializer.JSON(types)", typ)}
+}
+
+func (plainJSON) CheckData(string, any) error { return nil }
 
 func (plainJSON) Encode(_ string, value any) ([]byte, string, error) {
 	data, err := json.Marshal(value)
@@ -148,6 +167,14 @@ func (c *codec) dataOrJSON() Serializer {
 		return plainJSON{}
 	}
 	return c.data
+}
+
+// checkType returns why no event of the Store decodes to a value of the type, if that is known.
+func (c *codec) checkType(typ reflect.Type) error {
+	if checker, ok := c.dataOrJSON().(TypeChecker); ok {
+		return checker.CheckType(typ)
+	}
+	return nil
 }
 
 func (c *codec) metadataOrJSON() Serializer {

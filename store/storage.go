@@ -81,6 +81,15 @@ type Recycler interface {
 	Recycle(page []Recorded)
 }
 
+// Ticker is implemented by a [Storage] that gives events their positions after the commit. A Store with a [Notifier] then calls Tick
+// after its own commits, in the background, so that readers in other processes are told. A Storage that implements it does what
+// [Storage.ReadAll] and [Storage.Head] owe all the same: it gives positions before it reads.
+type Ticker interface {
+	// Tick gives the events committed before the call their positions, and returns how many appends or links got theirs. It has
+	// readers in other processes told if there were any. In a transaction it does nothing. It may be called concurrently.
+	Tick(ctx context.Context) (placed int64, err error)
+}
+
 // NewEvent is an event on its way into a [Storage].
 type NewEvent struct {
 	ID            uuid.UUID // never zero

@@ -25,11 +25,34 @@ func (b *Backend) Append(ctx context.Context, r store.AppendRequest) (res store.
 	if b.tx == nil && !b.opts.NoGroupCommit && grouped(r) {
 		return b.group.append(ctx, b, r)
 	}
-	return b.appendAlone(ctx, r, false)
+	if b.tx != nil {
+		return b.appendAlone(ctx, r, false)
+	}
+	return b.appendInTurn(ctx, b.streams.queue(r.Stream), r, false)
 }
 
-// appendAlone appends in a statement of its own, or in the caller's transaction. It waits for whoever holds the stream.
-// If it was refused already, it finds out first why.
+// appendInTurn is appendAlone for an append that is in line at the gate.
+func (b *Backend) appendInTurn(ctx context.Context, t *turn, r store.AppendRequest, refused bool) (store.AppendResult, error) {
+	defer t.end()
+	first, err := t.near(ctx)
+	if err != nil {
+		return store.AppendResult{}, err
+	}
+	if !first && chunk(r.Events) == len(r.Events) {
+		res, err := (&Backend{shared: b.shared, brief: true}).append(ctx, r, refused)
+		if !waitedTooLong(err) && !errors.Is(err, store.ErrRetryTx) {
+			return res, err
+		}
+		r.FreshIDs = false // it may have been written, if its answer was lost and database/sql sent it again
+	}
+	if err := t.wait(ctx); err != nil {
+		return store.AppendResult{}, err
+	}
+	return b.appendAlone(ctx, r, refused)
+}
+
+// appendAlone appends in a statement of its own, or in the caller's transaction. It waits for a session that holds the stream.
+// If the append was refused already, it finds out first why.
 func (b *Backend) appendAlone(ctx context.Context, r store.AppendRequest, refused bool) (res store.AppendResult, err error) {
 	attempt := 0
 	err = b.retried(ctx, func() error {
@@ -134,10 +157,14 @@ func (b *Backend) writeOne(ctx context.Context, r store.AppendRequest) (last int
 		created = e.CreatedAt.UnixMicro()
 	}
 	var version sql.NullInt64
-	_, err = b.one(ctx, "append_one", []any{
+	statement, into := "append_one", []any{&version}
+	if b.brief {
+		statement, into = "append_one_brief", []any{new(string), &version}
+	}
+	_, err = b.one(ctx, statement, []any{
 		r.Stream, expectedArg(r.Expected), r.Expected.MayCreate(), !r.FreshIDs,
 		e.ID.String(), idArg(e.CausationID), idArg(e.CorrelationID), e.Type, nullable(e.ContentType), data, metadata, created,
-	}, &version)
+	}, into...)
 	return version.Int64, err
 }
 
@@ -207,17 +234,20 @@ func (b *Backend) writeChunk(ctx context.Context, r store.AppendRequest, from, t
 	if at != nil {
 		seq, streamID, version = at.seq, at.streamID, at.version
 	}
-	statement := "append_events"
+	var written string
+	statement, into := "append_events", []any{&written}
 	if b.tx != nil && !r.FreshIDs {
 		statement = "append_events_in_tx"
 	}
-	var written string
+	if b.brief {
+		statement, into = "append_events_brief", []any{new(string), &written}
+	}
 	_, err := b.one(ctx, statement, []any{
 		r.Stream, expectedArg(r.Expected), r.Expected.MayCreate(), int64(len(r.Events)), !r.FreshIDs,
 		events.ids, nullable(events.causation), nullable(events.correlation),
 		events.types, events.data, events.metadata, events.cuts, nullable(events.created),
 		seq, streamID, version, int64(from),
-	}, &written)
+	}, into...)
 	if err != nil || written == "(,,)" {
 		return place{}, err
 	}

@@ -13,7 +13,9 @@ func (b *Backend) Delete(ctx context.Context, r store.DeleteRequest) error {
 	if err := b.Check(ctx); err != nil {
 		return err
 	}
-	return b.once(ctx, func(b *Backend) error { return b.delete(ctx, r) })
+	return b.pass(ctx, b.streams, r.Stream, func() error {
+		return b.once(ctx, func(b *Backend) error { return b.delete(ctx, r) })
+	})
 }
 
 // delete runs in b.tx. The row is locked by a statement of its own: the next one has a later snapshot and so sees every

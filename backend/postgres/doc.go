@@ -16,6 +16,10 @@
 // append_group, each with its own outcome: see group.go, and [Options].NoGroupCommit. So many writers have more to gain
 // from one Backend than from many.
 //
+// An append that has to wait for its stream, because a transaction holds it, waits at the server. Others of the same Backend to that
+// stream, and links and deletes of it, wait behind it in the process, without a connection: see gate.go. Writes in a caller's
+// transaction wait at the server, on the connection that they have.
+//
 // # How events get their order
 //
 // A position is given after the commit: the function tick (in the migrations, with the reasons why it is right) copies

@@ -70,6 +70,9 @@ func translate(ctx context.Context, statement string, err error) error {
 	return fmt.Errorf("postgres: %s: %w", statement, err)
 }
 
+// waitedTooLong reports whether a statement that waits briefly for a stream has given up.
+func waitedTooLong(err error) bool { return sqlerr.State(err) == lockNotAvailable }
+
 // retried runs f again while the database gives it up for the sake of others, if the transaction is the backend's own.
 func (b *Backend) retried(ctx context.Context, f func() error) error {
 	const most = 10

@@ -33,13 +33,14 @@ const (
 // keep their order.
 //
 // Others do not wait for a stream that another session holds, as a caller's transaction may for hours. A flush of several
-// passes over it: that append goes alone, and so does one that was refused, to find out why, and all of a flush that failed
+// passes over it: that append goes alone, in its turn at the gate, and so does one that was refused, to find out why, and all of a flush that failed
 // as a whole. An append by itself that takes long makes way: it, and what is behind it, does not count any more. (The
 // leader who takes followers along is the group commit of databases. The idea is that of DeWitt et al., Implementation
 // Techniques for Main Memory Database Systems, 1984.)
 type group struct {
 	places   chan struct{} // one for each append that waits, or that others have taken along
 	patience time.Duration // see the constant
+	gate     *gate         // for appends that go by themselves; locked after mu
 
 	mu      sync.Mutex
 	flushes int              // under way, and leaders
@@ -58,6 +59,7 @@ type traffic struct {
 // leader is an append that goes by itself, and takes others along when it ends.
 type leader struct {
 	stream string
+	turn   *turn // at the gate
 	since  time.Time
 	passed bool // it has taken too long, and does not lead any more
 }
@@ -71,6 +73,7 @@ type member struct {
 	done  chan struct{} // closed when what follows is set
 
 	leader  *leader // it leads now, or nil
+	turn    *turn   // at the gate, if it goes alone because its leader was passed
 	version int64   // the stream's new version, or 0: nothing was written
 	err     error   // what is known to have failed, or not known to have not
 }
@@ -84,8 +87,8 @@ type flush struct {
 	copied  chan struct{} // closed when it needs the memory of its members no more
 }
 
-func newGroup() *group {
-	return &group{places: make(chan struct{}, mostWaiting), patience: patience, leaders: map[*leader]bool{}, streams: map[string]*traffic{}}
+func newGroup(streams *gate) *group {
+	return &group{places: make(chan struct{}, mostWaiting), patience: patience, gate: streams, leaders: map[*leader]bool{}, streams: map[string]*traffic{}}
 }
 
 // grouped reports whether an append is small enough for a group.
@@ -108,13 +111,16 @@ func (g *group) append(ctx context.Context, b *Backend, r store.AppendRequest) (
 		return store.AppendResult{}, err
 	case l != nil:
 		defer g.leave(b, l)
-		return b.appendAlone(ctx, r, false)
+		return b.appendInTurn(ctx, l.turn, r, false)
 	case m != nil && m.version > 0:
 		return store.AppendResult{Stream: r.Stream, First: m.version - int64(len(r.Events)) + 1, Last: m.version}, nil
 	}
 	g.alone(r.Stream, 1)
 	defer g.alone(r.Stream, -1)
-	return b.appendAlone(ctx, r, m != nil)
+	if m != nil && m.turn != nil {
+		return b.appendInTurn(ctx, m.turn, r, false)
+	}
+	return b.appendInTurn(ctx, g.gate.queue(r.Stream), r, m != nil)
 }
 
 // enter returns when an append may go by itself: as a leader, or alone; or when a flush has taken it, with what has become
@@ -160,7 +166,7 @@ func (g *group) join(ctx context.Context, r store.AppendRequest) (*leader, *memb
 
 // lead returns a leader. g.mu is held.
 func (g *group) lead(stream string) *leader {
-	l := &leader{stream: stream, since: time.Now()}
+	l := &leader{stream: stream, turn: g.gate.queue(stream), since: time.Now()}
 	g.leaders[l] = true
 	return l
 }
@@ -256,6 +262,7 @@ func (g *group) pass(b *Backend) {
 			behind := m.r.Stream == l.stream
 			if behind {
 				t.waiting--
+				m.turn = g.gate.queue(m.r.Stream)
 				close(m.done)
 			}
 			return behind

@@ -23,6 +23,7 @@ var (
 	_ store.JSONOnly       = (*Backend)(nil)
 	_ store.ParallelReader = (*Backend)(nil)
 	_ store.Recycler       = (*Backend)(nil)
+	_ store.Ticker         = (*Backend)(nil)
 )
 
 // Options of a [Backend]. The zero value of each field is its default.
@@ -49,7 +50,8 @@ type Options struct {
 // as the transaction.
 type Backend struct {
 	*shared
-	tx *sql.Tx // nil, or where all statements run
+	tx    *sql.Tx // nil, or where all statements run
+	brief bool    // an append gives up if it waits for its stream; tx is nil
 }
 
 // shared is what a Backend has in common with those that WithTx makes of it.
@@ -60,6 +62,8 @@ type shared struct {
 	err     error // what is wrong with the options
 	names   *names
 	group   *group
+	streams *gate // for writes to streams
+	sources *gate // for snapshots
 	ticks   ticks
 	seen    atomic.Pointer[string] // the snapshot of this process's latest tick
 	ready   atomic.Bool            // the schema was checked
@@ -95,8 +99,10 @@ func New(db *sql.DB, opts *Options) *Backend {
 	if o.VersionTable == "" {
 		o.VersionTable = "eventstore_migrations"
 	}
+	streams := newGate()
 	return &Backend{shared: &shared{
-		db: db, opts: o, err: o.check(), queries: queries.Parse(queriesFile, o.replacements()...), names: newNames(), group: newGroup(),
+		db: db, opts: o, err: o.check(), queries: queries.Parse(queriesFile, o.replacements()...), names: newNames(), group: newGroup(streams),
+		streams: streams, sources: newGate(),
 	}}
 }
 

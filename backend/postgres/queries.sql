@@ -14,6 +14,20 @@ select /*schema.*/append_one/*of*/(
   $1::text, $2::bigint, $3::boolean, $4::boolean, $5::uuid, $6::uuid, $7::uuid, $8::text, $9::text, $10::bytea, $11::bytea, $12::bigint
 );
 
+-- name: append_events_brief
+-- append_events for the second in line at the gate: when it has waited so long for the stream's row, the server gives it up
+-- (55P03). Columns are evaluated in their order. The setting ends with the statement, which is a transaction by itself.
+select set_config('lock_timeout', '100ms', true), /*schema.*/append/*of*/(
+  $1::text, $2::bigint, $3::boolean, $4::int, $5::boolean, $6::bytea, $7::bytea, $8::bytea, $9::text::text[],
+  $10::bytea, $11::bytea, $12::text::int[], $13::text::bigint[], $14::bigint, $15::bigint, $16::bigint, $17::int
+)::text;
+
+-- name: append_one_brief
+-- The same for a single event.
+select set_config('lock_timeout', '100ms', true), /*schema.*/append_one/*of*/(
+  $1::text, $2::bigint, $3::boolean, $4::boolean, $5::uuid, $6::uuid, $7::uuid, $8::text, $9::text, $10::bytea, $11::bytea, $12::bigint
+);
+
 -- name: append_group
 -- Many appends to different streams in one commit: the function append_group. Returns per append the stream's new
 -- version, or null.
@@ -84,6 +98,25 @@ from generate_series(0, $2::int - 1) as i (n) cross join lateral (
 ) as e
 join /*schema.*/streams as s on s.stream_id = e.stream_id
 for key share of s;
+
+-- name: find_linkable_now
+-- The same, but it passes over streams that are locked against it: those that another session is deleting.
+select i.n, e.append_seq, e.idx, s.stream_id
+from generate_series(0, $2::int - 1) as i (n) cross join lateral (
+  select f.append_seq, f.idx, f.stream_id from /*schema.*/events as f
+  where f.event_id = encode(substring($1::bytea from 16 * i.n + 1 for 16), 'hex')::uuid
+  offset 0
+) as e
+join /*schema.*/streams as s on s.stream_id = e.stream_id
+for key share of s skip locked;
+
+-- name: stream_of
+-- The stream that an event was appended to. Indexes: events_event_id_key, streams_pkey.
+select s.name from /*schema.*/events as e join /*schema.*/streams as s on s.stream_id = e.stream_id where e.event_id = $1::uuid;
+
+-- name: wait_for_stream
+-- Returns when no session is deleting the stream, and holds nothing then. Index: streams_name_key.
+select from /*schema.*/streams as s where s.name = $1::text for key share;
 
 -- name: link_events
 -- Where a link goes: see the function link, in the migrations. The row is null if nothing was written.
@@ -776,8 +809,18 @@ returning s.version;
 delete from /*schema.*/snapshots as s where s.source_id = $1::text;
 
 -- name: server_version
--- The server's version, as a number and in words.
-select current_setting('server_version_num')::int, current_setting('server_version');
+-- The server's version, as a number and in words, and what the server calls itself.
+select current_setting('server_version_num')::int, current_setting('server_version'), version();
+
+-- name: strange_table
+-- The first of the store's tables, as far as they are there, that is no plain table, and what it is. Fails in no case.
+select c.relname::text, case c.relkind
+  when 'f' then 'foreign table' when 'p' then 'partitioned table' when 'v' then 'view' when 'm' then 'materialized view' else 'relation of kind ' || c.relkind::text end
+from pg_class as c
+where c.relkind <> 'r' and (c.oid = to_regclass('/*version_table_text*/')
+  or c.relnamespace = to_regnamespace('/*schema_quoted_text*/') and c.relname in (
+    'streams', 'events', 'links', 'log', 'holes', 'retired', 'store', 'subscriptions', 'snapshots', 'projections', 'projection_members', 'parked'))
+order by c.relname limit 1;
 
 -- name: migrate_present
 -- One row if the version table is there. Fails in no case, so that it can be asked in a caller's transaction.

@@ -56,7 +56,7 @@ func TestLinkRaceIntoTheEventsOwnStream(t *testing.T) {
 	appendTo(t, b, "a", 1) // another session creates the stream with the very event
 	page, err := store.New(b, nil).Page(ctx, "a", nil)
 	require.NoError(t, err)
-	last, err := b.writeLinks(ctx, store.LinkRequest{Stream: "a", Expected: store.Any, Events: store.IDs(page...)}, absent)
+	last, err := b.writeLinks(ctx, store.LinkRequest{Stream: "a", Expected: store.Any, Events: store.IDs(page...)}, absent, true)
 	require.NoError(t, err)
 	require.Zero(t, last, "it is judged again")
 	_, err = store.New(b, nil).Link(ctx, "a", store.Any, store.IDs(page...)...)

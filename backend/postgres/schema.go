@@ -35,7 +35,14 @@ func (b *Backend) MigrationQuery(name string) string { return b.queries.Get(name
 // refuses older ones, too.
 const oldest = 14_00_00
 
-// Check returns [store.ErrUnsupportedDatabase] if the server is too old, and a [store.SchemaError] if the tables are missing or older
+// others are servers that speak as PostgreSQL does, but lack what the store relies on: its snapshots, its locks, or its sequences. They
+// are known by what the function version returns.
+var others = map[string]string{
+	"CockroachDB": "CockroachDB", "-YB-": "YugabyteDB", "Redshift": "Amazon Redshift", "Greenplum": "Greenplum", "Cloudberry": "Cloudberry",
+	"Materialize": "Materialize", "RisingWave": "RisingWave", "QuestDB": "QuestDB", "CrateDB": "CrateDB",
+}
+
+// Check returns [store.ErrUnsupportedDatabase] if the server is too old or is not PostgreSQL, or a table is no plain table, and a [store.SchemaError] if the tables are missing or older
 // than this version needs, or if the schema was renamed. Every operation checks once by itself; [store.Store.Check] at the start of
 // a program tells at once.
 func (b *Backend) Check(ctx context.Context) error {
@@ -82,8 +89,9 @@ func (b *Backend) Check(ctx context.Context) error {
 	return nil
 }
 
-// Suitable returns [store.ErrUnsupportedDatabase] if the server is too old, and a [store.InvalidError] if the database, or the session, does not encode text as UTF-8: names would not be the
-// same for every driver. [migrate.Up] asks before it creates anything, and Check before everything else.
+// Suitable returns [store.ErrUnsupportedDatabase] if the server is too old or is not PostgreSQL, or if a table of the store is there that
+// is no plain table, such as a foreign one. It returns a [store.InvalidError] if the database, or the session, does not encode text as
+// UTF-8: names would not be the same for every driver. [migrate.Up] asks before it creates anything, and Check before everything else.
 //
 // [migrate.Up]: https://pkg.go.dev/github.com/eventstore-go/eventstore/migrate#Up
 func (b *Backend) Suitable(ctx context.Context) error {
@@ -91,6 +99,9 @@ func (b *Backend) Suitable(ctx context.Context) error {
 		return b.err
 	}
 	if err := b.checkServer(ctx); err != nil {
+		return err
+	}
+	if err := b.checkTables(ctx); err != nil {
 		return err
 	}
 	var server, client string
@@ -110,14 +121,31 @@ func (b *Backend) Suitable(ctx context.Context) error {
 
 func (b *Backend) checkServer(ctx context.Context) error {
 	var number int
-	var version string
-	if _, err := b.one(ctx, "server_version", nil, &number, &version); err != nil {
+	var version, name string
+	if _, err := b.one(ctx, "server_version", nil, &number, &version, &name); err != nil {
 		return err
+	}
+	for mark, other := range others {
+		if strings.Contains(name, mark) {
+			return fmt.Errorf("postgres: the server is %s, not PostgreSQL (%s): %w", other, name, store.ErrUnsupportedDatabase)
+		}
 	}
 	if number < oldest {
 		return fmt.Errorf("postgres: the server is PostgreSQL %s, but the store needs version 14 or later: %w", version, store.ErrUnsupportedDatabase)
 	}
 	return nil
+}
+
+// checkTables refuses tables that are elsewhere, or are several: a foreign table is read and written in transactions of another server,
+// whose snapshots and locks are not those of this one, and in a partitioned table no id is unique.
+func (b *Backend) checkTables(ctx context.Context) error {
+	var table, kind string
+	found, err := b.one(ctx, "strange_table", nil, &table, &kind)
+	if err != nil || !found {
+		return err
+	}
+	return fmt.Errorf("postgres: %s.%s is a %s, but the store needs plain tables in the database that it is opened on: %w",
+		quote(b.opts.Schema), quote(table), kind, store.ErrUnsupportedDatabase)
 }
 
 // JSONOnly implements [store.JSONOnly]: by the options until the schema was checked, then by what its columns are.

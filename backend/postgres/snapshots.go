@@ -37,6 +37,12 @@ func (b *Backend) RecordSnapshot(ctx context.Context, r store.SnapshotRequest) e
 	if err := b.checkJSONB("", r.Data, r.Metadata); err != nil {
 		return err
 	}
+	return b.pass(ctx, b.sources, r.SourceID, func() error {
+		return b.retried(ctx, func() error { return b.recordSnapshot(ctx, r) })
+	})
+}
+
+func (b *Backend) recordSnapshot(ctx context.Context, r store.SnapshotRequest) error {
 	data := r.Data
 	if data == nil {
 		data = []byte{} // drivers send nil as null
@@ -45,21 +51,19 @@ func (b *Backend) RecordSnapshot(ctx context.Context, r store.SnapshotRequest) e
 	if r.Metadata != nil {
 		metadata = r.Metadata
 	}
-	return b.retried(ctx, func() error {
-		for range mostTries {
-			recorded, err := b.one(ctx, "record_snapshot", []any{
-				r.SourceID, r.Version, r.Type, nullable(r.ContentType), data, metadata, r.Force,
-			}, new(int64))
-			if err != nil || recorded {
-				return b.beyondMemory(len(r.Data)+len(r.Metadata), err)
-			}
-			there, err := b.ReadSnapshot(ctx, r.SourceID)
-			if err == nil && there.Version > r.Version {
-				return &store.SnapshotConflictError{SourceID: r.SourceID, Version: r.Version, Recorded: there.Version}
-			}
+	for range mostTries {
+		recorded, err := b.one(ctx, "record_snapshot", []any{
+			r.SourceID, r.Version, r.Type, nullable(r.ContentType), data, metadata, r.Force,
+		}, new(int64))
+		if err != nil || recorded {
+			return b.beyondMemory(len(r.Data)+len(r.Metadata), err)
 		}
-		return fmt.Errorf("postgres: snapshot of %q: %w: it kept changing", r.SourceID, store.ErrRetryTx)
-	})
+		there, err := b.ReadSnapshot(ctx, r.SourceID)
+		if err == nil && there.Version > r.Version {
+			return &store.SnapshotConflictError{SourceID: r.SourceID, Version: r.Version, Recorded: there.Version}
+		}
+	}
+	return fmt.Errorf("postgres: snapshot of %q: %w: it kept changing", r.SourceID, store.ErrRetryTx)
 }
 
 // DeleteSnapshot implements [store.Storage].
@@ -67,5 +71,7 @@ func (b *Backend) DeleteSnapshot(ctx context.Context, sourceID string) error {
 	if err := b.Check(ctx); err != nil {
 		return err
 	}
-	return b.retried(ctx, func() error { return b.exec(ctx, "delete_snapshot", sourceID) })
+	return b.pass(ctx, b.sources, sourceID, func() error {
+		return b.retried(ctx, func() error { return b.exec(ctx, "delete_snapshot", sourceID) })
+	})
 }

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"encoding/hex"
 
 	"github.com/google/uuid"
 
@@ -27,7 +26,7 @@ func (b *Backend) append(ctx context.Context, r store.AppendRequest) (store.Appe
 	if err != nil {
 		return store.AppendResult{}, err
 	}
-	var ids string
+	var ids []byte
 	if !r.FreshIDs {
 		ids = idList(len(r.Events), func(i int) uuid.UUID { return r.Events[i].ID })
 		res, retried, err := b.retry(ctx, r, s, ids)
@@ -50,7 +49,7 @@ func (b *Backend) append(ctx context.Context, r store.AppendRequest) (store.Appe
 }
 
 // retry returns the first result if r is a retry of an append that succeeded.
-func (b *Backend) retry(ctx context.Context, r store.AppendRequest, s stream, ids string) (store.AppendResult, bool, error) {
+func (b *Backend) retry(ctx context.Context, r store.AppendRequest, s stream, ids []byte) (store.AppendResult, bool, error) {
 	var id, first int64
 	n := int64(len(r.Events))
 	found, err := b.one(ctx, "append_retry", []any{r.Events[0].ID[:], ids, n}, &id, &first)
@@ -108,18 +107,12 @@ func (b *Backend) grow(ctx context.Context, s stream, n, created int64) (stream,
 	return s, err
 }
 
-// idList is a JSON list of n ids in hex: a set that every driver can send.
-func idList(n int, id func(i int) uuid.UUID) string {
-	out := make([]byte, 0, n*35+2)
-	out = append(out, '[')
+// idList is n ids, 16 bytes each: a list that every driver can send.
+func idList(n int, id func(i int) uuid.UUID) []byte {
+	out := make([]byte, 0, n*16)
 	for i := range n {
-		if i > 0 {
-			out = append(out, ',')
-		}
 		id := id(i)
-		out = append(out, '"')
-		out = hex.AppendEncode(out, id[:])
-		out = append(out, '"')
+		out = append(out, id[:]...)
 	}
-	return string(append(out, ']'))
+	return out
 }

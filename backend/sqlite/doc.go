@@ -1,5 +1,5 @@
 // Package sqlite keeps events in a SQLite database, through database/sql and whatever driver the application uses.
-// It needs SQLite 3.41 or later and imports no driver. This is the embedded default:
+// It needs SQLite 3.38 or later and imports no driver. This is the embedded default:
 //
 //	import _ "modernc.org/sqlite" // pure Go
 //

@@ -43,7 +43,7 @@ func (b *Backend) link(ctx context.Context, r store.LinkRequest) (store.AppendRe
 }
 
 // linkable checks that the events are there, and not yet in s.
-func (b *Backend) linkable(ctx context.Context, r store.LinkRequest, s stream, ids string) error {
+func (b *Backend) linkable(ctx context.Context, r store.LinkRequest, s stream, ids []byte) error {
 	var i int
 	if found, err := b.one(ctx, "link_unknown", []any{ids}, &i); err != nil {
 		return err

@@ -55,42 +55,57 @@ insert into /*prefix*/events (
 ) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12);
 
 -- name: append_retry
--- Returns where the first event is, if the ids in ?2 (JSON, hex), ?3 in number, are exactly those of one earlier append:
+-- Returns where the first event is, if the ids in ?2 (16 bytes each), ?3 in number, are exactly those of one earlier append:
 -- at adjacent positions, in the order of the append, and with nothing of it behind them.
+with recursive ids (nr, id) as (
+  select 0, substr(?2, 1, 16) union all select nr + 1, substr(?2, 16 * nr + 17, 16) from ids where length(?2) > 16 * nr + 16
+)
 select f.stream_id, f.version from /*prefix*/events f
 where f.event_id = ?1 and f.idx = 0
   and ?3 = (
-    select count(*) from json_each(?2) j cross join /*prefix*/events e
-    where e.event_id = unhex(j.value) and e.position = f.position + j.key and e.idx = j.key
+    select count(*) from ids i cross join /*prefix*/events e
+    where e.event_id = i.id and e.position = f.position + i.nr and e.idx = i.nr
   )
   and not exists (select 1 from /*prefix*/events n where n.position = f.position + ?3 and n.idx > 0);
 
 -- name: append_present
--- Returns the place in ?1 (JSON, hex) of the first id that is there already. Index: events_event_id_key.
-select j.key from json_each(?1) j
-where exists (select 1 from /*prefix*/events e where e.event_id = unhex(j.value))
-order by j.key limit 1;
+-- Returns the place in ?1 (16 bytes each) of the first id that is there already. Index: events_event_id_key.
+with recursive ids (nr, id) as (
+  select 0, substr(?1, 1, 16) union all select nr + 1, substr(?1, 16 * nr + 17, 16) from ids where length(?1) > 16 * nr + 16
+)
+select i.nr from ids i
+where exists (select 1 from /*prefix*/events e where e.event_id = i.id)
+order by i.nr limit 1;
 
 -- Link
 
 -- name: link_unknown
--- Returns the place in ?1 (JSON, hex) of the first id that no event has. Index: events_event_id_key.
-select j.key from json_each(?1) j
-where not exists (select 1 from /*prefix*/events e where e.event_id = unhex(j.value))
-order by j.key limit 1;
+-- Returns the place in ?1 (16 bytes each) of the first id that no event has. Index: events_event_id_key.
+with recursive ids (nr, id) as (
+  select 0, substr(?1, 1, 16) union all select nr + 1, substr(?1, 16 * nr + 17, 16) from ids where length(?1) > 16 * nr + 16
+)
+select i.nr from ids i
+where not exists (select 1 from /*prefix*/events e where e.event_id = i.id)
+order by i.nr limit 1;
 
 -- name: link_present
--- Returns the place in ?1 (JSON, hex) of the first event that is in stream ?2 already, as its own or linked.
-select j.key from json_each(?1) j cross join /*prefix*/events e
-where e.event_id = unhex(j.value)
+-- Returns the place in ?1 (16 bytes each) of the first event that is in stream ?2 already, as its own or linked.
+with recursive ids (nr, id) as (
+  select 0, substr(?1, 1, 16) union all select nr + 1, substr(?1, 16 * nr + 17, 16) from ids where length(?1) > 16 * nr + 16
+)
+select i.nr from ids i cross join /*prefix*/events e
+where e.event_id = i.id
   and (e.stream_id = ?2 or exists (select 1 from /*prefix*/links l where l.position = e.position and l.stream_id = ?2))
-order by j.key limit 1;
+order by i.nr limit 1;
 
 -- name: link_events
--- Links the events with the ids in ?1 (JSON, hex) to stream ?2, from version ?3 on.
+-- Links the events with the ids in ?1 (16 bytes each) to stream ?2, from version ?3 on.
 insert into /*prefix*/links (stream_id, version, position)
-select ?2, ?3 + j.key, e.position from json_each(?1) j cross join /*prefix*/events e
-where e.event_id = unhex(j.value);
+with recursive ids (nr, id) as (
+  select 0, substr(?1, 1, 16) union all select nr + 1, substr(?1, 16 * nr + 17, 16) from ids where length(?1) > 16 * nr + 16
+)
+select ?2, ?3 + i.nr, e.position from ids i cross join /*prefix*/events e
+where e.event_id = i.id;
 
 -- Hard delete, in this order
 
@@ -526,6 +541,9 @@ where (?1 = '' or instr(name, ?1) > 0) and (?2 = '' or ?2 = iif(deleted_at is nu
 
 -- name: busy_timeout
 pragma busy_timeout;
+
+-- name: version
+select sqlite_version();
 
 -- name: encoding
 pragma encoding;

@@ -3,7 +3,9 @@ package sqlite
 import (
 	"context"
 	"embed"
+	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"github.com/eventstore-go/eventstore/backend/internal/rendered"
@@ -30,7 +32,8 @@ func (b *Backend) Migrations() fs.FS {
 // MigrationQuery returns a statement that package migrate needs.
 func (b *Backend) MigrationQuery(name string) string { return b.queries.Get(name) }
 
-// Check returns a [store.SchemaError] if the tables are missing or older than this version needs, and a [PragmaError]
+// Check returns [store.ErrUnsupportedDatabase] if SQLite is too old, a [store.SchemaError] if the tables are missing or older than
+// this version needs, and a [PragmaError]
 // if a connection lacks a setting. Every operation checks once by itself; [store.Store.Check] at the start of a
 // program tells at once.
 func (b *Backend) Check(ctx context.Context) error {
@@ -53,17 +56,39 @@ func (b *Backend) Check(ctx context.Context) error {
 	return nil
 }
 
-// Suitable returns a [PragmaError] if the database does not encode text as UTF-8: names are compared byte by byte. [migrate.Up] asks
-// before it creates anything, and Check before everything else.
+// oldest is the oldest version of SQLite that has what the queries need: JSON functions that can't be left out.
+var oldest = [2]int{3, 38}
+
+// Suitable returns [store.ErrUnsupportedDatabase] if SQLite is too old, and a [PragmaError] if the database does not encode text as UTF-8:
+// names are compared byte by byte. [migrate.Up] asks before it creates anything, and Check before everything else.
 //
 // [migrate.Up]: https://pkg.go.dev/github.com/eventstore-go/eventstore/migrate#Up
 func (b *Backend) Suitable(ctx context.Context) error {
+	if err := b.checkVersion(ctx); err != nil {
+		return err
+	}
 	var encoding string
 	if _, err := b.one(ctx, "encoding", nil, &encoding); err != nil {
 		return err
 	}
 	if encoding != "UTF-8" {
 		return &PragmaError{Pragma: "encoding", Have: encoding, Want: "UTF-8: create another file, since the encoding of one that has tables can't be changed"}
+	}
+	return nil
+}
+
+func (b *Backend) checkVersion(ctx context.Context) error {
+	var version string
+	if _, err := b.one(ctx, "version", nil, &version); err != nil {
+		return err
+	}
+	var have [2]int
+	if n, _ := fmt.Sscanf(version, "%d.%d", &have[0], &have[1]); n < 2 {
+		have = [2]int{}
+	}
+	if slices.Compare(have[:], oldest[:]) < 0 {
+		return fmt.Errorf("sqlite: the driver has SQLite %s, but the store needs version %d.%d or later; use a newer driver or library: %w",
+			version, oldest[0], oldest[1], store.ErrUnsupportedDatabase)
 	}
 	return nil
 }

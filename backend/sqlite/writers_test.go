@@ -183,3 +183,61 @@ func TestPoolOfOne(t *testing.T) {
 		})
 	}
 }
+
+// TestOneConnectionWaits: of the writes that wait for another's transaction one waits in the database, and the others in the process,
+// so that a pool of ten is not used up, and reads go on.
+func TestOneConnectionWaits(t *testing.T) {
+	t.Parallel()
+	for _, alone := range []bool{false, true} {
+		t.Run(fmt.Sprintf("alone=%t", alone), func(t *testing.T) {
+			t.Parallel()
+			dsn := file(t)
+			db := handle(t, dsn, 10)
+			es := store.New(backend(t, db, &sqlite.Options{NoGroupCommit: alone}), &store.Options{HardDelete: true})
+			first, err := es.Append(t.Context(), "held", store.NoStream, events(1)...)
+			require.NoError(t, err)
+			_, err = es.Append(t.Context(), "gone", store.NoStream, events(1)...)
+			require.NoError(t, err)
+			page, err := es.Page(t.Context(), "gone", nil)
+			require.NoError(t, err)
+			other := store.New(sqlite.New(handle(t, dsn, 1), nil), nil)
+			written, commit := make(chan struct{}), make(chan struct{})
+			var wg sync.WaitGroup
+			wg.Go(func() {
+				assert.NoError(t, other.InTx(t.Context(), func(tx *sql.Tx) error {
+					_, err := other.WithTx(tx).Append(t.Context(), "held", store.Any, events(1)...)
+					close(written)
+					<-commit
+					return err
+				}))
+			})
+			<-written
+			began := make(chan struct{})
+			for i := range 24 {
+				wg.Go(func() {
+					began <- struct{}{}
+					_, err := es.Append(t.Context(), "held", store.Any, events(1)...)
+					assert.NoError(t, err)
+					if i == 0 {
+						_, err = es.Link(t.Context(), "held", store.Any, page[0].ID)
+						assert.NoError(t, err)
+					}
+				})
+			}
+			for range 24 {
+				<-began
+			}
+			for range 20 {
+				page, err := es.Page(t.Context(), "held", nil)
+				require.NoError(t, err)
+				require.Len(t, page, int(first.Last))
+				require.LessOrEqual(t, db.Stats().InUse, 1)
+			}
+			close(commit)
+			wg.Wait()
+			info, err := es.StreamInfo(t.Context(), "held")
+			require.NoError(t, err)
+			require.EqualValues(t, 27, info.Version)
+		})
+	}
+}

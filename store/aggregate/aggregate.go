@@ -10,6 +10,13 @@
 //	})
 //
 // It is optional, and uses nothing of the Store but what is public.
+//
+// # Forgotten events
+//
+// Where a serializer encrypts (package serializer/encryption), the data of a subject's events can't be read after Forget. Fold then gets
+// a serializer.Forgotten in place of the event's value, which the usual type switch has no case for. Give it one, as what an event
+// changed may count although its data is gone; or set Options.Forgotten, which makes such an event an error or leaves it out.
+// Snapshots of the state hold what events said before they were forgotten: give the state an EventSubject, or delete them.
 package aggregate
 
 import (
@@ -27,10 +34,14 @@ import (
 // Options of a [Repository]. The zero value of each field but Fold is its default.
 type Options[S any] struct {
 	// Fold returns what a state becomes with a value that an event of the stream stands for. It must not keep or change
-	// what an earlier state holds: a snapshot is taken of it while others fold.
+	// what an earlier state holds: a snapshot is taken of it while others fold. The value is a serializer.Forgotten if the event's data
+	// is forgotten, unless Forgotten is set.
 	Fold func(state S, value any) (S, error)
 	// Unknown is called for an event whose type is not registered. Default: it is an error, since the state could be wrong.
 	Unknown func(e store.Recorded) error
+	// Forgotten is called, in place of Fold, for an event whose data is forgotten, and leaves it out by returning nil. Load and Do end
+	// with its error: see [RefuseForgotten], [SkipForgotten]. Default: Fold is called with a serializer.Forgotten.
+	Forgotten func(e store.Recorded) error
 	// Type names the state in snapshots; its version is to change when Fold or S do, so that old snapshots are not used:
 	// "order/2". Default: no snapshots are read or recorded.
 	Type string
@@ -172,10 +183,22 @@ func (r *Repository[S]) fold(state S, e store.Recorded) (S, error) {
 		err = r.opts.Unknown(e)
 	}
 	for i := 0; i < len(values) && err == nil; i++ {
+		if gone, ok := values[i].(error); ok && r.opts.Forgotten != nil && errors.Is(gone, store.ErrForgotten) {
+			err = r.opts.Forgotten(e)
+			continue
+		}
 		state, err = r.opts.Fold(state, values[i])
 	}
 	return state, err
 }
+
+// RefuseForgotten is an [Options].Forgotten that makes a forgotten event an error, which is [store.ErrForgotten].
+func RefuseForgotten(e store.Recorded) error {
+	return fmt.Errorf("event %s of type %q can't be folded: %w", e.ID, e.Type, store.ErrForgotten)
+}
+
+// SkipForgotten is an [Options].Forgotten that leaves forgotten events out.
+func SkipForgotten(store.Recorded) error { return nil }
 
 // Do loads the state of a stream, has decide make events of it, and appends them if the stream is still as it was
 // loaded; otherwise it decides again, on the new state. decide may return no events, and its error ends Do. Errors are
