@@ -14,11 +14,12 @@ type brokenKeeper struct {
 	renew      func(ctx context.Context, owner string, ttl time.Duration) ([]store.Lease, error)
 	free       func(ctx context.Context) ([]store.SubscriptionID, error)
 	checkpoint func(ctx context.Context, r store.CheckpointRequest) error
-	problem    func(ctx context.Context, id store.SubscriptionID, epoch int64, text string) error
+	problem    func(ctx context.Context, id store.SubscriptionID, epoch int64, text string, number int64) error
 	release    func(ctx context.Context, r store.CheckpointRequest) error
 	reset      func(ctx context.Context, id store.SubscriptionID, checkpoint, streamID int64) error
 	remove     func(ctx context.Context, id store.SubscriptionID) error
 	listing    func(ctx context.Context) ([]store.SubscriptionInfo, error)
+	arrivals   func(ctx context.Context, list []store.Behind) (store.Arrivals, error)
 	versions   func(ctx context.Context, streams []string) (map[string]store.StreamInfo, error)
 	filtered   filteredRead
 }
@@ -55,11 +56,11 @@ func (b *brokenKeeper) SaveCheckpoint(ctx context.Context, r store.CheckpointReq
 	return b.SubscriptionStorage.SaveCheckpoint(ctx, r)
 }
 
-func (b *brokenKeeper) SaveError(ctx context.Context, id store.SubscriptionID, epoch int64, text string) error {
+func (b *brokenKeeper) SaveError(ctx context.Context, id store.SubscriptionID, epoch int64, text string, number int64) error {
 	if b.problem != nil {
-		return b.problem(ctx, id, epoch, text)
+		return b.problem(ctx, id, epoch, text, number)
 	}
-	return b.SubscriptionStorage.SaveError(ctx, id, epoch, text)
+	return b.SubscriptionStorage.SaveError(ctx, id, epoch, text, number)
 }
 
 func (b *brokenKeeper) ReleaseLease(ctx context.Context, r store.CheckpointRequest) error {
@@ -88,6 +89,10 @@ func (b *brokenKeeper) ListSubscriptions(ctx context.Context) ([]store.Subscript
 		return b.listing(ctx)
 	}
 	return b.SubscriptionStorage.ListSubscriptions(ctx)
+}
+
+func (b *brokenKeeper) Arrivals(ctx context.Context, list []store.Behind) (store.Arrivals, error) {
+	return or(b.arrivals, b.SubscriptionStorage.Arrivals, ctx, list)
 }
 
 func (b *brokenKeeper) StreamVersions(ctx context.Context, streams []string) (map[string]store.StreamInfo, error) {

@@ -55,7 +55,7 @@ func cases() []testCase {
 	return slices.Concat(
 		appendCases, retryCases, eventCases, readCases, pinnedCases, allCases, linkCases, deleteCases, matrixCases, streamsCases,
 		snapshotCases, limitCases, cancelCases, concurrentCases, storeCases, txCases, openTxCases, betweenCases,
-		leaseCases, checkpointCases, seenCases, filterCases, subCases(), projectCases, projectManageCases, projectRenewedCases,
+		leaseCases, checkpointCases, arrivalCases, seenCases, filterCases, subCases(), projectCases, projectManageCases, projectRenewedCases,
 		projectDeletedCases,
 	)
 }

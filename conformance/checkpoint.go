@@ -19,6 +19,8 @@ var checkpointCases = []testCase{
 	{name: "checkpoint/batch", run: checkpointBatch, why: "many subscriptions cost the database little more than one, and each is fenced alone"},
 	{name: "checkpoint/release", run: checkpointRelease, why: "the last checkpoint before a lease is given up is one as any other"},
 	{name: "checkpoint/error", run: checkpointError, why: "what went wrong last is to be seen from anywhere, and is not in the way"},
+	{name: "checkpoint/error-event", run: errorEvent, why: "which event it was, and when, is to be seen with what went wrong"},
+	{name: "checkpoint/error-over", run: errorOver, why: "an error of last week is not shown beside a subscription that has long passed its event, whoever did that"},
 	{name: "checkpoint/list", run: checkpointList, why: "a list in one order, the same everywhere"},
 }
 
@@ -152,13 +154,17 @@ func checkpointError(f *fixture) {
 	require.NoError(f, s.SaveCheckpoint(f.ctx, checkpoint(l, 3, 0)))
 	before := f.subscription(s, l.ID)
 	for _, text := range []string{"trouble", "more, with 'quotes', 日本 and \\", strings.Repeat("long ", 10_000), "", "again"} {
-		require.NoError(f, s.SaveError(f.ctx, l.ID, l.Epoch, text))
-		before.LastError = text
-		assert.Equal(f, before, f.subscription(s, l.ID), "nothing else has changed")
+		require.NoError(f, s.SaveError(f.ctx, l.ID, l.Epoch, text, 0))
+		got := f.subscription(s, l.ID)
+		before.LastError, before.LastErrorAt = text, got.LastErrorAt
+		assert.Equal(f, before, got, "nothing else has changed")
+		assert.Equal(f, text == "", got.LastErrorAt.IsZero(), "it has a time")
 	}
+	require.NoError(f, s.SaveCheckpoint(f.ctx, checkpoint(l, 3, 0)))
+	assert.Equal(f, "again", f.subscription(s, l.ID).LastError, "until the checkpoint moves on")
 	require.NoError(f, s.SaveCheckpoint(f.ctx, checkpoint(l, 4, 0)))
-	assert.Equal(f, "again", f.subscription(s, l.ID).LastError, "until it is said to be over")
-	require.NoError(f, s.SaveError(f.ctx, l.ID, l.Epoch, "bytes\xff and\x00 so on"), "errors are made by anybody")
+	assert.Empty(f, f.subscription(s, l.ID).LastError, "it was about no event: it is over when one was dealt with")
+	require.NoError(f, s.SaveError(f.ctx, l.ID, l.Epoch, "bytes\xff and\x00 so on", 0), "errors are made by anybody")
 	got := f.subscription(s, l.ID).LastError
 	assert.True(f, strings.HasPrefix(got, "bytes") && strings.HasSuffix(got, " so on"), "%q", got)
 	f.acquire(s, l.ID, "a")

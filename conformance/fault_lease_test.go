@@ -44,11 +44,23 @@ func (b *broken) writing(change func(ctx context.Context, r store.CheckpointRequ
 	b.release = func(ctx context.Context, r store.CheckpointRequest) error {
 		return change(ctx, r, func(r store.CheckpointRequest) error { return b.SubscriptionStorage.ReleaseLease(ctx, r) })
 	}
-	b.problem = func(ctx context.Context, id store.SubscriptionID, epoch int64, text string) error {
+	b.problem = func(ctx context.Context, id store.SubscriptionID, epoch int64, text string, number int64) error {
 		return change(ctx, store.CheckpointRequest{ID: id, Epoch: epoch}, func(r store.CheckpointRequest) error {
-			return b.SubscriptionStorage.SaveError(ctx, id, r.Epoch, text)
+			return b.SubscriptionStorage.SaveError(ctx, id, r.Epoch, text, number)
 		})
 	}
+}
+
+// errorsStay makes checkpoints leave the last error as it is.
+func errorsStay(b *broken) {
+	b.writing(func(ctx context.Context, r store.CheckpointRequest, write func(store.CheckpointRequest) error) error {
+		before, _ := b.subscription(ctx, r.ID)
+		err := write(r)
+		if now, ok := b.subscription(ctx, r.ID); ok && before.LastError != "" && now.LastError == "" && r.Checkpoint > 0 {
+			_ = b.SubscriptionStorage.SaveError(ctx, r.ID, r.Epoch, before.LastError, before.LastErrorNumber)
+		}
+		return err
+	})
 }
 
 var leaseFaults = []fault{
@@ -326,11 +338,53 @@ var leaseFaults = []fault{
 		})
 	}},
 	{name: "error-once", what: "an error of a subscription is not replaced", storage: func(b *broken) {
-		b.problem = func(ctx context.Context, id store.SubscriptionID, epoch int64, text string) error {
+		b.problem = func(ctx context.Context, id store.SubscriptionID, epoch int64, text string, number int64) error {
 			if i, ok := b.subscription(ctx, id); ok && i.Epoch == epoch && i.LastError != "" {
 				return nil
 			}
-			return b.SubscriptionStorage.SaveError(ctx, id, epoch, text)
+			return b.SubscriptionStorage.SaveError(ctx, id, epoch, text, number)
+		}
+	}},
+	{name: "error-stays", what: "an error of a subscription stays until it is said to be over", storage: errorsStay},
+	{name: "error-over-early", what: "whatever checkpoint is saved clears the error of a subscription", storage: func(b *broken) {
+		b.writing(func(ctx context.Context, r store.CheckpointRequest, write func(store.CheckpointRequest) error) error {
+			err := write(r)
+			if err == nil && r.Checkpoint > 0 {
+				_ = b.SubscriptionStorage.SaveError(ctx, r.ID, r.Epoch, "", 0)
+			}
+			return err
+		})
+	}},
+	{name: "error-about-nothing", what: "which event an error is about is forgotten", storage: func(b *broken) {
+		b.problem = func(ctx context.Context, id store.SubscriptionID, epoch int64, text string, _ int64) error {
+			return b.SubscriptionStorage.SaveError(ctx, id, epoch, text, 0)
+		}
+	}},
+	{name: "owner-folded", what: "owners that differ in case are one", storage: func(b *broken) {
+		acquiring(func(r *store.LeaseRequest) { r.Owner = strings.ToLower(r.Owner) })(b)
+		b.renew = func(ctx context.Context, owner string, ttl time.Duration) ([]store.Lease, error) {
+			return b.SubscriptionStorage.RenewLeases(ctx, strings.ToLower(owner), ttl)
+		}
+	}},
+	{name: "arrivals-created", what: "an event counts from its creation time", storage: func(b *broken) {
+		b.arrivals = func(ctx context.Context, list []store.Behind) (store.Arrivals, error) {
+			a, err := b.SubscriptionStorage.Arrivals(ctx, list)
+			for i, l := range list {
+				page, _, e := b.SubscriptionStorage.ReadFiltered(ctx, store.ReadRequest{Stream: l.Stream, From: l.Number + 1, Limit: 1}, store.EventFilter{})
+				if e == nil && len(page) > 0 && err == nil {
+					a.At[i] = page[0].CreatedAt
+				}
+			}
+			return a, err
+		}
+	}},
+	{name: "arrivals-of-the-first", what: "the first event of a stream stands for all behind it", storage: func(b *broken) {
+		b.arrivals = func(ctx context.Context, list []store.Behind) (store.Arrivals, error) {
+			changed := slices.Clone(list)
+			for i := range changed {
+				changed[i].Number = 0
+			}
+			return b.SubscriptionStorage.Arrivals(ctx, changed)
 		}
 	}},
 	{name: "list-by-name", what: "subscriptions are listed by their names, whatever the stream", storage: func(b *broken) {

@@ -19,20 +19,20 @@ func leaseStale(f *fixture) {
 	stale := f.expired(s, "a", "a")
 	current := f.acquire(s, stale.ID, "b")
 	require.NoError(f, s.SaveCheckpoint(f.ctx, checkpoint(current, 5, 1)))
-	require.NoError(f, s.SaveError(f.ctx, current.ID, current.Epoch, "trouble"))
+	require.NoError(f, s.SaveError(f.ctx, current.ID, current.Epoch, "trouble", 0))
 	before := f.subscription(s, stale.ID)
 	future := current
 	future.Epoch++
 	for name, l := range sorted(map[string]store.Lease{"an epoch of before": stale, "an epoch to come": future}) {
 		assert.ErrorIs(f, s.SaveCheckpoint(f.ctx, checkpoint(l, 9, 1)), store.ErrLeaseLost, name)
 		assert.ErrorIs(f, s.SaveCheckpoint(f.ctx, checkpoint(l, 9, 2)), store.ErrLeaseLost, name)
-		assert.ErrorIs(f, s.SaveError(f.ctx, l.ID, l.Epoch, ""), store.ErrLeaseLost, name)
+		assert.ErrorIs(f, s.SaveError(f.ctx, l.ID, l.Epoch, "", 0), store.ErrLeaseLost, name)
 		assert.ErrorIs(f, s.ReleaseLease(f.ctx, checkpoint(l, 9, 1)), store.ErrLeaseLost, name)
 		assert.Equal(f, before, f.subscription(s, l.ID), "nothing has changed")
 	}
 	absent := store.Lease{ID: onAll("absent"), Epoch: current.Epoch}
 	assert.ErrorIs(f, s.SaveCheckpoint(f.ctx, checkpoint(absent, 9, 0)), store.ErrLeaseLost)
-	assert.ErrorIs(f, s.SaveError(f.ctx, absent.ID, absent.Epoch, "trouble"), store.ErrLeaseLost)
+	assert.ErrorIs(f, s.SaveError(f.ctx, absent.ID, absent.Epoch, "trouble", 0), store.ErrLeaseLost)
 	assert.ErrorIs(f, s.ReleaseLease(f.ctx, checkpoint(absent, 9, 0)), store.ErrLeaseLost)
 	list, err := s.ListSubscriptions(f.ctx)
 	require.NoError(f, err)
@@ -45,7 +45,7 @@ func leaseReset(f *fixture) {
 	assert.ErrorIs(f, s.ResetSubscription(f.ctx, onAll("absent"), 1, 0), store.ErrSubscriptionNotFound)
 	l := f.acquire(s, onAll("a"), "a")
 	require.NoError(f, s.SaveCheckpoint(f.ctx, checkpoint(l, 8, 1)))
-	require.NoError(f, s.SaveError(f.ctx, l.ID, l.Epoch, "trouble"))
+	require.NoError(f, s.SaveError(f.ctx, l.ID, l.Epoch, "trouble", 0))
 	for _, number := range []int64{3, 20, 0} {
 		before := f.subscription(s, l.ID)
 		require.NoError(f, s.ResetSubscription(f.ctx, l.ID, number, 2))
@@ -53,7 +53,7 @@ func leaseReset(f *fixture) {
 		assert.Greater(f, got.Epoch, before.Epoch)
 		assert.False(f, got.UpdatedAt.Before(before.UpdatedAt))
 		before.Checkpoint, before.StreamID, before.Epoch, before.UpdatedAt = number, 2, got.Epoch, got.UpdatedAt
-		before.Held, before.LeaseUntil, before.LastError = false, time.Time{}, ""
+		before.Held, before.LeaseUntil, before.LastError, before.LastErrorAt = false, time.Time{}, "", time.Time{}
 		assert.Equal(f, before, got)
 		assert.ErrorIs(f, s.SaveCheckpoint(f.ctx, checkpoint(l, 30, 2)), store.ErrLeaseLost)
 		next := f.acquire(s, l.ID, "b")
@@ -85,7 +85,7 @@ func leaseCreatedAgain(f *fixture) {
 	f.positions(20) // for checkpoints on All to be in
 	before := f.acquire(s, onAll("a"), "a")
 	require.NoError(f, s.SaveCheckpoint(f.ctx, checkpoint(before, 8, 1)))
-	require.NoError(f, s.SaveError(f.ctx, before.ID, before.Epoch, "trouble"))
+	require.NoError(f, s.SaveError(f.ctx, before.ID, before.Epoch, "trouble", 0))
 	require.NoError(f, s.DeleteSubscription(f.ctx, before.ID))
 	now := f.acquire(s, before.ID, "b")
 	assert.Equal(f, store.Lease{ID: before.ID, Epoch: now.Epoch, Era: now.Era}, now, "it begins anew")
@@ -152,7 +152,7 @@ func leaseInTx(f *fixture) {
 		in := f.storage.(store.Transactional).WithTx(tx).(store.SubscriptionStorage)
 		f.acquire(in, onAll("new"), "b")
 		require.NoError(f, in.SaveCheckpoint(f.ctx, checkpoint(l, 4, 0)))
-		require.NoError(f, in.SaveError(f.ctx, l.ID, l.Epoch, "trouble"))
+		require.NoError(f, in.SaveError(f.ctx, l.ID, l.Epoch, "trouble", 0))
 		require.NoError(f, in.ResetSubscription(f.ctx, onAll("reset"), 5, 0))
 		require.NoError(f, in.DeleteSubscription(f.ctx, onAll("deleted")))
 		assert.Equal(f, int64(4), f.subscription(in, l.ID).Checkpoint, "code in a transaction sees what it did")

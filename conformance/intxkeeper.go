@@ -40,8 +40,12 @@ func (s inTxKeeper) SaveCheckpoint(ctx context.Context, r store.CheckpointReques
 	return s.keep(ctx, func(b store.SubscriptionStorage) error { return b.SaveCheckpoint(ctx, r) })
 }
 
-func (s inTxKeeper) SaveError(ctx context.Context, id store.SubscriptionID, epoch int64, text string) error {
-	return s.keep(ctx, func(b store.SubscriptionStorage) error { return b.SaveError(ctx, id, epoch, text) })
+func (s inTxKeeper) SaveError(ctx context.Context, id store.SubscriptionID, epoch int64, text string, number int64) error {
+	return s.keep(ctx, func(b store.SubscriptionStorage) error { return b.SaveError(ctx, id, epoch, text, number) })
+}
+
+func (s inTxKeeper) Arrivals(ctx context.Context, list []store.Behind) (store.Arrivals, error) {
+	return keeping(ctx, s, func(b store.SubscriptionStorage) (store.Arrivals, error) { return b.Arrivals(ctx, list) })
 }
 
 func (s inTxKeeper) ReleaseLease(ctx context.Context, r store.CheckpointRequest) error {

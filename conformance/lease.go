@@ -24,6 +24,7 @@ var leaseCases = []testCase{
 	{name: "lease/renewed", run: leaseRenewed, why: "P7: who renews its lease keeps it"},
 	{name: "lease/renew-expired", run: leaseRenewExpired, why: "one that was slow, and missed by nobody, goes on in its epoch"},
 	{name: "lease/renew-mine", run: leaseRenewMine, why: "P7: an owner learns which leases it has lost from their absence"},
+	{name: "lease/owner", run: leaseOwner, why: "people find a process by the name that its Store was given"},
 	{name: "lease/free", run: leaseFree, why: "who waits for leases sees all that are free in one look, and no others"},
 	{name: "lease/release", run: leaseRelease, why: "after a clean close others take over at once, where it left off"},
 	{name: "lease/stale", run: leaseStale, why: "P7: one that was paused, and lost its lease meanwhile, writes nothing and is told so"},
@@ -169,7 +170,7 @@ func leaseExisting(f *fixture) {
 	f.positions(20) // for checkpoints on All to be in
 	l, err := s.AcquireLease(f.ctx, store.LeaseRequest{ID: onAll("a"), Owner: "a", TTL: long, Create: true, Checkpoint: 5, StreamID: 2})
 	require.NoError(f, err)
-	require.NoError(f, s.SaveError(f.ctx, l.ID, l.Epoch, "trouble"))
+	require.NoError(f, s.SaveError(f.ctx, l.ID, l.Epoch, "trouble", 0))
 	before := f.subscription(s, l.ID)
 	require.NoError(f, s.ReleaseLease(f.ctx, checkpoint(l, 5, 2)))
 	for _, r := range []store.LeaseRequest{{Create: true, Checkpoint: 9, StreamID: 4}, {Create: true}, {}, {Checkpoint: 9, StreamID: 4}} {
@@ -182,6 +183,19 @@ func leaseExisting(f *fixture) {
 		got := f.subscription(s, l.ID)
 		before.Owner, before.Epoch, before.LeaseUntil = "b", next.Epoch, got.LeaseUntil
 		assert.Equal(f, before, got, "nothing else has changed")
+	}
+}
+
+func leaseOwner(f *fixture) {
+	s := f.keeper()
+	for _, owner := range []string{"web-1.example.com:4711/9f3c2a1b", "Web 1", "web 1", "日本 'x' \\", strings.Repeat("long", 100)} {
+		l := f.acquire(s, onAll("a"), owner)
+		assert.Equal(f, owner, f.subscription(s, l.ID).Owner)
+		list, err := s.RenewLeases(f.ctx, owner, long)
+		require.NoError(f, err)
+		assert.Len(f, list, 1, "%s has it", owner)
+		require.NoError(f, s.ReleaseLease(f.ctx, checkpoint(l, 0, 0)))
+		assert.Equal(f, owner, f.subscription(s, l.ID).Owner, "who held it last")
 	}
 }
 
@@ -382,7 +396,7 @@ func leaseCancelled(f *fixture) {
 		"renew":      func() error { _, err := s.RenewLeases(ctx, "a", f.short()); return err },
 		"free":       func() error { _, err := s.FreeLeases(ctx); return err },
 		"checkpoint": func() error { return s.SaveCheckpoint(ctx, checkpoint(l, 1, 0)) },
-		"error":      func() error { return s.SaveError(ctx, l.ID, l.Epoch, "trouble") },
+		"error":      func() error { return s.SaveError(ctx, l.ID, l.Epoch, "trouble", 0) },
 		"release":    func() error { return s.ReleaseLease(ctx, checkpoint(l, 1, 0)) },
 		"reset":      func() error { return s.ResetSubscription(ctx, l.ID, 1, 0) },
 		"delete":     func() error { return s.DeleteSubscription(ctx, l.ID) },

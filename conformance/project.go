@@ -3,6 +3,7 @@ package conformance
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -33,6 +34,7 @@ var projectCases = []testCase{
 	{name: "project/stream-gone", tx: ownTx, run: projectStreamGone, why: "an event that fails is not tried for ever once its stream is gone"},
 	{name: "project/partitions", tx: ownTx, run: projectPartitions, why: "each key in order, all keys in parallel, nothing twice"},
 	{name: "project/share", tx: ownTx, run: projectShare, why: "processes share the partitions evenly; who leaves or dies is replaced"},
+	{name: "project/left", tx: ownTx, run: projectLeft, why: "who ends leaves its partitions to the others at once, not when a third of the lease time is over"},
 	{name: "project/repartition", tx: ownTx, run: projectRepartition, why: "the number of partitions can be changed while events are applied, and none is lost or repeated"},
 	{name: "project/repartition-behind", tx: ownTx, run: projectRepartitionBehind, why: "one partition that is stuck does not keep the others from being changed"},
 	{name: "project/options", tx: ownTx, run: projectOptions, why: "who runs a projection as it was not created is told, before it does harm"},
@@ -424,6 +426,36 @@ func projectShare(f *fixture) {
 	shares(7)
 	f.append("u", store.Any, events(5)...)
 	m.has(span(1, 15)...)
+}
+
+func projectLeft(f *fixture) {
+	m := f.model()
+	a, b, admin := f.process(leases(long)), f.process(leases(long)), f.process()
+	has := func(want ...int) {
+		f.Helper()
+		f.eventually(fmt.Sprintf("the shares are %v", want), func() bool {
+			i, err := admin.Projection(f.ctx, projected)
+			return err == nil && slices.Equal(want, owners(i))
+		})
+	}
+	opts := func() *store.ProjectOptions { return &store.ProjectOptions{Partitions: 3} }
+	a.project(projected, m.handle, opts())
+	has(3)
+	shares := make(chan struct{}, 100)
+	other := opts()
+	other.OnState = func(_ int, s store.SubscriptionState) {
+		if errors.Is(s.Err, store.ErrLeaseHeld) {
+			shares <- struct{}{}
+		}
+	}
+	b.project(projected, m.handle, other)
+	<-shares // of three partitions it waits for one or two, and leaves the rest to a
+	a.end()
+	f.append("s", store.Any, events(3)...)
+	f.append("t", store.Any, events(3)...)
+	f.append("u", store.Any, events(3)...)
+	m.has(span(1, 9)...)
+	has(3)
 }
 
 func projectRepartition(f *fixture) {

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -153,6 +154,33 @@ func (b advanceLate) ListSubscriptions(ctx context.Context) ([]store.Subscriptio
 func (b advanceLate) BeginTx(ctx context.Context, opts *sql.TxOptions) (*sql.Tx, error) {
 	b.flush(ctx)
 	return b.ProjectionStorage.BeginTx(ctx, opts)
+}
+
+// errorKept is a storage whose Advance leaves the last error as it is.
+type errorKept struct{ brokenProjections }
+
+func (b errorKept) Advance(ctx context.Context, r store.AdvanceRequest) error {
+	list, err := b.ListSubscriptions(ctx)
+	if err != nil {
+		return err
+	}
+	if err := b.ProjectionStorage.Advance(ctx, r); err != nil {
+		return err
+	}
+	for _, i := range list {
+		if i.SubscriptionID == r.ID && i.LastError != "" {
+			return b.SaveError(ctx, r.ID, r.Epoch, i.LastError, i.LastErrorNumber)
+		}
+	}
+	return nil
+}
+
+// freeHidden is a storage whose FreeLeases leaves out partitions.
+type freeHidden struct{ brokenProjections }
+
+func (b freeHidden) FreeLeases(ctx context.Context) ([]store.SubscriptionID, error) {
+	list, err := b.ProjectionStorage.FreeLeases(ctx)
+	return slices.DeleteFunc(list, func(id store.SubscriptionID) bool { return strings.HasPrefix(id.Name, "$") }), err
 }
 
 // changedAdvance changes requests.
@@ -359,6 +387,14 @@ var projectFaults = []projectFault{
 		})},
 	{name: "not-counted", what: "what was applied is not counted", cases: []string{"project/once", "project/partitions", "advance/fence"},
 		storage: advanced(func(_ context.Context, _ brokenProjections, r *store.AdvanceRequest) { r.Handled, r.Rate = 0, 0 })},
+	{name: "error-outlives-batch", what: "a batch leaves the last error as it is", cases: []string{"advance/error"},
+		storage: func(b brokenProjections) store.ProjectionStorage { return errorKept{b} }},
+	{name: "error-over-early", what: "a batch clears the last error, whichever event it is about", cases: []string{"advance/error"},
+		storage: advanced(func(ctx context.Context, b brokenProjections, r *store.AdvanceRequest) {
+			_ = b.SaveError(ctx, r.ID, r.Epoch, "", 0)
+		})},
+	{name: "free-partitions-hidden", what: "partitions that nobody runs are not among the free leases", cases: []string{"project/left"},
+		storage: func(b brokenProjections) store.ProjectionStorage { return freeHidden{b} }},
 	{name: "not-advanced", what: "the checkpoint stays", cases: []string{"project/wait-for", "project/status", "project/rolls-back", "project/once"},
 		storage: advanced(func(_ context.Context, _ brokenProjections, r *store.AdvanceRequest) { r.From = 0 })},
 	{name: "remove-keeps", what: "subscriptions that were removed are there", cases: []string{"advance/removed"},

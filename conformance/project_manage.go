@@ -38,6 +38,7 @@ var projectManageCases = []testCase{
 	{name: "project/random", tx: ownTx, run: projectRandom, deadline: longDeadline, why: "P8: exactly once, in order, whatever happens in whatever order"},
 	{name: "advance/seen", tx: ownTx, run: advanceSeen, why: "P9: a batch is committed only in the history that its events were read from"},
 	{name: "advance/fence", tx: ownTx, run: advanceFence, why: "a checkpoint in a transaction is refused to who has lost the lease, and to who comes a second time"},
+	{name: "advance/error", tx: ownTx, run: advanceError, why: "a batch that passes the event of the last error clears that error, without another write"},
 	{name: "advance/rolled-back", tx: ownTx, run: advanceRolledBack, why: "the checkpoint goes with the transaction"},
 	{name: "advance/removed", tx: ownTx, run: advanceRemoved, why: "subscriptions are taken away with what they were at, and whoever ran them is fenced off"},
 	{name: "advance/places", tx: ownTx, run: advancePlaces, why: "what was written is found in the global order"},
@@ -491,14 +492,12 @@ func projectWaitFor(f *fixture) {
 	p, q := f.process(), f.process()
 	_, err := q.Append(f.ctx, "before", store.Any, events(3)...)
 	require.NoError(f, err)
-	require.ErrorIs(f, q.WaitFor(f.ctx, projected, store.AppendResult{Stream: "before", First: 1, Last: 3}), store.ErrProjectionNotFound)
+	hasty := f.process(leases(shortLease))
+	require.ErrorIs(f, hasty.WaitFor(f.ctx, projected, store.AppendResult{Stream: "before", First: 1, Last: 3}), store.ErrProjectionNotFound)
 	opts := parks(1)
 	opts.Partitions = 3
 	p.project(projected, m.handle, opts)
-	f.eventually("it is there", func() bool {
-		_, err := p.Projection(f.ctx, projected)
-		return err == nil
-	})
+	require.NoError(f, q.WaitFor(f.ctx, projected, store.AppendResult{Stream: "before", First: 1, Last: 3}), "it may just be starting")
 	for n := range 10 {
 		for _, who := range []*process{p, q} {
 			stream := fmt.Sprintf("s-%d", n)
@@ -526,8 +525,8 @@ func projectWaitFor(f *fixture) {
 	m.fail(nil, "bad@1")
 	_, err = q.ReplayParked(f.ctx, projected, nil)
 	require.NoError(f, err)
+	require.NoError(f, q.WaitFor(f.ctx, projected, res), "it is about to be applied")
 	p.parked(0)
-	require.NoError(f, q.WaitFor(f.ctx, projected, res))
 
 	one := f.model()
 	p.project("one", one.handle, &store.ProjectOptions{Stream: "s-1"})
@@ -564,7 +563,7 @@ func projectStatus(f *fixture) {
 	assert.Equal(f, []int64{2, 3, 2}, []int64{part.Checkpoint, part.Head, part.Handled})
 	assert.Equal(f, errPoison.Error(), part.LastError)
 	assert.Positive(f, part.Rate)
-	assert.Positive(f, part.Delay)
+	assert.Positive(f, part.Delay())
 	assert.WithinDuration(f, time.Now(), part.HandledAt, time.Hour)
 	done, _, ok := i.Remaining()
 	assert.True(f, ok)
@@ -572,7 +571,7 @@ func projectStatus(f *fixture) {
 	m.fail(nil, "a@3")
 	m.has(1, 2, 3)
 	f.eventually("it has caught up", func() bool { return q.info(projected).Lag() == 0 })
-	assert.Zero(f, q.info(projected).Partitions[0].Delay)
+	assert.Zero(f, q.info(projected).Partitions[0].Delay())
 }
 
 // projectRandom lets two processes run a projection while streams grow, events fail, are parked, replayed and discarded,
@@ -694,6 +693,36 @@ func advanceFence(f *fixture) {
 	require.NoError(f, f.advance(s, request(3, 4, 7)))
 	require.NoError(f, s.DeleteSubscription(f.ctx, l.ID))
 	require.ErrorIs(f, f.advance(s, request(5, 6, 7)), store.ErrLeaseLost, "it is not there any more")
+}
+
+func advanceError(f *fixture) {
+	s := f.projectionKeeper()
+	l := f.acquire(s, store.SubscriptionID{Stream: "absent", Name: "p"}, "a")
+	advance := func(from, to, streamID int64) {
+		f.Helper()
+		require.NoError(f, f.advance(s, store.AdvanceRequest{CheckpointRequest: checkpoint(l, to, streamID), From: from, Handled: 1}))
+	}
+	note := func(number int64) {
+		f.Helper()
+		require.NoError(f, s.SaveError(f.ctx, l.ID, l.Epoch, "trouble", number))
+	}
+	advance(1, 1, 7)
+	note(5)
+	advance(2, 4, 7)
+	f.hasError(s, l.ID, "trouble", 5, "the batch before it")
+	advance(0, 0, 7)
+	f.hasError(s, l.ID, "trouble", 5, "what was parked before it")
+	advance(5, 5, 7)
+	f.hasError(s, l.ID, "", 0, "the event itself")
+	note(6)
+	advance(6, 9, 7)
+	f.hasError(s, l.ID, "", 0, "a batch with the event")
+	note(3)
+	advance(0, 0, 7)
+	f.hasError(s, l.ID, "", 0, "what was parked itself")
+	note(50)
+	advance(1, 1, 8)
+	f.hasError(s, l.ID, "", 0, "the event is gone with its stream")
 }
 
 func advanceRolledBack(f *fixture) {

@@ -120,7 +120,7 @@ func projectLagCreatedAgain(f *fixture) {
 	i := q.info(projected)
 	assert.Equal(f, []int64{0, 5}, []int64{i.Checkpoint(), i.Lag()})
 	assert.True(f, i.Partitions[0].Replaced())
-	assert.Positive(f, i.Partitions[0].Delay)
+	assert.Positive(f, i.Partitions[0].Delay())
 	done, _, ok := i.Remaining()
 	assert.True(f, !ok || done < 1, "nothing of it is applied")
 	m.exec("delete from " + m.table)

@@ -547,15 +547,16 @@ var subManageFaults = []subFault{
 		}},
 	{name: "errors-not-kept", what: "the last error is not kept", cases: []string{"sub/list", "sub/soft-deleted"},
 		tap: tapping(func(b *broken) {
-			b.problem = func(ctx context.Context, _ store.SubscriptionID, _ int64, _ string) error { return ctx.Err() }
+			b.problem = func(ctx context.Context, _ store.SubscriptionID, _ int64, _ string, _ int64) error { return ctx.Err() }
 		})},
 	{name: "error-kept-for-ever", what: "an error that is over is kept", cases: []string{"sub/consume-retries"},
 		tap: tapping(func(b *broken) {
-			b.problem = func(ctx context.Context, id store.SubscriptionID, epoch int64, text string) error {
+			errorsStay(b)
+			b.problem = func(ctx context.Context, id store.SubscriptionID, epoch int64, text string, number int64) error {
 				if text == "" {
 					return nil
 				}
-				return b.SubscriptionStorage.SaveError(ctx, id, epoch, text)
+				return b.SubscriptionStorage.SaveError(ctx, id, epoch, text, number)
 			}
 		})},
 }

@@ -205,11 +205,18 @@ func (t *tap) SaveCheckpoint(ctx context.Context, r store.CheckpointRequest) err
 	return t.subs.SaveCheckpoint(ctx, r)
 }
 
-func (t *tap) SaveError(ctx context.Context, id store.SubscriptionID, epoch int64, text string) error {
+func (t *tap) SaveError(ctx context.Context, id store.SubscriptionID, epoch int64, text string, number int64) error {
 	if err := t.pass(ctx, "SaveError"); err != nil {
 		return err
 	}
-	return t.subs.SaveError(ctx, id, epoch, text)
+	return t.subs.SaveError(ctx, id, epoch, text, number)
+}
+
+func (t *tap) Arrivals(ctx context.Context, list []store.Behind) (store.Arrivals, error) {
+	if err := t.pass(ctx, "Arrivals"); err != nil {
+		return store.Arrivals{}, err
+	}
+	return t.subs.Arrivals(ctx, list)
 }
 
 func (t *tap) ReleaseLease(ctx context.Context, r store.CheckpointRequest) error {

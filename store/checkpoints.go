@@ -129,6 +129,7 @@ func (s *subscription) checkpointRequest(soon bool) (r CheckpointRequest, ok boo
 	}
 	s.saving, s.asked, s.wasAcked, s.acked = true, false, s.acked, false
 	s.savedAt, s.timed = time.Now(), false
+	s.savingAt, s.dirtyNext = checkpoint, time.Time{}
 	return s.request(checkpoint), true
 }
 
@@ -159,7 +160,7 @@ func (s *subscription) savedCheckpoint(r CheckpointRequest, err error) {
 			s.refuse(err)
 		}
 	case current:
-		s.saved, s.dirty, s.refused = max(s.saved, r.Checkpoint), time.Time{}, nil
+		s.saved, s.dirty, s.refused = max(s.saved, r.Checkpoint), s.dirtyNext, nil
 		s.noteProgress()
 	}
 	s.poke()

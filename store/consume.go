@@ -46,8 +46,7 @@ type ConsumeOptions struct {
 // taken the subscription over; what the handler does then is done a second time there. It also carries e as the cause of
 // what the handler appends, see [WithCause].
 //
-// Before Consume returns it has closed its subscribers and given the lease up, so that others go on at once; also if the handler
-// panics, or ctx ends while it waits for the lease. The error is ctx's if ctx has ended, otherwise why it has stopped. It is
+// Before Consume returns it has closed its subscribers and given the lease up; also if the handler panics, or ctx ends while it waits for the lease. The error is ctx's if ctx has ended, otherwise why it has stopped. It is
 // [ErrPositionLost] as well if the store turns out at the end not to have what was handled.
 func (s *Store) Consume(ctx context.Context, stream, name string, handler Handler, opts *ConsumeOptions) (err error) {
 	var o ConsumeOptions
@@ -73,7 +72,7 @@ func (s *Store) Consume(ctx context.Context, stream, name string, handler Handle
 			case errors.Is(e, ErrPositionLost) && !errors.Is(err, ErrPositionLost):
 				err = errors.Join(err, e)
 			case e != nil && !errors.Is(e, ErrPositionLost):
-				s.log.Warn("eventstore: a subscription did not end in good order; events may come again", "error", e)
+				s.log.Warn("eventstore: a subscription did not end in good order; events may come again", "err", e)
 			}
 		}
 	}()
@@ -102,9 +101,7 @@ func (s *Store) consumeAll(ctx context.Context, subscribers []*Subscriber, handl
 			res := result{exited: true}
 			defer func() {
 				if res.exited {
-					if res.panicked = recover(); res.panicked != nil {
-						s.log.Error("eventstore: a handler has panicked", "stack", string(debug.Stack()))
-					}
+					res.panicked = recover() // it was logged
 				}
 				results <- res
 			}()
@@ -138,6 +135,8 @@ type consumer struct {
 	handler    Handler
 	opts       *ConsumeOptions
 	mapper     func(Recorded) (Recorded, error) // or nil
+	event      *Recorded                        // that it handles, or nil
+	attempt    int
 }
 
 // newConsumer returns the consumer of a subscriber. The Mapper is called here and not by the subscription, since what is parked is the
@@ -150,21 +149,40 @@ func newConsumer(r *Subscriber, handler Handler, o *ConsumeOptions) *consumer {
 	return c
 }
 
+// logPanic logs a panic, with its stack, and lets it go on. It is deferred.
+func (c *consumer) logPanic(ctx context.Context) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	s := c.subscriber.subscription
+	about := s.names()
+	if c.event != nil {
+		about = s.about(c.event, c.attempt)
+	}
+	s.hub.log.ErrorContext(ctx, logPanic, append(about, "panic", p, "stack", string(debug.Stack()))...)
+	panic(p)
+}
+
 // errVoid says that the lease was lost while an event was handled.
 var errVoid = errors.New("void")
 
 // run handles events until there is a reason not to, which it returns.
 func (c *consumer) run(ctx context.Context) error {
+	defer c.logPanic(ctx)
 	for {
+		c.event = nil
 		events, err := c.next(ctx)
 		var failed *CallbackError
 		switch {
 		case errors.As(err, &failed):
+			c.event, c.attempt = &failed.Event, max(failed.attempt, 1)
 			err = c.handleNext(ctx, failed.Event, failed)
 		case errors.Is(err, ErrLeaseLost):
 			continue
 		}
 		for n := 0; n < len(events) && err == nil; n++ {
+			c.event = &events[n]
 			err = c.handleNext(ctx, events[n], nil)
 		}
 		if err == nil {
@@ -208,12 +226,13 @@ func (c *consumer) handle(ctx context.Context, t task, failed *CallbackError) er
 		}
 		e, err, lease := t.event, error(failed), c.subscriber.lease()
 		if failed == nil {
+			c.attempt = attempt
 			if e, err = c.mapped(e); err == nil {
 				err = c.call(ctx, lease, e, attempt)
 			}
 		}
 		if err == nil {
-			c.subscriber.subscription.solved()
+			c.subscriber.subscription.solved(e.Number, e.Number)
 			return c.settle(ctx, t)
 		}
 		if ctx.Err() != nil {
@@ -225,7 +244,8 @@ func (c *consumer) handle(ctx context.Context, t task, failed *CallbackError) er
 		if errors.Is(err, ErrUnregisteredType) {
 			return err // no retry mends the program
 		}
-		c.subscriber.subscription.trouble(err)
+		sub := c.subscriber.subscription
+		sub.trouble(e.Number, err)
 		troubled = true
 		c.subscriber.waitsAt(err)
 		decision := Retry
@@ -234,8 +254,9 @@ func (c *consumer) handle(ctx context.Context, t task, failed *CallbackError) er
 		}
 		switch decision {
 		case Skip:
-			sub := c.subscriber.subscription
+			sub.logFailure(ctx, logSkip, &e, attempt, err)
 			sub.hub.gaveUp(ctx, sub.operation(OpSkip), e, attempt, err)
+			sub.solved(e.Number, e.Number)
 			return c.settle(ctx, t)
 		case Stop:
 			return err
@@ -243,6 +264,7 @@ func (c *consumer) handle(ctx context.Context, t task, failed *CallbackError) er
 			return c.park(ctx, t, err, attempt)
 		case Retry:
 		}
+		sub.logFailure(ctx, logRetry, &e, attempt, err)
 		select {
 		case <-time.After(wait.NextBackOff()):
 		case <-ctx.Done():

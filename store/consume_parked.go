@@ -58,12 +58,19 @@ func (c *consumer) loadFor(ctx context.Context) error {
 func (c *consumer) insist(ctx, lease context.Context, do func(ctx context.Context) error) error {
 	s := c.subscriber.subscription
 	wait := c.backoff()
-	for {
+	number := int64(0) // of reading what is parked
+	if c.event != nil {
+		number = c.event.Number
+	}
+	for attempt := 1; ; attempt++ {
 		step, cancel := context.WithTimeout(ctx, s.opts.Timeout)
 		err := do(step)
 		cancel()
 		switch {
 		case err == nil:
+			if attempt > 1 {
+				s.solved(number, number)
+			}
 			return nil
 		case ctx.Err() != nil:
 			return ctx.Err()
@@ -75,7 +82,7 @@ func (c *consumer) insist(ctx, lease context.Context, do func(ctx context.Contex
 		case final(err):
 			return err
 		}
-		s.trouble(err)
+		s.trouble(number, err)
 		select {
 		case <-time.After(wait.NextBackOff()):
 		case <-ctx.Done():
@@ -168,8 +175,9 @@ func (c *consumer) park(ctx context.Context, t task, why error, attempts int) er
 	if err != nil {
 		return err
 	}
+	s.logFailure(ctx, logPark, &t.event, attempts, why)
 	s.hub.gaveUp(ctx, s.operation(OpPark), t.event, attempts, why)
-	s.solved()
+	s.solved(t.event.Number, t.event.Number)
 	if t.parked != nil {
 		return errAside
 	}
@@ -277,7 +285,9 @@ func (c *consumer) replayEach(ctx, lease context.Context, list []ParkedEvent) er
 		case t.gone:
 			err = c.settle(ctx, t)
 		default:
+			c.event = &t.event
 			err = c.handle(ctx, t, nil)
+			c.event = nil
 		}
 		if err != nil {
 			return err

@@ -114,6 +114,11 @@
 // New events are found by hints: of this Store's own commits, and of other processes' where [Options].Notifier carries
 // them. A hint may be lost: a Store with subscribers also looks by itself (sub/hint-lost, sub/hint-late).
 //
+// [Store.Subscriptions] and [Store.Projections] show from any process what goes wrong: which process runs a reader, by the Name
+// in its options (lease/owner); the last error, with its event and time (checkpoint/error-event), until that event or one behind
+// it is dealt with (checkpoint/error-over, advance/error); and since when a reader that has something to do has not moved
+// (arrivals/all, arrivals/stream). What no call returns goes to [Options].Logger.
+//
 // # Projections
 //
 // [Store.Project] keeps a read model in the same database: its handler gets a transaction, and what it writes there is

@@ -66,7 +66,8 @@ func ExampleStore_Project() {
 			log.Fatal(err)
 		}
 	}
-	for errors.Is(es.WaitFor(ctx, "balances", last), store.ErrProjectionNotFound) { // it is just being created
+	if err := es.WaitFor(ctx, "balances", last); err != nil {
+		log.Fatal(err)
 	}
 	var cents int64
 	if err := db.QueryRowContext(ctx, `select cents from balances where account = 'account-1'`).Scan(&cents); err != nil {
@@ -96,7 +97,8 @@ func ExampleStore_Parked() {
 			log.Fatal(err)
 		}
 	}
-	for !errors.Is(es.WaitFor(ctx, "balances", last), store.ErrParked) {
+	if err := es.WaitFor(ctx, "balances", last); !errors.Is(err, store.ErrParked) {
+		log.Fatal(err)
 	}
 	parked, err := es.Parked(ctx, "balances", nil)
 	if err != nil {
@@ -108,7 +110,8 @@ func ExampleStore_Parked() {
 	if _, err := es.DiscardParked(ctx, "balances", &store.ParkedFilter{Numbers: []int64{2}}); err != nil {
 		log.Fatal(err)
 	}
-	for es.WaitFor(ctx, "balances", last) != nil { // what was behind it is applied
+	if err := es.WaitFor(ctx, "balances", last); err != nil { // what was behind it is applied
+		log.Fatal(err)
 	}
 	var cents int64
 	if err := db.QueryRowContext(ctx, `select cents from balances where account = 'account-1'`).Scan(&cents); err != nil {

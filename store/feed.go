@@ -156,7 +156,7 @@ func (f *feed) run(ctx context.Context) {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
-			f.hub.log.Warn("eventstore: new events can't be read; trying again", "error", err)
+			f.hub.lines.warn(ctx, "eventstore: new events can't be read; trying again", "err", err)
 			interval = f.hub.pollEvery
 			looked = time.Time{} // it may be another database that answers next
 		case n > 0:

@@ -6,8 +6,6 @@ import (
 	"log/slog"
 	"sync"
 	"time"
-
-	"github.com/google/uuid"
 )
 
 // hub is what the subscriptions of a Store have in common: one feed of new events, one keeper of leases, and the names
@@ -20,9 +18,10 @@ type hub struct {
 	ticker      Ticker // nil if the storage gives positions at once
 	codec       *codec
 	log         *slog.Logger
+	lines       *lines   // of the same, for what may happen again and again
 	observer    Observer // or nil
 	notifier    Notifier
-	owner       string // of leases
+	owner       string // of leases, see newOwner
 	leaseTTL    time.Duration
 	pollEvery   time.Duration
 	feed        *feed
@@ -60,7 +59,7 @@ func newHub(s *Store, opts *Options) *hub {
 		return nil
 	}
 	h := &hub{
-		storage: storage, codec: s.codec, log: s.log, observer: s.observer, notifier: opts.Notifier, owner: uuid.NewString(),
+		storage: storage, codec: s.codec, log: s.log, lines: newLines(s.log), observer: s.observer, notifier: opts.Notifier, owner: newOwner(opts.Name),
 		leaseTTL: opts.LeaseTTL, pollEvery: opts.PollInterval,
 		named: map[subscriptionKey]*subscription{}, unnamed: map[*subscription]bool{}, projected: map[string]bool{},
 	}
@@ -182,6 +181,13 @@ func (h *hub) enter(name string) bool {
 	return true
 }
 
+// projects reports whether a projection runs here.
+func (h *hub) projects(name string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.projected[name]
+}
+
 func (h *hub) exit(name string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -211,7 +217,7 @@ func (h *hub) listen() {
 	h.run(func(ctx context.Context) {
 		err := h.notifier.Listen(ctx, h.hint)
 		if err != nil && ctx.Err() == nil {
-			h.log.Error("eventstore: the notifier has ended; new events are found by polling", "error", err)
+			h.log.Error("eventstore: the notifier has ended; new events are found by polling", "err", err)
 		}
 	})
 }
@@ -253,7 +259,7 @@ func (h *hub) tick(ctx context.Context) {
 			return
 		}
 		if err := h.place(ctx); err != nil && ctx.Err() == nil {
-			h.log.Warn("eventstore: a tick failed; the next one covers it", "error", err)
+			h.lines.warn(ctx, "eventstore: a tick failed; the next one covers it", "err", err)
 		}
 	}
 }
@@ -284,5 +290,6 @@ func (h *hub) close() error {
 	}
 	h.cancel()
 	h.wg.Wait()
+	h.lines.end(context.Background())
 	return err
 }

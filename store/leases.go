@@ -17,10 +17,14 @@ type leases struct {
 	running bool
 	held    map[*subscription]bool
 	waiting map[*subscription]bool
+	foreign map[*projector]map[SubscriptionID]bool // partitions that other Stores run
 }
 
 func newLeases(h *hub) *leases {
-	return &leases{hub: h, hints: make(chan struct{}, 1), held: map[*subscription]bool{}, waiting: map[*subscription]bool{}}
+	return &leases{
+		hub: h, hints: make(chan struct{}, 1),
+		held: map[*subscription]bool{}, waiting: map[*subscription]bool{}, foreign: map[*projector]map[SubscriptionID]bool{},
+	}
 }
 
 // poke hints that a lease may be free.
@@ -38,10 +42,28 @@ func (l *leases) hold(s *subscription) { l.add(l.held, s) }
 func (l *leases) wait(s *subscription) { l.add(l.waiting, s) }
 
 func (l *leases) add(list map[*subscription]bool, s *subscription) {
+	l.change(func() { list[s] = true })
+}
+
+// watch pokes p when the lease of one of these partitions is free, instead of those that it has named before.
+func (l *leases) watch(p *projector, partitions []SubscriptionID) {
+	l.change(func() {
+		delete(l.foreign, p)
+		if len(partitions) > 0 {
+			l.foreign[p] = make(map[SubscriptionID]bool, len(partitions))
+		}
+		for _, id := range partitions {
+			l.foreign[p][id] = true
+		}
+	})
+}
+
+// change changes what there is to do.
+func (l *leases) change(do func()) {
 	l.mu.Lock()
-	list[s] = true
-	start := !l.running
-	l.running = true
+	do()
+	start := !l.running && l.busy()
+	l.running = l.running || start
 	l.mu.Unlock()
 	if start {
 		l.hub.start(l.run)
@@ -74,8 +96,9 @@ func (l *leases) run(ctx context.Context) {
 	var looked time.Time
 	hinted := false
 	for {
-		held, waiting, interval := l.jobs()
-		if len(held)+len(waiting) == 0 && l.idle() {
+		held, _, interval := l.jobs()
+		looks := interval > 0
+		if len(held) == 0 && !looks && l.idle() {
 			return
 		}
 		wait := time.Duration(-1)
@@ -86,7 +109,7 @@ func (l *leases) run(ctx context.Context) {
 		if hinted {
 			interval = max(0, least-time.Since(looked))
 		}
-		if len(waiting) > 0 && (wait < 0 || interval < wait) {
+		if looks && (wait < 0 || interval < wait) {
 			wait = interval
 		}
 		timer := time.NewTimer(wait)
@@ -113,27 +136,36 @@ func (l *leases) run(ctx context.Context) {
 	}
 }
 
-// jobs returns what there is to do, and how often to look for free leases.
+// jobs returns what there is to do, and how often to look for free leases, 0 if not at all.
 func (l *leases) jobs() (held, waiting []*subscription, interval time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for s := range l.held {
 		held = append(held, s)
 	}
+	often := func(d time.Duration) {
+		if interval == 0 || d < interval {
+			interval = d
+		}
+	}
 	for s := range l.waiting {
 		waiting = append(waiting, s)
-		if interval == 0 || s.opts.RetryInterval < interval {
-			interval = s.opts.RetryInterval
-		}
+		often(s.opts.RetryInterval)
+	}
+	for p := range l.foreign {
+		often(p.opts.RetryInterval)
 	}
 	return held, waiting, interval
 }
+
+// busy reports whether there is something to do. l.mu is held.
+func (l *leases) busy() bool { return len(l.held)+len(l.waiting)+len(l.foreign) > 0 }
 
 // idle reports whether there is nothing to do, and notes then that the goroutine has stopped.
 func (l *leases) idle() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.running = len(l.held)+len(l.waiting) > 0
+	l.running = l.busy()
 	return !l.running
 }
 
@@ -155,7 +187,7 @@ func (l *leases) renew(ctx context.Context) {
 	if err != nil {
 		end(Outcome{Err: err})
 		if ctx.Err() == nil {
-			l.hub.log.Warn("eventstore: leases were not renewed; trying again", "error", err)
+			l.hub.lines.warn(ctx, "eventstore: leases were not renewed; trying again", "err", err)
 		}
 		return
 	}
@@ -190,15 +222,15 @@ func (l *leases) renew(ctx context.Context) {
 func (l *leases) giveUp(ctx context.Context, lease Lease) {
 	err := l.hub.storage.ReleaseLease(ctx, lease.request())
 	if err != nil && !errors.Is(err, ErrLeaseLost) && !errors.Is(err, ErrPositionLost) {
-		l.hub.log.Warn("eventstore: a lease that is not used was not given up; trying again",
-			"stream", lease.ID.Stream, "subscription", lease.ID.Name, "error", err)
+		l.hub.lines.warn(ctx, "eventstore: a lease that is not used was not given up; trying again",
+			"stream", lease.ID.Stream, "subscription", lease.ID.Name, "err", err)
 	}
 }
 
 // look pokes those whose lease is free.
 func (l *leases) look(ctx context.Context) {
-	_, waiting, _ := l.jobs()
-	if len(waiting) == 0 {
+	_, waiting, interval := l.jobs()
+	if interval == 0 { // nobody waits
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.hub.leaseTTL/3)
@@ -206,7 +238,7 @@ func (l *leases) look(ctx context.Context) {
 	list, err := l.hub.storage.FreeLeases(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
-			l.hub.log.Warn("eventstore: free leases can't be read; trying again", "error", err)
+			l.hub.lines.warn(ctx, "eventstore: free leases can't be read; trying again", "err", err)
 		}
 		return
 	}
@@ -217,6 +249,15 @@ func (l *leases) look(ctx context.Context) {
 	for _, s := range waiting {
 		if free[s.id] {
 			s.poke()
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for p, partitions := range l.foreign {
+		for _, id := range list {
+			if partitions[id] {
+				p.poke()
+			}
 		}
 	}
 }

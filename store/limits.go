@@ -19,6 +19,7 @@ const (
 	MaxSubscriptionName = 255 // bytes; a name is also non-empty, valid UTF-8 and without NUL; a leading "$" is reserved
 	MaxProjectionName   = 200 // bytes, likewise
 	MaxPartitions       = 1000
+	MaxName             = 100 // bytes, of [Options].Name; valid UTF-8 without NUL
 )
 
 // checkWrite checks what append and link share.

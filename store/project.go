@@ -75,9 +75,10 @@ func RetryThen(n int, d Decision) func(Recorded, error, int) Decision {
 // is created if there is none.
 //
 // The writes of the handler, the checkpoint, and the proof that nobody else has taken over, are one transaction. Any
-// number of processes may run the same projection: they share its partitions evenly. One that joins or leaves gets or
-// gives its share within a third of the lease time; what one that died has left is taken over within the lease time.
-// Partitions run in parallel, so the handler is called concurrently.
+// number of processes may run the same projection: they share its partitions evenly. One that joins gets its share within a
+// third of the lease time. What one leaves when it ends, the others run at once if they have a Notifier, and else within
+// RetryInterval; what one that died has left is taken over within the lease time. Partitions run in parallel, so the handler
+// is called concurrently.
 //
 // When the handler fails, the batch is halved down to the event that it fails on, and OnError decides. Where the read
 // model is not in this database, use [Store.Consume].
@@ -85,7 +86,7 @@ func RetryThen(n int, d Decision) func(Recorded, error, int) Decision {
 // Project returns ctx's error when ctx has ended, or why it has stopped: the handler's error if OnError decided to
 // stop, [ErrProjectionNotFound] if the projection was deleted meanwhile, [ErrProjectionReplaced], [ErrProjectionRuns],
 // [ErrPositionLost], [ErrStreamDeleted], [ErrSchema], [ErrClosed], [ErrInvalid]; [ErrNoTransactions] if the backend has none.
-// Before it returns, it gives up what it runs, so that others go on at once; also if the handler panics.
+// Before it returns, it gives up what it runs; also if the handler panics.
 func (s *Store) Project(ctx context.Context, name string, handler BatchHandler, opts *ProjectOptions) error {
 	storage, err := s.manageProjection(ctx, name)
 	if err != nil {
@@ -104,7 +105,7 @@ func (s *Store) Project(ctx context.Context, name string, handler BatchHandler, 
 	defer s.hub.exit(name)
 	p := &projector{
 		store: s, hub: s.hub, storage: storage, name: name, handler: handler, opts: checked,
-		workers: map[int]*worker{}, ended: make(chan *worker),
+		workers: map[int]*worker{}, ended: make(chan *worker), free: make(chan struct{}, 1),
 	}
 	err = p.run(ctx)
 	switch {
@@ -206,17 +207,17 @@ type projector struct {
 	record   ProjectionRecord
 	layouts  []layout
 	workers  map[int]*worker
-	ended    chan *worker // those that have ended
-	pages    *pages       // that partitions share; nil if there is nothing to share
-	missing  int64        // the generation of which a partition was not there, or 0
-	panicked any          // what the handler has panicked with
-	exited   bool         // the handler has ended its goroutine
-	failed   error        // why the first worker has ended that did so by itself
+	ended    chan *worker  // those that have ended
+	free     chan struct{} // holds one: a partition that others ran may be free
+	pages    *pages        // that partitions share; nil if there is nothing to share
+	missing  int64         // the generation of which a partition was not there, or 0
+	panicked any           // what the handler has panicked with
+	exited   bool          // the handler has ended its goroutine
+	failed   error         // why the first worker has ended that did so by itself
 }
 
 // run runs the projection until there is a reason not to, which it returns.
 func (p *projector) run(ctx context.Context) (err error) {
-	defer p.leave(ctx)
 	defer func() {
 		switch e := p.stopAll(); {
 		case err == nil:
@@ -225,6 +226,7 @@ func (p *projector) run(ctx context.Context) (err error) {
 			err = errors.Join(err, e)
 		}
 	}()
+	defer p.leave(ctx) // before the leases are given up: then others look, and find that their share has grown
 	if err := p.create(ctx); err != nil {
 		return err
 	}
@@ -239,14 +241,16 @@ func (p *projector) run(ctx context.Context) (err error) {
 		case err != nil && final(err):
 			return err
 		case err != nil:
-			p.hub.log.Warn("eventstore: a projection can't be looked at; trying again", "projection", p.name, "error", err)
+			p.hub.lines.warn(ctx, "eventstore: a projection can't be looked at; trying again", "projection", p.name, "err", err)
 			wait = p.opts.RetryInterval
 		default:
 			p.start(ctx, mine)
+			p.hub.leases.watch(p, p.others(mine))
 		}
 		timer := time.NewTimer(wait)
 		select {
 		case <-timer.C:
+		case <-p.free:
 		case w := <-p.ended:
 			if err := p.end(w); err != nil {
 				return err
@@ -266,7 +270,7 @@ func (p *projector) create(ctx context.Context) error {
 		if err == nil || final(err) || ctx.Err() != nil {
 			return err
 		}
-		p.hub.log.Warn("eventstore: a projection can't be read; trying again", "projection", p.name, "error", err)
+		p.hub.lines.warn(ctx, "eventstore: a projection can't be read; trying again", "projection", p.name, "err", err)
 		select {
 		case <-time.After(p.opts.RetryInterval):
 		case <-ctx.Done():
@@ -302,6 +306,7 @@ func (p *projector) tryCreate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	p.hub.progress.tell() // whoever waits for it to be there
 	return p.read(ctx)
 }
 
@@ -389,6 +394,24 @@ func (p *projector) start(ctx context.Context, mine []int) {
 	}
 }
 
+// others are the partitions that are not these.
+func (p *projector) others(mine []int) (ids []SubscriptionID) {
+	for n, id := range p.record.partitions() {
+		if !slices.Contains(mine, n) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// poke says that a partition that others ran may be free.
+func (p *projector) poke() {
+	select {
+	case p.free <- struct{}{}:
+	default:
+	}
+}
+
 // end notes that a worker has ended, and returns why the projection can't go on, or nil.
 func (p *projector) end(w *worker) (err error) {
 	defer func() {
@@ -441,9 +464,10 @@ func (p *projector) stopAll() (err error) {
 
 // leave tells the others that this Store does not run the projection any more.
 func (p *projector) leave(ctx context.Context) {
+	p.hub.leases.watch(p, nil)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.opts.Timeout)
 	defer cancel()
 	if err := p.storage.LeaveProjection(ctx, p.name, p.hub.owner); err != nil {
-		p.hub.log.Warn("eventstore: a projection was left without a word; others take over within the lease time", "projection", p.name, "error", err)
+		p.hub.log.Warn("eventstore: a projection was left without a word; others take over within the lease time", "projection", p.name, "err", err)
 	}
 }

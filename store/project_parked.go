@@ -42,6 +42,7 @@ func (w *worker) lookParked(ctx context.Context) (ProjectionRecord, error) {
 		w.parked[key] = true
 	}
 	w.looked = time.Now()
+	w.subscriber.subscription.solved(0, 0) // it was not read before
 	return record, nil
 }
 
@@ -55,7 +56,8 @@ func (w *worker) notLooked(ctx context.Context, err error) error {
 	case final(err):
 		return err
 	}
-	w.trouble(err)
+	w.trouble(0, err)
+	w.p.hub.lines.warn(ctx, "eventstore: what a projection has parked can't be read; retrying", "projection", w.p.name, "partition", w.partition, "err", err)
 	w.lose()
 	if err := w.pause(ctx, w.p.opts.RetryInterval); err != nil {
 		return err

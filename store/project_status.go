@@ -3,7 +3,6 @@ package store
 import (
 	"cmp"
 	"context"
-	"errors"
 	"slices"
 	"time"
 )
@@ -24,9 +23,6 @@ type ProjectionInfo struct {
 type PartitionInfo struct {
 	Partition int
 	SubscriptionInfo
-	// Delay is how long ago the first event was appended that the partition has not looked at, by this process's clock; 0
-	// if there is none. Hard-deleted events don't count.
-	Delay  time.Duration
 	Parked int64 // events put aside
 }
 
@@ -52,6 +48,17 @@ func (i ProjectionInfo) Lag() (n int64) {
 		n = max(n, p.Lag())
 	}
 	return n
+}
+
+// StalledSince returns since when a partition has not moved, although there are events behind its checkpoint: that of the
+// partition that has stood still for longest. It is zero if there is none.
+func (i ProjectionInfo) StalledSince() (since time.Time) {
+	for _, p := range i.Partitions {
+		if s := p.StalledSince(); since.IsZero() || !s.IsZero() && s.Before(since) {
+			since = s
+		}
+	}
+	return since
 }
 
 // Rate returns how many events per second are applied.
@@ -154,11 +161,6 @@ func (s *Store) fillIn(ctx context.Context, storage ProjectionStorage, r Project
 		if time.Since(i.HandledAt) > rateCounts {
 			p.Rate = 0
 		}
-		if p.Lag() > 0 {
-			if p.Delay, err = s.delay(ctx, i); err != nil {
-				return err
-			}
-		}
 		if i.Held {
 			owners[i.Owner] = true
 		}
@@ -167,16 +169,4 @@ func (s *Store) fillIn(ctx context.Context, storage ProjectionStorage, r Project
 	info.Members = len(owners)
 	slices.SortFunc(info.Partitions, func(a, b PartitionInfo) int { return a.Partition - b.Partition })
 	return nil
-}
-
-// delay returns how long ago the event behind a checkpoint was appended.
-func (s *Store) delay(ctx context.Context, i SubscriptionInfo) (time.Duration, error) {
-	page, err := s.Page(ctx, i.Stream, &ReadOptions{From: i.Passed() + 1, Limit: 1})
-	if errors.Is(err, ErrStreamDeleted) {
-		return 0, nil
-	}
-	if err != nil || len(page) == 0 {
-		return 0, err
-	}
-	return max(0, time.Since(page[0].CreatedAt)), nil
 }

@@ -31,6 +31,9 @@ type worker struct {
 	changes int64           // ProjectionRecord.Changes when parked was read
 	looked  time.Time       // when changes were looked at
 
+	handling []Recorded // what the handler is at, or nil
+	attempts int        // how often it has failed on that
+
 	// Valid when it has ended.
 	err      error
 	panicked any
@@ -55,14 +58,14 @@ func (w *worker) run(ctx context.Context) {
 	defer func() {
 		if w.exited {
 			if w.panicked = recover(); w.panicked != nil {
-				w.p.hub.log.Error("eventstore: a projection's handler has panicked", "projection", w.p.name, "stack", string(debug.Stack()))
+				w.logPanic(ctx, w.panicked)
 			}
 		}
 		if w.subscriber != nil {
 			if err := w.subscriber.Close(); errors.Is(err, ErrPositionLost) {
 				w.err = errors.Join(w.err, err)
 			} else if err != nil {
-				w.p.hub.log.Warn("eventstore: a partition did not end in good order", "projection", w.p.name, "partition", w.partition, "error", err)
+				w.p.hub.log.Warn("eventstore: a partition did not end in good order", "projection", w.p.name, "partition", w.partition, "err", err)
 			}
 		}
 		w.stop()
@@ -73,6 +76,20 @@ func (w *worker) run(ctx context.Context) {
 		w.err = nil
 	}
 	w.exited = false
+}
+
+// logPanic logs a panic with its stack: it goes on elsewhere.
+func (w *worker) logPanic(ctx context.Context, p any) {
+	about := []any{"projection", w.p.name, "partition", w.partition}
+	if w.handling != nil && w.subscriber != nil { // the first event of the batch stands for it
+		about = append(w.subscriber.subscription.about(&w.handling[0], w.attempts+1), "events", len(w.handling))
+	}
+	w.p.hub.log.ErrorContext(ctx, logPanic, append(about, "panic", p, "stack", string(debug.Stack()))...)
+}
+
+// logFailure logs that an event has failed, and what becomes of it.
+func (w *worker) logFailure(ctx context.Context, message string, e *Recorded, attempt int, err error) {
+	w.subscriber.subscription.logFailure(ctx, message, e, attempt, err)
 }
 
 // errStopped says that the partition is to be given up.
@@ -164,15 +181,18 @@ func (w *worker) next(ctx context.Context) ([]Recorded, error) {
 
 // misplaced deals with an event whose partition key can't be told.
 func (w *worker) misplaced(ctx context.Context, failed *CallbackError) error {
-	w.trouble(failed)
+	w.trouble(failed.Event.Number, failed)
 	attempt := max(failed.attempt, 1)
 	switch w.decide(failed.Event, failed, attempt) {
 	case Skip:
+		w.logFailure(ctx, logSkip, &failed.Event, attempt, failed)
+		w.solved()
 		return void(w.subscriber.Ack(context.WithoutCancel(ctx), failed.Event))
 	case Stop, Park:
 		return failed
 	case Retry:
 	}
+	w.logFailure(ctx, logRetry, &failed.Event, attempt, failed)
 	wait := w.backoff()
 	for range attempt - 1 {
 		wait.NextBackOff()
@@ -214,8 +234,8 @@ func (w *worker) pause(ctx context.Context, d time.Duration) error {
 }
 
 // trouble and solved keep the last error of the partition.
-func (w *worker) trouble(err error) { w.subscriber.subscription.trouble(err) }
-func (w *worker) solved()           { w.subscriber.subscription.solved() }
+func (w *worker) trouble(number int64, err error) { w.subscriber.subscription.trouble(number, err) }
+func (w *worker) solved()                         { w.subscriber.subscription.solved(0, math.MaxInt64) }
 
 // task is an event that is to be applied: as it came, or one that was parked.
 type task struct {
@@ -273,7 +293,7 @@ func (w *worker) process(ctx context.Context, list []task) error {
 			continue
 		case failed != nil:
 			attempt++
-			w.trouble(failed.err)
+			w.trouble(list[0].event.Number, failed.err)
 			w.subscriber.waitsAt(failed.err)
 			how := apply
 			switch w.decide(list[0].event, failed.err, attempt) {
@@ -299,10 +319,11 @@ func (w *worker) process(ctx context.Context, list []task) error {
 				if !errors.Is(err, errAgain) {
 					return err
 				}
-				w.trouble(err) // a database that can't take this either may be why the handler has failed: call it again
+				w.notTaken(ctx, list, attempt, err) // a database that can't take this either may be why the handler has failed: call it again
 			}
+			w.logFailure(ctx, logRetry, &list[0].event, attempt, failed.err)
 		default:
-			w.trouble(err)
+			w.notTaken(ctx, list, attempt, err)
 		}
 		if err := w.pause(ctx, wait.NextBackOff()); err != nil {
 			return err
@@ -314,13 +335,21 @@ func (w *worker) process(ctx context.Context, list []task) error {
 	return nil
 }
 
-// gaveUp tells the observer what was decided about an event.
+// gaveUp tells the observer and the log what was decided about an event.
 func (w *worker) gaveUp(ctx context.Context, e Recorded, how treatment, why error, attempt int) {
-	kind := OpSkip
+	kind, message := OpSkip, logSkip
 	if how == putAside {
-		kind = OpPark
+		kind, message = OpPark, logPark
 	}
+	w.logFailure(ctx, message, &e, attempt, why)
 	w.p.hub.gaveUp(ctx, w.subscriber.subscription.operation(kind), e, attempt, why)
+}
+
+// notTaken notes that the database has not taken a batch, for a reason that is not in the events.
+func (w *worker) notTaken(ctx context.Context, list []task, attempts int, err error) {
+	e := &list[0].event
+	w.trouble(e.Number, err)
+	w.logFailure(ctx, logAgain, e, attempts+1, err)
 }
 
 // nextSize returns how large the next batch should be after one of n events that took so long.
@@ -389,7 +418,7 @@ func (w *worker) attempt(ctx context.Context, list []task, how treatment, why er
 		}
 		// Nobody knows whether it was committed. With the next lease comes the checkpoint that is in the database, and what
 		// is left of the transaction is fenced off.
-		w.p.hub.log.Warn("eventstore: a batch may not be committed; looking at its checkpoint", "projection", w.p.name, "partition", w.partition, "error", err)
+		w.p.hub.lines.warn(ctx, "eventstore: a batch may not be committed; looking at its checkpoint", "projection", w.p.name, "partition", w.partition, "err", err)
 		w.lose()
 		return errVoid
 	}
@@ -403,7 +432,9 @@ func (w *worker) handle(ctx context.Context, tx *sql.Tx, events []Recorded, atte
 	ctx, end := w.p.hub.observe(ctx, op)
 	outcome := Outcome{Err: errHandler, Count: len(events)} // unless it returns
 	defer func() { end(outcome) }()
+	w.handling, w.attempts = events, attempts
 	outcome.Err = w.p.handler(ctx, tx, events)
+	w.handling = nil
 	return outcome.Err
 }
 
@@ -512,17 +543,18 @@ func (w *worker) lose() { w.subscriber.subscription.loseLease(w.epoch) }
 
 // committed notes what was committed.
 func (w *worker) committed(ctx context.Context, list []task, aside []ParkedEvent, handled int, checkpoint int64) error {
-	w.solved()
 	w.meter.add(handled)
 	w.p.hub.progress.tell()
 	for _, p := range aside {
 		w.parked[p.Key] = true
 	}
 	if list[0].parked != nil {
+		w.solved()
 		return nil
 	}
 	last := list[len(list)-1].event
 	w.subscriber.subscription.committed(checkpoint)
+	w.solved() // by the transaction, too
 	if err := w.subscriber.Ack(context.WithoutCancel(ctx), last); err != nil {
 		// The lease has expired, for all this process knows. It must not go on with what was committed.
 		w.lose()

@@ -18,7 +18,7 @@ type ProjectionStorage interface {
 	Transactional
 
 	// Advance is SaveCheckpoint in the transaction that has applied the events up to the checkpoint. It is judged by
-	// [AdvanceRequest.Judge].
+	// [AdvanceRequest.Judge]. If r.From is 0, an error about a number that is not above the checkpoint is over.
 	Advance(ctx context.Context, r AdvanceRequest) error
 	// AddSubscriptions creates subscriptions that nobody runs, which must not be there yet.
 	AddSubscriptions(ctx context.Context, ids []SubscriptionID, checkpoint, streamID int64) error

@@ -27,6 +27,9 @@ type Store struct {
 
 // Options of a [Store]. The zero value of each field is its default.
 type Options struct {
+	// Name is what people know this process by: it begins the owner of each lease that this Store takes, as lists show it. It
+	// need not be unique. Default: the name of the host and the process id, as in "web-1:4711".
+	Name string
 	// Serializer encodes and decodes the data of events. Default: encoding/json without a registry of types. Package
 	// serializer has more.
 	Serializer Serializer
@@ -43,7 +46,9 @@ type Options struct {
 	LeaseTTL time.Duration
 	// HardDelete enables [HardDelete].
 	HardDelete bool
-	// Logger gets what has no caller to return to. Default: nothing is logged.
+	// Logger gets what no call returns: why handlers fail and what becomes of their events, panics with their stack, leases
+	// lost, and what goes wrong in the background. It gets no data and no metadata, and each message at most ten times at once
+	// and then every ten seconds. Default: slog.Default(). slog.New(slog.DiscardHandler) turns it off.
 	Logger *slog.Logger
 	// Observer is told what the Store does, for traces and metrics. Default: nobody is. Package store/telemetry has one for
 	// OpenTelemetry.
@@ -90,9 +95,11 @@ func New(storage Storage, opts *Options) *Store {
 		s.codec.metadata = plainJSON{}
 	}
 	if s.log == nil {
-		s.log = slog.New(slog.DiscardHandler)
+		s.log = slog.Default()
 	}
-	s.err = checkCodec(storage, s.codec)
+	if s.err = checkCodec(storage, s.codec); s.err == nil && opts.Name != "" {
+		s.err = checkText("Name", opts.Name, MaxName)
+	}
 	s.hub = newHub(s, opts)
 	return s
 }

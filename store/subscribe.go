@@ -45,7 +45,7 @@ func (s *Store) subscribe(ctx context.Context, id SubscriptionID, opts Subscribe
 		return nil, err
 	}
 	err = r.subscription.await(ctx, func(state SubscriptionState) bool {
-		return !opts.WaitForLease || state.Phase != Waiting || r.subscription.isRefused()
+		return !opts.WaitForLease || state.Phase != Waiting || r.subscription.isLeased()
 	})
 	if err != nil {
 		if r.leave() && opts.settles {
@@ -179,7 +179,7 @@ func (s *Store) Subscriptions(ctx context.Context) ([]SubscriptionInfo, error) {
 	return list, h.heads(ctx, list)
 }
 
-// heads fills in Head.
+// heads fills in Head, and since when events are there behind the checkpoint.
 func (h *hub) heads(ctx context.Context, list []SubscriptionInfo) error {
 	if len(list) == 0 {
 		return nil
@@ -206,6 +206,28 @@ func (h *hub) heads(ctx context.Context, list []SubscriptionInfo) error {
 		if i.Stream == All {
 			i.Head = head
 		}
+	}
+	return h.arrivals(ctx, list)
+}
+
+// arrivals fills in since when there are events behind the checkpoint.
+func (h *hub) arrivals(ctx context.Context, list []SubscriptionInfo) error {
+	var behind []Behind
+	var places []int
+	for n, i := range list {
+		if i.Lag() > 0 {
+			behind, places = append(behind, Behind{i.Stream, i.Passed()}), append(places, n)
+		}
+	}
+	if len(behind) == 0 {
+		return nil
+	}
+	a, err := h.storage.Arrivals(ctx, behind)
+	if err != nil {
+		return err
+	}
+	for k, n := range places {
+		list[n].NextAt, list[n].ListedAt = a.At[k], a.Now
 	}
 	return nil
 }

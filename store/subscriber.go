@@ -256,6 +256,7 @@ func (r *Subscriber) settle(i *item) {
 		s.queue.land(i)
 		s.queue.drop(i)
 		r.held.items = slices.Delete(slices.Clone(r.held.items), place, place+1)
+		s.solve(i.event.Number, i.event.Number)
 	}
 	s.noteProgress()
 	s.wake()

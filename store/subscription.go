@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +26,7 @@ type subscription struct {
 	recycler Recycler // of pages, or nil
 
 	aside *aside // what Consume has parked
+	lines *lines // of the log, about what it delivers
 
 	mu          sync.Mutex
 	queue       *queue
@@ -48,6 +50,8 @@ type subscription struct {
 	looked      bool       // the stream has been looked at since it was last asked to
 	saved       int64      // the checkpoint in the database
 	dirty       time.Time  // since when the checkpoint is ahead of saved, or zero
+	dirtyNext   time.Time  // since when it is ahead of the one that is being written, or zero
+	savingAt    int64      // the one that is being written
 	acked       bool       // an event was acknowledged since the checkpoint was saved
 	asked       bool       // a checkpoint is due, and is going to be written
 	saving      bool       // a checkpoint is being written
@@ -57,13 +61,14 @@ type subscription struct {
 	refused     error      // why checkpoints are not, until one is or there is none to write
 	wasAcked    bool       // what acked was when the writing began
 	settled     *sync.Cond // told when saving has ended
-	problem     *string    // the last error, to be saved, or nil
-	troubled    bool       // the last error is not over
+	troubles    trouble    // what goes wrong
 	inbox       []fedPage
 	inboxSize   int
 	fed         int64 // the last number that the feed has offered
 	missed      bool  // the inbox is not all there is: read from storage
 	unfed       error // why the feed can't read, or nil
+	unread      error // why the subscription itself can't, or nil
+	answered    bool  // the lease was renewed since
 	retryAt     time.Time
 }
 
@@ -71,7 +76,7 @@ func newSubscription(h *hub, id SubscriptionID, opts SubscribeOptions) *subscrip
 	s := &subscription{
 		hub: h, id: id, opts: opts, queue: newQueue(0),
 		work: make(chan struct{}, 1), done: make(chan struct{}), free: make(chan struct{}), changed: make(chan struct{}),
-		ahead: ahead{storage: h.storage, overlap: 1},
+		ahead: ahead{storage: h.storage, overlap: 1}, lines: newLines(h.log),
 	}
 	s.aside = newAside(h, id, opts.Transient)
 	s.recycler, _ = h.storage.(Recycler)
@@ -129,10 +134,16 @@ func (s *subscription) begin(ctx context.Context, create bool) error {
 		if err == nil {
 			s.mu.Lock()
 			s.queue = newQueue(lease.Checkpoint)
+			if lease.StreamID == s.streamID {
+				s.troubles.begin(lease.Checkpoint)
+			} else {
+				s.troubles = trouble{}
+			}
 			s.lease, s.validUntil, s.streamID, s.saved = lease, valid, lease.StreamID, lease.Checkpoint
 			s.seen, s.unproven = lease.Seen, lease.hasRead()
 			s.lost, s.looked, s.missed, s.inbox, s.inboxSize = false, false, true, nil, 0
-			s.dirty, s.acked, s.asked, s.saveErr, s.refused, s.unfed = time.Time{}, false, false, nil, nil, nil
+			s.dirty, s.dirtyNext, s.acked, s.asked, s.timed = time.Time{}, time.Time{}, false, false, false
+			s.saveErr, s.refused, s.unfed, s.unread, s.answered = nil, nil, nil, nil, false
 			s.leaseCtx, s.leaseEnd = context.WithCancelCause(context.Background())
 			s.mu.Unlock()
 			if !s.opts.Transient {
@@ -309,6 +320,7 @@ func (s *subscription) step(ctx context.Context) (more bool, err error) {
 		unfed = ErrLeaseLost
 	}
 	look := s.id.Stream != All && !s.looked
+	waiting := s.state.Phase == Waiting || s.unknownVersion() != nil
 	s.mu.Unlock()
 	switch {
 	case ending != nil && drained:
@@ -316,16 +328,18 @@ func (s *subscription) step(ctx context.Context) (more bool, err error) {
 	case ending != nil:
 		return false, nil
 	case look:
-		return true, s.look(ctx)
+		return true, s.reading(s.look(ctx))
 	case !enough:
-		s.noteUnknown()
+		if waiting {
+			s.goOn(CatchingUp, nil) // when there is room
+		}
 		return false, nil
 	case missed:
 		s.goOn(CatchingUp, nil)
-		return true, s.read(ctx, min(room, readSize))
+		return true, s.reading(s.read(ctx, min(room, readSize)))
 	case inbox:
 		s.goOn(Live, nil)
-		return true, s.unpack(ctx, room)
+		return true, s.reading(s.unpack(ctx, room))
 	case unfed != nil:
 		s.goOn(Waiting, unfed)
 		return false, nil
@@ -334,17 +348,21 @@ func (s *subscription) step(ctx context.Context) (more bool, err error) {
 	return false, nil
 }
 
-// goOn sets the state. It is Waiting while the checkpoint can't be written, or a subscriber waits at an event of an unknown
-// version.
+// goOn sets the state. It is Waiting until whatever keeps the subscription from going on is over, so that attempts meanwhile do
+// not show as states of their own: while the checkpoint can't be written, nothing can be read, the lease has expired, or a
+// subscriber waits at an event of an unknown version.
 func (s *subscription) goOn(p Phase, err error) {
 	s.mu.Lock()
-	waits := s.refused
-	if waits == nil {
-		waits = s.unknownVersion()
+	reason := cmp.Or(s.refused, s.unread)
+	if reason == nil && !s.valid() {
+		reason = cmp.Or(s.unfed, ErrLeaseLost)
+	}
+	if reason == nil {
+		reason = s.unknownVersion()
 	}
 	s.mu.Unlock()
-	if waits != nil {
-		p, err = Waiting, waits
+	if reason != nil {
+		p, err = Waiting, reason
 	}
 	s.setState(p, err)
 }
@@ -424,18 +442,17 @@ func (s *subscription) leave(ctx context.Context, why error) error {
 	}
 	lost := s.lost
 	if final(why) && !errors.Is(why, ErrSubscriberClosed) && !errors.Is(why, ErrClosed) {
-		text := why.Error()
-		s.problem = &text
+		s.troubles.problem = &problem{why.Error(), r.Checkpoint + 1} // it is over when that is dealt with
 	}
-	problem := s.problem
+	problem := s.troubles.problem
 	s.mu.Unlock()
 	if lost {
 		s.note(ErrLeaseLost, r.Checkpoint)
 		return why
 	}
 	if problem != nil {
-		if err := s.hub.storage.SaveError(ctx, s.id, r.Epoch, *problem); err != nil {
-			s.hub.log.Warn("eventstore: the last error of a subscription was not noted", "stream", s.id.Stream, "subscription", s.id.Name, "error", err)
+		if err := s.hub.storage.SaveError(ctx, s.id, r.Epoch, problem.text, problem.number); err != nil {
+			s.hub.log.Warn("eventstore: the last error of a subscription was not noted", "stream", s.id.Stream, "subscription", s.id.Name, "err", err)
 		}
 	}
 	s.leased = false // what fails here is noted, and not tried again
@@ -491,6 +508,7 @@ func (s *subscription) stop(err error) {
 	}
 	s.subscribers = nil
 	s.mu.Unlock()
+	s.lines.end(context.Background(), s.names()...)
 	s.setState(Stopped, err)
 }
 

@@ -18,6 +18,9 @@ func (s *subscription) noteProgress() {
 		s.dirty = time.Now()
 		s.poke() // to set a timer
 	}
+	if s.saving && s.dirtyNext.IsZero() && s.queue.checkpoint() > s.savingAt {
+		s.dirtyNext = time.Now()
+	}
 	if at, reached := s.dueAt(ahead); reached && (!s.timed || !at.After(time.Now())) {
 		s.timed = true // for this checkpoint the goroutine is told once
 		s.poke()
@@ -58,7 +61,7 @@ func (s *subscription) save(ctx context.Context) error {
 	s.mu.Lock()
 	ahead := s.queue.checkpoint() - s.saved
 	due := ahead > 0 && !s.saving && (s.refused != nil || s.due(ahead) || s.opts.CheckpointAfter >= 0 && time.Since(s.dirty) >= s.opts.CheckpointAfter)
-	problem, epoch, err := s.problem, s.lease.Epoch, s.saveErr
+	problem, epoch, err := s.troubles.problem, s.lease.Epoch, s.saveErr
 	s.saveErr, s.asked = nil, s.asked || due
 	s.mu.Unlock()
 	if err != nil {
@@ -70,15 +73,22 @@ func (s *subscription) save(ctx context.Context) error {
 	if problem == nil {
 		return nil
 	}
-	if err := s.hub.storage.SaveError(ctx, s.id, epoch, *problem); err != nil {
-		return err
+	return s.saveProblem(ctx, epoch, problem)
+}
+
+// saveProblem writes the last error, unless that is over meanwhile.
+func (s *subscription) saveProblem(ctx context.Context, epoch int64, p *problem) error {
+	s.mu.Lock()
+	begun := s.troubles.write(p)
+	s.mu.Unlock()
+	if !begun {
+		return nil
 	}
+	err := s.hub.storage.SaveError(ctx, s.id, epoch, p.text, p.number)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.problem == problem {
-		s.problem = nil
-	}
-	return nil
+	s.troubles.written(p, err)
+	return err
 }
 
 // refuse notes why a checkpoint was not written. s.mu is held.
@@ -87,12 +97,11 @@ func (s *subscription) refuse(err error) {
 	s.change()
 }
 
-// isRefused reports whether all that keeps the subscription Waiting is that its checkpoint can't be written, or that it has an
-// event of an unknown version.
-func (s *subscription) isRefused() bool {
+// isLeased reports whether the subscription has the lease, and is Waiting for something else.
+func (s *subscription) isLeased() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return (s.refused != nil || s.unknownVersion() != nil) && s.valid()
+	return (s.refused != nil || s.unread != nil || s.unknownVersion() != nil) && s.valid()
 }
 
 // left returns why the subscription has no subscribers any more, or nil.

@@ -59,6 +59,7 @@ func (s *subscription) starve(err error) {
 	defer s.mu.Unlock()
 	if s.unfed != nil || err != nil {
 		s.unfed = err
+		s.readResult()
 		s.poke()
 	}
 }
@@ -68,16 +69,6 @@ func (s *subscription) lookAgain() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.looked = false
-	s.poke()
-}
-
-// trouble notes the last error, to be seen in the list of subscriptions.
-func (s *subscription) trouble(err error) {
-	text := err.Error()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.troubled = true
-	s.problem = &text
 	s.poke()
 }
 
@@ -91,16 +82,5 @@ func (s *subscription) committed(checkpoint int64) {
 	s.saved, s.refused = max(s.saved, checkpoint), nil
 	if s.queue.checkpoint() <= s.saved { // nothing is left to write
 		s.dirty, s.asked = time.Time{}, false
-	}
-}
-
-// solved notes that the last error is over.
-func (s *subscription) solved() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.troubled {
-		s.troubled = false
-		s.problem = new(string)
-		s.poke()
 	}
 }

@@ -36,7 +36,7 @@ func (s *subscription) acquire(ctx context.Context, create bool) (lease Lease, v
 	}
 	if err = s.hub.storage.SaveCheckpoint(ctx, lease.request()); err != nil { // saves what is there already, and so is judged
 		if final(err) {
-			_ = s.hub.storage.SaveError(ctx, s.id, lease.Epoch, err.Error()) // it is returned, too
+			_ = s.hub.storage.SaveError(ctx, s.id, lease.Epoch, err.Error(), lease.Checkpoint+1) // it is returned, too
 		}
 		s.release(context.WithoutCancel(ctx), lease)
 	}
@@ -51,7 +51,7 @@ func (s *subscription) release(ctx context.Context, l Lease) {
 	if err == nil || errors.Is(err, ErrPositionLost) || errors.Is(err, ErrLeaseLost) {
 		s.leased = false
 	} else {
-		s.hub.log.Warn("eventstore: a lease was not given up; it will expire", "stream", s.id.Stream, "subscription", s.id.Name, "error", err)
+		s.hub.log.Warn("eventstore: a lease was not given up; it will expire", "stream", s.id.Stream, "subscription", s.id.Name, "err", err)
 	}
 }
 
@@ -95,7 +95,7 @@ func (s *subscription) handBack() {
 	defer cancel()
 	list, err := s.hub.storage.RenewLeases(ctx, s.hub.owner, s.hub.leaseTTL)
 	if err != nil {
-		s.hub.log.Warn("eventstore: a lease may not be given up; it will expire", "stream", s.id.Stream, "subscription", s.id.Name, "error", err)
+		s.hub.log.Warn("eventstore: a lease may not be given up; it will expire", "stream", s.id.Stream, "subscription", s.id.Name, "err", err)
 		return
 	}
 	for _, lease := range list {
@@ -128,6 +128,7 @@ func (s *subscription) lose(err error) {
 		r.poke()
 	}
 	s.mu.Unlock()
+	s.lines.warn(context.Background(), "eventstore: a lease was lost; what is in flight comes again here or elsewhere", append(s.names(), "err", err)...)
 	s.setState(Waiting, err)
 }
 
@@ -145,6 +146,7 @@ func (s *subscription) extend(until time.Time) {
 	defer s.mu.Unlock()
 	was := s.validUntil
 	s.validUntil = until
+	s.answered = s.unread != nil || s.unfed != nil
 	if !was.After(time.Now()) { // it had expired
 		s.poke()
 		s.wake()

@@ -42,6 +42,7 @@ func (s *subscription) look(ctx context.Context) error {
 		s.queue = newQueue(0)
 		s.seen, s.unproven = SeenEvent{}, false
 		s.streamID, s.saved, s.dirty, s.asked, s.refused = info.ID, -1, time.Now(), false, nil
+		s.troubles = trouble{} // the events are gone; the checkpoint in the new stream clears what is in the list
 		s.missed, s.inbox, s.inboxSize = true, nil, 0
 	case info.Version < s.queue.received:
 		return &PositionLostError{Stream: s.id.Stream, After: s.queue.received, Head: info.Version}

@@ -29,8 +29,12 @@ type SubscriptionStorage interface {
 	// StreamID says that the stream is another one than before. If the checkpoint can't be saved, nothing changes, and the
 	// error is the one that [CheckpointRequest.Judge] returns, judged in the same statement or transaction as the write.
 	SaveCheckpoint(ctx context.Context, r CheckpointRequest) error
-	// SaveError notes the last error of a subscription; "" that there is none. It returns ErrLeaseLost like SaveCheckpoint.
-	SaveError(ctx context.Context, id SubscriptionID, epoch int64, text string) error
+	// SaveError notes the last error of a subscription, with the time on the database's clock and the number of the event that
+	// it is about, 0 if it is about none; "" notes that there is no error. It returns ErrLeaseLost like SaveCheckpoint.
+	//
+	// The error is over when the checkpoint moves on, by whichever owner, and the event's number is not above it; or when the
+	// subscription is reset. Then ListSubscriptions shows none.
+	SaveError(ctx context.Context, id SubscriptionID, epoch int64, text string, number int64) error
 	// ReleaseLease is SaveCheckpoint, and gives the lease up at once, even if the checkpoint is refused for another reason
 	// than ErrLeaseLost.
 	ReleaseLease(ctx context.Context, r CheckpointRequest) error
@@ -42,6 +46,10 @@ type SubscriptionStorage interface {
 	// ListSubscriptions returns all subscriptions, by stream and name. Head is not set.
 	ListSubscriptions(ctx context.Context) ([]SubscriptionInfo, error)
 
+	// Arrivals returns, for each of list, when the first event behind its number came into the stream, or into All, on the
+	// database's clock: zero if there is none, or if that is not known (yet). CreatedAt does not count, since the caller may
+	// have given it.
+	Arrivals(ctx context.Context, list []Behind) (Arrivals, error)
 	// StreamVersions returns what StreamInfo would return of each of the streams that exist, in one look.
 	StreamVersions(ctx context.Context, streams []string) (map[string]StreamInfo, error)
 	// ReadFiltered is ReadAll, or ReadStream if r.Stream is not All, forward, of those events that f chooses. next is
@@ -65,6 +73,18 @@ type CheckpointBatcher interface {
 // SubscriptionID identifies a persistent subscription: its name, and the stream, or [All], that it is on.
 type SubscriptionID struct{ Stream, Name string }
 
+// Behind identifies the events of a stream, or of [All], whose numbers are above Number.
+type Behind struct {
+	Stream string
+	Number int64
+}
+
+// Arrivals is the answer of [SubscriptionStorage].Arrivals.
+type Arrivals struct {
+	At  []time.Time // UTC
+	Now time.Time   // what the database's clock says
+}
+
 // EventFilter chooses events in the database. The zero value chooses all.
 type EventFilter struct {
 	// Types are the types wanted. Default: all.
@@ -79,7 +99,7 @@ func (f EventFilter) IsZero() bool { return len(f.Types) == 0 && f.StreamPrefix 
 // LeaseRequest asks for the lease of a subscription.
 type LeaseRequest struct {
 	ID    SubscriptionID
-	Owner string // who asks; no two Stores have the same
+	Owner string // who asks; no two Stores have the same, see SubscriptionInfo
 	TTL   time.Duration
 	// Create says that the subscription may be created. Checkpoint and StreamID are what it begins with then.
 	Create               bool
@@ -112,13 +132,18 @@ type SubscriptionInfo struct {
 	Checkpoint int64
 	StreamID   int64 // see Lease
 	Seen       SeenEvent
-	Owner      string // who holds the lease, or held it last
+	Owner      string // who holds the lease, or held it last: its [Options].Name, a slash, and what tells it from others of the name
 	Epoch      int64
 	Held       bool      // whether the lease is held now
 	LeaseUntil time.Time // UTC; zero if it was given up
-	LastError  string
-	CreatedAt  time.Time
-	UpdatedAt  time.Time // of Checkpoint
+	// LastError is why a handler, or reading, failed last; "" if that is over: the event that it is about, or one behind it,
+	// was dealt with, by whichever process. LastErrorNumber is the number of that event, or of the first one that could not be
+	// read; 0 if the error is about no event. LastErrorAt is when it was noted, on the database's clock.
+	LastError       string
+	LastErrorNumber int64
+	LastErrorAt     time.Time
+	CreatedAt       time.Time
+	UpdatedAt       time.Time // of Checkpoint
 	// Handled is how many events a projection has applied in this partition; Rate how many per second when it did so
 	// last, at HandledAt, which is zero if it never did.
 	Handled   int64
@@ -131,6 +156,9 @@ type SubscriptionInfo struct {
 	Head int64
 	// HeadID is the StreamInfo.ID of the stream that Head is of; 0 for All, or if there is none.
 	HeadID int64
+	// NextAt is when the first event behind the checkpoint came into the stream, which may be later than its CreatedAt; zero
+	// if there is none. ListedAt is when that was looked at. Both are on the database's clock; the Store sets them.
+	NextAt, ListedAt time.Time
 }
 
 // Replaced reports whether the stream that Checkpoint counts in was hard deleted and a new stream has its name. The
@@ -149,3 +177,34 @@ func (i SubscriptionInfo) Passed() int64 {
 
 // Lag returns how many numbers of the stream the subscription has not dealt with.
 func (i SubscriptionInfo) Lag() int64 { return max(0, i.Head-i.Passed()) }
+
+// Delay returns how long ago the first event behind the checkpoint came into the stream; 0 if there is none.
+func (i SubscriptionInfo) Delay() time.Duration {
+	if i.Lag() == 0 || i.NextAt.IsZero() {
+		return 0
+	}
+	return max(0, i.ListedAt.Sub(i.NextAt))
+}
+
+// StalledSince returns since when the subscription has not moved, although there are events behind its checkpoint: since the
+// checkpoint was written last, or since the first of these events came, whichever is later. It is zero if there are none.
+// What is acknowledged counts when the checkpoint is written, see [SubscribeOptions].
+func (i SubscriptionInfo) StalledSince() time.Time {
+	switch {
+	case i.Lag() == 0 || i.NextAt.IsZero():
+		return time.Time{}
+	case i.UpdatedAt.After(i.NextAt) && !i.Replaced():
+		return i.UpdatedAt
+	}
+	return i.NextAt
+}
+
+// Stalled returns how long the subscription has not moved, although there are events behind its checkpoint; 0 if there are
+// none. A handler that hangs, or fails again and again, shows here.
+func (i SubscriptionInfo) Stalled() time.Duration {
+	since := i.StalledSince()
+	if since.IsZero() {
+		return 0
+	}
+	return max(0, i.ListedAt.Sub(since))
+}

@@ -142,11 +142,11 @@ func (s *timed) SaveCheckpoint(ctx context.Context, r store.CheckpointRequest) e
 	return s.Backend.SaveCheckpoint(ctx, r)
 }
 
-func (s *timed) SaveError(ctx context.Context, id store.SubscriptionID, epoch int64, text string) error {
+func (s *timed) SaveError(ctx context.Context, id store.SubscriptionID, epoch int64, text string, number int64) error {
 	if err := s.pass(ctx, "SaveError"); err != nil {
 		return err
 	}
-	return s.Backend.SaveError(ctx, id, epoch, text)
+	return s.Backend.SaveError(ctx, id, epoch, text, number)
 }
 
 func (s *timed) ReleaseLease(ctx context.Context, r store.CheckpointRequest) error {

@@ -29,14 +29,3 @@ func (s *subscription) unknownVersion() error {
 	}
 	return nil
 }
-
-// noteUnknown sets the state of a subscription that reads nothing now, if a subscriber has begun to wait at an event of an
-// unknown version, or has ended to.
-func (s *subscription) noteUnknown() {
-	s.mu.Lock()
-	noted, waits := errors.Is(s.state.Err, ErrUnknownVersion), s.unknownVersion() != nil
-	s.mu.Unlock()
-	if noted || waits {
-		s.goOn(CatchingUp, nil)
-	}
-}

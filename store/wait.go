@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -41,14 +42,16 @@ func (p *progress) tell() {
 // partition of the append's stream only. If these are links, it waits for all events that they point to, in the partitions
 // of the streams that those events come from.
 //
-// The error is ctx's; [ErrParked] if the projection has put one of the events aside; [ErrEventNotFound] if the append
-// is not in the store; [ErrInvalid] if the projection is on another stream; [ErrProjectionNotFound]; or the database's.
+// The error is ctx's; [ErrParked] if the projection has put one of the events aside, unless it is about to apply it again, see
+// [Store.ReplayParked]; [ErrEventNotFound] if the append is not in the store; [ErrInvalid] if the projection is on another
+// stream; [ErrProjectionNotFound]; or the database's. A projection that is not there may be starting: WaitFor waits for it
+// as long as this Store runs it, or else for LeaseTTL at most.
 func (s *Store) WaitFor(ctx context.Context, projection string, result AppendResult) error {
 	storage, err := s.manageProjection(ctx, projection)
 	if err != nil {
 		return err
 	}
-	record, err := readProjection(ctx, storage, projection)
+	record, err := s.created(ctx, storage, projection)
 	if err != nil {
 		return err
 	}
@@ -59,13 +62,82 @@ func (s *Store) WaitFor(ctx context.Context, projection string, result AppendRes
 	if err := s.waitUntil(ctx, storage, projection, wanted.streams, wanted.last); err != nil {
 		return err
 	}
-	parked, err := storage.ReadParked(ctx, ParkedRequest{
-		Projection: projection, Numbers: wanted.numbers, AfterNumber: wanted.first - 1, AfterID: uuid.Max, ToNumber: wanted.last, Limit: 1,
+	return s.again(ctx, func() (bool, error) {
+		parked, err := storage.ReadParked(ctx, ParkedRequest{
+			Projection: projection, Numbers: wanted.numbers, AfterNumber: wanted.first - 1, AfterID: uuid.Max, ToNumber: wanted.last, Limit: DefaultPageSize,
+		})
+		for i := range parked {
+			p := &parked[i]
+			stays, err := staysParked(ctx, storage, p)
+			if err != nil {
+				return false, err
+			}
+			if stays {
+				return false, &ProjectionError{projection, fmt.Errorf("event %d of %q: %w: %s", p.Version, p.Stream, ErrParked, p.Error)}
+			}
+		}
+		return len(parked) == 0, err
 	})
-	if err == nil && len(parked) > 0 {
-		err = &ProjectionError{projection, fmt.Errorf("event %d of %q: %w: %s", parked[0].Version, parked[0].Stream, ErrParked, parked[0].Error)}
+}
+
+// staysParked reports whether a parked event is not applied again by itself: it has failed, or is behind one of its key that has.
+func staysParked(ctx context.Context, storage ProjectionStorage, p *ParkedEvent) (bool, error) {
+	if p.Failed {
+		return true, nil
 	}
-	return err
+	r := ParkedRequest{Projection: p.Projection, Keys: []string{p.Key}, AfterNumber: -1, ToNumber: p.Number - 1, Limit: DefaultPageSize}
+	for {
+		page, err := storage.ReadParked(ctx, r)
+		if err != nil || slices.ContainsFunc(page, func(p ParkedEvent) bool { return p.Failed }) {
+			return err == nil, err
+		}
+		if len(page) < r.Limit {
+			return false, nil
+		}
+		last := page[len(page)-1]
+		r.AfterNumber, r.AfterID = last.Number, last.ID
+	}
+}
+
+// created waits for a projection that may be starting, and returns it.
+func (s *Store) created(ctx context.Context, storage ProjectionStorage, projection string) (record ProjectionRecord, err error) {
+	until := time.Now().Add(s.hub.leaseTTL)
+	var missing error
+	err = s.again(ctx, func() (bool, error) {
+		record, err = readProjection(ctx, storage, projection)
+		if !errors.Is(err, ErrProjectionNotFound) {
+			return true, err
+		}
+		missing = err
+		if !time.Now().Before(until) && !s.hub.projects(projection) {
+			return true, err
+		}
+		return false, nil
+	})
+	if err != nil && ctx.Err() != nil && missing != nil {
+		err = fmt.Errorf("%w: %w", missing, ctx.Err())
+	}
+	return record, err
+}
+
+// again calls f until it is done, or returns an error: when a projection of this Store has made progress, and now and then, since
+// another process may run it.
+func (s *Store) again(ctx context.Context, f func() (done bool, err error)) error {
+	for wait := waitLeast; ; wait = min(2*wait, waitMost) {
+		told := s.hub.progress.next()
+		if done, err := f(); done || err != nil {
+			return err
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-told:
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		}
+		timer.Stop()
+	}
 }
 
 // awaited describes the events of an append in the numbers of a projection's stream.
@@ -115,6 +187,9 @@ func (s *Store) WaitForPosition(ctx context.Context, projection string, number i
 	if err != nil {
 		return err
 	}
+	if _, err := s.created(ctx, storage, projection); err != nil {
+		return err
+	}
 	return s.waitUntil(ctx, storage, projection, nil, number)
 }
 
@@ -126,37 +201,26 @@ const (
 
 // waitUntil waits until the partitions that have the streams, or without streams all, have come to number.
 func (s *Store) waitUntil(ctx context.Context, storage ProjectionStorage, projection string, streams []string, number int64) error {
-	for wait := waitLeast; ; wait = min(2*wait, waitMost) {
-		told := s.hub.progress.next()
+	return s.again(ctx, func() (bool, error) {
 		record, err := readProjection(ctx, storage, projection)
 		if err != nil {
-			return err
+			return false, err
 		}
 		if record.ReplacedBy != "" {
-			return &ProjectionError{projection, fmt.Errorf("%w, %q", ErrProjectionReplaced, record.ReplacedBy)}
+			return false, &ProjectionError{projection, fmt.Errorf("%w, %q", ErrProjectionReplaced, record.ReplacedBy)}
 		}
 		list, err := reached(ctx, storage, projection)
 		if err != nil {
-			return err
+			return false, err
 		}
 		if len(streams) > 0 {
 			list = only(list, record, streams)
 		}
-		if atLeast(list, number) {
-			if there, err := s.countsIn(ctx, record.Stream, list, number); err != nil || there {
-				return err
-			}
+		if !atLeast(list, number) {
+			return false, nil
 		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-told:
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return ctx.Err()
-		}
-		timer.Stop()
-	}
+		return s.countsIn(ctx, record.Stream, list, number)
+	})
 }
 
 // countsIn reports whether the checkpoints, which are number or more, count in the stream as it is, and not in one of the

@@ -68,7 +68,7 @@ func (b *Backend) write(r store.AppendRequest) store.AppendResult {
 		if n.CreatedAt.IsZero() {
 			e.recorded.CreatedAt = at
 		}
-		s.add(e)
+		s.add(e, at)
 		b.events[n.ID] = e
 		b.all = append(b.all, e)
 	}
@@ -89,10 +89,11 @@ func (b *Backend) Link(ctx context.Context, r store.LinkRequest) (store.AppendRe
 	if err != nil {
 		return store.AppendResult{}, err
 	}
-	s := b.open(r.Stream, now())
+	at := now()
+	s := b.open(r.Stream, at)
 	first := s.info.Version + 1
 	for _, e := range events {
-		s.add(e)
+		s.add(e, at)
 		e.linkedTo = append(e.linkedTo, s)
 	}
 	return store.AppendResult{Stream: r.Stream, First: first, Last: s.info.Version}, nil

@@ -41,6 +41,7 @@ type stream struct {
 type entry struct {
 	version int64
 	event   *event
+	at      time.Time // when it came there
 }
 
 // event is stored once, whatever shows it.
@@ -86,9 +87,9 @@ func (b *Backend) open(name string, createdAt time.Time) *stream {
 	return s
 }
 
-func (s *stream) add(e *event) {
+func (s *stream) add(e *event, at time.Time) {
 	s.info.Version++
-	s.entries = append(s.entries, entry{s.info.Version, e})
+	s.entries = append(s.entries, entry{s.info.Version, e, at})
 }
 
 // now is the clock of this backend, as precise as a database's.

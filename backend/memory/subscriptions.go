@@ -97,8 +97,12 @@ func (b *Backend) SaveCheckpoint(ctx context.Context, r store.CheckpointRequest)
 }
 
 // SaveError implements [store.SubscriptionStorage].
-func (b *Backend) SaveError(ctx context.Context, id store.SubscriptionID, epoch int64, text string) error {
-	return b.inEpoch(ctx, id, epoch, func(s *subscription) { s.LastError = text })
+func (b *Backend) SaveError(ctx context.Context, id store.SubscriptionID, epoch int64, text string, number int64) error {
+	return b.inEpoch(ctx, id, epoch, func(s *subscription) {
+		if s.LastError, s.LastErrorNumber, s.LastErrorAt = text, number, now(); text == "" {
+			s.forgetError()
+		}
+	})
 }
 
 // ReleaseLease implements [store.SubscriptionStorage].
@@ -113,6 +117,11 @@ func (b *Backend) ReleaseLease(ctx context.Context, r store.CheckpointRequest) e
 		s.LeaseUntil = time.Time{}
 	}
 	return err
+}
+
+// forgetError notes that the last error is over.
+func (s *subscription) forgetError() {
+	s.LastError, s.LastErrorNumber, s.LastErrorAt = "", 0, time.Time{}
 }
 
 // inEpoch writes to a subscription whose epoch is still the one given.
@@ -142,6 +151,9 @@ func (b *Backend) save(r store.CheckpointRequest) error {
 		return err
 	}
 	if s.StreamID != r.StreamID || s.Checkpoint < r.Checkpoint {
+		if s.StreamID != r.StreamID || s.LastErrorNumber <= r.Checkpoint {
+			s.forgetError()
+		}
 		s.Checkpoint, s.StreamID, s.UpdatedAt = r.Checkpoint, r.StreamID, now()
 	}
 	s.Seen = r.Seen
@@ -180,7 +192,8 @@ func (b *Backend) ResetSubscription(ctx context.Context, id store.SubscriptionID
 	}
 	b.lastEpoch++
 	s.Checkpoint, s.StreamID, s.Seen, s.UpdatedAt = checkpoint, streamID, store.SeenEvent{}, now()
-	s.Epoch, s.LeaseUntil, s.LastError = b.lastEpoch, time.Time{}, ""
+	s.Epoch, s.LeaseUntil = b.lastEpoch, time.Time{}
+	s.forgetError()
 	delete(b.parked, id)
 	return nil
 }
@@ -218,4 +231,45 @@ func (b *Backend) ListSubscriptions(ctx context.Context) ([]store.SubscriptionIn
 		return cmp.Or(cmp.Compare(x.Stream, y.Stream), cmp.Compare(x.Name, y.Name))
 	})
 	return list, nil
+}
+
+// Arrivals implements [store.SubscriptionStorage].
+func (b *Backend) Arrivals(ctx context.Context, list []store.Behind) (store.Arrivals, error) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	if err := ctx.Err(); err != nil {
+		return store.Arrivals{}, err
+	}
+	a := store.Arrivals{At: make([]time.Time, len(list)), Now: now()}
+	for i, l := range list {
+		a.At[i] = b.arrival(l)
+	}
+	return a, nil
+}
+
+// arrival returns when the first event behind a number came into its stream. The caller holds b.mu.
+func (b *Backend) arrival(l store.Behind) time.Time {
+	if l.Stream == store.All {
+		for _, e := range b.all[min(max(l.Number, 0), int64(len(b.all))):] {
+			if e != nil {
+				return e.entry().at
+			}
+		}
+		return time.Time{}
+	}
+	s, ok := b.streams[l.Stream]
+	if !ok {
+		return time.Time{}
+	}
+	i, _ := slices.BinarySearchFunc(s.entries, l.Number+1, func(e entry, number int64) int { return cmp.Compare(e.version, number) })
+	if i == len(s.entries) {
+		return time.Time{}
+	}
+	return s.entries[i].at
+}
+
+// entry returns an event's place in the stream that it was appended to.
+func (e *event) entry() entry {
+	i, _ := slices.BinarySearchFunc(e.origin.entries, e.recorded.Version, func(e entry, version int64) int { return cmp.Compare(e.version, version) })
+	return e.origin.entries[i]
 }

@@ -141,7 +141,7 @@ func TestLostAnswerToOtherWrites(t *testing.T) {
 		"save error": {done: doneUpdate,
 			write: func(l *lossy) func() error {
 				lease := lease(l)
-				return func() error { return l.b.SaveError(l.t.Context(), id, lease.Epoch, "oops") }
+				return func() error { return l.b.SaveError(l.t.Context(), id, lease.Epoch, "oops", 0) }
 			},
 			check: func(l *lossy) { assert.Equal(l.t, "oops", checkpoint(l).LastError) },
 		},

@@ -374,8 +374,8 @@ select s.stream, s.name from /*schema.*/subscriptions as s where s.lease_until i
 -- name: save_checkpoint
 -- Saves the checkpoint $4 in the stream $5, with the event $7 that was seen at $6, if the epoch $3 is the current one, the
 -- checkpoint in the same stream is not below $8, the era is $9 unless that is empty, and the store carries what was read: see the function lost. Within a stream the
--- checkpoint never goes back. Returns whether it was saved, and what it is judged by; nothing if there is no such
--- subscription. Locks the row if it saves. Indexes: subscriptions_pkey, those of event_at and stream_end.
+-- checkpoint never goes back. A checkpoint that moves on and passes the event that the last error is about clears that error.
+-- Returns whether it was saved, and what it is judged by; nothing if there is no such subscription. Locks the row if it saves. Indexes: subscriptions_pkey, those of event_at and stream_end.
 with judged as (
   select t.stream, t.name, t.epoch, t.checkpoint, t.stream_id, p.stream_end, p.event_at,
     /*schema.*/lost(p.stream_end, p.event_at, $4::bigint, $6::bigint, $7::uuid) as lost
@@ -386,6 +386,7 @@ with judged as (
   update /*schema.*/subscriptions as s
   set checkpoint = case when s.stream_id = $5::bigint then greatest(s.checkpoint, $4::bigint) else $4::bigint end,
     stream_id = $5::bigint, seen = $6::bigint, seen_id = $7::uuid,
+    last_error = case when s.stream_id = $5::bigint and (s.checkpoint >= $4::bigint or s.last_error_number > $4::bigint) then s.last_error else '' end,
     updated_at = case when s.stream_id = $5::bigint and s.checkpoint >= $4::bigint then s.updated_at else clock_timestamp() end
   from judged as j
   where s.stream = j.stream and s.name = j.name and s.epoch = $3::bigint and not j.lost
@@ -418,6 +419,7 @@ with judged as (
   update /*schema.*/subscriptions as s
   set checkpoint = case when s.stream_id = l.new_stream_id then greatest(s.checkpoint, l.new_checkpoint) else l.new_checkpoint end,
     stream_id = l.new_stream_id, seen = l.seen, seen_id = l.seen_id,
+    last_error = case when s.stream_id = l.new_stream_id and (s.checkpoint >= l.new_checkpoint or s.last_error_number > l.new_checkpoint) then s.last_error else '' end,
     updated_at = case when s.stream_id = l.new_stream_id and s.checkpoint >= l.new_checkpoint then s.updated_at else clock_timestamp() end
   from locked as l
   where s.stream = l.stream and s.name = l.name
@@ -435,8 +437,8 @@ with released as (
 select pg_notify('/*channel*/', 'lease')::text from released as r;
 
 -- name: save_error
--- Nothing comes back if the epoch is over. Index: subscriptions_pkey.
-update /*schema.*/subscriptions as s set last_error = $4::text
+-- Notes the error $4 about the event $5. Nothing comes back if the epoch is over. Index: subscriptions_pkey.
+update /*schema.*/subscriptions as s set last_error = $4::text, last_error_number = $5::bigint, last_error_at = clock_timestamp()
 where s.stream = $1::text and s.name = $2::text and s.epoch = $3::bigint
 returning ''::text;
 
@@ -473,8 +475,30 @@ select pg_notify('/*channel*/', 'lease')::text from deleted as d;
 
 -- name: list_subscriptions
 select s.stream, s.name, s.checkpoint, s.stream_id, s.seen, s.seen_id, s.owner, s.epoch, s.lease_until,
-  coalesce(s.lease_until > clock_timestamp(), false), s.last_error, s.created_at, s.updated_at, s.handled, s.rate, s.handled_at
+  coalesce(s.lease_until > clock_timestamp(), false), s.last_error, s.last_error_number, s.last_error_at, s.created_at, s.updated_at,
+  s.handled, s.rate, s.handled_at
 from /*schema.*/subscriptions as s order by s.stream, s.name;
+
+-- name: arrivals
+-- When the first event behind each of the numbers $2 came into the stream $1 (arrays): for $all, and for a stream's own events,
+-- when the tick gave the position, for links when they were made. Null if there is none, or it has no position yet. Takes no locks.
+-- Each is a few look-ups. Indexes: streams_name_key, log_pkey, events_version_key, log_append_seq_key, links_pkey.
+select i.nr, a.at, clock_timestamp()
+from unnest($1::text::text[], $2::text::bigint[]) with ordinality as i (stream, number, nr)
+  cross join lateral (select case when i.stream = '$all'
+    then coalesce(
+      (select case when l.position + l.n - 1 > i.number then l.placed_at end from /*schema.*/log as l where l.position <= i.number + 1 order by l.position desc limit 1),
+      (select l.placed_at from /*schema.*/log as l where l.position > i.number order by l.position limit 1))
+    else (
+      select f.at from /*schema.*/streams as s cross join lateral (
+        (select e.version, (select p.placed_at from /*schema.*/log as p where p.append_seq = e.append_seq) as at
+          from /*schema.*/events as e where e.stream_id = s.stream_id and e.version > i.number order by e.version limit 1)
+        union all
+        (select k.version, k.linked_at from /*schema.*/links as k where k.stream_id = s.stream_id and k.version > i.number order by k.version limit 1)
+        order by 1 limit 1
+      ) as f
+      where s.name = i.stream)
+    end as at offset 0) as a;
 
 -- name: advance
 -- save_checkpoint in the transaction of a projection, as its last statement: what it locks is locked until the commit. Nothing is
@@ -495,6 +519,8 @@ with judged as (
     stream_id = case when $10::bigint = 0 then s.stream_id else $5::bigint end,
     seen = case when $10::bigint = 0 then s.seen else $6::bigint end,
     seen_id = case when $10::bigint = 0 then s.seen_id else $7::uuid end,
+    last_error = case when $10::bigint = 0 and s.last_error_number > s.checkpoint then s.last_error
+      when $10::bigint > 0 and s.stream_id = $5::bigint and s.last_error_number > $4::bigint then s.last_error else '' end,
     updated_at = case when $10::bigint = 0 then s.updated_at else clock_timestamp() end,
     handled = s.handled + $11::bigint, rate = $12::double precision, handled_at = clock_timestamp()
   from mine as m, judged as j

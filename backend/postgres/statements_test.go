@@ -64,6 +64,8 @@ var hot = []struct {
 	{"read_stream_filtered", `7, 10, 1000, 500, '{happened}', 's-7'`, []string{"Index Scan using events_version_key", "Index Scan using links_pkey", "Index Scan using events_pkey", "hashed SubPlan"}},
 	{"stream_versions", `'{s-1,s-2}'`, []string{"Index Scan using streams_name_key"}},
 	{"save_checkpoint", `'$all', 'a', 1, 2, 0, 2, null, 0, ''`, []string{"Index Scan using subscriptions_pkey"}},
+	{"arrivals", `'{$all,s-7}', '{5000,10}'`, []string{"Index Scan using log_pkey", "Index Scan Backward using log_pkey", "Index Scan using streams_name_key",
+		"Index Scan using events_version_key", "Index Scan using log_append_seq_key", "Index Scan using links_pkey"}},
 	{"read_event", `'00000000-0000-0000-0000-000000000001'`, []string{"Index Scan using events_event_id_key"}},
 	{"read_correlation", `'00000000-0000-0000-0000-000000000007', 1, 1000`, []string{"events_correlation_idx", "Index Scan using log_append_seq_key", "Index Scan using streams_pkey"}},
 	{"read_names", `'{1,2,3}'`, []string{"Index Scan using streams_pkey"}},

@@ -87,9 +87,9 @@ func (b *Backend) SaveCheckpoint(ctx context.Context, r store.CheckpointRequest)
 }
 
 // SaveError implements [store.SubscriptionStorage]. What a text column can't hold is left out.
-func (b *Backend) SaveError(ctx context.Context, id store.SubscriptionID, epoch int64, text string) error {
+func (b *Backend) SaveError(ctx context.Context, id store.SubscriptionID, epoch int64, text string, number int64) error {
 	text = strings.ToValidUTF8(strings.ReplaceAll(text, "\x00", ""), "")
-	return b.writeRow(ctx, id, store.ErrLeaseLost, "save_error", id.Stream, id.Name, epoch, text)
+	return b.writeRow(ctx, id, store.ErrLeaseLost, "save_error", id.Stream, id.Name, epoch, text, number)
 }
 
 // ReleaseLease implements [store.SubscriptionStorage].
@@ -137,11 +137,16 @@ func (b *Backend) ListSubscriptions(ctx context.Context) (list []store.Subscript
 	}
 	err = b.each(ctx, "list_subscriptions", func(rows *sql.Rows) error {
 		var i store.SubscriptionInfo
-		var until, handled sql.NullTime
-		err := rows.Scan(&i.Stream, &i.Name, &i.Checkpoint, &i.StreamID, &i.Seen.Number, &i.Seen.ID, &i.Owner, &i.Epoch, &until, &i.Held, &i.LastError, &i.CreatedAt, &i.UpdatedAt,
-			&i.Handled, &i.Rate, &handled)
+		var until, failed, handled sql.NullTime
+		err := rows.Scan(&i.Stream, &i.Name, &i.Checkpoint, &i.StreamID, &i.Seen.Number, &i.Seen.ID, &i.Owner, &i.Epoch, &until, &i.Held, &i.LastError, &i.LastErrorNumber, &failed,
+			&i.CreatedAt, &i.UpdatedAt, &i.Handled, &i.Rate, &handled)
 		if until.Valid {
 			i.LeaseUntil = until.Time.UTC()
+		}
+		if i.LastError == "" {
+			i.LastErrorNumber = 0
+		} else {
+			i.LastErrorAt = failed.Time.UTC()
 		}
 		if handled.Valid {
 			i.HandledAt = handled.Time.UTC()
@@ -151,4 +156,27 @@ func (b *Backend) ListSubscriptions(ctx context.Context) (list []store.Subscript
 		return err
 	})
 	return list, err
+}
+
+// Arrivals implements [store.SubscriptionStorage].
+func (b *Backend) Arrivals(ctx context.Context, list []store.Behind) (a store.Arrivals, err error) {
+	if err := b.Check(ctx); err != nil {
+		return a, err
+	}
+	streams, numbers := make([]string, len(list)), make([]int64, len(list))
+	for i, l := range list {
+		streams[i], numbers[i] = l.Stream, l.Number
+	}
+	a.At = make([]time.Time, len(list))
+	err = b.each(ctx, "arrivals", func(rows *sql.Rows) error {
+		var nr int
+		var came sql.NullTime
+		err := rows.Scan(&nr, &came, &a.Now)
+		if err == nil && came.Valid {
+			a.At[nr-1] = came.Time.UTC()
+		}
+		return err
+	}, textArray(streams), intArray(numbers))
+	a.Now = a.Now.UTC()
+	return a, err
 }

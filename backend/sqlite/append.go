@@ -78,10 +78,10 @@ func (b *Backend) insert(ctx context.Context, r store.AppendRequest, s stream) (
 	for i := range r.Events {
 		e := &r.Events[i]
 		created := at
+		var contentType, metadata, recorded any
 		if !e.CreatedAt.IsZero() {
-			created = e.CreatedAt
+			created, recorded = e.CreatedAt, at.UnixMicro()
 		}
-		var contentType, metadata any
 		if e.ContentType != "" {
 			contentType = e.ContentType
 		}
@@ -89,7 +89,7 @@ func (b *Backend) insert(ctx context.Context, r store.AppendRequest, s stream) (
 			metadata = e.Metadata
 		}
 		err := b.exec(ctx, "append_event", head-n+1+int64(i), i, s.info.ID, first+int64(i), created.UnixMicro(), e.ID[:],
-			nullID(e.CausationID), nullID(e.CorrelationID), e.Type, contentType, e.Data, metadata)
+			nullID(e.CausationID), nullID(e.CorrelationID), e.Type, contentType, e.Data, metadata, recorded)
 		if err != nil {
 			return store.AppendResult{}, err
 		}

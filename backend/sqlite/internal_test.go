@@ -107,6 +107,7 @@ func TestPlans(t *testing.T) {
 		"read_stream_filtered":    {"MERGE (UNION ALL)", "SEARCH e USING INDEX sqlite_autoindex_events_1 (stream_id=? AND version>? AND version<?)", "SEARCH l USING PRIMARY KEY (stream_id=? AND version>? AND version<?)"},
 		"save_checkpoint":         {"SEARCH subscriptions USING PRIMARY KEY (stream=? AND name=?)"},
 		"list_subscriptions":      {"SCAN subscriptions"},
+		"arrivals":                {"SEARCH e USING INTEGER PRIMARY KEY (rowid>?)", "SEARCH e USING INDEX sqlite_autoindex_events_1 (stream_id=? AND version>?)", "SEARCH l USING PRIMARY KEY (stream_id=? AND version>?)"},
 		"list_by_id":              {"SEARCH streams USING INTEGER PRIMARY KEY (rowid>?)"},
 		"list_by_id_descending":   {"SEARCH streams USING INTEGER PRIMARY KEY (rowid<?)"},
 		"list_by_name":            {"SEARCH streams USING INDEX sqlite_autoindex_streams_1 (name>?)"},

@@ -36,7 +36,7 @@ func (b *Backend) link(ctx context.Context, r store.LinkRequest) (store.AppendRe
 	if s, err = b.grow(ctx, s, int64(len(r.Events)), now().UnixMicro()); err != nil {
 		return store.AppendResult{}, err
 	}
-	if err := b.exec(ctx, "link_events", ids, s.info.ID, first); err != nil {
+	if err := b.exec(ctx, "link_events", ids, s.info.ID, first, now().UnixMicro()); err != nil {
 		return store.AppendResult{}, err
 	}
 	return store.AppendResult{Stream: r.Stream, First: first, Last: s.info.Version}, nil

@@ -51,8 +51,8 @@ update /*prefix*/head set position = position + ?1 returning position;
 -- name: append_event
 insert into /*prefix*/events (
   position, idx, stream_id, version, created_at, event_id, causation_id, correlation_id, event_type, content_type,
-  data, metadata
-) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12);
+  data, metadata, recorded_at
+) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13);
 
 -- name: append_retry
 -- Returns where the first event is, if the ids in ?2 (16 bytes each), ?3 in number, are exactly those of one earlier append:
@@ -99,12 +99,12 @@ where e.event_id = i.id
 order by i.nr limit 1;
 
 -- name: link_events
--- Links the events with the ids in ?1 (16 bytes each) to stream ?2, from version ?3 on.
-insert into /*prefix*/links (stream_id, version, position)
+-- Links the events with the ids in ?1 (16 bytes each) to stream ?2, from version ?3 on, at the time ?4.
+insert into /*prefix*/links (stream_id, version, position, linked_at)
 with recursive ids (nr, id) as (
   select 0, substr(?1, 1, 16) union all select nr + 1, substr(?1, 16 * nr + 17, 16) from ids where length(?1) > 16 * nr + 16
 )
-select ?2, ?3 + i.nr, e.position from ids i cross join /*prefix*/events e
+select ?2, ?3 + i.nr, e.position, ?4 from ids i cross join /*prefix*/events e
 where e.event_id = i.id;
 
 -- Hard delete, in this order
@@ -315,11 +315,13 @@ select s.epoch, s.checkpoint, s.stream_id,
 from /*prefix*/subscriptions s where s.stream = ?1 and s.name = ?2;
 
 -- name: save_checkpoint
--- Comes after judge_checkpoint. The right sides are the values of before.
+-- Comes after judge_checkpoint. The right sides are the values of before. A checkpoint that moves on and passes the event that the
+-- last error is about clears that error.
 update /*prefix*/subscriptions set
   checkpoint = iif(stream_id = ?4, max(checkpoint, ?3), ?3),
   stream_id = ?4,
   seen = ?5, seen_id = ?6,
+  last_error = iif(stream_id = ?4 and (checkpoint >= ?3 or last_error_number > ?3), last_error, ''),
   updated_at = iif(stream_id = ?4 and checkpoint >= ?3, updated_at, ?7)
 where stream = ?1 and name = ?2;
 
@@ -327,7 +329,8 @@ where stream = ?1 and name = ?2;
 update /*prefix*/subscriptions set lease_until = null where stream = ?1 and name = ?2 and epoch = ?3;
 
 -- name: save_error
-update /*prefix*/subscriptions set last_error = ?4 where stream = ?1 and name = ?2 and epoch = ?3 returning 1;
+update /*prefix*/subscriptions set last_error = ?4, last_error_number = ?5, last_error_at = ?6
+where stream = ?1 and name = ?2 and epoch = ?3 returning 1;
 
 -- name: reset_subscription
 update /*prefix*/subscriptions
@@ -341,15 +344,32 @@ delete from /*prefix*/subscriptions where stream = ?1 and name = ?2 returning 1;
 -- name: list_subscriptions
 -- In the order of the table itself.
 select stream, name, checkpoint, stream_id, seen, seen_id, owner, epoch, lease_until, ifnull(lease_until > ?1, false), last_error,
-  created_at, updated_at, handled, rate, handled_at
+  last_error_number, last_error_at, created_at, updated_at, handled, rate, handled_at
 from /*prefix*/subscriptions
 order by stream, name;
+
+-- name: arrivals
+-- When the first event behind the number ?2 came into the stream ?1, own or linked. A look-up or two. Indexes: events_pkey,
+-- streams_name_key, events_version_key, links_pkey.
+select iif(?1 = '$all',
+  (select ifnull(e.recorded_at, e.created_at) from /*prefix*/events e where e.position > ?2 order by e.position limit 1),
+  (select f.at from (
+    select e.version as number, ifnull(e.recorded_at, e.created_at) as at from /*prefix*/events e
+    where e.stream_id = (select s.stream_id from /*prefix*/streams s where s.name = ?1) and e.version > ?2
+    union all
+    select l.version, l.linked_at from /*prefix*/links l
+    where l.stream_id = (select s.stream_id from /*prefix*/streams s where s.name = ?1) and l.version > ?2
+    order by number limit 1
+  ) f));
 
 -- Projections
 
 -- name: advance
--- What a projection notes beside save_checkpoint, in its own transaction.
-update /*prefix*/subscriptions set handled = handled + ?3, rate = ?4, handled_at = ?5 where stream = ?1 and name = ?2;
+-- What a projection notes beside save_checkpoint, in its own transaction. It has passed the event that the last error is about,
+-- unless that one is behind the checkpoint.
+update /*prefix*/subscriptions set
+  handled = handled + ?3, rate = ?4, handled_at = ?5, last_error = iif(last_error_number > checkpoint, last_error, '')
+where stream = ?1 and name = ?2;
 
 -- name: add_subscription
 insert into /*prefix*/subscriptions (stream, name, checkpoint, stream_id, owner, epoch, created_at, updated_at)

@@ -152,9 +152,9 @@ func (b *Backend) noteCheckpoint(ctx context.Context, r store.CheckpointRequest)
 }
 
 // SaveError implements [store.SubscriptionStorage].
-func (b *Backend) SaveError(ctx context.Context, id store.SubscriptionID, epoch int64, text string) error {
+func (b *Backend) SaveError(ctx context.Context, id store.SubscriptionID, epoch int64, text string, number int64) error {
 	return b.writeRow(ctx, id, store.ErrLeaseLost, func(tx *Backend) (found bool, err error) {
-		return tx.one(ctx, "save_error", []any{id.Stream, id.Name, epoch, text}, new(int))
+		return tx.one(ctx, "save_error", []any{id.Stream, id.Name, epoch, text, number, now().UnixMicro()}, new(int))
 	})
 }
 
@@ -202,12 +202,17 @@ func (b *Backend) ListSubscriptions(ctx context.Context) (list []store.Subscript
 	}
 	err = b.each(ctx, "list_subscriptions", func(rows *sql.Rows) error {
 		var i store.SubscriptionInfo
-		var until, handled sql.NullInt64
+		var until, failed, handled sql.NullInt64
 		var created, updated int64
-		err := rows.Scan(&i.Stream, &i.Name, &i.Checkpoint, &i.StreamID, &i.Seen.Number, &i.Seen.ID, &i.Owner, &i.Epoch, &until, &i.Held, &i.LastError, &created, &updated,
-			&i.Handled, &i.Rate, &handled)
+		err := rows.Scan(&i.Stream, &i.Name, &i.Checkpoint, &i.StreamID, &i.Seen.Number, &i.Seen.ID, &i.Owner, &i.Epoch, &until, &i.Held, &i.LastError, &i.LastErrorNumber, &failed,
+			&created, &updated, &i.Handled, &i.Rate, &handled)
 		if until.Valid {
 			i.LeaseUntil = fromMicros(until.Int64)
+		}
+		if i.LastError == "" {
+			i.LastErrorNumber = 0
+		} else {
+			i.LastErrorAt = fromMicros(failed.Int64)
 		}
 		if handled.Valid {
 			i.HandledAt = fromMicros(handled.Int64)
@@ -217,4 +222,23 @@ func (b *Backend) ListSubscriptions(ctx context.Context) (list []store.Subscript
 		return err
 	}, now().UnixMicro())
 	return list, err
+}
+
+// Arrivals implements [store.SubscriptionStorage].
+func (b *Backend) Arrivals(ctx context.Context, list []store.Behind) (a store.Arrivals, err error) {
+	if err := b.usable(ctx); err != nil {
+		return a, err
+	}
+	a.At = make([]time.Time, len(list))
+	for i, l := range list {
+		var came sql.NullInt64
+		if _, err := b.one(ctx, "arrivals", []any{l.Stream, l.Number}, &came); err != nil {
+			return a, err
+		}
+		if came.Valid {
+			a.At[i] = fromMicros(came.Int64)
+		}
+	}
+	a.Now = now()
+	return a, nil
 }

@@ -102,7 +102,7 @@ var changing = []struct {
 	{regexp.MustCompile(`20(2[6-9]|[3-9]\d)-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?Z?`), "TIME"}, // those given in scripts are older
 	{regexp.MustCompile(`[0-9a-f]{64}`), "SUM"},
 	{regexp.MustCompile(`("archive_id":")[^"]*`), "${1}ID"},
-	{regexp.MustCompile(`("(seconds|delay_seconds|rate|bytes)":)[0-9.e+-]+`), "${1}N"},
+	{regexp.MustCompile(`("(seconds|delay_seconds|stalled_seconds|rate|bytes)":)[0-9.e+-]+`), "${1}N"},
 	{regexp.MustCompile(`("database":")[^"]*`), "${1}NAME"},
 	{regexp.MustCompile(`("identity":)\{[^}]*\}`), "${1}IDENTITY"},
 	{regexp.MustCompile(`("seen":)\d+,"seen_id":"[^"]*"`), "${1}SEEN"},

@@ -36,13 +36,15 @@ func Status(es *store.Store, opts *Options) (metric.Registration, error) {
 		es:         es,
 		checkpoint: gauge("eventstore.subscription.checkpoint", "{position}", "Number of the last event that was dealt with."),
 		lag:        gauge("eventstore.subscription.lag", "{event}", "Numbers between the checkpoint and the end of the stream."),
-		held:       gauge("eventstore.subscription.held", "{lease}", "1 while some process runs it, else 0."),
-		parked:     gauge("eventstore.projection.parked", "{event}", "Number of events that are set aside."),
-		aside:      gauge("eventstore.subscription.parked", "{event}", "Number of events that are set aside."),
+		stalled: must(meter.Float64ObservableGauge("eventstore.subscription.stalled", metric.WithUnit("s"),
+			metric.WithDescription("Time since it has moved while there are events behind its checkpoint."))),
+		held:   gauge("eventstore.subscription.held", "{lease}", "1 while some process runs it, else 0."),
+		parked: gauge("eventstore.projection.parked", "{event}", "Number of events that are set aside."),
+		aside:  gauge("eventstore.subscription.parked", "{event}", "Number of events that are set aside."),
 		delay: must(meter.Float64ObservableGauge("eventstore.projection.delay", metric.WithUnit("s"),
-			metric.WithDescription("Age of the first event that was not looked at."))),
+			metric.WithDescription("Time since the first event that was not looked at came into the stream."))),
 	}
-	return meter.RegisterCallback(s.observe, s.checkpoint, s.lag, s.held, s.parked, s.aside, s.delay)
+	return meter.RegisterCallback(s.observe, s.checkpoint, s.lag, s.stalled, s.held, s.parked, s.aside, s.delay)
 }
 
 // status are the instruments.
@@ -50,7 +52,7 @@ type status struct {
 	es *store.Store
 
 	checkpoint, lag, held, parked, aside metric.Int64ObservableGauge
-	delay                                metric.Float64ObservableGauge
+	stalled, delay                       metric.Float64ObservableGauge
 }
 
 func (s *status) observe(ctx context.Context, to metric.Observer) error {
@@ -74,7 +76,7 @@ func (s *status) observe(ctx context.Context, to metric.Observer) error {
 			}
 			s.subscription(to, p.SubscriptionInfo, attributes...)
 			to.ObserveInt64(s.parked, p.Parked, metric.WithAttributes(attributes...))
-			to.ObserveFloat64(s.delay, p.Delay.Seconds(), metric.WithAttributes(attributes...))
+			to.ObserveFloat64(s.delay, p.Delay().Seconds(), metric.WithAttributes(attributes...))
 		}
 	}
 	return nil
@@ -88,5 +90,6 @@ func (s *status) subscription(to metric.Observer, i store.SubscriptionInfo, attr
 	}
 	to.ObserveInt64(s.checkpoint, i.Passed(), with)
 	to.ObserveInt64(s.lag, i.Lag(), with)
+	to.ObserveFloat64(s.stalled, i.Stalled().Seconds(), with)
 	to.ObserveInt64(s.held, held, with)
 }

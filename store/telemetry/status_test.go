@@ -41,15 +41,20 @@ func TestStatus(t *testing.T) {
 			return errors.New("poison")
 		}, &store.ProjectOptions{OnError: store.RetryThen(1, store.Park)})
 	}()
-	for !errors.Is(es.WaitFor(t.Context(), "totals", last), store.ErrParked) {
-	}
+	require.ErrorIs(t, es.WaitFor(t.Context(), "totals", last), store.ErrParked)
 
 	var collected metricdata.ResourceMetrics
 	require.NoError(t, b.reader.Collect(t.Context(), &collected))
-	got := map[string]int64{}
+	got, stalled := map[string]int64{}, map[string]bool{}
 	for _, scope := range collected.ScopeMetrics {
 		for _, m := range scope.Metrics {
 			gauge, ok := m.Data.(metricdata.Gauge[int64])
+			if seconds, isSeconds := m.Data.(metricdata.Gauge[float64]); isSeconds {
+				for _, point := range seconds.DataPoints {
+					name, _ := point.Attributes.Value("messaging.destination.subscription.name")
+					stalled[m.Name+" "+name.AsString()] = point.Value > 0
+				}
+			}
 			if !ok {
 				continue
 			}
@@ -64,6 +69,9 @@ func TestStatus(t *testing.T) {
 		"eventstore.subscription.checkpoint totals": 3, "eventstore.subscription.lag totals": 0, "eventstore.subscription.held totals": 1,
 		"eventstore.projection.parked totals": 2, "eventstore.subscription.parked mails": 0,
 	}, got)
+	assert.Equal(t, map[string]bool{
+		"eventstore.subscription.stalled mails": true, "eventstore.subscription.stalled totals": false, "eventstore.projection.delay totals": false,
+	}, stalled)
 	cancel()
 	require.ErrorIs(t, <-ended, context.Canceled)
 	require.NoError(t, registration.Unregister())

@@ -64,6 +64,7 @@ create table /*schema.*/links (
   stream_id  bigint not null,
   version    bigint not null,
   append_seq bigint not null,
+  linked_at  timestamptz not null default clock_timestamp(),
   idx        int not null,
   constraint links_pkey primary key (stream_id, version),
   constraint links_event_key unique (append_seq, idx, stream_id) -- an event is in a stream once; also finds an event's links
@@ -76,6 +77,7 @@ create table /*schema.*/links (
 create table /*schema.*/log (
   position   bigint not null,
   append_seq bigint not null,
+  placed_at  timestamptz not null default now(), -- when the tick gave these positions
   n          int not null,
   constraint log_pkey primary key (position),
   constraint log_append_seq_key unique (append_seq) -- an append is numbered once

@@ -7,10 +7,12 @@ create table /*schema.*/subscriptions (
   lease_until timestamptz, -- null: given up
   created_at  timestamptz not null,
   updated_at  timestamptz not null, -- of checkpoint
+  last_error_number bigint not null default 0, -- of the event that last_error is about; 0 if it is about none
+  last_error_at     timestamptz, -- null: there never was one
   stream      text collate "C" not null, -- a stream's name, or $all
   name        text collate "C" not null,
   owner       text collate "C" not null,
-  last_error  text not null default '',
+  last_error  text not null default '', -- '': none, or it is over: a checkpoint has passed last_error_number
   seen        bigint not null default 0, -- number of the last event that was read, usually at or behind checkpoint
   seen_id     uuid, -- its id, which must be in that place for the checkpoint to be of this history; null: not known
   constraint subscriptions_pkey primary key (stream, name)

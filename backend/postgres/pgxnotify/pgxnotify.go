@@ -20,7 +20,7 @@ import (
 
 // Options of a [Notifier]. The zero value of each field is its default.
 type Options struct {
-	// Logger gets why the connection was lost, or can't be made. Default: nothing is logged.
+	// Logger gets why the connection was lost, or can't be made. Default: slog.Default(); slog.New(slog.DiscardHandler) turns it off.
 	Logger *slog.Logger
 	// KeepAlive is how often an idle connection is tried, and how long an answer may take, so that one that died
 	// without a word is noticed. Default: 30 s.
@@ -58,7 +58,7 @@ func NewConfig(config *pgx.ConnConfig, channel string, opts *Options) (*Notifier
 		n.opts = *opts
 	}
 	if n.opts.Logger == nil {
-		n.opts.Logger = slog.New(slog.DiscardHandler)
+		n.opts.Logger = slog.Default()
 	}
 	if n.opts.KeepAlive <= 0 {
 		n.opts.KeepAlive = 30 * time.Second
@@ -93,7 +93,7 @@ func (n *Notifier) Listen(ctx context.Context, wake func()) error {
 				return ctx.Err()
 			}
 			n.opts.Logger.Warn("eventstore: not listening; new events are found by polling until this is over",
-				"channel", n.channel, "error", err)
+				"channel", n.channel, "err", err)
 			select {
 			case <-time.After(wait.NextBackOff()):
 			case <-ctx.Done():

@@ -21,7 +21,7 @@ import (
 
 // Options of a [Notifier]. The zero value of each field is its default.
 type Options struct {
-	// Logger gets why the connection was lost, or can't be made. Default: nothing is logged.
+	// Logger gets why the connection was lost, or can't be made. Default: slog.Default(); slog.New(slog.DiscardHandler) turns it off.
 	Logger *slog.Logger
 	// KeepAlive is how often an idle connection is tried, and how long an answer may take, so that one that died
 	// without a word is noticed. Default: 30 s.
@@ -53,7 +53,7 @@ func New(connString, channel string, opts *Options) (*Notifier, error) {
 		n.opts = *opts
 	}
 	if n.opts.Logger == nil {
-		n.opts.Logger = slog.New(slog.DiscardHandler)
+		n.opts.Logger = slog.Default()
 	}
 	if n.opts.KeepAlive <= 0 {
 		n.opts.KeepAlive = 30 * time.Second
@@ -78,7 +78,7 @@ func (n *Notifier) Listen(ctx context.Context, wake func()) error {
 	listener := pq.NewDialListener(link, n.connString, n.opts.MinBackoff, n.opts.MaxBackoff, func(_ pq.ListenerEventType, err error) {
 		if err != nil && ctx.Err() == nil {
 			n.opts.Logger.Warn("eventstore: not listening; new events are found by polling until this is over",
-				"channel", n.channel, "error", err)
+				"channel", n.channel, "err", err)
 		}
 	})
 	results := make(chan error, 2) // of calls that wait for the server

@@ -41,6 +41,7 @@ create table /*prefix*/events (
   stream_id      integer not null,
   version        integer not null,
   created_at     integer not null,
+  recorded_at    integer, -- when it was recorded, if created_at was given by the caller; null: at created_at
   event_id       blob not null,
   causation_id   blob,
   correlation_id blob,
@@ -57,6 +58,7 @@ create table /*prefix*/links (
   stream_id integer not null,
   version   integer not null,
   position  integer not null, -- of the event
+  linked_at integer not null default (cast((julianday('now') - 2440587.5) * 86400000000 as integer)),
   constraint links_pkey primary key (stream_id, version),
   constraint links_event_key unique (position, stream_id) -- an event is in a stream once; also finds an event's links
 ) strict, without rowid;

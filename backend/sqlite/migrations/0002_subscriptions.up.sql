@@ -10,7 +10,9 @@ create table /*prefix*/subscriptions (
   owner       text not null,
   epoch       integer not null,
   lease_until integer, -- null: given up
-  last_error  text not null default '',
+  last_error  text not null default '', -- '': none, or it is over: a checkpoint has passed last_error_number
+  last_error_number integer not null default 0, -- of the event that last_error is about; 0 if it is about none
+  last_error_at     integer, -- null: there never was one
   created_at  integer not null,
   updated_at  integer not null, -- of checkpoint
   constraint subscriptions_pkey primary key (stream, name)

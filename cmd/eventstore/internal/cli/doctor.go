@@ -16,7 +16,7 @@ func (a *app) doctor() *cobra.Command {
 		Use:   "doctor",
 		Short: "Look for what makes a store slow, unsafe or stuck; exit 1 if there is a problem",
 		Long: `Look for what makes a store slow, unsafe or stuck: settings of the server, old transactions, what is missing in the schema,
-readers that have stopped. Each finding comes with advice. It only reads.
+readers that have stopped or don't move. Each finding comes with advice. It only reads.
 
 The exit code is 1 if there is a problem; warnings and notes don't count.`,
 		Example: `  eventstore doctor --quiet
@@ -47,7 +47,7 @@ The exit code is 1 if there is a problem; warnings and notes don't count.`,
 		},
 	}
 	c.Flags().BoolVarP(&quiet, "quiet", "q", false, "leave out what is well")
-	c.Flags().DurationVar(&o.Long, "long", time.Minute, "from when on a transaction of somebody else is long")
+	c.Flags().DurationVar(&o.Long, "long", time.Minute, "from when on it is reported that a transaction is open, or a reader has not moved")
 	return c
 }
 

@@ -37,7 +37,7 @@ type partitionView struct {
 func projectionViewOf(p store.ProjectionInfo) projectionView {
 	v := projectionView{p.Name, p.Stream, p.Checkpoint(), p.Lag(), p.Rate(), p.Parked(), p.Members, p.ReplacedBy, p.CreatedAt, nil}
 	for _, i := range p.Partitions {
-		v.Partitions = append(v.Partitions, partitionView{i.Partition, i.Delay.Seconds(), i.Parked, i.Handled, i.Rate, subscriptionViewOf(i.SubscriptionInfo)})
+		v.Partitions = append(v.Partitions, partitionView{i.Partition, i.Delay().Seconds(), i.Parked, i.Handled, i.Rate, subscriptionViewOf(i.SubscriptionInfo)})
 	}
 	return v
 }
@@ -65,10 +65,10 @@ func (a *app) projections() *cobra.Command {
 					case partitions:
 						for _, i := range p.Partitions {
 							rows = append(rows, []string{p.Name, number(i.Partition), number(i.Passed()), number(i.Lag()),
-								i.Delay.Round(time.Millisecond).String(), number(i.Parked), heldBy(i.SubscriptionInfo), orDash(i.LastError)})
+								i.Delay().Round(time.Millisecond).String(), number(i.Parked), at(i.StalledSince()), heldBy(i.SubscriptionInfo), lastError(i.SubscriptionInfo)})
 						}
 					default:
-						rows = append(rows, []string{p.Name, p.Stream, number(len(p.Partitions)), number(p.Checkpoint()), number(p.Lag()),
+						rows = append(rows, []string{p.Name, p.Stream, number(len(p.Partitions)), number(p.Checkpoint()), number(p.Lag()), at(p.StalledSince()),
 							fmt.Sprintf("%.0f", p.Rate()), number(p.Parked()), number(p.Members), orDash(p.ReplacedBy)})
 					}
 				}
@@ -76,9 +76,9 @@ func (a *app) projections() *cobra.Command {
 				case a.json():
 					return nil
 				case partitions:
-					return a.table([]string{"NAME", ">PARTITION", ">CHECKPOINT", ">LAG", ">DELAY", ">PARKED", "OWNER", "LAST ERROR"}, rows)
+					return a.table([]string{"NAME", ">PARTITION", ">CHECKPOINT", ">LAG", ">DELAY", ">PARKED", "SINCE", "OWNER", "LAST ERROR"}, rows)
 				}
-				return a.table([]string{"NAME", "STREAM", ">PARTITIONS", ">CHECKPOINT", ">LAG", ">PER SECOND", ">PARKED", ">PROCESSES", "REPLACED BY"}, rows)
+				return a.table([]string{"NAME", "STREAM", ">PARTITIONS", ">CHECKPOINT", ">LAG", "SINCE", ">PER SECOND", ">PARKED", ">PROCESSES", "REPLACED BY"}, rows)
 			})
 		},
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"strings"
@@ -163,7 +164,7 @@ func (a *app) with(ctx context.Context, f func(d *database.Database, es *store.S
 	if err := d.Check(ctx); err != nil {
 		return err
 	}
-	return f(d, store.New(d.Backend, &store.Options{HardDelete: true}))
+	return f(d, store.New(d.Backend, &store.Options{HardDelete: true, Logger: slog.New(slog.DiscardHandler)}))
 }
 
 // group is a command that only has commands below it.

@@ -22,13 +22,34 @@ type subscriptionView struct {
 	Held       bool      `json:"held"`
 	LeaseUntil time.Time `json:"lease_until,omitzero"`
 	Epoch      int64     `json:"epoch"`
-	LastError  string    `json:"last_error,omitempty"`
 	CreatedAt  time.Time `json:"created_at"`
 	UpdatedAt  time.Time `json:"updated_at"`
+
+	// Since when it has not moved, although there are events behind the checkpoint.
+	StalledSince   time.Time `json:"stalled_since,omitzero"`
+	StalledSeconds float64   `json:"stalled_seconds,omitempty"`
+
+	LastError       string    `json:"last_error,omitempty"`
+	LastErrorNumber int64     `json:"last_error_number,omitempty"`
+	LastErrorAt     time.Time `json:"last_error_at,omitzero"`
 }
 
 func subscriptionViewOf(s store.SubscriptionInfo) subscriptionView {
-	return subscriptionView{s.Stream, s.Name, s.Passed(), s.Head, s.Lag(), s.Parked, s.Owner, s.Held, s.LeaseUntil, s.Epoch, s.LastError, s.CreatedAt, s.UpdatedAt}
+	return subscriptionView{
+		s.Stream, s.Name, s.Passed(), s.Head, s.Lag(), s.Parked, s.Owner, s.Held, s.LeaseUntil, s.Epoch, s.CreatedAt, s.UpdatedAt,
+		s.StalledSince(), s.Stalled().Seconds(), s.LastError, s.LastErrorNumber, s.LastErrorAt,
+	}
+}
+
+// lastError is the last error as a table has it: with its time, and the event that it is about.
+func lastError(s store.SubscriptionInfo) string {
+	switch {
+	case s.LastError == "":
+		return "-"
+	case s.LastErrorNumber == 0:
+		return fmt.Sprintf("%s: %s", at(s.LastErrorAt), s.LastError)
+	}
+	return fmt.Sprintf("%s, event %d: %s", at(s.LastErrorAt), s.LastErrorNumber, s.LastError)
 }
 
 // heldBy says who runs a subscription.
@@ -43,6 +64,10 @@ func (a *app) subscriptions() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "subscriptions",
 		Short: "List persistent subscriptions; reset and delete them, and deal with what they have parked",
+		Long: `List persistent subscriptions; reset and delete them, and deal with what they have parked.
+
+SINCE is since when a subscription has not moved, although there are events behind its checkpoint. OWNER is the process that runs
+it. LAST ERROR goes away when its event, or one behind it, has been dealt with.`,
 		Example: `  eventstore subscriptions
   eventstore subscriptions -o json | jq 'select(.lag > 1000)'`,
 		Args: cobra.NoArgs,
@@ -60,12 +85,12 @@ func (a *app) subscriptions() *cobra.Command {
 						}
 						continue
 					}
-					rows = append(rows, []string{s.Stream, s.Name, number(s.Passed()), number(s.Head), number(s.Lag()), number(s.Parked), heldBy(s), orDash(s.LastError)})
+					rows = append(rows, []string{s.Stream, s.Name, number(s.Passed()), number(s.Head), number(s.Lag()), number(s.Parked), at(s.StalledSince()), heldBy(s), lastError(s)})
 				}
 				if a.json() {
 					return nil
 				}
-				return a.table([]string{"STREAM", "NAME", ">CHECKPOINT", ">HEAD", ">LAG", ">PARKED", "OWNER", "LAST ERROR"}, rows)
+				return a.table([]string{"STREAM", "NAME", ">CHECKPOINT", ">HEAD", ">LAG", ">PARKED", "SINCE", "OWNER", "LAST ERROR"}, rows)
 			})
 		},
 	}

@@ -43,7 +43,8 @@ type Finding struct {
 
 // Options of [Examine]. The zero value of each field is its default.
 type Options struct {
-	// Long is from when on a transaction of somebody else is worth a warning. Ten times that is a problem. Default: 1 minute.
+	// Long is from when on a transaction of another session is worth a warning, and ten times that a problem; and from when on it is
+	// a problem that a reader does not move. Default: 1 minute.
 	Long time.Duration
 	// Lag is from when on a subscription that nobody runs is worth a warning: numbers behind. Default: 1.
 	Lag int64
@@ -199,10 +200,7 @@ func (e *examination) subscriptions(ctx context.Context) error {
 	}
 	for _, s := range list {
 		name := fmt.Sprintf("%q on %q", s.Name, s.Stream)
-		if s.LastError != "" {
-			bad++
-			e.report(Warning, name+" has failed last: "+s.LastError, "look at what its handler does with the event behind its checkpoint")
-		}
+		bad += e.reader(name, s)
 		if s.Parked > 0 {
 			bad++
 			e.report(Warning, fmt.Sprintf("%s has parked %d events", name, s.Parked), "see `eventstore subscriptions parked list`, then replay or discard them")
@@ -213,7 +211,7 @@ func (e *examination) subscriptions(ctx context.Context) error {
 		}
 	}
 	if bad == 0 {
-		e.good("%d subscriptions, each is run by somebody or at the end, and has parked nothing", len(list))
+		e.good("%d subscriptions, each moves or is at the end, and has parked nothing", len(list))
 	}
 	return nil
 }
@@ -235,16 +233,32 @@ func (e *examination) projections(ctx context.Context) error {
 			e.report(Warning, fmt.Sprintf("projection %q is run by nobody, and %d behind", p.Name, p.Lag()), "start the program that runs it, or delete it with `eventstore projections delete`")
 		}
 		for _, i := range p.Partitions {
-			if i.LastError != "" {
-				bad++
-				e.report(Warning, fmt.Sprintf("partition %d of projection %q has failed last: %s", i.Partition, p.Name, i.LastError), "look at what its handler does with the event behind its checkpoint")
-			}
+			bad += e.reader(fmt.Sprintf("partition %d of projection %q", i.Partition, p.Name), i.SubscriptionInfo)
 		}
 	}
 	if bad == 0 {
-		e.good("%d projections, each is run by somebody or at the end, and has parked nothing", len(list))
+		e.good("%d projections, each moves or is at the end, and has parked nothing", len(list))
 	}
 	return nil
+}
+
+// reader reports what is wrong with a subscription, or a partition, that a process runs. It returns how many findings there are.
+func (e *examination) reader(name string, s store.SubscriptionInfo) (bad int) {
+	if s.LastError != "" {
+		bad++
+		about := ""
+		if s.LastErrorNumber > 0 {
+			about = fmt.Sprintf(" on event %d", s.LastErrorNumber)
+		}
+		e.report(Warning, fmt.Sprintf("%s failed%s at %s: %s", name, about, s.LastErrorAt.Format(time.RFC3339), s.LastError),
+			fmt.Sprintf("look at what its handler does with event %d", max(s.LastErrorNumber, s.Passed()+1)))
+	}
+	if stalled := s.Stalled(); s.Held && stalled >= e.o.Long {
+		bad++
+		e.report(Problem, fmt.Sprintf("%s is %d behind and has not moved for %s; %s runs it", name, s.Lag(), stalled.Round(time.Second), s.Owner),
+			fmt.Sprintf("look at what its handler does with event %d: it hangs, or fails again and again", s.Passed()+1))
+	}
+	return bad
 }
 
 // each calls do for each row of a query.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -185,6 +186,105 @@ func TestReaders(t *testing.T) {
 		assert.Contains(t, found, `warning subscriptions: "stopped" on "a" has parked 1 events`)
 		assert.Contains(t, found, `warning projections: projection "balances" has parked 3 events`)
 		assert.Contains(t, found, `warning projections: projection "balances" is run by nobody, and 1 behind`)
+	})
+}
+
+// TestStalledReaders: a reader whose handler hangs is a problem from --long on, and one that waits for events is not.
+func TestStalledReaders(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, d *database.Database) {
+		es := store.New(d.Backend, &store.Options{PollInterval: 10 * time.Millisecond, Name: "mailer-1"})
+		ctx, stop := context.WithCancel(t.Context())
+		hangs := make(chan struct{}, 2)
+		var running sync.WaitGroup
+		running.Go(func() {
+			_ = es.Consume(ctx, "a", "hangs", func(ctx context.Context, e store.Recorded) error {
+				if e.Number == 1 {
+					return nil
+				}
+				hangs <- struct{}{}
+				<-ctx.Done()
+				return ctx.Err()
+			}, nil)
+		})
+		running.Go(func() {
+			_ = es.Consume(ctx, "b", "idle", func(context.Context, store.Recorded) error { return nil }, nil)
+		})
+		projects := d.Kind == database.PostgreSQL // in SQLite a handler that hangs keeps all others from writing
+		running.Go(func() {
+			if !projects {
+				hangs <- struct{}{}
+				return
+			}
+			_ = es.Project(ctx, "balances", func(ctx context.Context, _ *sql.Tx, _ []store.Recorded) error {
+				hangs <- struct{}{}
+				<-ctx.Done()
+				return ctx.Err()
+			}, nil)
+		})
+		defer func() {
+			stop()
+			running.Wait()
+			require.NoError(t, es.Close())
+		}()
+		_, err := es.Append(t.Context(), "a", store.Any, store.Event{Type: "counted", Data: 1}, store.Event{Type: "counted", Data: 1})
+		require.NoError(t, err)
+		<-hangs
+		<-hangs
+		require.Eventually(t, func() bool {
+			list, err := es.Subscriptions(t.Context())
+			return err == nil && len(list) == 2 && list[0].Checkpoint == 1 && list[1].Held
+		}, 20*time.Second, 10*time.Millisecond)
+		found := bad(t, d, Options{Long: time.Nanosecond})
+		has := func(parts ...string) bool {
+			return slices.ContainsFunc(found, func(f string) bool {
+				return !slices.ContainsFunc(parts, func(part string) bool { return !strings.Contains(f, part) })
+			})
+		}
+		assert.True(t, has(`problem subscriptions: "hangs" on "a" is 1 behind and has not moved for `, "; mailer-1/"), "%q", found)
+		assert.Equal(t, projects, has(`problem projections: partition 0 of projection "balances" is 2 behind and has not moved for `), "%q", found)
+		assert.False(t, has(`"idle"`), "%q", found)
+		found = bad(t, d, Options{Long: time.Hour})
+		assert.False(t, has("has not moved"), "%q", found)
+	})
+}
+
+// TestLastErrors: what a reader failed on last, and when, until it is over.
+func TestLastErrors(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, d *database.Database) {
+		es := store.New(d.Backend, nil)
+		_, err := es.Append(t.Context(), "a", store.Any, store.Event{Type: "counted", Data: 1}, store.Event{Type: "counted", Data: 1})
+		require.NoError(t, err)
+		fails := func(e store.Recorded) error {
+			if e.Number == 2 {
+				return errors.New("broken")
+			}
+			return nil
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		failed := make(chan struct{})
+		ended := make(chan error, 1)
+		go func() {
+			ended <- es.Consume(ctx, "a", "fails", func(_ context.Context, e store.Recorded) error { return fails(e) }, &store.ConsumeOptions{
+				MinBackoff: time.Hour, OnError: func(store.Recorded, error, int) store.Decision { close(failed); return store.Retry },
+			})
+		}()
+		<-failed
+		stop()
+		require.ErrorIs(t, <-ended, context.Canceled)
+		found := strings.Join(bad(t, d, Options{Long: time.Hour}), "\n")
+		assert.Regexp(t, `warning subscriptions: "fails" on "a" failed on event 2 at 20\S+Z: broken`, found)
+		ctx, stop = context.WithCancel(t.Context())
+		err = es.Consume(ctx, "a", "fails", func(_ context.Context, e store.Recorded) error {
+			if e.Number == 2 {
+				stop()
+			}
+			return nil
+		}, nil)
+		require.ErrorIs(t, err, context.Canceled)
+		assert.NotContains(t, strings.Join(bad(t, d, Options{Long: time.Hour}), "\n"), "broken")
+		require.NoError(t, es.Close())
 	})
 }
 

@@ -254,8 +254,9 @@ insert into /*prefix*/streams (stream_id, name, version, created_at, deleted_at)
 
 -- name: insert_event
 insert into /*prefix*/events (
-  position, idx, stream_id, version, created_at, event_id, causation_id, correlation_id, event_type, content_type, data, metadata
-) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, nullif(?10, ''), ?11, ?12);
+  position, idx, stream_id, version, created_at, event_id, causation_id, correlation_id, event_type, content_type, data, metadata,
+  recorded_at
+) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, nullif(?10, ''), ?11, ?12, cast((julianday('now') - 2440587.5) * 86400000000 as integer));
 
 -- name: insert_link
 -- Nothing if the event or the stream is not there. Index: events_event_id_key.

@@ -1,0 +1,142 @@
+package store
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// trouble is what the events of a subscription fail with, as far as it is not over, and what of it is in the list of
+// subscriptions. The list has one error: the last. The database clears it when the checkpoint passes its event, so that it does
+// not outlive the process that noted it.
+type trouble struct {
+	open    map[int64]string // errors that are not over, by the number of the event; 0 for those that are about none
+	shown   int64            // the number of the error in the list, or that is to be there
+	problem *problem         // what is to be written to the list, or nil
+	writing bool             // it is just being written
+	noted   bool             // an error that this process has written may be in the list
+	unread  int64            // the number that an error of reading was noted for, or 0
+}
+
+// problem is an error in the list of subscriptions; without a text it stands for none.
+type problem struct {
+	text   string
+	number int64
+}
+
+// note notes an error.
+func (t *trouble) note(number int64, text string) {
+	if t.open == nil {
+		t.open = map[int64]string{}
+	}
+	t.open[number] = text
+	t.show(number)
+}
+
+func (t *trouble) show(number int64) {
+	t.shown, t.problem = number, &problem{t.open[number], number}
+}
+
+// solve notes that errors about events from first to last are over. It reports whether that is to be written. saved is the
+// checkpoint in the database.
+func (t *trouble) solve(first, last, saved int64) bool {
+	before := len(t.open)
+	maps.DeleteFunc(t.open, func(number int64, _ string) bool { return number >= first && number <= last })
+	if _, ok := t.open[t.shown]; ok || len(t.open) == before {
+		return false
+	}
+	switch {
+	case len(t.open) > 0:
+		t.show(slices.Min(slices.Collect(maps.Keys(t.open))))
+		return true
+	case t.writing: // it may be written behind the checkpoint that would have cleared it
+	case !t.noted || t.shown > 0 && t.shown <= saved: // it is not in the list, or not any more
+		t.problem, t.noted = nil, false
+		return false
+	}
+	t.problem = &problem{}
+	return true
+}
+
+// write reports whether p is still to be written, and notes that it is being written then.
+func (t *trouble) write(p *problem) bool {
+	t.writing = t.problem == p
+	t.noted = t.noted || t.writing && p.text != ""
+	return t.writing
+}
+
+// written notes the result of writing p.
+func (t *trouble) written(p *problem, err error) {
+	t.writing = false
+	if err == nil && t.problem == p {
+		t.problem, t.noted = nil, p.text != ""
+	}
+}
+
+// begin forgets what a subscription that begins behind a checkpoint has passed.
+func (t *trouble) begin(checkpoint int64) {
+	t.solve(1, checkpoint, checkpoint)
+	if t.unread > 0 {
+		t.solve(t.unread, t.unread, checkpoint)
+		t.unread = 0
+	}
+}
+
+// trouble notes the last error, to be seen in the list of subscriptions, and the number of the event it is about, or 0.
+func (s *subscription) trouble(number int64, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.troubles.note(number, err.Error())
+	s.poke()
+}
+
+// solved notes that errors about events from first to last are over.
+func (s *subscription) solved(first, last int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.solve(first, last)
+}
+
+// solve is solved. s.mu is held.
+func (s *subscription) solve(first, last int64) {
+	if len(s.troubles.open) > 0 && s.troubles.solve(first, last, s.saved) {
+		s.poke()
+	}
+}
+
+// reading notes and returns the result of an attempt to read.
+func (s *subscription) reading(err error) error {
+	if err != nil && (final(err) || errors.Is(err, ErrLeaseLost)) {
+		return err // it ends
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil {
+		err = fmt.Errorf("read behind %d: %w", s.queue.received, err)
+	}
+	s.unread = err
+	s.readResult()
+	return err
+}
+
+// readResult puts an error of reading in the list, or takes it out when reading has succeeded. The error is only put there when an
+// attempt has failed after the lease was renewed: then the database answers, and it is no outage, after which all subscriptions
+// would write that there was one. s.mu is held.
+func (s *subscription) readResult() {
+	t, number := &s.troubles, s.queue.received+1
+	err := cmp.Or(s.unread, s.unfed)
+	if err == nil {
+		s.answered = false
+	}
+	if t.unread > 0 && (err == nil || t.unread != number) {
+		s.solve(t.unread, t.unread)
+		t.unread = 0
+	}
+	if err != nil && s.answered && t.open[number] != err.Error() {
+		t.unread = number
+		t.note(number, err.Error())
+		s.poke()
+	}
+}
