@@ -438,7 +438,7 @@ var projectFaults = []projectFault{
 		storage: func(b brokenProjections) store.ProjectionStorage { return keysUnknown{b} }},
 	{name: "unpark-keeps", what: "what was applied stays parked", cases: []string{"project/replay", "project/discard", "project/discard-meanwhile", "project/parked-gone", "project/reset", "project/reset-many"},
 		storage: func(b brokenProjections) store.ProjectionStorage { return unparkKeeps{b} }},
-	{name: "release-keeps", what: "what is to be replayed is not", cases: []string{"project/replay", "project/replay-fails", "project/replay-key", "project/partition-by"},
+	{name: "release-keeps", what: "what is to be replayed is not", cases: []string{"project/replay", "project/replay-fails", "project/replay-beside", "project/replay-key", "project/partition-by"},
 		storage: func(b brokenProjections) store.ProjectionStorage { return releaseKeeps{b} }},
 	{name: "ready-all", what: "what is behind a failed event is replayed", cases: []string{"project/park"},
 		storage: func(b brokenProjections) store.ProjectionStorage {
@@ -449,6 +449,12 @@ var projectFaults = []projectFault{
 			return changedParked{b, nil, func(_ store.ParkedRequest, page []store.ParkedEvent) []store.ParkedEvent {
 				slices.Reverse(page)
 				return page
+			}}
+		}},
+	{name: "ready-one-key", what: "of what is to be replayed one key is found", cases: []string{"project/replay-retried"},
+		storage: func(b brokenProjections) store.ProjectionStorage {
+			return changedParked{b, nil, func(r store.ParkedRequest, page []store.ParkedEvent) []store.ParkedEvent {
+				return slices.DeleteFunc(page, func(p store.ParkedEvent) bool { return r.Ready && p.Key != page[0].Key })
 			}}
 		}},
 	{name: "parked-unfiltered", what: "all that is parked is listed", cases: []string{"project/park", "project/replay-key"},

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -21,6 +22,8 @@ var projectManageCases = []testCase{
 	{name: "project/park", tx: ownTx, run: projectPark, why: "an event that fails is kept, and those of its key behind it, while other keys go on"},
 	{name: "project/replay", tx: ownTx, run: projectReplay, why: "what was parked is applied in order, and what comes behind it after it"},
 	{name: "project/replay-fails", tx: ownTx, run: projectReplayFails, why: "what fails again stays parked, and all behind it"},
+	{name: "project/replay-beside", tx: ownTx, run: projectReplayBeside, why: "the replay of a key does not wait while an event of another key is retried"},
+	{name: "project/replay-retried", tx: ownTx, run: projectReplayRetried, why: "while a replayed event is retried, other keys are replayed and new events are applied"},
 	{name: "project/replay-key", tx: ownTx, run: projectReplayKey, why: "one key can be replayed alone, also while nobody runs the projection"},
 	{name: "project/discard", tx: ownTx, run: projectDiscard, why: "what is given up is never applied, and does not hold up what is behind it"},
 	{name: "project/discard-meanwhile", tx: ownTx, run: projectDiscardMeanwhile, why: "what is given up while it is replayed takes nothing else with it"},
@@ -141,6 +144,81 @@ func projectReplayFails(f *fixture) {
 	_, err = p.ReplayParked(f.ctx, projected, nil)
 	require.NoError(f, err)
 	m.has(span(1, 5)...)
+}
+
+// parksOnly parks what has failed on streams, and retries all else.
+func parksOnly(streams ...string) *store.ProjectOptions {
+	return &store.ProjectOptions{MinBackoff: time.Millisecond, MaxBackoff: 5 * time.Millisecond, OnError: func(e store.Recorded, _ error, _ int) store.Decision {
+		if slices.Contains(streams, e.Stream) {
+			return store.Park
+		}
+		return store.Retry
+	}}
+}
+
+func projectReplayBeside(f *fixture) {
+	m := f.model()
+	f.append("b", store.Any, events(2)...)
+	m.fail(errPoison, "b@1", "a@1")
+	p := f.process()
+	p.project(projected, m.handle, parksOnly("b"))
+	p.parked(2)
+	f.append("a", store.Any, events(2)...)
+	f.eventually("a is retried", func() bool { return m.failed("a@1") > 2 })
+	m.fail(nil, "b@1")
+	_, err := p.ReplayParked(f.ctx, projected, nil)
+	require.NoError(f, err)
+	m.has(1, 2)
+	p.parked(0)
+	before := m.failed("a@1")
+	f.eventually("a is still retried", func() bool { return m.failed("a@1") > before })
+	m.fail(nil, "a@1")
+	m.has(1, 2, 3, 4)
+}
+
+// projectReplayRetried parks two keys, and retries one of them when it is replayed.
+func projectReplayRetried(f *fixture) {
+	m := f.model()
+	f.append("a", store.Any, events(2)...)
+	f.append("b", store.Any, events(2)...)
+	m.fail(errPoison, "a@1", "b@1")
+	opts := parksOnly("b")
+	var parked atomic.Bool
+	retry := opts.OnError
+	opts.OnError = func(e store.Recorded, err error, attempt int) store.Decision {
+		if e.Stream == "a" && !parked.Load() {
+			return store.Park
+		}
+		return retry(e, err, attempt)
+	}
+	p := f.process()
+	p.project(projected, m.handle, opts)
+	p.parked(4)
+	parked.Store(true)
+	before := m.failed("a@1")
+	m.fail(nil, "b@1")
+	_, err := p.ReplayParked(f.ctx, projected, &store.ParkedFilter{Keys: []string{"a"}})
+	require.NoError(f, err)
+	f.eventually("a is retried", func() bool { return m.failed("a@1") > before+2 })
+	f.append("c", store.Any, events(1)...)
+	m.has(5)
+	_, err = p.ReplayParked(f.ctx, projected, &store.ParkedFilter{Keys: []string{"b"}})
+	require.NoError(f, err)
+	m.has(3, 4, 5)
+	f.append("a", store.Any, events(1)...)
+	p.parked(3)
+	before = m.failed("a@1")
+	f.eventually("a is still retried", func() bool { return m.failed("a@1") > before })
+	m.fail(nil, "a@1")
+	m.has(span(1, 6)...)
+	p.parked(0)
+}
+
+// failed returns how often the handler has failed on an event alone.
+func (m *model) failed(place string) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.alone[place]
 }
 
 func projectReplayKey(f *fixture) {

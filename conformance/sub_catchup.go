@@ -15,7 +15,7 @@ import (
 // subCases returns the cases of subscriptions, in the order of their topics.
 func subCases() []testCase {
 	return slices.Concat(
-		subCatchUpCases, subStartCases, subSizeCases, subChoiceCases, subAckCases, subCompeteCases, subFailureCases, subDeletedCases, subRenewedCases,
+		subCatchUpCases, subStartCases, subSizeCases, subChoiceCases, subAckCases, subCompeteCases, subFairCases, subFailureCases, subDeletedCases, subRenewedCases,
 		subLeaseCases, subManageCases, subNotifyCases, subWatchCases, subConsumeCases, subParkCases, subLateCases,
 	)
 }

@@ -144,7 +144,7 @@ var subOptionFaults = []subFault{
 	{name: "limit-ignored", what: "any number may subscribe", cases: []string{"sub/concurrency-limit"},
 		subs: optioned(func(o *store.SubscribeOptions) { o.ConcurrencyLimit = 100 })},
 	{name: "one-lane", what: "only one subscriber is sent events at a time",
-		cases: []string{"sub/share", "sub/slow-one", "sub/ack-out-of-order", "sub/lease-lost-competing", "sub/round-robin"},
+		cases: []string{"sub/share", "sub/slow-one", "sub/ack-out-of-order", "sub/lease-lost-competing", "sub/round-robin", "sub/turns-keys"},
 		subs: optioned(func(o *store.SubscribeOptions) {
 			if o.ConcurrencyLimit > 1 {
 				o.PartitionBy = func(store.Recorded) string { return "all" }
@@ -237,6 +237,32 @@ var subDeliveryFaults = []subFault{
 			}
 			return page
 		})},
+	{name: "last-come-first-served", what: "the last to subscribe is sent everything", cases: []string{"sub/turns"},
+		subs: func(c *carelessSubs, t *tap) {
+			var last atomic.Int64
+			subscribed(func(s *carelessSubscriber) {
+				me := last.Add(1)
+				s.next = func(ctx context.Context) ([]store.Recorded, error) {
+					if me < last.Load() {
+						<-ctx.Done()
+						return nil, ctx.Err()
+					}
+					return s.subscriber.Next(ctx)
+				}
+			})(c, t)
+		}},
+	{name: "read-once", what: "what was read once is not found again", cases: []string{"sub/poison-key", "sub/consume-poison"},
+		tap: func(t *tap) {
+			var seen atomic.Int64
+			paging(func(page []store.Recorded, _ int64) []store.Recorded {
+				most := seen.Load()
+				page = slices.DeleteFunc(slices.Clone(page), func(e store.Recorded) bool { return e.Number < most })
+				if len(page) > 0 {
+					seen.Store(page[len(page)-1].Number)
+				}
+				return page
+			})(t)
+		}},
 	{name: "alone", what: "every subscriber reads for itself, hears of nothing and does not poll",
 		cases: []string{"sub/many", "sub/hint-woken", "sub/hint-lost"},
 		subs:  alone},
@@ -610,13 +636,29 @@ var subConsumeFaults = []subFault{
 				}
 			}
 		}},
-	{name: "handler-called-for-ever", what: "a handler is called until it succeeds, whatever becomes of the event", cases: []string{"sub/consume-created-again"},
+	{name: "handler-called-for-ever", what: "a handler is called until it succeeds, whatever becomes of the event", cases: []string{"sub/consume-created-again", "sub/consume-poison"},
 		subs: func(c *carelessSubs, _ *tap) {
 			c.handler = func(h store.Handler) store.Handler {
 				return func(ctx context.Context, e store.Recorded) (err error) {
 					for err = h(ctx, e); err != nil && ctx.Err() == nil; err = h(ctx, e) {
 					}
 					return err
+				}
+			}
+		}},
+	{name: "handlers-one-by-one", what: "only one event is handled at a time",
+		cases: []string{"sub/consume-busy", "sub/consume-hangs", "sub/consume-partitions"},
+		subs: func(c *carelessSubs, _ *tap) {
+			turn := make(chan struct{}, 1)
+			c.handler = func(h store.Handler) store.Handler {
+				return func(ctx context.Context, e store.Recorded) error {
+					select {
+					case turn <- struct{}{}:
+						defer func() { <-turn }()
+						return h(ctx, e)
+					case <-ctx.Done():
+						return ctx.Err()
+					}
 				}
 			}
 		}},

@@ -390,6 +390,7 @@ func subParkKept(f *fixture) {
 	slices.Sort(keys)
 	same(f, []string{"a", "b"}, keys, "keys")
 	same(f, []int64{1, 2, 3, 9}, parkedNumbers(read(store.ParkedRequest{Ready: true, AfterNumber: -1})), "all are ready")
+	same(f, []int64{2, 3, 9}, parkedNumbers(read(store.ParkedRequest{Ready: true, AfterNumber: 1, AfterID: first.ID})), "those behind the first")
 	_, keys, err = p.tap.park.LookParked(f.ctx, id, changes)
 	require.NoError(f, err)
 	assert.Empty(f, keys, "nothing has changed")

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,14 +18,16 @@ type aside struct {
 	// writing is held while what is parked changes, or is read, in the database and here: so no event is parked behind others
 	// that are just found to be gone.
 	writing sync.Mutex
-	turn    sync.Mutex // of the consumer that replays
 
-	mu      sync.Mutex
-	epoch   int64           // of the lease under which keys was read; 0: to be read
-	changes int64           // see [ParkedStorage].LookParked
-	keys    map[string]bool // that have parked events
-	looked  time.Time       // when changes was looked at
-	pending bool            // some of what is parked may be ready to be handled, and is not looked for yet
+	mu        sync.Mutex
+	epoch     int64             // of the lease under which keys was read; 0: to be read
+	changes   int64             // see [ParkedStorage].LookParked
+	keys      map[string]bool   // that have parked events
+	looked    time.Time         // when changes was looked at
+	pending   bool              // some of what is parked may be ready to be handled, and is not looked for yet
+	unsure    bool              // an event that was parked since may be ready, since it came before what its key waits for
+	replaying bool              // a consumer replays
+	later     map[string]*retry // by key, parked events whose replay is to be tried again: until then nothing of the key is replayed
 }
 
 func newAside(h *hub, id SubscriptionID, transient bool) *aside {
@@ -55,11 +59,91 @@ func (a *aside) forget() {
 	a.epoch = 0
 }
 
-// isPending reports whether parked events that are ready are to be looked for.
+// isPending reports whether parked events that are ready are to be looked for, or one is to be tried again.
 func (a *aside) isPending() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.pending
+	if a.pending {
+		return true
+	}
+	now := time.Now()
+	for _, r := range a.later {
+		if !r.at.After(now) {
+			return true
+		}
+	}
+	return false
+}
+
+// begin reports whether the caller may replay, since no other consumer does. Then it calls end.
+func (a *aside) begin() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.replaying {
+		return false
+	}
+	a.replaying = true
+	return true
+}
+
+func (a *aside) end() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.replaying = false
+}
+
+// postpone has a parked event tried again later, under the lease of an epoch.
+func (a *aside) postpone(epoch int64, r *retry) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.epoch != epoch {
+		return
+	}
+	if a.later == nil {
+		a.later = map[string]*retry{}
+	}
+	a.later[r.parked.Key] = r
+}
+
+// take returns the retry of a parked event, which begins, or nil.
+func (a *aside) take(p ParkedEvent) *retry {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	r := a.later[p.Key]
+	if r == nil || r.parked.ID != p.ID {
+		return nil
+	}
+	delete(a.later, p.Key)
+	return r
+}
+
+// nextReplay returns when a parked event is to be tried again under the lease of an epoch, or at if that is before. While a
+// consumer replays, that one sees to it.
+func (a *aside) nextReplay(epoch int64, at time.Time) time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.replaying || a.epoch != epoch {
+		return at
+	}
+	for _, r := range a.later {
+		if r.at.Before(at) {
+			at = r.at
+		}
+	}
+	return at
+}
+
+// waiting returns the ids of the parked events that are to be tried again later than now.
+func (a *aside) waiting(now time.Time) map[uuid.UUID]bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	ids := make(map[uuid.UUID]bool, len(a.later))
+	for _, r := range a.later {
+		if r.at.After(now) {
+			ids[r.parked.ID] = true
+		}
+	}
+	return ids
 }
 
 // due reports whether it is time to look whether others have changed what is parked, and counts as a look.
@@ -90,7 +174,7 @@ func (a *aside) load(ctx context.Context, epoch int64) error {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.changes, a.looked, a.pending = changes, time.Now(), len(a.keys) > 0
+	a.changes, a.looked, a.pending, a.unsure = changes, time.Now(), len(a.keys) > 0, false
 	return nil
 }
 
@@ -102,7 +186,9 @@ func (a *aside) read(ctx context.Context, epoch int64) (changes int64, err error
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.epoch = epoch
+	if a.epoch != epoch {
+		a.epoch, a.later = epoch, nil
+	}
 	a.keys = make(map[string]bool, len(keys))
 	for _, key := range keys {
 		a.keys[key] = true
@@ -110,12 +196,12 @@ func (a *aside) read(ctx context.Context, epoch int64) (changes int64, err error
 	return changes, nil
 }
 
-// finish ends a replay if nothing is ready: keys that have nothing parked any more are handled as before. What others have changed
-// since the load is still to be looked at.
-func (a *aside) finish(ctx context.Context, epoch int64) (done bool, err error) {
+// finish ends a replay that began now if nothing else is ready: keys that have nothing parked any more are handled as before. What
+// others have changed since the load is still to be looked at.
+func (a *aside) finish(ctx context.Context, epoch int64, now time.Time) (done bool, err error) {
 	a.writing.Lock()
 	defer a.writing.Unlock()
-	list, err := a.ready(ctx, 1)
+	list, err := a.ready(ctx, 1, now)
 	if err != nil || len(list) > 0 { // parked behind others meanwhile
 		return false, err
 	}
@@ -124,15 +210,20 @@ func (a *aside) finish(ctx context.Context, epoch int64) (done bool, err error) 
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.pending = false
+	a.pending, a.unsure = false, false
+	// What was due, and has not failed again, is not there any more.
+	maps.DeleteFunc(a.later, func(key string, r *retry) bool { return !a.keys[key] || !r.at.After(now) })
 	return true, nil
 }
 
-// changed reports whether others have changed what is parked since it was loaded.
+// changed reports whether something that is parked may have become ready since it was loaded.
 func (a *aside) changed(ctx context.Context) (bool, error) {
 	a.mu.Lock()
-	known := a.changes
+	known, unsure := a.changes, a.unsure
 	a.mu.Unlock()
+	if unsure {
+		return true, nil
+	}
 	changes, _, err := a.storage.LookParked(ctx, a.id, known)
 	return changes != known, err
 }
@@ -151,6 +242,7 @@ func (a *aside) park(ctx context.Context, epoch int64, p ParkedEvent) (parked bo
 	defer a.mu.Unlock()
 	if a.epoch == epoch {
 		a.keys[p.Key] = true
+		a.unsure = a.unsure || !p.Failed
 	}
 	return true, nil
 }
@@ -162,20 +254,26 @@ func (a *aside) remove(ctx context.Context, epoch int64, id uuid.UUID) error {
 	return a.storage.SaveParked(ctx, ParkedChange{ID: a.id, Epoch: epoch, Remove: []uuid.UUID{id}})
 }
 
-// ready returns parked events that may be handled again, in order.
-func (a *aside) ready(ctx context.Context, limit int) ([]ParkedEvent, error) {
-	return a.storage.ReadParked(ctx, ParkedRequest{Subscription: a.id, Ready: true, Partitions: 1, AfterNumber: -1, Limit: limit})
-}
-
-// holds reports whether an event is parked and may be handled.
-func (a *aside) holds(ctx context.Context, p ParkedEvent) (bool, error) {
-	list, err := a.storage.ReadParked(ctx, ParkedRequest{
-		Subscription: a.id, Partitions: 1, Numbers: []int64{p.Number}, AfterNumber: p.Number - 1, AfterID: uuid.Max, ToNumber: p.Number, Limit: 10,
-	})
-	for _, other := range list {
-		if other.ID == p.ID && !other.Failed {
-			return true, err
+// ready returns parked events that may be handled again now, in order: none of a key with an event that is to be tried again later.
+func (a *aside) ready(ctx context.Context, limit int, now time.Time) ([]ParkedEvent, error) {
+	waiting := a.waiting(now)
+	r := ParkedRequest{Subscription: a.id, Ready: true, Partitions: 1, AfterNumber: -1, Limit: max(limit, len(waiting)+1)}
+	keys := map[string]bool{}
+	for {
+		page, err := a.storage.ReadParked(ctx, r)
+		if err != nil || len(page) == 0 {
+			return nil, err
 		}
+		last, full := page[len(page)-1], len(page) == r.Limit
+		list := slices.DeleteFunc(page, func(p ParkedEvent) bool {
+			if waiting[p.ID] {
+				keys[p.Key] = true
+			}
+			return keys[p.Key]
+		})
+		if len(list) > 0 || !full {
+			return list, nil
+		}
+		r.AfterNumber, r.AfterID = last.Number, last.ID
 	}
-	return false, err
 }

@@ -14,7 +14,7 @@ func TestCommittedBeside(t *testing.T) {
 	s := newSubscription(&hub{}, SubscriptionID{Stream: All, Name: "p"}, SubscribeOptions{CheckpointAfter: time.Second, CheckpointThreshold: 100})
 	s.lease.Epoch = 1
 	s.mu.Lock()
-	s.queue.skip(1) // it was left out
+	s.queue().Skip(1) // it was left out
 	s.noteProgress()
 	s.asked = true
 	s.mu.Unlock()

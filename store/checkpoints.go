@@ -115,7 +115,7 @@ func (c *checkpoints) save(ctx context.Context, subs []*subscription, list []Che
 func (s *subscription) checkpointRequest(soon bool) (r CheckpointRequest, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	checkpoint := s.queue.checkpoint()
+	checkpoint := s.queue().Checkpoint()
 	ahead := checkpoint - s.saved
 	if s.opts.Transient || s.saving || s.gone || s.lost || s.lease.Epoch == 0 || s.saveErr != nil || s.retryAt.After(time.Now()) || ahead <= 0 {
 		return r, false

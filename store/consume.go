@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"runtime/debug"
 	"time"
+
+	"github.com/cenkalti/backoff/v5"
 )
 
 // Handler handles an event. While it returns an error, the event is handled again.
@@ -28,8 +30,13 @@ const (
 // ConsumeOptions of [Store.Consume]. The zero value of each field is its default.
 type ConsumeOptions struct {
 	SubscribeOptions
-	// Handlers is how many events are handled at a time. Each is a subscriber of its own, so events are in order only
-	// within a partition key. Default: 1. ConcurrencyLimit is at least this.
+	// Handlers is how many events are handled at a time. Default: 1. ConcurrencyLimit is at least this. Each handler is a
+	// subscriber of its own. It takes one event at a time, or events of one partition key, so that all handlers are busy whenever
+	// there are as many keys, or events without a key. A slow handler delays only the events of its key.
+	//
+	// With one handler and no PartitionBy, events are handled in order, and a retry delays all events behind it. Otherwise events are
+	// in order only within a partition key: until a retry is due, its handler goes on with other keys and with events without a key. A
+	// handler with BufferSize retries takes no new events. A parked event whose replay has failed delays only its key.
 	Handlers int
 	// OnError decides about an event whose handler failed, for the attempt-th time in a row from 1, or whose callback did. An
 	// event is parked under its partition key, without PartitionBy under its stream's name. A later event of the key is
@@ -135,6 +142,7 @@ type consumer struct {
 	handler    Handler
 	opts       *ConsumeOptions
 	mapper     func(Recorded) (Recorded, error) // or nil
+	later      []*retry                         // other events are handled meanwhile
 	event      *Recorded                        // that it handles, or nil
 	attempt    int
 }
@@ -172,18 +180,9 @@ func (c *consumer) run(ctx context.Context) error {
 	defer c.logPanic(ctx)
 	for {
 		c.event = nil
-		events, err := c.next(ctx)
-		var failed *CallbackError
-		switch {
-		case errors.As(err, &failed):
-			c.event, c.attempt = &failed.Event, max(failed.attempt, 1)
-			err = c.handleNext(ctx, failed.Event, failed)
-		case errors.Is(err, ErrLeaseLost):
-			continue
-		}
-		for n := 0; n < len(events) && err == nil; n++ {
-			c.event = &events[n]
-			err = c.handleNext(ctx, events[n], nil)
+		err := c.retryDue(ctx)
+		if err == nil {
+			err = c.handleNext(ctx)
 		}
 		if err == nil {
 			err = c.replay(ctx)
@@ -194,31 +193,78 @@ func (c *consumer) run(ctx context.Context) error {
 	}
 }
 
-// handleNext handles an event that was sent, unless it is to be parked behind others of its key.
-func (c *consumer) handleNext(ctx context.Context, e Recorded, failed *CallbackError) error {
+// handleNext handles what comes next, if something does before a retry is due or it is time to look at what is parked.
+func (c *consumer) handleNext(ctx context.Context) error {
+	wait, cancel := c.untilDue(ctx)
+	defer cancel()
+	next := c.subscriber.next
+	if wait.Err() != nil && ctx.Err() == nil { // another retry is due
+		next = c.subscriber.there
+	}
+	events, err := next(wait, c.opts.unordered())
+	if err != nil {
+		return c.noNext(ctx, wait, err)
+	}
+	for n := range events {
+		c.event, c.attempt = &events[n], 0
+		err := c.handleSent(ctx, events[n], nil)
+		if errors.Is(err, errLater) {
+			return c.giveBack(ctx, events[n+1:])
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// noNext deals with an error that came instead of events.
+func (c *consumer) noNext(ctx, wait context.Context, err error) error {
+	var failed *CallbackError
+	switch {
+	case errors.As(err, &failed):
+		c.event, c.attempt = &failed.Event, max(failed.attempt, 1)
+		if err := c.handleSent(ctx, failed.Event, failed); !errors.Is(err, errLater) {
+			return err
+		}
+		return nil
+	case errors.Is(err, ErrLeaseLost):
+		c.later = nil // they are void
+		c.waitsAt(0, nil)
+		return nil
+	case ctx.Err() == nil && wait.Err() != nil:
+		return nil
+	}
+	return err
+}
+
+// handleSent handles an event that was sent, unless it is to be parked behind others of its key.
+func (c *consumer) handleSent(ctx context.Context, e Recorded, failed *CallbackError) error {
 	if err := c.loadFor(ctx); err != nil {
 		return err
 	}
 	if parked, err := c.parkBehind(ctx, e); parked || err != nil {
 		return err
 	}
-	return c.handle(ctx, task{event: e}, failed)
+	return c.handle(ctx, task{event: e}, failed, nil)
 }
 
-// handle handles one event until it is dealt with, or given back to have its callback tried again.
-func (c *consumer) handle(ctx context.Context, t task, failed *CallbackError) error {
-	wait := c.backoff()
+// handle handles one event until it is dealt with, or given back to have its callback tried again. It returns errLater if the
+// event is to be handled again and others may go first; then it is called with the retry.
+func (c *consumer) handle(ctx context.Context, t task, failed *CallbackError, again *retry) error {
+	var wait *backoff.ExponentialBackOff
 	attempt := 1
-	troubled := false
+	troubled := again != nil
 	defer func() {
-		if troubled {
-			c.subscriber.waitsAt(nil)
+		if troubled && t.parked == nil {
+			c.waitsAt(0, nil)
 		}
 	}()
 	if failed != nil {
-		for ; attempt < failed.attempt; attempt++ {
-			wait.NextBackOff() // of an attempt before
-		}
+		attempt = max(failed.attempt, 1)
+	}
+	if again != nil {
+		wait, attempt = again.wait, again.attempt+1
 	}
 	for ; ; attempt++ {
 		if err := ctx.Err(); err != nil {
@@ -247,7 +293,9 @@ func (c *consumer) handle(ctx context.Context, t task, failed *CallbackError) er
 		sub := c.subscriber.subscription
 		sub.trouble(e.Number, err)
 		troubled = true
-		c.subscriber.waitsAt(err)
+		if t.parked == nil { // nothing waits behind one that is parked, but its key
+			c.waitsAt(e.Number, err)
+		}
 		decision := Retry
 		if c.opts.OnError != nil {
 			decision = c.opts.OnError(e, err, attempt)
@@ -265,6 +313,13 @@ func (c *consumer) handle(ctx context.Context, t task, failed *CallbackError) er
 		case Retry:
 		}
 		sub.logFailure(ctx, logRetry, &e, attempt, err)
+		if wait == nil {
+			wait = c.opts.backoff(attempt)
+		}
+		if t.parked != nil || c.opts.unordered() {
+			c.postpone(&retry{task: t, failed: failed, err: err, attempt: attempt, wait: wait, at: time.Now().Add(wait.NextBackOff())})
+			return errLater
+		}
 		select {
 		case <-time.After(wait.NextBackOff()):
 		case <-ctx.Done():
@@ -272,8 +327,8 @@ func (c *consumer) handle(ctx context.Context, t task, failed *CallbackError) er
 		case <-lease.Done():
 			return errVoid
 		}
-		if !c.pending(ctx, t) {
-			return errVoid // its stream was created again, or it was discarded
+		if !c.subscriber.inFlight(t.event) {
+			return errVoid // its stream was created again
 		}
 		if failed != nil {
 			return void(c.subscriber.Nack(ctx, t.event))
@@ -282,6 +337,9 @@ func (c *consumer) handle(ctx context.Context, t task, failed *CallbackError) er
 }
 
 func (c *consumer) ack(ctx context.Context, e Recorded) error {
+	if c.opts.unordered() {
+		return void(c.subscriber.ackOnly(context.WithoutCancel(ctx), e))
+	}
 	return void(c.subscriber.Ack(context.WithoutCancel(ctx), e))
 }
 

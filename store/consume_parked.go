@@ -3,9 +3,9 @@ package store
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	"github.com/google/uuid"
 )
 
@@ -22,22 +22,21 @@ func (s *subscription) grant() (epoch int64, lease context.Context, ok bool) {
 	return s.lease.Epoch, s.leaseCtx, true
 }
 
-// next waits for events, but not longer than until it is time to look at what is parked.
-func (c *consumer) next(ctx context.Context) ([]Recorded, error) {
+// nextLook returns when it is time to look at what is parked. ok is false while nothing is: losing the lease ends that.
+func (c *consumer) nextLook() (at time.Time, ok bool) {
 	s := c.subscriber.subscription
 	if s.aside.storage == nil {
-		return c.subscriber.Next(ctx)
+		return at, false
 	}
-	if epoch, _, ok := s.grant(); ok && s.aside.idle(epoch) {
-		return c.subscriber.Next(ctx) // which returns when the lease is lost
+	at = time.Now().Add(s.hub.pollEvery)
+	epoch, _, ok := s.grant()
+	switch {
+	case !ok:
+		return at, true
+	case s.aside.idle(epoch):
+		return at, false
 	}
-	wait, cancel := context.WithTimeout(ctx, s.hub.pollEvery)
-	defer cancel()
-	events, err := c.subscriber.Next(wait)
-	if err != nil && ctx.Err() == nil && wait.Err() != nil && errors.Is(err, wait.Err()) {
-		return nil, nil
-	}
-	return events, err
+	return s.aside.nextReplay(epoch, at), true
 }
 
 // loadFor makes sure that the keys that are parked are known under the lease that the subscriber's events were sent in.
@@ -57,7 +56,7 @@ func (c *consumer) loadFor(ctx context.Context) error {
 // insist does something in the database, trying until the database lets it. The error is ctx's, errVoid, or final.
 func (c *consumer) insist(ctx, lease context.Context, do func(ctx context.Context) error) error {
 	s := c.subscriber.subscription
-	wait := c.backoff()
+	wait := c.opts.backoff(1)
 	number := int64(0) // of reading what is parked
 	if c.event != nil {
 		number = c.event.Number
@@ -90,13 +89,6 @@ func (c *consumer) insist(ctx, lease context.Context, do func(ctx context.Contex
 		case <-lease.Done():
 			return errVoid
 		}
-	}
-}
-
-func (c *consumer) backoff() *backoff.ExponentialBackOff {
-	return &backoff.ExponentialBackOff{
-		InitialInterval: c.opts.MinBackoff, MaxInterval: c.opts.MaxBackoff,
-		Multiplier: backoff.DefaultMultiplier, RandomizationFactor: backoff.DefaultRandomizationFactor,
 	}
 }
 
@@ -205,27 +197,15 @@ func (c *consumer) remove(ctx context.Context, id uuid.UUID) error {
 	return c.insist(ctx, c.subscriber.lease(), remove)
 }
 
-// pending reports whether an event is still to be handled: it is in flight, or parked and not discarded.
-func (c *consumer) pending(ctx context.Context, t task) bool {
-	if t.parked == nil {
-		return c.subscriber.inFlight(t.event)
-	}
-	s := c.subscriber.subscription
-	ctx, cancel := context.WithTimeout(ctx, s.opts.Timeout)
-	defer cancel()
-	there, err := s.aside.holds(ctx, *t.parked)
-	return there || err != nil
-}
-
 // replay handles what is parked and may be handled again, if that has changed. One consumer does so at a time.
 func (c *consumer) replay(ctx context.Context) error {
 	s := c.subscriber.subscription
 	a := s.aside
 	epoch, lease, ok := s.grant()
-	if a.storage == nil || !ok || a.idle(epoch) || a.loaded(epoch) && !a.isPending() && !a.due(s.hub.pollEvery) || !a.turn.TryLock() {
+	if a.storage == nil || !ok || a.idle(epoch) || a.loaded(epoch) && !a.isPending() && !a.due(s.hub.pollEvery) || !a.begin() {
 		return nil
 	}
-	defer a.turn.Unlock()
+	defer a.end()
 	c.subscriber.sentIn(epoch)
 	if a.loaded(epoch) && !a.isPending() {
 		look, cancel := context.WithTimeout(ctx, s.opts.Timeout)
@@ -245,14 +225,15 @@ func (c *consumer) replay(ctx context.Context) error {
 // replayReady handles what is parked and has not failed, nor is behind something of its key that has.
 func (c *consumer) replayReady(ctx context.Context, epoch int64, lease context.Context) error {
 	a := c.subscriber.subscription.aside
+	now := time.Now() // what fails again waits until next time, so that new events are not kept waiting
 	if err := c.insist(ctx, lease, func(ctx context.Context) error { return a.load(ctx, epoch) }); err != nil {
 		return err
 	}
 	for done := false; !done; {
 		var list []ParkedEvent
 		err := c.insist(ctx, lease, func(ctx context.Context) (err error) {
-			if list, err = a.ready(ctx, c.subscriber.size); err == nil && len(list) == 0 {
-				done, err = a.finish(ctx, epoch)
+			if list, err = a.ready(ctx, c.subscriber.seat.Size(), now); err == nil && len(list) == 0 {
+				done, err = a.finish(ctx, epoch, now)
 			}
 			return err
 		})
@@ -266,34 +247,44 @@ func (c *consumer) replayReady(ctx context.Context, epoch int64, lease context.C
 	return nil
 }
 
-// replayEach handles parked events in order.
+// replayEach handles parked events in order. If one is to be handled again later, it leaves out what is behind it.
 func (c *consumer) replayEach(ctx, lease context.Context, list []ParkedEvent) error {
-	h := c.subscriber.subscription.hub
-	for i := range list {
-		t := task{parked: &list[i]}
-		err := c.insist(ctx, lease, func(ctx context.Context) (err error) {
-			t.event, err = h.storage.ReadEvent(ctx, list[i].ID)
-			t.event.codec = h.codec
-			if t.gone = errors.Is(err, ErrEventNotFound); t.gone {
-				return nil
-			}
-			return err
-		})
-		t.event.ID, t.event.Number = list[i].ID, list[i].Number
-		switch {
-		case err != nil:
-		case t.gone:
-			err = c.settle(ctx, t)
-		default:
-			c.event = &t.event
-			err = c.handle(ctx, t, nil)
-			c.event = nil
-		}
-		if err != nil {
+	for len(list) > 0 {
+		p := list[0]
+		list = list[1:]
+		err := c.replayOne(ctx, lease, p)
+		if errors.Is(err, errLater) {
+			list = slices.DeleteFunc(list, func(behind ParkedEvent) bool { return behind.Key == p.Key })
+		} else if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// replayOne handles a parked event.
+func (c *consumer) replayOne(ctx, lease context.Context, p ParkedEvent) error {
+	s := c.subscriber.subscription
+	t := task{parked: &p}
+	err := c.insist(ctx, lease, func(ctx context.Context) (err error) {
+		t.event, err = s.hub.storage.ReadEvent(ctx, p.ID)
+		t.event.codec = s.hub.codec
+		if t.gone = errors.Is(err, ErrEventNotFound); t.gone {
+			return nil
+		}
+		return err
+	})
+	t.event.ID, t.event.Number = p.ID, p.Number
+	again := s.aside.take(p)
+	switch {
+	case err != nil:
+		return err
+	case t.gone:
+		return c.settle(ctx, t)
+	}
+	c.event, c.attempt = &t.event, 0
+	defer func() { c.event = nil }()
+	return c.handle(ctx, t, nil, again)
 }
 
 // sentIn notes the lease under which the subscriber is about to handle something.
@@ -307,6 +298,6 @@ func (r *Subscriber) sentIn(epoch int64) {
 func (r *Subscriber) returnAll() {
 	r.subscription.mu.Lock()
 	defer r.subscription.mu.Unlock()
-	r.subscription.takeBack(r)
-	r.subscription.wake()
+	r.subscription.desk.TakeBack(r.seat)
+	r.subscription.stir()
 }

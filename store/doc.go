@@ -102,9 +102,10 @@
 // [Store.Consume] is a loop around it that calls a handler. [Store.Watch] shows new events and remembers nothing. A
 // subscription reads pages until it has caught up; from then on one reader per Store hands new events to all its
 // subscriptions. What is in flight and what is queued is bounded (sub/buffer-size, sub/max-size), and a slow subscriber
-// holds up no other subscription (sub/slow-one). Several subscribers share one subscription (sub/round-robin), by
+// holds up no other subscription (sub/slow-one). Several subscribers share one subscription in turns (sub/round-robin, sub/turns), by
 // partition key if need be: then a key's events are never unacknowledged at two of them (sub/partition,
-// sub/partition-closes).
+// sub/partition-closes). An event that hangs or fails delays only events of its key (sub/consume-hangs, sub/consume-poison,
+// sub/poison-key), and Consume keeps all its handlers busy while there are keys (sub/consume-busy).
 //
 // An event that its handler fails on is tried again by Consume, left out, or parked with all behind it of the same key, as the
 // program decides (sub/consume-retries, sub/consume-skips, sub/park, sub/park-keys). [Store.ReplayParked] has it handled again, in order
@@ -125,7 +126,8 @@
 // committed together with the checkpoint and the proof that nobody else has taken over. Processes share the partitions of
 // a projection by themselves (project/share). An event that fails is found by halving its batch, and tried again, left
 // out, or parked with all behind it of the same key, as the program decides (project/halves, project/skip, project/stop,
-// project/park). [Store.WaitFor] waits until a read model has what was just written (project/wait-for);
+// project/park). What is parked is replayed key by key: no key waits for another (project/replay-beside, project/replay-retried).
+// [Store.WaitFor] waits until a read model has what was just written (project/wait-for);
 // [Store.ResetProjection] builds it again (project/reset), and [Store.ReplaceProjection] puts a new one in its place
 // (project/replace). For a read model elsewhere there is Consume: at least once.
 //

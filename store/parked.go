@@ -41,7 +41,7 @@ func (s *Store) Parked(ctx context.Context, name string, f *ParkedFilter) (list 
 
 // ReplayParked has parked events applied, or handled, again, by whoever runs their partition, in order: events of a key as soon as
 // nothing of the key before them is parked. It does not wait for that. What fails again is decided about by OnError
-// again. It returns how many events were chosen.
+// again; until it is retried, other keys are replayed and new events go on. It returns how many events were chosen.
 func (s *Store) ReplayParked(ctx context.Context, name string, f *ParkedFilter) (n int64, err error) {
 	reader, err := s.parkedBy(ctx, name, f)
 	if err != nil {

@@ -47,7 +47,8 @@ type ProjectOptions struct {
 	// of the event, as when the handler's connection broke, or the database ended one of two transactions that waited for each
 	// other: after these the batch is tried again. Any other error of the handler is its own, whatever SQLSTATE it has. While the
 	// database can't write what OnError has decided, the handler is called again, and OnError is asked again. Default: Retry, for
-	// ever. See [RetryThen].
+	// ever. See [RetryThen]. While an event is retried the new events of its partition wait, whatever their key, so park what does
+	// not succeed: then only its key waits.
 	OnError func(e Recorded, err error, attempt int) Decision
 	// MinBackoff and MaxBackoff bound the wait before a batch is tried again. It grows from one to the other, with some
 	// chance in it. Default: 100 ms and 30 s.

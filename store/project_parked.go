@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"maps"
 	"time"
 
 	"github.com/google/uuid"
@@ -13,6 +14,7 @@ func (w *worker) load(ctx context.Context, epoch int64) error {
 	if w.epoch == epoch {
 		return nil
 	}
+	w.later = nil
 	w.epoch = epoch // if that fails this lease is given up, so that what was sent under it comes again
 	record, err := w.lookParked(ctx)
 	if err != nil {
@@ -41,6 +43,7 @@ func (w *worker) lookParked(ctx context.Context) (ProjectionRecord, error) {
 	for _, key := range keys {
 		w.parked[key] = true
 	}
+	maps.DeleteFunc(w.later, func(key string, _ *replayRetry) bool { return !w.parked[key] })
 	w.looked = time.Now()
 	w.subscriber.subscription.solved(0, 0) // it was not read before
 	return record, nil
@@ -72,7 +75,12 @@ func (w *worker) replay(ctx context.Context) error {
 			return w.load(ctx, epoch)
 		}
 	}
-	if len(w.parked) == 0 || time.Since(w.looked) < w.p.hub.pollEvery {
+	switch {
+	case len(w.parked) == 0:
+		return nil
+	case w.untilRetry() <= 0:
+		return w.replayReady(ctx)
+	case time.Since(w.looked) < w.p.hub.pollEvery:
 		return nil
 	}
 	w.looked = time.Now()
@@ -97,12 +105,15 @@ func (w *worker) replayReady(ctx context.Context) error {
 	if len(w.parked) == 0 {
 		return nil
 	}
+	now := time.Now() // what fails again has to wait until next time, so that new events are not kept waiting
 	for {
-		list, err := w.ready(ctx)
+		list, err := w.ready(ctx, now)
 		if err != nil {
 			return w.notLooked(ctx, err)
 		}
 		if len(list) == 0 {
+			// What was due, and has not failed again, was applied or is not there any more.
+			maps.DeleteFunc(w.later, func(_ string, r *replayRetry) bool { return !r.at.After(now) })
 			break
 		}
 		if err := w.process(ctx, list); err != nil {
@@ -115,27 +126,37 @@ func (w *worker) replayReady(ctx context.Context) error {
 	return nil
 }
 
-// ready reads parked events that may be applied.
-func (w *worker) ready(ctx context.Context) ([]task, error) {
+// ready reads parked events that may be applied now.
+func (w *worker) ready(ctx context.Context, now time.Time) ([]task, error) {
 	ctx, cancel := context.WithTimeout(ctx, w.p.opts.Timeout)
 	defer cancel()
-	parked, err := w.p.storage.ReadParked(ctx, ParkedRequest{
+	r := ParkedRequest{
 		Projection: w.p.name, Ready: true, Partition: w.partition, Partitions: w.record.Partitions, AfterNumber: -1, Limit: w.p.opts.BatchSize,
-	})
-	if err != nil {
-		return nil, err
 	}
-	list := make([]task, len(parked))
-	for i := range parked {
-		p := &parked[i]
-		e, err := w.p.store.Event(ctx, p.ID)
-		if err != nil && !errors.Is(err, ErrEventNotFound) {
+	for {
+		parked, err := w.p.storage.ReadParked(ctx, r)
+		if err != nil {
 			return nil, err
 		}
-		list[i] = task{event: e, parked: p, gone: err != nil}
-		list[i].event.Number = p.Number
+		var list []task
+		for i := range parked {
+			p := &parked[i]
+			if r := w.later[p.Key]; r != nil && r.at.After(now) {
+				continue
+			}
+			e, err := w.p.store.Event(ctx, p.ID)
+			if err != nil && !errors.Is(err, ErrEventNotFound) {
+				return nil, err
+			}
+			e.Number = p.Number
+			list = append(list, task{event: e, parked: p, gone: err != nil})
+		}
+		if len(list) > 0 || len(parked) < r.Limit {
+			return list, nil
+		}
+		last := parked[len(parked)-1]
+		r.AfterNumber, r.AfterID = last.Number, last.ID
 	}
-	return list, nil
 }
 
 // parkedIDs returns the ids of parked events.

@@ -30,6 +30,7 @@ type worker struct {
 	parked  map[string]bool // keys that have parked events
 	changes int64           // ProjectionRecord.Changes when parked was read
 	looked  time.Time       // when changes were looked at
+	later   map[string]*replayRetry
 
 	handling []Recorded // what the handler is at, or nil
 	attempts int        // how often it has failed on that
@@ -157,7 +158,7 @@ func (w *worker) key(e *Recorded) (key string, hash int64) {
 
 // next waits for events, but not longer than until it is time to look at what is parked.
 func (w *worker) next(ctx context.Context) ([]Recorded, error) {
-	wait, cancel := context.WithTimeout(ctx, w.p.hub.pollEvery)
+	wait, cancel := context.WithTimeout(ctx, min(w.p.hub.pollEvery, w.untilRetry()))
 	defer cancel()
 	defer context.AfterFunc(w.stopping, cancel)()
 	events, err := w.subscriber.Next(wait)
@@ -264,8 +265,9 @@ const (
 // process applies events in order, in batches that get smaller down to one event where the handler fails.
 func (w *worker) process(ctx context.Context, list []task) error {
 	wait, attempt := w.backoff(), 0
+	replays := len(list) > 0 && list[0].parked != nil // nothing waits behind them, but their keys
 	defer func() {
-		if attempt > 0 {
+		if attempt > 0 && !replays {
 			w.subscriber.waitsAt(nil)
 		}
 	}()
@@ -274,13 +276,16 @@ func (w *worker) process(ctx context.Context, list []task) error {
 			return errStopped // what is left is read again by whoever comes next
 		}
 		n := min(len(list), max(w.size, 1))
+		if n == 1 && list[0].parked != nil {
+			attempt = w.tried(list[0])
+		}
 		begun := time.Now()
 		err := w.attempt(ctx, list[:n], apply, nil, attempt)
 		var failed *handlerError
 		switch {
 		case err == nil:
 			w.size = w.nextSize(n, time.Since(begun))
-			if attempt > 0 {
+			if attempt > 0 && !replays {
 				w.subscriber.waitsAt(nil)
 			}
 			wait, attempt = w.backoff(), 0
@@ -294,7 +299,9 @@ func (w *worker) process(ctx context.Context, list []task) error {
 		case failed != nil:
 			attempt++
 			w.trouble(list[0].event.Number, failed.err)
-			w.subscriber.waitsAt(failed.err)
+			if !replays {
+				w.subscriber.waitsAt(failed.err)
+			}
 			how := apply
 			switch w.decide(list[0].event, failed.err, attempt) {
 			case Stop:
@@ -305,6 +312,7 @@ func (w *worker) process(ctx context.Context, list []task) error {
 				how = putAside
 			case Retry:
 			}
+			pause := w.pauseReplaying
 			if how != apply {
 				err := w.attempt(ctx, list[:1], how, failed.err, attempt)
 				if err == nil {
@@ -320,13 +328,21 @@ func (w *worker) process(ctx context.Context, list []task) error {
 					return err
 				}
 				w.notTaken(ctx, list, attempt, err) // a database that can't take this either may be why the handler has failed: call it again
+				pause = w.pause
 			}
 			w.logFailure(ctx, logRetry, &list[0].event, attempt, failed.err)
+			if replays {
+				list, attempt = w.postpone(list, attempt), 0
+				continue
+			}
+			if err := pause(ctx, wait.NextBackOff()); err != nil {
+				return err
+			}
 		default:
 			w.notTaken(ctx, list, attempt, err)
-		}
-		if err := w.pause(ctx, wait.NextBackOff()); err != nil {
-			return err
+			if err := w.pause(ctx, wait.NextBackOff()); err != nil {
+				return err
+			}
 		}
 		if list[0].parked == nil && !w.subscriber.inFlight(list[0].event) {
 			return errVoid // its stream was created again

@@ -45,6 +45,10 @@ type SubscribeOptions struct {
 	BufferSize int
 	// MaxSize is how many events are queued at most for all subscribers together, read but not sent. Default: ten
 	// times BufferSize, at least 2,000. From that on, two pages of 1,000 more may be on their way.
+	//
+	// A key that stands still does not fill the queue: if a subscriber is idle, and all queued events are behind events in flight of
+	// the same key, each of these keys keeps an equal part of half of MaxSize. The subscription drops the rest, goes on reading for
+	// other keys, and reads what it has dropped again when the key goes on. Of dropped events it keeps one bit each.
 	MaxSize int
 	// CheckpointThreshold is how many numbers the subscription comes forward before its checkpoint is written; after a
 	// crash as many events can come again. Default: DefaultCheckpointThreshold, or as many as it comes forward in a
@@ -53,11 +57,14 @@ type SubscribeOptions struct {
 	// CheckpointAfter is how long an acknowledged event waits at most for its checkpoint when the threshold is not
 	// reached. Negative: for ever. Default: DefaultCheckpointAfter.
 	CheckpointAfter time.Duration
-	// ConcurrencyLimit is how many subscribers there may be at a time, in this process. Default: 1.
+	// ConcurrencyLimit is how many subscribers there may be at a time, in this process. Default: 1. Events are sent to those
+	// that have room in turns: an event goes to the one that was sent something longest ago, and events that are there together are
+	// dealt out, also to subscribers that have not called Next yet.
 	ConcurrencyLimit int
 	// PartitionBy gives an event its partition key. The events of a key are sent in order, to one subscriber at a time:
 	// another gets the next only when all before are acknowledged. Events with an empty key go to anybody. Default: all
-	// events have an empty key. Like all callbacks it runs on the subscription's own goroutine, for one event at a time.
+	// events have an empty key. Like all callbacks it runs on the subscription's own goroutine, for one event at a time. It and
+	// Selector are called again for an event that is read again, see MaxSize.
 	PartitionBy func(Recorded) string
 	// Filter chooses events in the database; what it leaves out is not fetched. Default: all.
 	Filter EventFilter

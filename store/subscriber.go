@@ -4,40 +4,41 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"slices"
+	"sync/atomic"
+
+	"github.com/eventstore-go/eventstore/store/internal/queue"
 )
+
+// deliveries numbers what subscribers are sent, across all Stores of the process: each call of Next that returns events is
+// a delivery. An event that was sent twice has two, so that an acknowledgement of the first can't count for the second.
+var deliveries atomic.Int64
 
 // Subscriber receives the events of a subscription. [Store.Subscribe] makes one. Its methods may be called concurrently,
 // but events sent to two goroutines are in no order.
 type Subscriber struct {
 	subscription *subscription
-	size         int           // BufferSize
-	work         chan struct{} // holds one: there may be something for Next
+	seat         *queue.Seat[Recorded] // guarded by the subscription's mu
+	work         chan struct{}         // holds one: there may be something for Next
 
-	// All guarded by the subscription's mu.
-	held    holder
+	// Guarded by the subscription's mu.
 	epoch   int64 // of the lease that was held when it was sent something last
-	waiting bool
-	notice  error          // to be returned from Next once
-	voided  map[int64]bool // what was in flight when the lease was lost last
-	expiry  int64          // deliveries up to this one were void when the lease was seen to have expired
-	ended   error          // why it gets no more events
-	last    bool           // it was the last to leave
-	unknown error          // why it waits at an event whose version the program does not know, or nil
+	last    bool  // it was the last to leave
+	unknown error // why it waits at an event whose version the program does not know, or nil
 }
 
 // attach adds a subscriber, or returns nil if the subscription is about to stop.
 func (s *subscription) attach(size int) (*Subscriber, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case s.gone, s.closing != nil:
+	if s.gone || s.closing != nil {
 		return nil, nil
-	case len(s.subscribers) >= s.opts.ConcurrencyLimit:
+	}
+	r := &Subscriber{subscription: s, work: make(chan struct{}, 1)}
+	seat, err := s.desk.Sit(size, r.poke)
+	if err != nil {
 		return nil, &SubscriptionError{s.id, ErrTooManySubscribers}
 	}
-	r := &Subscriber{subscription: s, size: size, work: make(chan struct{}, 1)}
-	s.subscribers = append(s.subscribers, r)
+	r.seat = seat
 	return r, nil
 }
 
@@ -49,14 +50,6 @@ func (r *Subscriber) poke() {
 	}
 }
 
-// end says that there are no more events, and why. The subscription's mu is held.
-func (r *Subscriber) end(err error) {
-	if r.ended == nil {
-		r.ended = err
-		r.poke()
-	}
-}
-
 // Next waits for events and returns them in order: at least one, and at most as many as BufferSize leaves room for beside
 // what the subscriber has in flight already. They stay in flight until they are acknowledged; while the buffer is full,
 // Next waits.
@@ -65,13 +58,17 @@ func (r *Subscriber) end(err error) {
 // another process has taken the subscription over: what was in flight is void, and Next goes on when this process
 // has the lease again, with what is not acknowledged in the database; or, for good, a SubscriptionError with the
 // reason why the subscription has ended, [ErrSubscriberClosed] or [ErrClosed].
-func (r *Subscriber) Next(ctx context.Context) ([]Recorded, error) {
-	for {
+func (r *Subscriber) Next(ctx context.Context) ([]Recorded, error) { return r.next(ctx, false) }
+
+// next is Next. With one it returns what one handler needs at a time: an event, or events of one key, and of no key that the
+// subscriber has in flight.
+func (r *Subscriber) next(ctx context.Context, one bool) ([]Recorded, error) {
+	for waited := false; ; waited = true {
 		if err := ctx.Err(); err != nil {
-			r.poke() // this call may have been woken instead of another
+			r.idle(waited)
 			return nil, err
 		}
-		events, err := r.take()
+		events, err := r.take(one, waited)
 		if err != nil {
 			r.poke() // other calls are to see that there is an error, or what is behind it
 			return nil, err
@@ -82,141 +79,111 @@ func (r *Subscriber) Next(ctx context.Context) ([]Recorded, error) {
 		select {
 		case <-r.work:
 		case <-ctx.Done():
-			r.setWaiting(false)
-			return nil, ctx.Err()
 		}
 	}
 }
 
-func (r *Subscriber) setWaiting(waiting bool) {
+// there is next for what is there already: it does not wait.
+func (r *Subscriber) there(_ context.Context, one bool) ([]Recorded, error) {
+	events, err := r.take(one, false)
+	if err == nil && len(events) == 0 {
+		r.idle(true)
+	}
+	return events, err
+}
+
+// idle says that a call of Next has ended, which may have been woken instead of another.
+func (r *Subscriber) idle(waited bool) {
+	r.poke()
+	if !waited {
+		return
+	}
 	r.subscription.mu.Lock()
 	defer r.subscription.mu.Unlock()
-	r.waiting = waiting
+	r.subscription.desk.Idle(r.seat)
 }
 
 // take takes what there is for the subscriber, and nothing if it has to wait.
-func (r *Subscriber) take() ([]Recorded, error) {
+func (r *Subscriber) take(one, waited bool) ([]Recorded, error) {
 	s := r.subscription
 	for {
-		items, sent, delivery, err := r.send()
+		items, sent, delivery, err := r.send(one, waited)
 		if err != nil || len(items) == 0 {
 			return nil, err
 		}
-		events, again, err := r.prepare(items, sent, delivery)
+		events, err := r.prepare(items, sent, delivery)
 		s.mu.Lock()
-		s.queue.let(items)
+		s.queue().Let(items)
 		s.mu.Unlock()
 		if err != nil || len(events) > 0 {
 			return events, err
 		}
-		if !again {
-			return nil, nil
-		}
-		s.poke()
+		s.poke() // it was left out
+		waited = false
 	}
 }
 
 // send takes items from the queue, which are held. It returns how often the first of them was sent, this time included, and
 // the number of the delivery.
-func (r *Subscriber) send() (items []*item, sent int, delivery int64, err error) {
+func (r *Subscriber) send(one, waited bool) (items []*queue.Item[Recorded], sent int, delivery int64, err error) {
 	s := r.subscription
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r.waiting = false
-	switch {
-	case r.ended != nil:
-		return nil, 0, 0, r.ended
-	case r.notice != nil:
-		err := r.notice
-		r.notice = nil
-		return nil, 0, 0, err
-	}
-	most := min(r.size-len(r.held.items), r.share())
-	if most > 0 && s.queue.queued > 0 && s.valid() {
-		before := len(r.held.items)
-		delivery = deliveries.Add(1)
-		r.held.items = slices.Grow(r.held.items, min(most, s.queue.queued))
-		for len(r.held.items)-before < most {
-			i := s.queue.next(&r.held)
-			if i == nil || i.failure != nil && len(r.held.items) > before {
-				break
-			}
-			s.queue.send(&r.held, i, delivery)
-			if i.failure != nil {
-				break
-			}
-		}
-		items = r.held.items[before:]
-	}
-	if len(items) == 0 {
-		r.waiting = true
-		return nil, 0, 0, nil
-	}
-	r.epoch = s.lease.Epoch
-	if (s.missed || len(s.inbox) > 0) && s.opts.MaxSize-s.queue.queued >= s.pageSize() {
-		s.poke()
-	}
-	if s.queue.queued > 0 {
-		s.wake() // there is more for others
-	}
-	s.queue.hold(items)
-	return items, items[0].sent, delivery, nil
-}
-
-// share is how many events one subscriber takes at a time when others wait for some, too. The subscription's mu is held.
-func (r *Subscriber) share() int {
-	s := r.subscription
-	takers := 1
-	for _, other := range s.subscribers {
-		if other != r && other.waiting && len(other.held.items) < other.size {
-			takers++
+	delivery = deliveries.Add(1)
+	items, sent, err = s.desk.Take(r.seat, queue.Request{Delivery: delivery, Open: s.valid(), Waited: waited, One: one})
+	if len(items) > 0 {
+		r.epoch = s.lease.Epoch
+		if (s.missed || len(s.inbox) > 0) && s.queue().Room() >= s.pageSize() {
+			s.poke()
 		}
 	}
-	return (s.queue.queued + takers - 1) / takers
+	s.stir()
+	return items, sent, delivery, err
 }
 
-// prepare makes events of items, outside of the lock. Items that a callback fails on, and those behind them, go back. It
-// reports whether nothing is left since all were left out, so that there may be more.
-func (r *Subscriber) prepare(items []*item, sent int, delivery int64) (events []Recorded, again bool, err error) {
+// prepare makes events of items, outside of the lock. Items that a callback fails on, and those behind them, go back. There are no
+// events if what was sent turned out to be left out.
+func (r *Subscriber) prepare(items []*queue.Item[Recorded], sent int, delivery int64) (events []Recorded, err error) {
 	s := r.subscription
-	if f := items[0].failure; f != nil {
+	if err := items[0].Failure(); err != nil {
+		f := err.(*CallbackError) //nolint:errorlint // it was put there as one
 		if sent == 1 {
 			f.Event.delivery = delivery
-			return nil, false, f
+			return nil, f
 		}
-		selected, _, failure := s.opts.ask(r.streamID(), items[0].event) // once more, since it was given back
+		selected, _, failure := s.opts.ask(r.streamID(), items[0].Event) // once more, since it was given back
 		if failure != nil {
 			failure.attempt, failure.Event.delivery = sent, delivery
-			return nil, false, failure
+			return nil, failure
 		}
 		if !selected {
-			r.settle(items[0])
-			return nil, true, nil
+			r.leaveOut(items[0])
+			return nil, nil
 		}
 	}
 	events = make([]Recorded, len(items))
 	for n, i := range items {
-		events[n] = *i.event
+		events[n] = *i.Event
 		events[n].delivery = delivery
 		if s.opts.Mapper == nil {
 			continue
 		}
-		failure := called("Mapper", *i.event, func() (err error) {
-			events[n], err = s.opts.Mapper(*i.event)
-			events[n].Number, events[n].delivery = i.event.Number, delivery
+		failure := called("Mapper", *i.Event, func() (err error) {
+			events[n], err = s.opts.Mapper(*i.Event)
+			events[n].Number, events[n].delivery = i.Number, delivery
 			return err
 		})
 		if failure != nil && n == 0 {
 			r.giveBack(items[1:])
 			failure.attempt, failure.Event.delivery = sent, delivery
-			return nil, false, failure
+			return nil, failure
 		}
 		if failure != nil {
 			r.giveBack(items[n:])
-			return events[:n], false, nil
+			return events[:n], nil
 		}
 	}
-	return events, false, nil
+	return events, nil
 }
 
 // streamID returns the id of the stream that numbers count in.
@@ -233,10 +200,10 @@ func (r *Subscriber) checkpointRequest(number int64) (c CheckpointRequest, ok bo
 	s := r.subscription
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, ok := r.held.find(number, 0); !ok {
+	if !r.seat.InFlight(number, 0) {
 		return c, false
 	}
-	return s.request(s.queue.checkpointBehind(number)), true
+	return s.request(s.queue().CheckpointBehind(number)), true
 }
 
 // known asks to save the last number that was read.
@@ -244,41 +211,31 @@ func (r *Subscriber) known() CheckpointRequest {
 	s := r.subscription
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.request(s.queue.received)
+	return s.request(s.queue().Received())
 }
 
-// settle acknowledges an item that turned out to be left out.
-func (r *Subscriber) settle(i *item) {
+// leaveOut acknowledges an item that turned out to be left out.
+func (r *Subscriber) leaveOut(i *queue.Item[Recorded]) {
 	s := r.subscription
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if place := slices.Index(r.held.items, i); place >= 0 {
-		s.queue.land(i)
-		s.queue.drop(i)
-		r.held.items = slices.Delete(slices.Clone(r.held.items), place, place+1)
-		s.solve(i.event.Number, i.event.Number)
+	if s.desk.LeaveOut(r.seat, i) {
+		s.solve(i.Number, i.Number)
 	}
 	s.noteProgress()
-	s.wake()
 }
 
 // giveBack puts items that the subscriber does not get yet back into the queue.
-func (r *Subscriber) giveBack(items []*item) {
+func (r *Subscriber) giveBack(items []*queue.Item[Recorded]) {
 	s := r.subscription
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var places []int
-	for place, i := range r.held.items {
-		if slices.Contains(items, i) {
-			places = append(places, place)
-			i.sent--
-		}
-	}
-	s.queue.giveBack(&r.held, places...)
+	s.desk.Return(r.seat, items)
 	r.poke()
 }
 
-// Events yields events one by one, and acknowledges each when the loop asks for the next. An event that the loop
+// Events yields events one by one, and acknowledges each when the loop asks for the next. With a ConcurrencyLimit above 1 it takes
+// one event at a time, or events of one partition key, so that a slow loop delays no others. An event that the loop
 // ends with, by break or return or panic, is not acknowledged: it is given back. The sequence ends with an error, which
 // comes last: ctx's, a [CallbackError], or a [SubscriptionError]. It goes on by itself when a lost lease comes back. The
 // event of a CallbackError is given back, too, unless the loop's body acknowledges it.
@@ -291,7 +248,7 @@ func (r *Subscriber) Events(ctx context.Context) iter.Seq2[Recorded, error] {
 			}
 		}()
 		for {
-			events, err := r.Next(ctx)
+			events, err := r.next(ctx, r.subscription.opts.ConcurrencyLimit > 1) // what the loop has not begun is for others
 			if errors.Is(err, ErrLeaseLost) {
 				continue
 			}
@@ -368,45 +325,15 @@ func (r *Subscriber) leave() bool {
 	s := r.subscription
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if r.ended != nil {
-		return false
-	}
-	s.leaveOne(r)
-	r.end(ErrSubscriberClosed)
-	if len(s.subscribers) > 0 {
+	r.waitAt(nil)
+	left, ok := s.desk.Rise(r.seat, ErrSubscriberClosed)
+	s.stir()
+	if !ok || left > 0 {
 		return false
 	}
 	r.last, s.gone = true, true
 	s.poke()
 	return true
-}
-
-// noteVoid notes that what the subscriber has in flight is void. If that is nothing, it may still be busy with what was
-// voided before. The subscription's mu is held.
-func (r *Subscriber) noteVoid() {
-	if len(r.held.items) == 0 {
-		return
-	}
-	r.voided = make(map[int64]bool, len(r.held.items))
-	for _, i := range r.held.items {
-		r.voided[i.event.Number] = true
-	}
-}
-
-// takeBack puts what a subscriber has in flight back into the queue. s.mu is held.
-func (s *subscription) takeBack(r *Subscriber) {
-	places := make([]int, len(r.held.items))
-	for i := range places {
-		places[i] = i
-	}
-	s.queue.giveBack(&r.held, places...)
-}
-
-// leaveOne takes back what a subscriber has in flight, and forgets it. s.mu is held.
-func (s *subscription) leaveOne(r *Subscriber) {
-	s.takeBack(r)
-	s.subscribers = slices.DeleteFunc(s.subscribers, func(other *Subscriber) bool { return other == r })
-	s.wake()
 }
 
 // close closes all subscribers.
@@ -444,5 +371,5 @@ func (s *subscription) known() Lease {
 func (s *subscription) differs(info StreamInfo) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return !s.missed && (info.Version != s.queue.received || info.ID != s.streamID || info.Status() == Deleted)
+	return !s.missed && (info.Version != s.queue().Received() || info.ID != s.streamID || info.Status() == Deleted)
 }

@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
-	"slices"
+	"errors"
+
+	"github.com/eventstore-go/eventstore/store/internal/queue"
 )
 
 // Ack acknowledges events: the one among them that was sent last, and everything that was sent to this subscriber
@@ -25,111 +27,77 @@ func (r *Subscriber) AckNumber(ctx context.Context, numbers ...int64) error {
 }
 
 func (r *Subscriber) ack(ctx context.Context, n int, event func(i int) (number, delivery int64)) error {
+	return r.answer(ctx, ackUpTo, n, event)
+}
+
+// ackOnly acknowledges an event, and none that was sent before it. Errors are those of Ack.
+func (r *Subscriber) ackOnly(ctx context.Context, e Recorded) error {
+	return r.answer(ctx, ackOnly, 1, func(int) (int64, int64) { return e.Number, e.delivery })
+}
+
+// Nack gives events back: they are sent again, before all with higher numbers, to whoever asks first. Errors are those
+// of Ack.
+func (r *Subscriber) Nack(ctx context.Context, events ...Recorded) error {
+	return r.answer(ctx, nack, len(events), func(i int) (int64, int64) { return events[i].Number, events[i].delivery })
+}
+
+// answer is what a subscriber can say about events.
+type answer string
+
+const (
+	ackUpTo answer = "to acknowledge"
+	ackOnly answer = "to acknowledge alone"
+	nack    answer = "to give back"
+)
+
+// answer says something about n events.
+func (r *Subscriber) answer(ctx context.Context, what answer, n int, event func(i int) (number, delivery int64)) (err error) {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	s := r.subscription
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	last := -1
-	for i := range n {
-		number, delivery := event(i)
-		place, err := r.place(number, delivery, last+1)
-		if err != nil {
-			return err
-		}
-		last = max(last, place)
+	a := queue.Answer{N: n, Event: event, Open: s.valid(), Sent: deliveries.Load()}
+	switch what {
+	case ackUpTo:
+		err = s.desk.Ack(r.seat, a)
+	case ackOnly:
+		err = s.desk.AckOnly(r.seat, a)
+	case nack:
+		err = s.desk.Nack(r.seat, a)
 	}
-	if last < 0 {
-		return &InvalidError{Field: "events", Reason: "are empty: there is nothing to acknowledge"}
+	if err != nil {
+		return s.notAnswered(what, err)
 	}
-	if err := r.expired(); err != nil {
-		return err
+	if what != nack {
+		s.acked = true
+		s.noteProgress()
 	}
-	full := len(r.held.items) >= r.size
-	s.queue.ack(&r.held, last+1)
-	s.acked = true
-	s.noteProgress()
-	if s.ending != nil && s.queue.first == nil {
+	if s.ending != nil && s.queue().Empty() {
 		s.poke()
 	}
-	if s.opts.PartitionBy != nil {
-		s.wake() // a lane may be free
-	} else if full && s.queue.queued > 0 {
-		r.poke()
-	}
+	s.stir()
 	return nil
 }
 
-// place returns the place of an event among what is in flight, which is likely to be this one. A delivery of 0 is any. The
-// subscription's mu is held.
-func (r *Subscriber) place(number, delivery int64, likely int) (int, error) {
-	s := r.subscription
-	if place, ok := r.held.find(number, likely); ok && (delivery == 0 || r.held.items[place].delivery == delivery) {
-		switch {
-		case r.ended != nil:
-			return 0, r.ended
-		case s.sealed != nil:
-			return 0, s.sealed
-		}
-		return place, nil
+// notAnswered says why an answer was refused.
+func (s *subscription) notAnswered(what answer, err error) error {
+	var unknown *queue.UnknownError
+	switch {
+	case errors.As(err, &unknown):
+		return &UnexpectedAckError{SubscriptionID: s.id, Number: unknown.Number}
+	case errors.Is(err, queue.ErrVoid):
+		return &SubscriptionError{s.id, ErrLeaseLost}
+	case errors.Is(err, queue.ErrNothing):
+		return &InvalidError{Field: "events", Reason: "are empty: there is nothing " + string(what)}
 	}
-	if delivery == 0 && r.voided[number] || delivery > 0 && delivery <= max(s.queue.since, r.expiry) {
-		return 0, &SubscriptionError{s.id, ErrLeaseLost}
-	}
-	if r.ended != nil {
-		return 0, r.ended
-	}
-	return 0, &UnexpectedAckError{SubscriptionID: s.id, Number: number}
+	return err
 }
 
 // inFlight reports whether that delivery of an event is in flight.
 func (r *Subscriber) inFlight(e Recorded) bool {
 	r.subscription.mu.Lock()
 	defer r.subscription.mu.Unlock()
-	place, ok := r.held.find(e.Number, 0)
-	return ok && r.held.items[place].delivery == e.delivery
-}
-
-// expired returns ErrLeaseLost if the lease has ended for all this process knows, and takes back what is in flight: the lease
-// may come back, if nobody has taken it, but the subscriber does not go on with anything then. It comes again. The
-// subscription's mu is held.
-func (r *Subscriber) expired() error {
-	s := r.subscription
-	if s.valid() {
-		return nil
-	}
-	r.noteVoid()
-	r.expiry = deliveries.Load()
-	s.takeBack(r)
-	return &SubscriptionError{s.id, ErrLeaseLost}
-}
-
-// Nack gives events back: they are sent again, before all with higher numbers, to whoever asks first. Errors are those
-// of Ack.
-func (r *Subscriber) Nack(ctx context.Context, events ...Recorded) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	s := r.subscription
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(events) == 0 {
-		return &InvalidError{Field: "events", Reason: "are empty: there is nothing to give back"}
-	}
-	places := make([]int, len(events))
-	for i := range events {
-		place, err := r.place(events[i].Number, events[i].delivery, i)
-		if err != nil {
-			return err
-		}
-		places[i] = place
-	}
-	if err := r.expired(); err != nil {
-		return err
-	}
-	slices.Sort(places)
-	s.queue.giveBack(&r.held, slices.Compact(places)...)
-	s.wake()
-	return nil
+	return r.seat.InFlight(e.Number, e.delivery)
 }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/eventstore-go/eventstore/store/internal/queue"
 )
 
 // subscription is one subscription as this Store runs it: its queue, its subscribers, and the goroutine that reads for
@@ -20,68 +22,80 @@ type subscription struct {
 	done chan struct{} // closed when the goroutine has ended
 	free chan struct{} // closed before, when the lease is given up and the name is free
 
+	recycle func([]Recorded) // takes pages that only this subscription uses, or nil
+
 	// Of the goroutine alone.
-	ahead    ahead
-	leased   bool     // the lease may be this process's in the database
-	recycler Recycler // of pages, or nil
+	ahead  ahead
+	leased bool // the lease may be this process's in the database
+	again  bool // the last step has read events again that were dropped
 
 	aside *aside // what Consume has parked
 	lines *lines // of the log, about what it delivers
 
-	mu          sync.Mutex
-	queue       *queue
-	subscribers []*Subscriber
-	state       SubscriptionState
-	changed     chan struct{} // closed when those who wait for a state are to look again
-	begun       bool          // the first attempt to get the lease has been made
-	lease       Lease
-	leaseCtx    context.Context // ends when the lease is lost
-	leaseEnd    context.CancelCauseFunc
-	validUntil  time.Time  // when the lease ends for all this process knows; zero for one without
-	lost        bool       // somebody else has, or had, the lease
-	gone        bool       // it is about to stop, and takes no more subscribers
-	unwritten   error      // what kept the last checkpoint from being written
-	closing     error      // why all subscribers were closed, or nil
-	sealed      error      // why nothing can be acknowledged any more, or nil
-	ending      error      // why it ends when what is queued has been dealt with, or nil
-	streamID    int64      // of the stream that numbers count in
-	seen        SeenEvent  // the last event that was read, or that the lease came with
-	unproven    bool       // that the lease's seen event is in its place
-	looked      bool       // the stream has been looked at since it was last asked to
-	saved       int64      // the checkpoint in the database
-	dirty       time.Time  // since when the checkpoint is ahead of saved, or zero
-	dirtyNext   time.Time  // since when it is ahead of the one that is being written, or zero
-	savingAt    int64      // the one that is being written
-	acked       bool       // an event was acknowledged since the checkpoint was saved
-	asked       bool       // a checkpoint is due, and is going to be written
-	saving      bool       // a checkpoint is being written
-	savedAt     time.Time  // when the writing of the last one began
-	timed       bool       // the goroutine was told that the next one has reached its threshold
-	saveErr     error      // why the last one was not, or nil
-	refused     error      // why checkpoints are not, until one is or there is none to write
-	wasAcked    bool       // what acked was when the writing began
-	settled     *sync.Cond // told when saving has ended
-	troubles    trouble    // what goes wrong
-	inbox       []fedPage
-	inboxSize   int
-	fed         int64 // the last number that the feed has offered
-	missed      bool  // the inbox is not all there is: read from storage
-	unfed       error // why the feed can't read, or nil
-	unread      error // why the subscription itself can't, or nil
-	answered    bool  // the lease was renewed since
-	retryAt     time.Time
+	mu         sync.Mutex
+	desk       *queue.Desk[Recorded]
+	state      SubscriptionState
+	changed    chan struct{} // closed when those who wait for a state are to look again
+	atUnknown  []*Subscriber // that wait at an event of an unknown version
+	begun      bool          // the first attempt to get the lease has been made
+	lease      Lease
+	leaseCtx   context.Context // ends when the lease is lost
+	leaseEnd   context.CancelCauseFunc
+	validUntil time.Time  // when the lease ends for all this process knows; zero for one without
+	lost       bool       // somebody else has, or had, the lease
+	gone       bool       // it is about to stop, and takes no more subscribers
+	unwritten  error      // what kept the last checkpoint from being written
+	closing    error      // why all subscribers were closed, or nil
+	ending     error      // why it ends when what is queued has been dealt with, or nil
+	streamID   int64      // of the stream that numbers count in
+	seen       SeenEvent  // the last event that was read, or that the lease came with
+	unproven   bool       // that the lease's seen event is in its place
+	looked     bool       // the stream has been looked at since it was last asked to
+	saved      int64      // the checkpoint in the database
+	dirty      time.Time  // since when the checkpoint is ahead of saved, or zero
+	dirtyNext  time.Time  // since when it is ahead of the one that is being written, or zero
+	savingAt   int64      // the one that is being written
+	acked      bool       // an event was acknowledged since the checkpoint was saved
+	asked      bool       // a checkpoint is due, and is going to be written
+	saving     bool       // a checkpoint is being written
+	savedAt    time.Time  // when the writing of the last one began
+	timed      bool       // the goroutine was told that the next one has reached its threshold
+	saveErr    error      // why the last one was not, or nil
+	refused    error      // why checkpoints are not, until one is or there is none to write
+	wasAcked   bool       // what acked was when the writing began
+	settled    *sync.Cond // told when saving has ended
+	troubles   trouble    // what goes wrong
+	inbox      []fedPage
+	inboxSize  int
+	fed        int64 // the last number that the feed has offered
+	missed     bool  // the inbox is not all there is: read from storage
+	unfed      error // why the feed can't read, or nil
+	unread     error // why the subscription itself can't, or nil
+	answered   bool  // the lease was renewed since
+	retryAt    time.Time
 }
 
 func newSubscription(h *hub, id SubscriptionID, opts SubscribeOptions) *subscription {
 	s := &subscription{
-		hub: h, id: id, opts: opts, queue: newQueue(0),
+		hub: h, id: id, opts: opts,
 		work: make(chan struct{}, 1), done: make(chan struct{}), free: make(chan struct{}), changed: make(chan struct{}),
 		ahead: ahead{storage: h.storage, overlap: 1}, lines: newLines(h.log),
 	}
 	s.aside = newAside(h, id, opts.Transient)
-	s.recycler, _ = h.storage.(Recycler)
+	if recycler, ok := h.storage.(Recycler); ok && opts.pages == nil {
+		s.recycle = recycler.Recycle
+	}
+	s.desk = queue.NewDesk(s.newQueue(0), opts.ConcurrencyLimit)
 	s.settled = sync.NewCond(&s.mu)
 	return s
+}
+
+// queue returns the queue, which is another one when what is in flight is void. s.mu is held.
+func (s *subscription) queue() *queue.Queue[Recorded] { return s.desk.Queue() }
+
+// newQueue returns a queue that goes on behind a checkpoint.
+func (s *subscription) newQueue(checkpoint int64) *queue.Queue[Recorded] {
+	return queue.New(checkpoint, deliveries.Load(), s.opts.MaxSize, s.recycle)
 }
 
 // poke tells the goroutine that there may be something to do.
@@ -133,7 +147,7 @@ func (s *subscription) begin(ctx context.Context, create bool) error {
 		lease, valid, err := s.acquire(ctx, create)
 		if err == nil {
 			s.mu.Lock()
-			s.queue = newQueue(lease.Checkpoint)
+			s.desk.Void(s.newQueue(lease.Checkpoint), nil)
 			if lease.StreamID == s.streamID {
 				s.troubles.begin(lease.Checkpoint)
 			} else {
@@ -309,17 +323,23 @@ func (s *subscription) step(ctx context.Context) (more bool, err error) {
 		return false, err
 	}
 	s.mu.Lock()
-	room := s.opts.MaxSize - s.queue.queued
+	if s.clogged() {
+		s.queue().Press()
+	}
+	room := s.queue().Room()
 	enough := room >= s.pageSize()
 	inbox := len(s.inbox) > 0
 	if s.unknown() && inbox {
 		s.missed = true // the stream is there now: find out which one it is, and read it
 	}
-	ending, drained, missed, unfed := s.ending, s.queue.first == nil, s.missed, s.unfed
+	ending, drained, missed, unfed := s.ending, s.queue().Empty(), s.missed, s.unfed
 	if unfed == nil && !s.valid() {
 		unfed = ErrLeaseLost
 	}
 	look := s.id.Stream != All && !s.looked
+	from, again := s.queue().Wants()
+	again = again && !(s.again && enough && (missed || inbox)) // by turns with what is new
+	s.again = again
 	waiting := s.state.Phase == Waiting || s.unknownVersion() != nil
 	s.mu.Unlock()
 	switch {
@@ -329,6 +349,8 @@ func (s *subscription) step(ctx context.Context) (more bool, err error) {
 		return false, nil
 	case look:
 		return true, s.reading(s.look(ctx))
+	case again:
+		return true, s.reading(s.readAgain(ctx, from))
 	case !enough:
 		if waiting {
 			s.goOn(CatchingUp, nil) // when there is room
@@ -374,16 +396,6 @@ func (s *subscription) resting() bool {
 	return s.retryAt.After(time.Now())
 }
 
-// wake lets waiting subscribers look at the queue. s.mu is held.
-func (s *subscription) wake() {
-	if s.queue.queued == 0 {
-		return
-	}
-	for _, r := range s.subscribers {
-		r.poke()
-	}
-}
-
 // rest waits until there is something to do.
 func (s *subscription) rest(ctx context.Context) {
 	s.mu.Lock()
@@ -400,7 +412,7 @@ func (s *subscription) rest(ctx context.Context) {
 		if s.opts.CheckpointAfter >= 0 {
 			until(s.dirty.Add(s.opts.CheckpointAfter))
 		}
-		if at, reached := s.dueAt(s.queue.checkpoint() - s.saved); reached {
+		if at, reached := s.dueAt(s.queue().Checkpoint() - s.saved); reached {
 			until(at)
 		}
 	}
@@ -435,8 +447,8 @@ func (s *subscription) leave(ctx context.Context, why error) error {
 	ctx, cancel := context.WithTimeout(ctx, s.opts.Timeout)
 	defer cancel()
 	s.mu.Lock()
-	s.sealed = s.failed(why)
-	r := s.request(max(s.queue.checkpoint(), s.saved))
+	s.desk.Seal(s.failed(why))
+	r := s.request(max(s.queue().Checkpoint(), s.saved))
 	if errors.Is(why, ErrPositionLost) {
 		r = s.lease.request() // what was dealt with since then is not in this database
 	}
@@ -503,10 +515,7 @@ func (s *subscription) stop(err error) {
 	if s.leaseEnd != nil {
 		s.leaseEnd(err)
 	}
-	for _, r := range s.subscribers {
-		r.end(s.failed(err))
-	}
-	s.subscribers = nil
+	s.desk.End(s.failed(err))
 	s.mu.Unlock()
 	s.lines.end(context.Background(), s.names()...)
 	s.setState(Stopped, err)

@@ -10,7 +10,7 @@ import (
 // noteProgress notes since when the checkpoint is ahead of what is saved, and pokes the goroutine when it has to know.
 // s.mu is held.
 func (s *subscription) noteProgress() {
-	ahead := s.queue.checkpoint() - s.saved
+	ahead := s.queue().Checkpoint() - s.saved
 	if ahead <= 0 || s.opts.Transient {
 		return
 	}
@@ -18,7 +18,7 @@ func (s *subscription) noteProgress() {
 		s.dirty = time.Now()
 		s.poke() // to set a timer
 	}
-	if s.saving && s.dirtyNext.IsZero() && s.queue.checkpoint() > s.savingAt {
+	if s.saving && s.dirtyNext.IsZero() && s.queue().Checkpoint() > s.savingAt {
 		s.dirtyNext = time.Now()
 	}
 	if at, reached := s.dueAt(ahead); reached && (!s.timed || !at.After(time.Now())) {
@@ -59,7 +59,7 @@ func (s *subscription) save(ctx context.Context) error {
 		return nil
 	}
 	s.mu.Lock()
-	ahead := s.queue.checkpoint() - s.saved
+	ahead := s.queue().Checkpoint() - s.saved
 	due := ahead > 0 && !s.saving && (s.refused != nil || s.due(ahead) || s.opts.CheckpointAfter >= 0 && time.Since(s.dirty) >= s.opts.CheckpointAfter)
 	problem, epoch, err := s.troubles.problem, s.lease.Epoch, s.saveErr
 	s.saveErr, s.asked = nil, s.asked || due
@@ -112,7 +112,7 @@ func (s *subscription) left() error {
 	case s.closing != nil:
 		s.gone = true
 		return s.closing
-	case len(s.subscribers) == 0:
+	case s.desk.Seats() == 0:
 		s.gone = true
 		return ErrSubscriberClosed
 	}

@@ -15,7 +15,7 @@ func (s *subscription) offer(p fedPage) {
 	defer s.mu.Unlock()
 	page := p.events
 	if s.id.Stream != All {
-		if first := page[0].Number; s.queue.received > 0 && first <= max(s.fed, 1) {
+		if first := page[0].Number; s.queue().Received() > 0 && first <= max(s.fed, 1) {
 			s.looked = false // numbers begin anew: it may be another stream of the name
 			s.poke()
 		}
@@ -46,8 +46,8 @@ func (s *subscription) offer(p fedPage) {
 func (s *subscription) suspect(head int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.queue.received > head && s.ending == nil {
-		s.ending = &PositionLostError{Stream: s.id.Stream, After: s.queue.received, Head: head}
+	if s.queue().Received() > head && s.ending == nil {
+		s.ending = &PositionLostError{Stream: s.id.Stream, After: s.queue().Received(), Head: head}
 	}
 	s.missed, s.inbox, s.inboxSize, s.looked = true, nil, 0, false
 	s.poke()
@@ -80,7 +80,7 @@ func (s *subscription) committed(checkpoint int64) {
 		s.poke()
 	}
 	s.saved, s.refused = max(s.saved, checkpoint), nil
-	if s.queue.checkpoint() <= s.saved { // nothing is left to write
+	if s.queue().Checkpoint() <= s.saved { // nothing is left to write
 		s.dirty, s.asked = time.Time{}, false
 	}
 }

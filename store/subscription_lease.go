@@ -121,23 +121,10 @@ func (s *subscription) lose(err error) {
 	s.mu.Lock()
 	s.lost, s.refused = true, nil
 	s.leaseEnd(err)
-	s.void()
-	s.queue = newQueue(s.queue.received)
-	for _, r := range s.subscribers {
-		r.notice = s.failed(err)
-		r.poke()
-	}
+	s.desk.Void(s.newQueue(s.queue().Received()), s.failed(err))
 	s.mu.Unlock()
 	s.lines.warn(context.Background(), "eventstore: a lease was lost; what is in flight comes again here or elsewhere", append(s.names(), "err", err)...)
 	s.setState(Waiting, err)
-}
-
-// void makes the subscribers forget what they have in flight. s.mu is held.
-func (s *subscription) void() {
-	for _, r := range s.subscribers {
-		r.noteVoid()
-		r.held = holder{}
-	}
 }
 
 // extend notes that the lease was renewed.
@@ -149,7 +136,7 @@ func (s *subscription) extend(until time.Time) {
 	s.answered = s.unread != nil || s.unfed != nil
 	if !was.After(time.Now()) { // it had expired
 		s.poke()
-		s.wake()
+		s.desk.Stir()
 		s.change()
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/eventstore-go/eventstore/store/internal/queue"
 )
 
 // readSize is how many events are read from storage at a time.
@@ -38,17 +40,16 @@ func (s *subscription) look(ctx context.Context) error {
 		s.ending = &StreamError{Stream: s.id.Stream, Err: ErrStreamDeleted}
 	case s.streamID != 0 && info.ID != s.streamID:
 		// Hard deleted, and created again: numbers begin anew.
-		s.void()
-		s.queue = newQueue(0)
+		s.desk.Void(s.newQueue(0), nil)
 		s.seen, s.unproven = SeenEvent{}, false
 		s.streamID, s.saved, s.dirty, s.asked, s.refused = info.ID, -1, time.Now(), false, nil
 		s.troubles = trouble{} // the events are gone; the checkpoint in the new stream clears what is in the list
 		s.missed, s.inbox, s.inboxSize = true, nil, 0
-	case info.Version < s.queue.received:
-		return &PositionLostError{Stream: s.id.Stream, After: s.queue.received, Head: info.Version}
+	case info.Version < s.queue().Received():
+		return &PositionLostError{Stream: s.id.Stream, After: s.queue().Received(), Head: info.Version}
 	default:
 		s.streamID = info.ID
-		if info.Version > s.queue.received {
+		if info.Version > s.queue().Received() {
 			s.missed = true
 		}
 	}
@@ -84,7 +85,7 @@ func (s *subscription) read(ctx context.Context, limit int) error {
 	}
 	s.mu.Lock()
 	unknown = s.unknown()
-	after := s.queue.received
+	after := s.queue().Received()
 	s.mu.Unlock()
 	if unknown {
 		return nil
@@ -275,8 +276,8 @@ func (s *subscription) take(p fedPage, fed bool) error {
 		return err
 	}
 	s.mu.Lock()
-	received, number, streamID := s.queue.received, int64(0), s.streamID
-	chosen := s.queue.newBatch(len(page))
+	received, number, streamID := s.queue().Received(), int64(0), s.streamID
+	chosen := s.queue().Batch(len(page))
 	s.mu.Unlock()
 	asks := s.opts.Selector != nil || s.opts.PartitionBy != nil || s.opts.choose != nil
 	gap := false
@@ -298,43 +299,41 @@ func (s *subscription) take(p fedPage, fed bool) error {
 			selected, key, failure = s.opts.ask(streamID, e)
 		}
 		if selected {
-			chosen.items = append(chosen.items, item{event: e, key: key, failure: failure})
+			put(chosen, e, key, failure)
 		}
 	}
-	if s.recycler != nil && !fed && s.opts.pages == nil {
-		chosen.page, chosen.recycler = page, s.recycler
+	if !fed {
+		chosen.Page = page
 	}
-	var few *batch
-	if len(chosen.items) < len(page)/4 { // then they must not keep the whole page
-		few = chosen.clone()
-		clear(chosen.items)
-		chosen.items = chosen.items[:0]
+	var few *queue.Batch[Recorded]
+	if chosen.Len() < len(page)/4 { // then they must not keep the whole page
+		few = chosen.Move((*Recorded).clone)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.queue.add(chosen)
+	s.queue().Add(chosen)
 	if few != nil {
-		s.queue.add(few)
+		s.queue().Add(few)
 	}
 	if fed && s.id.Stream == All || !fed {
 		number = max(number, p.last)
 	}
-	s.queue.skip(number)
+	s.queue().Skip(number)
 	if gap {
 		s.missed, s.inbox, s.inboxSize = true, nil, 0
 	}
 	s.noteProgress()
-	s.wake()
+	s.desk.Stir()
 	return nil
 }
 
-// clone returns a batch that is no larger than it must be, and shares no memory with the page.
-func (b *batch) clone() *batch {
-	c := &batch{items: slices.Clone(b.items)}
-	for i := range c.items {
-		c.items[i].event = c.items[i].event.clone()
+// put adds an event to a batch.
+func put(b *queue.Batch[Recorded], e *Recorded, key string, failure *CallbackError) {
+	if failure != nil {
+		b.Put(e, e.Number, key, failure)
+	} else {
+		b.Put(e, e.Number, key, nil)
 	}
-	return c
 }
 
 // clone returns a copy that shares no memory with the page that r was read with.

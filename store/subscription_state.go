@@ -7,7 +7,7 @@ type Phase int
 
 const (
 	// Waiting for the lease, which another process holds, or for the database; or at an event that its handler returned
-	// [ErrUnknownVersion] for. If only its checkpoint can't be written, it goes on sending events while it has the lease.
+	// [ErrUnknownVersion] for, also while events of other keys are handled; not for a parked event that is replayed. If only its checkpoint can't be written, it goes on sending events while it has the lease.
 	Waiting Phase = iota
 	// CatchingUp reads what was there before, or what it could not take while its queue was full.
 	CatchingUp

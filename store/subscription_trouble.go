@@ -114,7 +114,7 @@ func (s *subscription) reading(err error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err != nil {
-		err = fmt.Errorf("read behind %d: %w", s.queue.received, err)
+		err = fmt.Errorf("read behind %d: %w", s.queue().Received(), err)
 	}
 	s.unread = err
 	s.readResult()
@@ -125,7 +125,7 @@ func (s *subscription) reading(err error) error {
 // attempt has failed after the lease was renewed: then the database answers, and it is no outage, after which all subscriptions
 // would write that there was one. s.mu is held.
 func (s *subscription) readResult() {
-	t, number := &s.troubles, s.queue.received+1
+	t, number := &s.troubles, s.queue().Received()+1
 	err := cmp.Or(s.unread, s.unfed)
 	if err == nil {
 		s.answered = false

@@ -70,7 +70,8 @@ func (b *Backend) ReadParked(ctx context.Context, r store.ParkedRequest) ([]stor
 		first, any := failed[e.Key]
 		switch {
 		case r.Ready && (e.Failed || any && first < e.Number):
-		case !r.Ready && (e.Number > r.ToNumber || compareParked(e, store.ParkedEvent{Number: r.AfterNumber, ID: r.AfterID}) <= 0):
+		case !r.Ready && e.Number > r.ToNumber:
+		case compareParked(e, store.ParkedEvent{Number: r.AfterNumber, ID: r.AfterID}) <= 0:
 		case len(r.Keys) > 0 && !slices.Contains(r.Keys, e.Key):
 		case len(r.Numbers) > 0 && !slices.Contains(r.Numbers, e.Number):
 		default:

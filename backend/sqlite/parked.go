@@ -73,7 +73,7 @@ func (b *Backend) ReadParked(ctx context.Context, r store.ParkedRequest) (list [
 	if reader == "" {
 		reader, stream = r.Subscription.Name, r.Subscription.Stream
 	}
-	statement, args := "read_parked_ready", []any{reader, r.Partition, r.Partitions, r.Limit, stream}
+	statement, args := "read_parked_ready", []any{reader, r.Partition, r.Partitions, r.Limit, stream, r.AfterNumber, r.AfterID[:]}
 	if !r.Ready {
 		var keys, numbers any
 		if keys, err = jsonList(r.Keys); err != nil {

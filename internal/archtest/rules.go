@@ -41,6 +41,9 @@ var (
 		"github.com/google/uuid", "github.com/cenkalti/backoff", "golang.org/x/sync",
 	}
 	unlinkable = []string{"testing", "flag"}
+	// machines only compute: they do no I/O, start no goroutine, and have no lock and no clock.
+	machines = []string{"./store/internal"}
+	computes = []string{"cmp", "errors", "fmt", "maps", "math", "slices", "strings"}
 )
 
 // violations returns one line for each import that a rule forbids, sorted.
@@ -89,6 +92,16 @@ var rules = []rule{
 		forbids: func(_, to string) bool {
 			return !standard(to) && !within(to, []string{"./store", "github.com/google/uuid", "github.com/cenkalti/backoff"})
 		},
+	},
+	{
+		says:    "a machine below store/internal imports only packages that compute",
+		of:      machines,
+		forbids: func(_, to string) bool { return !within(to, computes) && !within(to, machines) },
+	},
+	{
+		says:    "only store imports its machines",
+		except:  append([]string{"./store"}, forTests...),
+		forbids: func(_, to string) bool { return within(to, machines) },
 	},
 	{
 		says: "store/telemetry imports the standard library, store, a uuid library and OpenTelemetry's API only",
