@@ -354,11 +354,11 @@ func (b noCounts) CountParked(context.Context, string, int) (map[int]int64, erro
 // blames says of errors whose fault they are.
 type blames struct {
 	brokenProjections
-	temporary func(tx *sql.Tx, was bool) bool
+	temporary func(step store.FailedStep, was bool) bool
 }
 
-func (b blames) Temporary(ctx context.Context, tx *sql.Tx, err error) bool {
-	return b.temporary(tx, b.ProjectionStorage.Temporary(ctx, tx, err))
+func (b blames) Temporary(ctx context.Context, step store.FailedStep, tx *sql.Tx, err error) bool {
+	return b.temporary(step, b.ProjectionStorage.Temporary(ctx, step, tx, err))
 }
 
 type saveForgets struct{ brokenProjections }
@@ -461,16 +461,16 @@ var projectFaults = []projectFault{
 		storage: func(b brokenProjections) store.ProjectionStorage {
 			return changedParked{b, func(r *store.ParkedRequest) { r.Keys, r.Numbers = nil, nil }, nil}
 		}},
-	{name: "not-counted-parked", what: "what is parked is not counted", cases: []string{"project/park"},
+	{name: "not-counted-parked", what: "what is parked is not counted", cases: []string{"project/park", "project/replace-parked"},
 		storage: func(b brokenProjections) store.ProjectionStorage { return noCounts{b} }},
 	{name: "blames-all", what: "events are blamed for what the database does", cases: []string{"project/not-the-event", "project/commit-unknown"},
 		storage: func(b brokenProjections) store.ProjectionStorage {
-			return blames{b, func(*sql.Tx, bool) bool { return false }}
+			return blames{b, func(store.FailedStep, bool) bool { return false }}
 		}},
 	{name: "blames-none", what: "no event is blamed",
 		cases: []string{"project/halves", "project/skip", "project/stop", "project/park"},
 		storage: func(b brokenProjections) store.ProjectionStorage {
-			return blames{b, func(*sql.Tx, bool) bool { return true }}
+			return blames{b, func(store.FailedStep, bool) bool { return true }}
 		}},
 	{name: "save-forgets", what: "changes of a projection are lost", cases: []string{"project/repartition", "project/reset", "project/replace"},
 		storage: func(b brokenProjections) store.ProjectionStorage { return saveForgets{b} }},

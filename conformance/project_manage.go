@@ -33,6 +33,7 @@ var projectManageCases = []testCase{
 	{name: "project/partition-by-panics", tx: ownTx, run: projectPartitionByPanics, why: "an event without a key is somebody's decision, and not passed over"},
 	{name: "project/reset", tx: ownTx, run: projectReset, why: "a read model is rebuilt from the first event, and what happens again is told from what is new"},
 	{name: "project/reset-many", tx: ownTx, run: projectResetMany, why: "nothing that was parked before comes up again afterwards, however much it was"},
+	{name: "project/replace-parked", tx: ownTx, run: projectReplaceParked, why: "a projection that has parked events takes over only if that is allowed, and the error says how many"},
 	{name: "project/replace", tx: ownTx, run: projectReplace, why: "a new read model takes the place of the old one at a moment at which it shows as much"},
 	{name: "project/delete", tx: ownTx, run: projectDelete, why: "a projection that is deleted ends, and begins anew"},
 	{name: "project/wait-for", tx: ownTx, run: projectWaitFor, why: "who has written finds it in the read model"},
@@ -295,7 +296,7 @@ func projectParkedGone(f *fixture) {
 	m := f.model()
 	f.append("a", store.Any, events(2)...)
 	f.append("b", store.Any, events(1)...)
-	m.fail(errPoison, "a@1")
+	m.fail(errPoison, "a@1", "b@1") // while something is parked, the projection looks whether that was changed
 	p := f.process()
 	p.project(projected, m.handle, &store.ProjectOptions{
 		PartitionBy: func(store.Recorded) string { return "all" }, OnError: store.RetryThen(1, store.Park),
@@ -306,6 +307,7 @@ func projectParkedGone(f *fixture) {
 	f.delete("a", store.HardDelete)
 	// What was being parked at that moment, which the delete could not see.
 	f.parkAgain(projected, gone)
+	m.fail(nil, "b@1")
 	_, err = p.ReplayParked(f.ctx, projected, nil)
 	require.NoError(f, err)
 	p.parked(0)
@@ -444,6 +446,45 @@ func projectResetMany(f *fixture) {
 	assert.Zero(f, parked())
 }
 
+// projectReplaceParked: readers must not be given a read model that lacks events.
+func projectReplaceParked(f *fixture) {
+	old, fresh := f.model(), f.model()
+	f.append("a", store.Any, events(3)...)
+	f.append("b", store.Any, events(3)...)
+	fresh.fail(errPoison, "a@2")
+	p := f.process()
+	ended := p.project("old", old.handle, nil)
+	old.has(span(1, 6)...)
+	p.project("fresh", fresh.handle, &store.ProjectOptions{Partitions: 2, OnError: store.RetryThen(1, store.Park)})
+	switched := 0
+	switchOver := func(context.Context, *sql.Tx) error {
+		switched++
+		return nil
+	}
+	f.eventually("the new one is there", func() bool {
+		_, err := p.Projection(f.ctx, "fresh")
+		return err == nil
+	})
+	err := p.ReplaceProjection(f.ctx, "old", "fresh", switchOver, nil)
+	var parked *store.ParkedError
+	require.ErrorAs(f, err, &parked)
+	require.ErrorIs(f, err, store.ErrParked)
+	assert.Equal(f, store.ParkedError{Projection: "fresh", Count: 2}, *parked)
+	assert.Zero(f, switched, "nothing has changed")
+	f.append("b", store.Any, events(1)...)
+	old.has(span(1, 7)...)
+	fresh.fail(nil, "a@2")
+	_, err = p.ReplayParked(f.ctx, "fresh", nil)
+	require.NoError(f, err)
+	fresh.has(span(1, 7)...)
+	fresh.fail(errPoison, "b@5")
+	f.append("b", store.Any, events(1)...)
+	old.has(span(1, 8)...)
+	require.NoError(f, p.ReplaceProjection(f.ctx, "old", "fresh", switchOver, &store.ReplaceOptions{AllowParked: true}))
+	assert.Equal(f, 1, switched)
+	require.ErrorIs(f, receive(f, ended), store.ErrProjectionReplaced)
+}
+
 func projectReplace(f *fixture) {
 	old, fresh := f.model(), f.model()
 	for n := range 6 {
@@ -479,7 +520,7 @@ func projectReplace(f *fixture) {
 				applied = append(applied, n)
 			}
 			return rows.Err()
-		})
+		}, nil)
 	})
 	select {
 	case <-block:
@@ -501,9 +542,9 @@ func projectReplace(f *fixture) {
 	old.has(span(1, 30)...)
 	assert.Equal(f, "fresh", p.info("old").ReplacedBy)
 	nothing := func(context.Context, *sql.Tx) error { return nil }
-	require.ErrorIs(f, p.ReplaceProjection(f.ctx, "fresh", "fresh", nothing), store.ErrInvalid)
-	require.ErrorIs(f, p.ReplaceProjection(f.ctx, "old", "fresh", nothing), store.ErrProjectionReplaced)
-	require.ErrorIs(f, p.ReplaceProjection(f.ctx, "nothing", "fresh", nothing), store.ErrProjectionNotFound)
+	require.ErrorIs(f, p.ReplaceProjection(f.ctx, "fresh", "fresh", nothing, nil), store.ErrInvalid)
+	require.ErrorIs(f, p.ReplaceProjection(f.ctx, "old", "fresh", nothing, nil), store.ErrProjectionReplaced)
+	require.ErrorIs(f, p.ReplaceProjection(f.ctx, "nothing", "fresh", nothing, nil), store.ErrProjectionNotFound)
 }
 
 func projectDelete(f *fixture) {

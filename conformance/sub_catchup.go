@@ -16,7 +16,7 @@ import (
 func subCases() []testCase {
 	return slices.Concat(
 		subCatchUpCases, subStartCases, subSizeCases, subChoiceCases, subAckCases, subCompeteCases, subFairCases, subFailureCases, subDeletedCases, subRenewedCases,
-		subLeaseCases, subManageCases, subNotifyCases, subWatchCases, subConsumeCases, subLateCases,
+		subLeaseCases, subManageCases, subNotifyCases, subWatchCases, subConsumeCases, subParkCases, subLateCases,
 	)
 }
 

@@ -120,7 +120,7 @@ func TestSubFaultNames(t *testing.T) {
 }
 
 // subFaults are all faults of subscriptions, on top of memory.
-var subFaults = slices.Concat(subOptionFaults, subDeliveryFaults, subAckFaults, subStorageFaults, subManageFaults, subWatchFaults, subConsumeFaults)
+var subFaults = slices.Concat(subOptionFaults, subDeliveryFaults, subAckFaults, subStorageFaults, subManageFaults, subWatchFaults, subConsumeFaults, subParkFaults)
 
 var subOptionFaults = []subFault{
 	{name: "starts-at-end", what: "a subscription begins with what is new", cases: []string{"sub/start-origin"},

@@ -21,7 +21,8 @@ var reads = []string{"ReadAll", "ReadStream", "ReadFiltered"}
 type tap struct {
 	store.Storage
 	subs store.SubscriptionStorage
-	over chan struct{} // closed at the end of the case
+	park store.ParkedStorage // nil if the storage keeps nothing that is parked
+	over chan struct{}       // closed at the end of the case
 
 	mu    sync.Mutex
 	calls map[string]int                                   // by name
@@ -31,7 +32,9 @@ type tap struct {
 }
 
 func newTap(s store.Storage) *tap {
-	return &tap{Storage: s, subs: s.(store.SubscriptionStorage), over: make(chan struct{}), calls: map[string]int{}, read: map[string]int{}}
+	t := &tap{Storage: s, subs: s.(store.SubscriptionStorage), over: make(chan struct{}), calls: map[string]int{}, read: map[string]int{}}
+	t.park, _ = s.(store.ParkedStorage)
+	return t
 }
 
 // pass counts a call and lets it through.
@@ -269,8 +272,14 @@ func (t *tap) hang(name string, n int64) {
 
 // storage returns the tap as a storage that can do what the one under it can.
 func (t *tap) storage() store.Storage {
-	if b, ok := t.subs.(store.CheckpointBatcher); ok {
+	b, batches := t.subs.(store.CheckpointBatcher)
+	switch {
+	case batches && t.park != nil:
+		return batchParkedTap{batchTap{t, b}, parkedCalls{t}}
+	case batches:
 		return batchTap{t, b}
+	case t.park != nil:
+		return parkedTap{t, parkedCalls{t}}
 	}
 	return t
 }

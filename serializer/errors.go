@@ -7,25 +7,37 @@ import (
 	"github.com/eventstore-go/eventstore/store"
 )
 
-// UnknownTypeError is [store.ErrUnknownType]: no Go type is registered under the name, or none for this version of it.
-type UnknownTypeError struct {
-	Type    string
-	Version int // of the event
-	Newest  int // the newest version that is registered, 0 if there is none
-}
+// UnknownTypeError is [store.ErrUnknownType]: nothing is registered under the name.
+type UnknownTypeError struct{ Type string }
 
 func (e *UnknownTypeError) Error() string {
-	switch {
-	case e.Newest == 0:
-		return fmt.Sprintf("serializer: no type is registered as %q: register it, or decode into a type of your choice", e.Type)
-	case e.Version > e.Newest:
-		return fmt.Sprintf("serializer: the event is version %d of %q, and %d is the newest that is registered: a newer program wrote it", e.Version, e.Type, e.Newest)
-	}
-	return fmt.Sprintf("serializer: version %d of %q is not registered, nor is there a raw upcaster for it", e.Version, e.Type)
+	return fmt.Sprintf("serializer: no type is registered as %q: register it, or decode into a type of your choice", e.Type)
 }
 
 // Is matches [store.ErrUnknownType].
 func (e *UnknownTypeError) Is(target error) bool { return target == store.ErrUnknownType }
+
+// UnknownVersionError is [store.ErrUnknownVersion]: the type is registered, but there is no way from this version of it to the
+// newest.
+type UnknownVersionError struct {
+	Type       string
+	Version    int  // that leads nowhere: the event's, or one that upcasters have made of it
+	Newest     int  // the newest version that is registered; 0 if there are only raw upcasters
+	Registered bool // a Go type is registered for Version, so that what is missing is an upcaster
+}
+
+func (e *UnknownVersionError) Error() string {
+	switch {
+	case e.Registered:
+		return fmt.Sprintf("serializer: version %d of %q has no upcaster that leads to version %d: add it with Upcast, UpcastMany or Drop", e.Version, e.Type, e.Newest)
+	case e.Newest > 0 && e.Version > e.Newest:
+		return fmt.Sprintf("serializer: version %d of %q is not registered, and %d is the newest that is: a newer program wrote it; deploy that program's types here", e.Version, e.Type, e.Newest)
+	}
+	return fmt.Sprintf("serializer: version %d of %q is not registered, and has no raw upcaster: register it with RegisterVersion, or add UpcastRaw", e.Version, e.Type)
+}
+
+// Is matches [store.ErrUnknownVersion].
+func (e *UnknownVersionError) Is(target error) bool { return target == store.ErrUnknownVersion }
 
 // WrongTypeError says that a value of a registered type was to be appended under another type's name, or is of an old
 // version of its type; or that a value of another type was to be appended under the name of a registered type.

@@ -110,7 +110,7 @@ func (s *Serializer) Encode(eventType string, value any) ([]byte, string, error)
 //
 // Decoding into a *any makes a value of the newest version of the event's type, with the upcasters that lead there; if the
 // type is not registered it is an [UnknownTypeError], so that reading an event of an unknown type is no error, decoding it
-// is. Data that can't be decrypted any more becomes a [Forgotten]. A failed decode leaves the any as it was.
+// is. If the type is registered, but nothing leads from the event's version to the newest, it is an [UnknownVersionError]. Data that can't be decrypted any more becomes a [Forgotten]. A failed decode leaves the any as it was.
 //
 // Decoding into a pointer to the newest type does the same. Decoding into any other pointer, be it to an old version's
 // type, a map or a json.RawMessage, shows what is stored: the format alone decides what fits.
@@ -214,12 +214,12 @@ func (s *Serializer) values(eventType string, version int, format Format, data [
 			}
 			return s.types.newestOf(value)
 		}
-		if s.types == nil {
-			return nil, &UnknownTypeError{Type: eventType, Version: version, Newest: newest}
+		if !s.types.knows(eventType) {
+			return nil, &UnknownTypeError{Type: eventType}
 		}
 		upcast := s.types.rawStep(v)
 		if upcast == nil {
-			return nil, &UnknownTypeError{Type: eventType, Version: v.version, Newest: newest}
+			return nil, &UnknownVersionError{Type: eventType, Version: v.version, Newest: newest}
 		}
 		newer, err := called(upcast, data)
 		if err != nil {

@@ -105,6 +105,34 @@ func (t *Types) goType(v typeVersion) (typ reflect.Type, newest int) {
 	return known.types[v.version], known.newest
 }
 
+// newest returns the newest version of an event type, 0 if there is none.
+func (t *Types) newest(name string) int {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if known := t.names[name]; known != nil {
+		return known.newest
+	}
+	return 0
+}
+
+// knows reports whether a Go type or a raw upcaster is registered for any version of an event type.
+func (t *Types) knows(name string) bool {
+	if t == nil {
+		return false
+	}
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if t.names[name] != nil {
+		return true
+	}
+	for v := range t.raw {
+		if v.name == name {
+			return true
+		}
+	}
+	return false
+}
+
 // version returns what a Go type is registered as.
 func (t *Types) version(typ reflect.Type) (v typeVersion, ok bool) {
 	t.mu.RLock()

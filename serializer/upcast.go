@@ -91,6 +91,9 @@ func (t *Types) newestOf(value any) ([]any, error) {
 		s, v := t.steps[typ], t.types[typ]
 		t.mu.RUnlock()
 		if s == nil {
+			if newest := t.newest(v.name); v.version < newest {
+				return nil, &UnknownVersionError{Type: v.name, Version: v.version, Newest: newest, Registered: true}
+			}
 			i++
 			continue
 		}

@@ -118,7 +118,7 @@ func TestUpcastErrors(t *testing.T) {
 	}{
 		{"customer.registered", "json", `7`, errUpcast},
 		{"customer.registered", "json;v=2", `{"Name":"Ada"}`, errUpcast},
-		{"customer.registered", "json;v=4", `{}`, store.ErrUnknownType},
+		{"customer.registered", "json;v=4", `{}`, store.ErrUnknownVersion},
 		{"unheard.of", "json", `{}`, store.ErrUnknownType},
 		{"customer.paid", "json;v=1", `{}`, store.ErrContentType},
 		{"customer.paid", "json;v=02", `{}`, store.ErrContentType},
@@ -135,9 +135,10 @@ func TestUpcastErrors(t *testing.T) {
 	var panicked *serializer.UpcastError
 	require.ErrorAs(t, s.Decode("customer.registered", "json", nil, new(any)), &panicked, "the upcaster does not expect that")
 	assert.ErrorContains(t, panicked, `version 1 of "customer.registered": panic`)
-	var unknown *serializer.UnknownTypeError
+	var unknown *serializer.UnknownVersionError
 	require.ErrorAs(t, s.Decode("customer.registered", "json;v=4", []byte(`{}`), new(any)), &unknown)
-	assert.Equal(t, serializer.UnknownTypeError{Type: "customer.registered", Version: 4, Newest: 3}, *unknown)
+	assert.NotErrorIs(t, unknown, store.ErrUnknownType, "or code that passes over other types passes over this event")
+	assert.Equal(t, serializer.UnknownVersionError{Type: "customer.registered", Version: 4, Newest: 3}, *unknown)
 	assert.Contains(t, unknown.Error(), "a newer program wrote it")
 	_, _, err := s.Encode("customer.registered", registeredV2{})
 	var wrong *serializer.WrongTypeError

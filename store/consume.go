@@ -23,7 +23,7 @@ const (
 	Skip
 	// Stop ends Consume, or Project, with the handler's error. The event is not acknowledged.
 	Stop
-	// Park puts the event aside, and all of its partition key behind it, until it is replayed. Only [Store.Project] can.
+	// Park puts the event aside, and all of its partition key behind it, until it is replayed: see [Store.ReplayParked].
 	Park
 )
 
@@ -36,10 +36,11 @@ type ConsumeOptions struct {
 	//
 	// With one handler and no PartitionBy, events are handled in order, and a retry delays all events behind it. Otherwise events are
 	// in order only within a partition key: until a retry is due, its handler goes on with other keys and with events without a key. A
-	// handler with BufferSize retries takes no new events.
+	// handler with BufferSize retries takes no new events. A parked event whose replay has failed delays only its key.
 	Handlers int
-	// OnError decides about an event whose handler failed, for the attempt-th time in a row from 1, or whose callback did.
-	// Default: Retry, for ever.
+	// OnError decides about an event whose handler failed, for the attempt-th time in a row from 1, or whose callback did. An
+	// event is parked under its partition key, without PartitionBy under its stream's name. A later event of the key is
+	// parked behind it without being handled. Default: Retry, for ever. See [RetryThen].
 	OnError func(e Recorded, err error, attempt int) Decision
 	// MinBackoff and MaxBackoff bound the wait before an event is handled again. It grows from one to the other, with
 	// some chance in it. Default: 100 ms and 30 s.
@@ -82,15 +83,17 @@ func (s *Store) Consume(ctx context.Context, stream, name string, handler Handle
 			}
 		}
 	}()
+	unmapped := o.SubscribeOptions
+	unmapped.Mapper = nil // see newConsumer
 	for range o.Handlers {
-		r, err := s.Subscribe(ctx, stream, name, &o.SubscribeOptions)
+		r, err := s.Subscribe(ctx, stream, name, &unmapped)
 		if err != nil {
 			return err
 		}
 		subscribers = append(subscribers, r)
 	}
 	if o.Handlers == 1 {
-		return (&consumer{subscriber: subscribers[0], handler: handler, opts: &o}).run(ctx)
+		return newConsumer(subscribers[0], handler, &o).run(ctx)
 	}
 	return s.consumeAll(ctx, subscribers, handler, &o)
 }
@@ -109,7 +112,7 @@ func (s *Store) consumeAll(ctx context.Context, subscribers []*Subscriber, handl
 				}
 				results <- res
 			}()
-			res = result{err: (&consumer{subscriber: r, handler: handler, opts: o}).run(ctx)}
+			res = result{err: newConsumer(r, handler, o).run(ctx)}
 		}()
 	}
 	first := <-results
@@ -138,9 +141,20 @@ type consumer struct {
 	subscriber *Subscriber
 	handler    Handler
 	opts       *ConsumeOptions
-	later      []*retry  // other events are handled meanwhile
-	event      *Recorded // that it handles, or nil
+	mapper     func(Recorded) (Recorded, error) // or nil
+	later      []*retry                         // other events are handled meanwhile
+	event      *Recorded                        // that it handles, or nil
 	attempt    int
+}
+
+// newConsumer returns the consumer of a subscriber. The Mapper is called here and not by the subscription, since what is parked is the
+// event as it is, which comes from the store again.
+func newConsumer(r *Subscriber, handler Handler, o *ConsumeOptions) *consumer {
+	c := &consumer{subscriber: r, handler: handler, opts: o, mapper: o.Mapper}
+	if r.subscription.opts.Mapper != nil { // of a subscriber that came first
+		c.mapper = nil
+	}
+	return c
 }
 
 // logPanic logs a panic, with its stack, and lets it go on. It is deferred.
@@ -170,13 +184,16 @@ func (c *consumer) run(ctx context.Context) error {
 		if err == nil {
 			err = c.handleNext(ctx)
 		}
+		if err == nil {
+			err = c.replay(ctx)
+		}
 		if err != nil && !errors.Is(err, errVoid) { // what is void comes again
 			return err
 		}
 	}
 }
 
-// handleNext handles what comes next, if something does before a retry is due.
+// handleNext handles what comes next, if something does before a retry is due or it is time to look at what is parked.
 func (c *consumer) handleNext(ctx context.Context) error {
 	wait, cancel := c.untilDue(ctx)
 	defer cancel()
@@ -190,7 +207,7 @@ func (c *consumer) handleNext(ctx context.Context) error {
 	}
 	for n := range events {
 		c.event, c.attempt = &events[n], 0
-		err := c.handle(ctx, events[n], nil, nil)
+		err := c.handleSent(ctx, events[n], nil)
 		if errors.Is(err, errLater) {
 			return c.giveBack(ctx, events[n+1:])
 		}
@@ -207,21 +224,42 @@ func (c *consumer) noNext(ctx, wait context.Context, err error) error {
 	switch {
 	case errors.As(err, &failed):
 		c.event, c.attempt = &failed.Event, max(failed.attempt, 1)
-		if err := c.handle(ctx, failed.Event, failed, nil); !errors.Is(err, errLater) {
+		if err := c.handleSent(ctx, failed.Event, failed); !errors.Is(err, errLater) {
 			return err
 		}
 		return nil
-	case errors.Is(err, ErrLeaseLost), ctx.Err() == nil && wait.Err() != nil:
+	case errors.Is(err, ErrLeaseLost):
+		c.later = nil // they are void
+		c.waitsAt(0, nil)
+		return nil
+	case ctx.Err() == nil && wait.Err() != nil:
 		return nil
 	}
 	return err
 }
 
-// handle handles one event until it is acknowledged, or given back to have its callback tried again. It returns errLater if the
+// handleSent handles an event that was sent, unless it is to be parked behind others of its key.
+func (c *consumer) handleSent(ctx context.Context, e Recorded, failed *CallbackError) error {
+	if err := c.loadFor(ctx); err != nil {
+		return err
+	}
+	if parked, err := c.parkBehind(ctx, e); parked || err != nil {
+		return err
+	}
+	return c.handle(ctx, task{event: e}, failed, nil)
+}
+
+// handle handles one event until it is dealt with, or given back to have its callback tried again. It returns errLater if the
 // event is to be handled again and others may go first; then it is called with the retry.
-func (c *consumer) handle(ctx context.Context, e Recorded, failed *CallbackError, again *retry) error {
+func (c *consumer) handle(ctx context.Context, t task, failed *CallbackError, again *retry) error {
 	var wait *backoff.ExponentialBackOff
 	attempt := 1
+	troubled := again != nil
+	defer func() {
+		if troubled && t.parked == nil {
+			c.waitsAt(0, nil)
+		}
+	}()
 	if failed != nil {
 		attempt = max(failed.attempt, 1)
 	}
@@ -232,14 +270,16 @@ func (c *consumer) handle(ctx context.Context, e Recorded, failed *CallbackError
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		err, lease := error(failed), c.subscriber.lease()
+		e, err, lease := t.event, error(failed), c.subscriber.lease()
 		if failed == nil {
 			c.attempt = attempt
-			err = c.call(ctx, lease, e, attempt)
+			if e, err = c.mapped(e); err == nil {
+				err = c.call(ctx, lease, e, attempt)
+			}
 		}
 		if err == nil {
 			c.subscriber.subscription.solved(e.Number, e.Number)
-			return c.ack(ctx, e)
+			return c.settle(ctx, t)
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -252,6 +292,10 @@ func (c *consumer) handle(ctx context.Context, e Recorded, failed *CallbackError
 		}
 		sub := c.subscriber.subscription
 		sub.trouble(e.Number, err)
+		troubled = true
+		if t.parked == nil { // nothing waits behind one that is parked, but its key
+			c.waitsAt(e.Number, err)
+		}
 		decision := Retry
 		if c.opts.OnError != nil {
 			decision = c.opts.OnError(e, err, attempt)
@@ -261,19 +305,19 @@ func (c *consumer) handle(ctx context.Context, e Recorded, failed *CallbackError
 			sub.logFailure(ctx, logSkip, &e, attempt, err)
 			sub.hub.gaveUp(ctx, sub.operation(OpSkip), e, attempt, err)
 			sub.solved(e.Number, e.Number)
-			return c.ack(ctx, e)
+			return c.settle(ctx, t)
 		case Stop:
 			return err
 		case Park:
-			return &InvalidError{Field: "OnError", Reason: "decided to park, which only a projection can: " + err.Error(), Err: err}
+			return c.park(ctx, t, err, attempt)
 		case Retry:
 		}
 		sub.logFailure(ctx, logRetry, &e, attempt, err)
 		if wait == nil {
 			wait = c.opts.backoff(attempt)
 		}
-		if c.opts.unordered() {
-			c.later = append(c.later, &retry{event: e, failed: failed, attempt: attempt, wait: wait, at: time.Now().Add(wait.NextBackOff())})
+		if t.parked != nil || c.opts.unordered() {
+			c.postpone(&retry{task: t, failed: failed, err: err, attempt: attempt, wait: wait, at: time.Now().Add(wait.NextBackOff())})
 			return errLater
 		}
 		select {
@@ -283,11 +327,11 @@ func (c *consumer) handle(ctx context.Context, e Recorded, failed *CallbackError
 		case <-lease.Done():
 			return errVoid
 		}
-		if !c.subscriber.inFlight(e) {
+		if !c.subscriber.inFlight(t.event) {
 			return errVoid // its stream was created again
 		}
 		if failed != nil {
-			return void(c.subscriber.Nack(ctx, e))
+			return void(c.subscriber.Nack(ctx, t.event))
 		}
 	}
 }
@@ -305,6 +349,26 @@ func void(err error) error {
 		return errVoid
 	}
 	return err
+}
+
+// mapped returns an event as the Mapper changes it.
+func (c *consumer) mapped(e Recorded) (Recorded, error) {
+	if c.mapper == nil {
+		return e, nil
+	}
+	return c.callMapper(e)
+}
+
+func (c *consumer) callMapper(e Recorded) (mapped Recorded, err error) {
+	failure := called("Mapper", e, func() (err error) {
+		mapped, err = c.mapper(e)
+		return err
+	})
+	if failure != nil {
+		return e, failure
+	}
+	mapped.Number, mapped.delivery = e.Number, e.delivery
+	return mapped, nil
 }
 
 // call calls the handler with a context that ends when the lease is lost.

@@ -3,16 +3,18 @@ package store
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
 )
 
-// retry is an event that is to be handled again. It is in flight, so that no other event of its key is handled before.
+// retry is an event that is to be handled again. It is in flight or parked, so that no other event of its key is handled before.
 type retry struct {
-	event   Recorded
+	task
 	failed  *CallbackError // if it is a callback that is to be tried again
+	err     error          // what it has failed with last
 	attempt int            // the last
 	wait    *backoff.ExponentialBackOff
 	at      time.Time
@@ -36,12 +38,41 @@ func (o *ConsumeOptions) backoff(attempt int) *backoff.ExponentialBackOff {
 // unordered reports whether events of other keys, or without a key, may be handled while one waits to be handled again.
 func (o *ConsumeOptions) unordered() bool { return o.Handlers > 1 || o.PartitionBy != nil }
 
-// untilDue returns a context that ends when a retry is due.
+// untilDue returns a context that ends when a retry is due, or it is time to look at what is parked.
 func (c *consumer) untilDue(ctx context.Context) (context.Context, context.CancelFunc) {
-	if len(c.later) == 0 {
+	at, ok := c.nextLook()
+	if len(c.later) > 0 {
+		if first := slices.MinFunc(c.later, byTime).at; !ok || first.Before(at) {
+			at, ok = first, true
+		}
+	}
+	if !ok {
 		return ctx, func() {}
 	}
-	return context.WithDeadline(ctx, slices.MinFunc(c.later, byTime).at)
+	return context.WithDeadline(ctx, at)
+}
+
+// postpone has an event handled again later.
+func (c *consumer) postpone(r *retry) {
+	if r.parked == nil {
+		c.later = append(c.later, r)
+		return
+	}
+	c.subscriber.subscription.aside.postpone(c.subscriber.epoch, r)
+}
+
+// waitsAt notes that an event has failed with err, or with nil, that one is dealt with or handled later. While the program does not
+// know the version of an event that is to be handled again, the subscription is Waiting with the error of the first such event.
+func (c *consumer) waitsAt(number int64, err error) {
+	if !errors.Is(err, ErrUnknownVersion) {
+		number, err = math.MaxInt64, nil
+	}
+	for _, r := range c.later {
+		if r.event.Number < number && errors.Is(r.err, ErrUnknownVersion) {
+			number, err = r.event.Number, r.err
+		}
+	}
+	c.subscriber.waitsAt(err)
 }
 
 func byTime(a, b *retry) int { return a.at.Compare(b.at) }
@@ -57,13 +88,15 @@ func (c *consumer) retryDue(ctx context.Context) error {
 	}
 	c.later = slices.DeleteFunc(c.later, func(o *retry) bool { return o == r })
 	if !c.subscriber.inFlight(r.event) {
+		c.waitsAt(0, nil)
 		return nil // it is void
 	}
 	if r.failed != nil {
+		c.waitsAt(0, nil)
 		return c.giveBack(ctx, []Recorded{r.event})
 	}
 	c.event, c.attempt = &r.event, r.attempt
-	if err := c.handle(ctx, r.event, nil, r); !errors.Is(err, errLater) {
+	if err := c.handle(ctx, r.task, nil, r); !errors.Is(err, errLater) {
 		return err
 	}
 	return nil

@@ -107,6 +107,11 @@
 // sub/partition-closes). An event that hangs or fails delays only events of its key (sub/consume-hangs, sub/consume-poison,
 // sub/poison-key), and Consume keeps all its handlers busy while there are keys (sub/consume-busy).
 //
+// An event that its handler fails on is tried again by Consume, left out, or parked with all behind it of the same key, as the
+// program decides (sub/consume-retries, sub/consume-skips, sub/park, sub/park-keys). [Store.ReplayParked] has it handled again, in order
+// (sub/park-again, sub/park-takeover); a crash loses nothing that is parked (sub/park-crash, sub/park-epoch). At an event of a version that
+// the program does not know, [ErrUnknownVersion], a subscription or projection waits, see [RetryThen].
+//
 // New events are found by hints: of this Store's own commits, and of other processes' where [Options].Notifier carries
 // them. A hint may be lost: a Store with subscribers also looks by itself (sub/hint-lost, sub/hint-late).
 //
@@ -147,6 +152,7 @@
 //   - [Transactional]: the events are in a database/sql database. Without it, [Store.WithTx] and [Store.InTx] fail with
 //     [ErrNoTransactions].
 //   - [SubscriptionStorage]: it keeps subscriptions. Without it, calls that need it fail with [errors.ErrUnsupported].
+//   - [ParkedStorage]: it keeps what Consume parks. Without it, a decision to park ends Consume with [ErrNoParking].
 //   - [CheckpointBatcher]: it saves many checkpoints at the price of one. Without it, the Store saves one after the other.
 //   - [ProjectionStorage]: it keeps projections. Without it, calls that need it fail with [ErrNoTransactions].
 //   - [CorrelationStorage]: it finds the events of a correlation. Without it, [Store.Correlation] fails with [errors.ErrUnsupported].

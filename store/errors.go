@@ -77,8 +77,12 @@ var (
 	ErrProjectionReplaced = errors.New("projection was replaced by another")
 	// ErrProjectionRuns is returned when this Store runs the projection already.
 	ErrProjectionRuns = errors.New("projection runs in this Store already")
-	// ErrParked is returned by WaitFor when the projection has parked what is waited for.
+	// ErrParked is returned by WaitFor when the projection has parked what is waited for, and by ReplaceProjection when the
+	// projection that is to take over has parked events. See [ParkedError].
 	ErrParked = errors.New("event is parked")
+	// ErrNoParking is returned when an event is to be parked for Consume, or parked events of a subscription are asked for, and the
+	// backend keeps none, or the subscription is transient.
+	ErrNoParking = errors.New("events of this subscription can't be parked: its backend has no ParkedStorage, or it is transient")
 	// ErrSnapshotNotFound is returned for a source without a snapshot.
 	ErrSnapshotNotFound = errors.New("snapshot not found")
 	// ErrSnapshotConflict is returned when a newer snapshot is there than the one to be recorded. See [SnapshotConflictError].
@@ -92,6 +96,11 @@ var (
 	ErrUnregisteredType = errors.New("unregistered Go type")
 	// ErrUnknownType is returned by Decode when the serializer does not know the event's type.
 	ErrUnknownType = errors.New("unknown event type")
+	// ErrUnknownVersion is returned by Decode, [As] and a [Router] when the serializer knows the event's type but not how to make
+	// a value of this version of it: a newer program wrote the event, or a registration or an upcaster is missing. It is not
+	// ErrUnknownType, so that code that passes over other types does not pass over such an event. A subscription or projection
+	// waits at it, see [RetryThen].
+	ErrUnknownVersion = errors.New("unknown version of an event type")
 	// ErrContentType is returned by Decode when the serializer does not know how the event is encoded. See [ContentTypeError].
 	ErrContentType = errors.New("unknown content type")
 	// ErrSplit is returned by Decode when the event stands for another number of values than one: see [Recorded.Values].
@@ -222,6 +231,19 @@ func (e *ProjectionError) Error() string {
 }
 func (e *ProjectionError) Unwrap() error { return e.Err }
 
+// ParkedError is [ErrParked] with how many events the projection has parked.
+type ParkedError struct {
+	Projection string
+	Count      int64
+}
+
+func (e *ParkedError) Error() string {
+	return fmt.Sprintf("store: projection %q has parked %d events: replay or discard them first, or allow them", e.Projection, e.Count)
+}
+
+// Is matches [ErrParked].
+func (e *ParkedError) Is(target error) bool { return target == ErrParked }
+
 // SnapshotNotFoundError says which source has no snapshot. It is [ErrSnapshotNotFound].
 type SnapshotNotFoundError struct{ SourceID string }
 
@@ -269,7 +291,7 @@ func (e *UnregisteredTypeError) Error() string {
 func (e *UnregisteredTypeError) Is(target error) bool { return target == ErrUnregisteredType }
 
 // DecodeError says which event did not decode. It is [ErrDecode] and wraps the serializer's error, which is
-// [ErrUnknownType] where the type is not registered.
+// [ErrUnknownType] where the type is not registered, and [ErrUnknownVersion] where it is, but not in the event's version.
 type DecodeError struct {
 	ID      uuid.UUID
 	Stream  string

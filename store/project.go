@@ -44,9 +44,11 @@ type ProjectOptions struct {
 	BatchTime time.Duration
 	// OnError decides about an event that the handler failed on, alone in its batch, for the attempt-th time in a row
 	// from 1; or for which PartitionBy panicked, which can't be parked. It is not asked about errors that say nothing
-	// of the event, as when the database went away, or ended one of two transactions that waited for each other:
-	// after these the batch is tried again. Default: Retry, for ever. See [RetryThen]. While an event is retried the new events of
-	// its partition wait, whatever their key, so park what does not succeed: then only its key waits.
+	// of the event, as when the handler's connection broke, or the database ended one of two transactions that waited for each
+	// other: after these the batch is tried again. Any other error of the handler is its own, whatever SQLSTATE it has. While the
+	// database can't write what OnError has decided, the handler is called again, and OnError is asked again. Default: Retry, for
+	// ever. See [RetryThen]. While an event is retried the new events of its partition wait, whatever their key, so park what does
+	// not succeed: then only its key waits.
 	OnError func(e Recorded, err error, attempt int) Decision
 	// MinBackoff and MaxBackoff bound the wait before a batch is tried again. It grows from one to the other, with some
 	// chance in it. Default: 100 ms and 30 s.
@@ -57,10 +59,12 @@ type ProjectOptions struct {
 	OnState func(partition int, state SubscriptionState)
 }
 
-// RetryThen returns an OnError that decides to retry until an event has failed n times in a row, and then d.
+// RetryThen returns an OnError that decides to retry until an event has failed n times in a row, and then d. It always
+// retries [ErrUnknownVersion]: while a new release is rolled out, the old one waits at the new one's events, and the new
+// one handles them when it takes over.
 func RetryThen(n int, d Decision) func(Recorded, error, int) Decision {
-	return func(_ Recorded, _ error, attempt int) Decision {
-		if attempt < n {
+	return func(_ Recorded, err error, attempt int) Decision {
+		if attempt < n || errors.Is(err, ErrUnknownVersion) {
 			return Retry
 		}
 		return d

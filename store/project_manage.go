@@ -154,17 +154,30 @@ func (s *Store) end(ctx context.Context, stream string) (StreamInfo, error) {
 	return infos[stream], err
 }
 
+// ReplaceOptions of [Store.ReplaceProjection]. The zero value of each field is its default.
+type ReplaceOptions struct {
+	// AllowParked lets a projection take over that has parked events: readers miss what these events say. Default: false, it is
+	// [ErrParked].
+	AllowParked bool
+}
+
 // ReplaceProjection makes fresh take the place of old: a new version of a read model, which was built beside the old one
 // under a name and in tables of its own. It waits until fresh has come as far as old; then, in one transaction in which
 // old can't go on, switchOver makes readers use the new tables, by renaming them or changing a view (again, if the database
 // has given the transaction up), and old ends for good: whoever runs it gets [ErrProjectionReplaced], now and later. Both must be on the same stream.
-func (s *Store) ReplaceProjection(ctx context.Context, old, fresh string, switchOver func(ctx context.Context, tx *sql.Tx) error) error {
+//
+// If fresh has parked events when it could take over, nothing changes, and the error is a [ParkedError], which is [ErrParked]:
+// replay or discard them and call ReplaceProjection again, or set AllowParked.
+func (s *Store) ReplaceProjection(ctx context.Context, old, fresh string, switchOver func(ctx context.Context, tx *sql.Tx) error, opts *ReplaceOptions) error {
 	storage, err := s.manageProjection(ctx, fresh)
 	if err != nil {
 		return err
 	}
 	if switchOver == nil {
 		return &InvalidError{Field: "switchOver", Reason: "is nil"}
+	}
+	if opts == nil {
+		opts = &ReplaceOptions{}
 	}
 	for {
 		from, err := readProjection(ctx, storage, old)
@@ -180,7 +193,7 @@ func (s *Store) ReplaceProjection(ctx context.Context, old, fresh string, switch
 		case from.ReplacedBy != "" || to.ReplacedBy != "":
 			return &ProjectionError{old, ErrProjectionReplaced}
 		}
-		caughtUp, err := s.tryReplace(ctx, storage, old, fresh, switchOver)
+		caughtUp, err := s.tryReplace(ctx, storage, old, fresh, switchOver, opts)
 		if err != nil || caughtUp {
 			return err
 		}
@@ -193,7 +206,7 @@ func (s *Store) ReplaceProjection(ctx context.Context, old, fresh string, switch
 }
 
 // tryReplace replaces old if fresh has come as far, which it reports.
-func (s *Store) tryReplace(ctx context.Context, storage ProjectionStorage, old, fresh string, switchOver func(ctx context.Context, tx *sql.Tx) error) (caughtUp bool, err error) {
+func (s *Store) tryReplace(ctx context.Context, storage ProjectionStorage, old, fresh string, switchOver func(ctx context.Context, tx *sql.Tx) error, opts *ReplaceOptions) (caughtUp bool, err error) {
 	if caughtUp, err = asFar(ctx, storage, old, fresh); err != nil || !caughtUp {
 		return false, err // without keeping anybody waiting
 	}
@@ -216,6 +229,11 @@ func (s *Store) tryReplace(ctx context.Context, storage ProjectionStorage, old, 
 		if caughtUp = atLeast(now, most); !caughtUp {
 			return errBehind
 		}
+		if !opts.AllowParked { // asked after the checkpoints: what was parked before these is seen
+			if err := complete(ctx, storage, fresh); err != nil {
+				return err
+			}
+		}
 		r.ReplacedBy = fresh
 		r.Generation++
 		return switchOver(ctx, tx)
@@ -224,6 +242,18 @@ func (s *Store) tryReplace(ctx context.Context, storage ProjectionStorage, old, 
 		err = nil
 	}
 	return caughtUp && err == nil, err
+}
+
+// complete returns a ParkedError if the projection has parked events.
+func complete(ctx context.Context, storage ProjectionStorage, name string) error {
+	counts, err := storage.CountParked(ctx, name, 1)
+	if err != nil {
+		return err
+	}
+	if counts[0] > 0 {
+		return &ParkedError{Projection: name, Count: counts[0]}
+	}
+	return nil
 }
 
 // errBehind rolls a transaction back.

@@ -2,11 +2,8 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"maps"
-	"math"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -173,111 +170,4 @@ func parkedIDs(list []task) []uuid.UUID {
 		ids[i] = list[i].parked.ID
 	}
 	return ids
-}
-
-// ParkedFilter chooses parked events. The zero value chooses all.
-type ParkedFilter struct {
-	// Keys are partition keys: by default, names of streams. Default: all.
-	Keys []string
-	// Numbers are the events' numbers in the projection's stream. Default: all.
-	Numbers []int64
-	// AfterNumber leaves out events up to this one. Default: none.
-	AfterNumber int64
-	// Limit is how many events are wanted at most. Default: all.
-	Limit int
-}
-
-// Parked returns the events that a projection has put aside, by number: those that have failed, and those of the same
-// partition key behind them.
-func (s *Store) Parked(ctx context.Context, projection string, f *ParkedFilter) (list []ParkedEvent, err error) {
-	err = s.eachParked(ctx, projection, f, func(_ ProjectionStorage, page []ParkedEvent) error {
-		list = append(list, page...)
-		return nil
-	})
-	return list, err
-}
-
-// eachParked calls do for pages of parked events.
-func (s *Store) eachParked(ctx context.Context, projection string, f *ParkedFilter, do func(ProjectionStorage, []ParkedEvent) error) error {
-	storage, err := s.manageProjection(ctx, projection)
-	if err != nil {
-		return err
-	}
-	if f == nil {
-		f = &ParkedFilter{}
-	}
-	if f.Limit < 0 || f.AfterNumber < 0 {
-		return &InvalidError{Field: "AfterNumber, Limit", Reason: "must not be negative"}
-	}
-	if _, err := readProjection(ctx, storage, projection); err != nil {
-		return err
-	}
-	left := f.Limit
-	if left == 0 {
-		left = math.MaxInt
-	}
-	r := ParkedRequest{Projection: projection, Numbers: f.Numbers, AfterNumber: f.AfterNumber, AfterID: uuid.Max, ToNumber: math.MaxInt64}
-	if len(f.Numbers) > 0 {
-		r.AfterNumber, r.ToNumber = max(r.AfterNumber, slices.Min(f.Numbers)-1), slices.Max(f.Numbers)
-	}
-	for _, key := range f.Keys {
-		key, _ = PartitionKey(key)
-		r.Keys = append(r.Keys, key)
-	}
-	for left > 0 {
-		r.Limit = min(DefaultPageSize, left)
-		page, err := storage.ReadParked(ctx, r)
-		if err != nil {
-			return err
-		}
-		if len(page) > 0 {
-			if err := do(storage, page); err != nil {
-				return err
-			}
-			last := page[len(page)-1]
-			r.AfterNumber, r.AfterID = last.Number, last.ID
-		}
-		if left -= len(page); len(page) < r.Limit {
-			return nil
-		}
-	}
-	return nil
-}
-
-// ReplayParked has parked events applied again, by whoever runs their partition, in order: events of a key as soon as
-// nothing of the key before them is parked. It does not wait for that. What fails again is decided about by OnError
-// again; until it is retried, other keys are replayed and new events applied. It returns how many events were chosen.
-func (s *Store) ReplayParked(ctx context.Context, projection string, f *ParkedFilter) (n int64, err error) {
-	return s.changeParked(ctx, projection, f, func(storage ProjectionStorage, ids []uuid.UUID) (int64, error) {
-		return storage.ReleaseParked(ctx, projection, ids)
-	})
-}
-
-// DiscardParked gives parked events up: they are never applied. What was behind them is, unless it is discarded, too. It
-// returns how many events were discarded.
-func (s *Store) DiscardParked(ctx context.Context, projection string, f *ParkedFilter) (n int64, err error) {
-	return s.changeParked(ctx, projection, f, func(storage ProjectionStorage, ids []uuid.UUID) (int64, error) {
-		return storage.Unpark(ctx, projection, ids)
-	})
-}
-
-// changeParked changes parked events, a page at a time.
-func (s *Store) changeParked(ctx context.Context, projection string, f *ParkedFilter, change func(ProjectionStorage, []uuid.UUID) (int64, error)) (total int64, err error) {
-	err = s.eachParked(ctx, projection, f, func(_ ProjectionStorage, page []ParkedEvent) error {
-		ids := make([]uuid.UUID, len(page))
-		for i := range page {
-			ids[i] = page[i].ID
-		}
-		var n int64
-		err := s.inProjectionTx(ctx, projection, func(_ *sql.Tx, storage ProjectionStorage, r *ProjectionRecord) (err error) {
-			n, err = change(storage, ids)
-			r.Changes++
-			return err
-		})
-		if err == nil {
-			total += n
-		}
-		return err
-	})
-	return total, err
 }

@@ -265,6 +265,12 @@ const (
 // process applies events in order, in batches that get smaller down to one event where the handler fails.
 func (w *worker) process(ctx context.Context, list []task) error {
 	wait, attempt := w.backoff(), 0
+	replays := len(list) > 0 && list[0].parked != nil // nothing waits behind them, but their keys
+	defer func() {
+		if attempt > 0 && !replays {
+			w.subscriber.waitsAt(nil)
+		}
+	}()
 	for len(list) > 0 {
 		if w.stopping.Err() != nil {
 			return errStopped // what is left is read again by whoever comes next
@@ -279,6 +285,9 @@ func (w *worker) process(ctx context.Context, list []task) error {
 		switch {
 		case err == nil:
 			w.size = w.nextSize(n, time.Since(begun))
+			if attempt > 0 && !replays {
+				w.subscriber.waitsAt(nil)
+			}
 			wait, attempt = w.backoff(), 0
 			list = list[n:]
 			continue
@@ -290,6 +299,9 @@ func (w *worker) process(ctx context.Context, list []task) error {
 		case failed != nil:
 			attempt++
 			w.trouble(list[0].event.Number, failed.err)
+			if !replays {
+				w.subscriber.waitsAt(failed.err)
+			}
 			how := apply
 			switch w.decide(list[0].event, failed.err, attempt) {
 			case Stop:
@@ -299,26 +311,32 @@ func (w *worker) process(ctx context.Context, list []task) error {
 			case Park:
 				how = putAside
 			case Retry:
-				w.logFailure(ctx, logRetry, &list[0].event, attempt, failed.err)
-				if list[0].parked != nil {
-					list, attempt = w.postpone(list, attempt), 0
+			}
+			pause := w.pauseReplaying
+			if how != apply {
+				err := w.attempt(ctx, list[:1], how, failed.err, attempt)
+				if err == nil {
+					w.gaveUp(ctx, list[0].event, how, failed.err, attempt)
+					wait, attempt = w.backoff(), 0
+					list = list[1:]
+					if how == putAside && len(list) > 0 && list[0].parked != nil {
+						return nil // what is behind it may not be ready any more
+					}
 					continue
 				}
-				if err := w.pauseReplaying(ctx, wait.NextBackOff()); err != nil {
+				if !errors.Is(err, errAgain) {
 					return err
 				}
+				w.notTaken(ctx, list, attempt, err) // a database that can't take this either may be why the handler has failed: call it again
+				pause = w.pause
 			}
-			if how != apply {
-				if err := w.settle(ctx, list[:1], how, failed.err, attempt); err != nil {
-					return err
-				}
-				w.gaveUp(ctx, list[0].event, how, failed.err, attempt)
-				wait, attempt = w.backoff(), 0
-				list = list[1:]
-				if how == putAside && len(list) > 0 && list[0].parked != nil {
-					return nil // what is behind it may not be ready any more
-				}
+			w.logFailure(ctx, logRetry, &list[0].event, attempt, failed.err)
+			if replays {
+				list, attempt = w.postpone(list, attempt), 0
 				continue
+			}
+			if err := pause(ctx, wait.NextBackOff()); err != nil {
+				return err
 			}
 		default:
 			w.notTaken(ctx, list, attempt, err)
@@ -341,21 +359,6 @@ func (w *worker) gaveUp(ctx context.Context, e Recorded, how treatment, why erro
 	}
 	w.logFailure(ctx, message, &e, attempt, why)
 	w.p.hub.gaveUp(ctx, w.subscriber.subscription.operation(kind), e, attempt, why)
-}
-
-// settle leaves an event out or parks it, trying until the database lets it.
-func (w *worker) settle(ctx context.Context, list []task, how treatment, why error, attempts int) error {
-	wait := w.backoff()
-	for {
-		err := w.attempt(ctx, list, how, why, attempts)
-		if !errors.Is(err, errAgain) {
-			return err
-		}
-		w.notTaken(ctx, list, attempts, err)
-		if err := w.pause(ctx, wait.NextBackOff()); err != nil {
-			return err
-		}
-	}
 }
 
 // notTaken notes that the database has not taken a batch, for a reason that is not in the events.
@@ -412,7 +415,7 @@ func (w *worker) attempt(ctx context.Context, list []task, how treatment, why er
 			if errors.Is(err, ErrUnregisteredType) {
 				return err // no retry mends the program
 			}
-			if w.p.storage.Temporary(ctx, tx, err) {
+			if w.p.storage.Temporary(ctx, StepHandler, tx, err) {
 				return again(err)
 			}
 			return &handlerError{err}
@@ -423,7 +426,7 @@ func (w *worker) attempt(ctx context.Context, list []task, how treatment, why er
 		return err
 	}
 	if err := w.p.storage.CommitTx(ctx, tx); err != nil {
-		if !w.p.storage.Temporary(ctx, nil, err) {
+		if len(direct) > 0 && !w.p.storage.Temporary(ctx, StepCommit, nil, err) {
 			return &handlerError{err} // a deferred constraint
 		}
 		if ctx.Err() != nil {
@@ -518,14 +521,14 @@ func (w *worker) note(ctx context.Context, tx *sql.Tx, storage ProjectionStorage
 		// What was left out since then comes with the next batch.
 		r.Checkpoint = max(list[len(list)-1].event.Number, min(r.Checkpoint, known.Checkpoint))
 	} else if n, err := storage.Unpark(ctx, w.p.name, parkedIDs(list)); err != nil {
-		return 0, w.notNoted(ctx, tx, err)
+		return 0, w.notNoted(ctx, tx, handled, err)
 	} else if n != int64(len(list)) {
 		w.lose() // somebody has discarded one of them: begin again, with what is in flight, too
 		return 0, errVoid
 	}
 	if len(aside) > 0 {
 		if err := storage.Park(ctx, aside); err != nil {
-			return 0, w.notNoted(ctx, tx, err)
+			return 0, w.notNoted(ctx, tx, handled, err)
 		}
 	}
 	err = storage.Advance(ctx, r)
@@ -537,15 +540,15 @@ func (w *worker) note(ctx context.Context, tx *sql.Tx, storage ProjectionStorage
 	case errors.Is(err, sql.ErrTxDone) && ctx.Err() == nil:
 		return 0, &InvalidError{Field: "handler", Reason: "has ended the transaction, which is not its own", Err: err}
 	case err != nil:
-		return 0, w.notNoted(ctx, tx, err)
+		return 0, w.notNoted(ctx, tx, handled, err)
 	}
 	return r.Checkpoint, nil
 }
 
-// notNoted says whose fault it is that the transaction did not take the checkpoint: the handler's if it has passed over
-// an error that the transaction had ended with.
-func (w *worker) notNoted(ctx context.Context, tx *sql.Tx, err error) error {
-	if final(err) || w.p.storage.Temporary(ctx, tx, err) {
+// notNoted says whose fault it is that the transaction did not take the checkpoint: the handler's if it was called, and has
+// passed over an error that the transaction had ended with.
+func (w *worker) notNoted(ctx context.Context, tx *sql.Tx, handled int, err error) error {
+	if handled == 0 || final(err) || w.p.storage.Temporary(ctx, StepStorage, tx, err) {
 		return again(err)
 	}
 	return &handlerError{err}

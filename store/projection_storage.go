@@ -59,11 +59,23 @@ type ProjectionStorage interface {
 	// own or linked, in the order of versions. Missing events are left out. Outside a transaction it finds every event that
 	// was committed before the call.
 	Places(ctx context.Context, stream string, first, last int64) ([]Place, error)
-	// Temporary reports whether err, which a handler returned or a commit, says nothing of the events: the database was
-	// busy, or gave the transaction up for another's sake, or went away. Unless tx is nil, it may ask tx whether its
-	// connection still is there.
-	Temporary(ctx context.Context, tx *sql.Tx, err error) bool
+	// Temporary reports whether err, which step returned, says nothing of the events: the database was busy, or gave the
+	// transaction up for another's sake, or went away. Whatever a database calls an error of [StepHandler], it is the
+	// handler's if the connection of tx still answers, unless others have caused it: ask tx. tx is nil for [StepCommit].
+	Temporary(ctx context.Context, step FailedStep, tx *sql.Tx, err error) bool
 }
+
+// FailedStep says which step of a projection's transaction returned an error.
+type FailedStep int
+
+const (
+	// StepHandler is the handler.
+	StepHandler FailedStep = iota
+	// StepStorage is a method of the storage in the handler's transaction, after the handler returned nil.
+	StepStorage
+	// StepCommit is the commit. If it is not known whether the transaction was committed, the error is temporary.
+	StepCommit
+)
 
 // AdvanceRequest asks to move the checkpoint of a projection's partition.
 type AdvanceRequest struct {
@@ -103,39 +115,8 @@ type ProjectionRecord struct {
 	CreatedAt, UpdatedAt time.Time
 }
 
-// ParkedEvent is an event that a projection has put aside, or one of the same partition key behind it.
-type ParkedEvent struct {
-	Projection string
-	Key        string // partition key
-	Hash       int64  // of Key, see [PartitionKey]
-	Number     int64  // in the projection's stream
-	ID         uuid.UUID
-	Stream     string // where it was appended
-	Version    int64
-	Type       string
-	// Failed says that the event has failed. One that has not waits for those of its key before it, or to be replayed.
-	Failed   bool
-	Error    string // the last one; "" if it was never tried
-	Attempts int
-	ParkedAt time.Time // UTC; zero: the database's clock
-}
-
 // Place is the position of an event in All and the stream to which it was appended.
 type Place struct {
 	Position int64
 	Stream   string
-}
-
-// ParkedRequest asks for parked events.
-type ParkedRequest struct {
-	Projection string
-	Keys       []string // empty: all
-	Numbers    []int64  // empty: all
-	// Ready leaves out events that have failed, and those of the same key behind them; and events of other partitions.
-	Ready                 bool
-	Partition, Partitions int
-	AfterNumber           int64 // behind this one
-	AfterID               uuid.UUID
-	ToNumber              int64 // up to this one; not looked at if Ready is set
-	Limit                 int   // at least 1
 }

@@ -55,8 +55,9 @@ func (r *Router) Unhandled() map[string]int64 {
 	return maps.Clone(r.unhandled)
 }
 
-// Handle calls the handlers for the event's values, in order, until one fails. The error is the handler's, a [DecodeError], or an
-// [UnregisteredTypeError] if there is a handler that no event will ever be for.
+// Handle calls the handlers for the event's values, in order, until one fails. The error is the handler's, a [DecodeError], which is
+// [ErrUnknownVersion] if the event's type is registered, but not in the event's version, or an [UnregisteredTypeError] if there is a
+// handler that no event will ever be for.
 func (r *Router) Handle(ctx context.Context, e Recorded) error {
 	if err := r.check(e.codec); err != nil {
 		return err

@@ -15,7 +15,8 @@ type Serializer interface {
 	// Decode decodes data into the value that into points to. contentType is what Encode returned when the event was
 	// appended, by whatever serializer the store had then; one that is not known is a [ContentTypeError]. When into is a
 	// *any, it makes a value of the type that is registered under eventType, or returns an error that is
-	// ErrUnknownType. It must not keep data.
+	// ErrUnknownType; ErrUnknownVersion if it knows the type, but not the version of it that the event is in. It must not
+	// keep data.
 	Decode(eventType, contentType string, data []byte, into any) error
 }
 

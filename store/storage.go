@@ -156,7 +156,7 @@ const (
 	// SoftDelete hides the stream: it can't be read or written any more; [All] and links still show its events.
 	SoftDelete DeleteKind = iota
 	// HardDelete removes the stream, its events everywhere, and its own links; what it linked to stays. In the same
-	// transaction it removes the snapshot whose source is called like the stream, and the events that projections have
+	// transaction it removes the snapshot whose source is called like the stream, and the events that projections and subscriptions have
 	// parked of the stream, or on it. Other snapshots, subscriptions to the stream, read models and backups stay.
 	HardDelete
 )

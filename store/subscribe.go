@@ -173,6 +173,9 @@ func (s *Store) Subscriptions(ctx context.Context) ([]SubscriptionInfo, error) {
 		return nil, err
 	}
 	list = slices.DeleteFunc(list, func(i SubscriptionInfo) bool { return strings.HasPrefix(i.Name, partitionPrefix) })
+	if err := s.countParked(ctx, list); err != nil {
+		return nil, err
+	}
 	return list, h.heads(ctx, list)
 }
 
@@ -253,7 +256,7 @@ func (s *Store) Unsubscribe(ctx context.Context, stream, name string) error {
 	return nil
 }
 
-// DeleteSubscription removes a subscription and its checkpoint, and ends it in whatever process runs it: in this one at
+// DeleteSubscription removes a subscription, its checkpoint and what it has parked, and ends it in whatever process runs it: in this one at
 // once, in another within a third of the lease time, or at its next checkpoint. Subscribing again starts anew. The
 // error is [ErrSubscriptionNotFound] if there is none.
 func (s *Store) DeleteSubscription(ctx context.Context, stream, name string) error {
@@ -264,7 +267,7 @@ func (s *Store) DeleteSubscription(ctx context.Context, stream, name string) err
 
 // ResetSubscription sets the checkpoint of a subscription to number, back or forward: the next event is the one behind
 // it. Whoever runs the subscription loses its lease, takes it again, and goes on from there; what its subscribers
-// have in flight is void. The error is [ErrSubscriptionNotFound] if there is none, and [ErrInvalid] if the stream
+// have in flight is void. What is parked is discarded. The error is [ErrSubscriptionNotFound] if there is none, and [ErrInvalid] if the stream
 // does not reach that far.
 func (s *Store) ResetSubscription(ctx context.Context, stream, name string, number int64) error {
 	return s.manage(ctx, stream, name, nil, func(h *hub, id SubscriptionID) error {

@@ -21,8 +21,9 @@ type Subscriber struct {
 	work         chan struct{}         // holds one: there may be something for Next
 
 	// Guarded by the subscription's mu.
-	epoch int64 // of the lease that was held when it was sent something last
-	last  bool  // it was the last to leave
+	epoch   int64 // of the lease that was held when it was sent something last
+	last    bool  // it was the last to leave
+	unknown error // why it waits at an event whose version the program does not know, or nil
 }
 
 // attach adds a subscriber, or returns nil if the subscription is about to stop.
@@ -324,6 +325,7 @@ func (r *Subscriber) leave() bool {
 	s := r.subscription
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	r.waitAt(nil)
 	left, ok := s.desk.Rise(r.seat, ErrSubscriberClosed)
 	s.stir()
 	if !ok || left > 0 {

@@ -30,12 +30,14 @@ type subscription struct {
 	leased bool // the lease may be this process's in the database
 	again  bool // the last step has read events again that were dropped
 
+	aside *aside // what Consume has parked
 	lines *lines // of the log, about what it delivers
 
 	mu         sync.Mutex
 	desk       *queue.Desk[Recorded]
 	state      SubscriptionState
 	changed    chan struct{} // closed when those who wait for a state are to look again
+	atUnknown  []*Subscriber // that wait at an event of an unknown version
 	begun      bool          // the first attempt to get the lease has been made
 	lease      Lease
 	leaseCtx   context.Context // ends when the lease is lost
@@ -81,6 +83,7 @@ func newSubscription(h *hub, id SubscriptionID, opts SubscribeOptions) *subscrip
 		work: make(chan struct{}, 1), done: make(chan struct{}), free: make(chan struct{}), changed: make(chan struct{}),
 		ahead: ahead{storage: h.storage, overlap: 1}, pager: pager{most: h.pageBytes}, lines: newLines(h.log),
 	}
+	s.aside = newAside(h, id, opts.Transient)
 	if recycler, ok := h.storage.(Recycler); ok && opts.pages == nil {
 		s.recycle = recycler.Recycle
 	}
@@ -341,7 +344,7 @@ func (s *subscription) step(ctx context.Context) (more bool, err error) {
 	from, again := s.queue().Wants()
 	again = again && (!s.again || !enough || !missed && !inbox) // by turns with what is new
 	s.again = again
-	waiting := s.state.Phase == Waiting
+	waiting := s.state.Phase == Waiting || s.unknownVersion() != nil
 	s.mu.Unlock()
 	switch {
 	case ending != nil && drained:
@@ -372,12 +375,16 @@ func (s *subscription) step(ctx context.Context) (more bool, err error) {
 }
 
 // goOn sets the state. It is Waiting until whatever keeps the subscription from going on is over, so that attempts meanwhile do
-// not show as states of their own: while the checkpoint can't be written, nothing can be read, or the lease has expired.
+// not show as states of their own: while the checkpoint can't be written, nothing can be read, the lease has expired, or a
+// subscriber waits at an event of an unknown version.
 func (s *subscription) goOn(p Phase, err error) {
 	s.mu.Lock()
 	reason := cmp.Or(s.refused, s.unread)
 	if reason == nil && !s.valid() {
 		reason = cmp.Or(s.unfed, ErrLeaseLost)
+	}
+	if reason == nil {
+		reason = s.unknownVersion()
 	}
 	s.mu.Unlock()
 	if reason != nil {

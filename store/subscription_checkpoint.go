@@ -101,7 +101,7 @@ func (s *subscription) refuse(err error) {
 func (s *subscription) isLeased() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return (s.refused != nil || s.unread != nil) && s.valid()
+	return (s.refused != nil || s.unread != nil || s.unknownVersion() != nil) && s.valid()
 }
 
 // left returns why the subscription has no subscribers any more, or nil.

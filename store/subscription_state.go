@@ -6,8 +6,8 @@ import "fmt"
 type Phase int
 
 const (
-	// Waiting for the lease, which another process holds, or for the database. If only its checkpoint can't be written, it goes
-	// on sending events while it has the lease.
+	// Waiting for the lease, which another process holds, or for the database; or at an event that its handler returned
+	// [ErrUnknownVersion] for, also while events of other keys are handled; not for a parked event that is replayed. If only its checkpoint can't be written, it goes on sending events while it has the lease.
 	Waiting Phase = iota
 	// CatchingUp reads what was there before, or what it could not take while its queue was full.
 	CatchingUp
@@ -27,8 +27,8 @@ func (p Phase) String() string {
 // SubscriptionState is what a subscription is doing, and why.
 type SubscriptionState struct {
 	Phase Phase
-	// Err is why it is Waiting or Stopped: ErrLeaseHeld or ErrLeaseLost, the error of the database, or what ended it. Nil
-	// otherwise.
+	// Err is why it is Waiting or Stopped: ErrLeaseHeld or ErrLeaseLost, the error of the database, the handler's
+	// ErrUnknownVersion, or what ended it. Nil otherwise.
 	Err error
 }
 

@@ -149,6 +149,8 @@ type SubscriptionInfo struct {
 	Handled   int64
 	Rate      float64
 	HandledAt time.Time
+	// Parked is how many events Consume has parked; of a partition of a projection, see PartitionInfo. Storage does not set it.
+	Parked int64
 	// Head is the last number of the stream: the subscription's lag is what it is above Passed, in numbers. Numbers
 	// that were filtered out or hard deleted are among them.
 	Head int64

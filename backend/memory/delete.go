@@ -31,6 +31,7 @@ func (b *Backend) Delete(ctx context.Context, r store.DeleteRequest) error {
 	}
 	delete(b.streams, r.Stream)
 	delete(b.snapshots, r.Stream)
+	b.forgetParked(r.Stream)
 	return nil
 }
 

@@ -28,6 +28,7 @@ type Backend struct {
 
 	subscriptions map[store.SubscriptionID]*subscription
 	snapshots     map[string]store.RecordedSnapshot // by source
+	parked        map[store.SubscriptionID]*parked
 	lastEpoch     int64
 }
 
@@ -61,6 +62,7 @@ type appended struct {
 func New() *Backend {
 	return &Backend{
 		streams: map[string]*stream{}, events: map[uuid.UUID]*event{}, subscriptions: map[store.SubscriptionID]*subscription{},
+		parked:    map[store.SubscriptionID]*parked{},
 		snapshots: map[string]store.RecordedSnapshot{},
 	}
 }

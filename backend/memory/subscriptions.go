@@ -194,6 +194,7 @@ func (b *Backend) ResetSubscription(ctx context.Context, id store.SubscriptionID
 	s.Checkpoint, s.StreamID, s.Seen, s.UpdatedAt = checkpoint, streamID, store.SeenEvent{}, now()
 	s.Epoch, s.LeaseUntil = b.lastEpoch, time.Time{}
 	s.forgetError()
+	delete(b.parked, id)
 	return nil
 }
 
@@ -208,6 +209,7 @@ func (b *Backend) DeleteSubscription(ctx context.Context, id store.SubscriptionI
 		return &store.SubscriptionError{SubscriptionID: id, Err: store.ErrSubscriptionNotFound}
 	}
 	delete(b.subscriptions, id)
+	delete(b.parked, id)
 	return nil
 }
 

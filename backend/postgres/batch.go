@@ -206,6 +206,9 @@ func textArray(texts []string) string {
 
 // intArray is an array literal of numbers.
 func intArray(ns []int64) string {
+	if len(ns) == 0 {
+		return "{}"
+	}
 	var row []byte
 	for _, n := range ns {
 		row = appendInt(row, n)

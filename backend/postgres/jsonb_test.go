@@ -116,7 +116,7 @@ func TestJSONBThatTheServerRefuses(t *testing.T) {
 				t.Helper()
 				require.ErrorIs(t, err, store.ErrInvalid)
 				require.NotErrorIs(t, err, store.ErrRetryTx)
-				assert.False(t, b.Temporary(ctx, nil, err), "it would be refused again")
+				assert.False(t, b.Temporary(ctx, store.StepCommit, nil, err), "it would be refused again")
 			}
 			_, err := es.Append(ctx, "s", store.Any, deep)
 			refused(err)
@@ -149,7 +149,7 @@ func TestJSONBBeyondMemory(t *testing.T) {
 	internal := fmt.Errorf("append: %w", stateError("XX000"))
 	err := b.beyondMemory(largeJSON, internal)
 	require.ErrorIs(t, err, store.ErrInvalid)
-	assert.False(t, b.Temporary(t.Context(), nil, err))
+	assert.False(t, b.Temporary(t.Context(), store.StepCommit, nil, err))
 	require.NotErrorIs(t, b.beyondMemory(largeJSON-1, internal), store.ErrInvalid, "so little takes no such memory")
 	require.NotErrorIs(t, b.beyondMemory(largeJSON, stateError("XX001")), store.ErrInvalid)
 	require.NotErrorIs(t, b.beyondMemory(largeJSON, errors.New("other")), store.ErrInvalid)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"strconv"
 	"strings"
 	"time"
 
@@ -140,28 +139,7 @@ func (b *Backend) Park(ctx context.Context, events []store.ParkedEvent) error {
 	if len(events) == 0 {
 		return nil
 	}
-	n := len(events)
-	ints := [5][]int64{}
-	texts := [5][]string{}
-	failed := make([]string, n)
-	for i := range events {
-		e := &events[i]
-		at := int64(0)
-		if !e.ParkedAt.IsZero() {
-			at = e.ParkedAt.UnixMicro()
-		}
-		for k, v := range []int64{e.Number, e.Hash, e.Version, int64(e.Attempts), at} {
-			ints[k] = append(ints[k], v)
-		}
-		text := strings.ToValidUTF8(strings.ReplaceAll(e.Error, "\x00", ""), "")
-		for k, v := range []string{e.ID.String(), e.Key, e.Stream, e.Type, text} {
-			texts[k] = append(texts[k], v)
-		}
-		failed[i] = strconv.FormatBool(e.Failed)
-	}
-	return b.run(ctx, "park", events[0].Projection,
-		intArray(ints[0]), intArray(ints[1]), intArray(ints[2]), intArray(ints[3]), textArray(failed), intArray(ints[4]),
-		textArray(texts[0]), textArray(texts[1]), textArray(texts[2]), textArray(texts[3]), textArray(texts[4]))
+	return b.run(ctx, "park", append([]any{events[0].Projection}, parkedArrays(events)...)...)
 }
 
 // Unpark implements [store.ProjectionStorage].
@@ -193,44 +171,9 @@ func uuidArray(ids []uuid.UUID) string {
 	return textArray(texts)
 }
 
-// ReadParked implements [store.ProjectionStorage].
-func (b *Backend) ReadParked(ctx context.Context, r store.ParkedRequest) (list []store.ParkedEvent, err error) {
-	if err := b.Check(ctx); err != nil {
-		return nil, err
-	}
-	statement, args := "read_parked_ready", []any{r.Projection, r.Partition, r.Partitions, r.Limit}
-	if !r.Ready {
-		var keys, numbers any
-		if len(r.Keys) > 0 {
-			keys = textArray(r.Keys)
-		}
-		if len(r.Numbers) > 0 {
-			numbers = intArray(r.Numbers)
-		}
-		statement, args = "read_parked", []any{r.Projection, r.AfterNumber, r.AfterID.String(), keys, numbers, r.Limit, r.ToNumber}
-	}
-	err = b.each(ctx, statement, func(rows *sql.Rows) error {
-		p := store.ParkedEvent{Projection: r.Projection}
-		err := rows.Scan(&p.Key, &p.Hash, &p.Number, &p.ID, &p.Stream, &p.Version, &p.Type, &p.Failed, &p.Error, &p.Attempts, &p.ParkedAt)
-		p.ParkedAt = p.ParkedAt.UTC()
-		list = append(list, p)
-		return err
-	}, args...)
-	return list, err
-}
-
 // ParkedKeys implements [store.ProjectionStorage].
 func (b *Backend) ParkedKeys(ctx context.Context, projection string, partition, partitions int) (keys []string, err error) {
-	if err := b.Check(ctx); err != nil {
-		return nil, err
-	}
-	err = b.each(ctx, "parked_keys", func(rows *sql.Rows) error {
-		var key string
-		err := rows.Scan(&key)
-		keys = append(keys, key)
-		return err
-	}, projection, partition, partitions)
-	return keys, err
+	return b.parkedKeys(ctx, projection, "", partition, partitions)
 }
 
 // CountParked implements [store.ProjectionStorage].
@@ -264,17 +207,12 @@ func (b *Backend) Places(ctx context.Context, stream string, first, last int64) 
 }
 
 // Temporary implements [store.ProjectionStorage].
-func (b *Backend) Temporary(ctx context.Context, tx *sql.Tx, err error) bool {
+func (b *Backend) Temporary(ctx context.Context, step store.FailedStep, tx *sql.Tx, err error) bool {
 	if errors.Is(err, store.ErrInvalid) { // whatever the server called it
 		return false
 	}
-	state := sqlerr.State(err)
-	if len(state) == 5 {
-		switch state[:2] {
-		case "08", "40", "53", "57", "58", "XX": // connection, rollback, resources, operator, system, internal
-			return state != queryCanceled // by statement_timeout: a smaller batch may do
-		}
-		return state == lockNotAvailable || state == readOnly
+	if state := sqlerr.State(err); len(state) == 5 {
+		return b.temporaryState(ctx, step, tx, state)
 	}
 	if tx == nil || errors.Is(err, store.ErrRetryTx) {
 		return true
@@ -283,7 +221,35 @@ func (b *Backend) Temporary(ctx context.Context, tx *sql.Tx, err error) bool {
 		return false // the handler has given up by itself: pgx closes the connection for it
 	}
 	// Not the server's words: the handler's, or those of a connection that is no more.
+	return !b.answers(ctx, tx)
+}
+
+// temporaryState is Temporary for an error of the server. Its classes 08, 53, 57, 58 and XX (connection, resources, operator,
+// system, internal) say what happened, and not to whom: a function of the server's may raise any of them for what an event has in
+// it, as PostGIS does, or pg_read_file for a missing file. So the connection is asked.
+func (b *Backend) temporaryState(ctx context.Context, step store.FailedStep, tx *sql.Tx, state string) bool {
+	switch state[:2] {
+	case "40": // rolled back for another transaction's sake
+		return true
+	case "08", "53", "57", "58", "XX":
+	default:
+		return state == lockNotAvailable || state == readOnly
+	}
+	switch {
+	case state == queryCanceled: // by statement_timeout: a smaller batch may do
+		return false
+	case step == store.StepHandler:
+		return !b.answers(ctx, tx)
+	case step == store.StepCommit: // any other error rolls the transaction back; after these nobody knows
+		return state[:2] == "08" || strings.HasPrefix(state, "57P")
+	}
+	return true
+}
+
+// answers reports whether the connection of a transaction is there. A transaction that has failed answers, too, with an error
+// of the server.
+func (b *Backend) answers(ctx context.Context, tx *sql.Tx) bool {
 	var one int
-	probe := tx.QueryRowContext(ctx, b.queries.Get("answer")).Scan(&one)
-	return probe != nil && sqlerr.State(probe) == "" && !errors.Is(probe, sql.ErrTxDone)
+	err := tx.QueryRowContext(ctx, b.queries.Get("answer")).Scan(&one)
+	return err == nil || sqlerr.State(err) != "" || errors.Is(err, sql.ErrTxDone)
 }

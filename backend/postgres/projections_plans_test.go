@@ -27,8 +27,8 @@ func TestProjectionPlans(t *testing.T) {
 	for _, analyze := range []bool{false, true} {
 		if !analyze {
 			fill(exec, 1, 100_000)
-			exec(`insert into /*schema.*/parked (projection, number, hash, version, attempts, failed, parked_at, event_id, key, stream, event_type, error)
-				select 'p-' || i.n % 2, i.n, i.n % 1000, i.n, 0, i.n <= 500, now(), md5(i.n::text)::uuid, 'k-' || i.n % 1000, 's', 't', ''
+			exec(`insert into /*schema.*/parked (reader, reader_stream, number, hash, version, attempts, failed, parked_at, event_id, key, stream, event_type, error)
+				select 'p-' || i.n % 2, case when i.n % 4 < 2 then '' else '$all' end, i.n, i.n % 1000, i.n, 0, i.n <= 500, now(), md5(i.n::text)::uuid, 'k-' || i.n % 1000, 's', 't', ''
 				from generate_series(1, 100000) as i (n)`)
 			exec(`insert into /*schema.*/projections (generation, replay_until, changes, created_at, updated_at, partitions, by_stream, name, stream)
 				select 1, 0, 0, now(), now(), 4, true, 'p-' || i.n, '$all' from generate_series(1, 100) as i (n)`)
@@ -42,8 +42,12 @@ func TestProjectionPlans(t *testing.T) {
 		for _, s := range []struct{ name, args, want, not string }{
 			{"unpark", `'p-1', '{00000000-0000-0000-0000-000000000001}'`, "Index Scan using parked_pkey on parked k", "parked_number_idx"},
 			{"release_parked", `'p-1', '{00000000-0000-0000-0000-000000000001}'`, "Index Scan using parked_pkey on parked k", "parked_number_idx"},
-			{"read_parked", `'p-1', 50000, ` + id + `, null, null, 1000, 90000`, "parked_number_idx", "Seq Scan on parked"},
-			{"read_parked_ready", `'p-1', 0, 4, 1000`, "parked_failed_idx", "Nested Loop Left Join"},
+			{"discard_parked", `'p-1', '{00000000-0000-0000-0000-000000000001}', '$all'`, "Index Scan using parked_pkey on parked k", "parked_number_idx"},
+			{"replay_parked", `'p-1', '{00000000-0000-0000-0000-000000000001}', '$all'`, "Index Scan using parked_pkey on parked k", "parked_number_idx"},
+			{"save_parked", `'p-1', '{1}', '{1}', '{1}', '{1}', '{true}', '{0}', '{00000000-0000-0000-0000-000000000001}', '{k}', '{s}', '{t}', '{e}', '$all', '{00000000-0000-0000-0000-000000000002}', 7`,
+				"Index Scan using parked_pkey on parked k", "Seq Scan on parked"},
+			{"read_parked", `'p-1', 50000, ` + id + `, null, null, 1000, 90000, '$all'`, "parked_number_idx", "Seq Scan on parked"},
+			{"read_parked_ready", `'p-1', 0, 4, 1000, '', -1, ` + id, "parked_failed_idx", "Nested Loop Left Join"},
 			{"places", `'s-7', 3, 3`, "log_append_seq_key", "Seq Scan on events"},
 			{"advance", `'$all', '$p/1/0', 1, 10, 0, 10, null, 0, '', 1, 1, 1`, "subscriptions_pkey", ""},
 		} {

@@ -483,20 +483,27 @@ where s.stream = $1::text and s.name = $2::text and s.epoch = $3::bigint
 returning ''::text;
 
 -- name: reset_subscription
--- Ends the epoch, and lets other processes know at commit. Index: subscriptions_pkey.
+-- Ends the epoch, discards what is parked, and lets other processes know at commit. Indexes: subscriptions_pkey, parked_pkey.
 with changed as (
   update /*schema.*/subscriptions as s
   set checkpoint = $3::bigint, stream_id = $4::bigint, seen = 0, seen_id = null, epoch = greatest(s.epoch + 1, /*schema.*/new_epoch/*of*/()),
     lease_until = null, last_error = '', updated_at = clock_timestamp()
   where s.stream = $1::text and s.name = $2::text
   returning s.epoch
+), discarded as (
+  delete from /*schema.*/parked as k using changed as c where k.reader_stream = $1::text and k.reader = $2::text
 )
 select pg_notify('/*channel*/', 'lease')::text from changed as c;
 
 -- name: delete_subscription
--- Notes the epoch, unless a higher one is in use, so that it is not drawn again. Lets other processes know at commit. Index: subscriptions_pkey.
+-- Notes the epoch, unless a higher one is in use, so that it is not drawn again. Discards what is parked.
+-- Lets other processes know at commit. Indexes: subscriptions_pkey, parked_pkey, parked_changes_pkey.
 with deleted as (
   delete from /*schema.*/subscriptions as s where s.stream = $1::text and s.name = $2::text returning s.epoch
+), discarded as (
+  delete from /*schema.*/parked as k using deleted as d where k.reader_stream = $1::text and k.reader = $2::text
+), forgotten as (
+  delete from /*schema.*/parked_changes as c using deleted as d where c.reader_stream = $1::text and c.reader = $2::text
 ), retired as (
   insert into /*schema.*/retired (kind, id)
   select 'epoch', d.epoch from deleted as d
@@ -621,7 +628,7 @@ from /*schema.*/projections as p order by p.name;
 -- name: remove_projection
 -- With all that belongs to it.
 with parked as (
-  delete from /*schema.*/parked as k where k.projection = $1::text
+  delete from /*schema.*/parked as k where k.reader_stream = '' and k.reader = $1::text
 ), members as (
   delete from /*schema.*/projection_members as m where m.projection = $1::text
 )
@@ -652,9 +659,9 @@ with gone as (
 select pg_notify('/*channel*/', 'lease')::text from gone as g;
 
 -- name: park
--- Parks events, given as arrays. One that was parked under an id that is used again has been hard deleted. Index: parked_pkey.
-insert into /*schema.*/parked (projection, number, hash, version, attempts, failed, parked_at, event_id, key, stream, event_type, error)
-select $1::text, i.number, i.hash, i.version, i.attempts, i.failed,
+-- Parks events of a projection, given as arrays. One that was parked under an id that is used again has been hard deleted. Index: parked_pkey.
+insert into /*schema.*/parked (reader_stream, reader, number, hash, version, attempts, failed, parked_at, event_id, key, stream, event_type, error)
+select '', $1::text, i.number, i.hash, i.version, i.attempts, i.failed,
   case when i.parked_at = 0 then clock_timestamp() else /*schema.*/from_micros(i.parked_at) end, i.event_id, i.key, i.stream, i.event_type, i.error
 from unnest($2::text::bigint[], $3::text::bigint[], $4::text::bigint[], $5::text::int[], $6::text::boolean[], $7::text::bigint[],
     $8::text::uuid[], $9::text::text[], $10::text::text[], $11::text::text[], $12::text::text[])
@@ -663,48 +670,115 @@ on conflict on constraint parked_pkey do update set number = excluded.number, ha
   attempts = excluded.attempts, failed = excluded.failed, parked_at = excluded.parked_at, key = excluded.key, stream = excluded.stream,
   event_type = excluded.event_type, error = excluded.error;
 
+-- name: save_parked
+-- Parks events of the subscription $1 on $13, given as arrays, and removes those with the ids $14, if its epoch is still $15:
+-- nothing comes back if it is not. The row of subscriptions is locked, so that nobody takes the subscription over meanwhile. A parked event
+-- that an open transaction is removing, as a hard delete does, is not waited for. An event that has not failed and is parked already came
+-- again after a crash, and what is there stays. Indexes: subscriptions_pkey, parked_pkey.
+with mine as (
+  select s.epoch from /*schema.*/subscriptions as s where s.stream = $13::text and s.name = $1::text and s.epoch = $15::bigint for share
+), dealt as (
+  select k.event_id from mine as m cross join unnest($14::text::uuid[]) as i (id)
+    join /*schema.*/parked as k on k.reader_stream = $13::text and k.reader = $1::text and k.event_id = i.id
+  for update of k skip locked
+), gone as (
+  delete from /*schema.*/parked as k using dealt as d where k.reader_stream = $13::text and k.reader = $1::text and k.event_id = d.event_id
+), added as (
+  insert into /*schema.*/parked as p (reader_stream, reader, number, hash, version, attempts, failed, parked_at, event_id, key, stream, event_type, error)
+  select $13::text, $1::text, i.number, i.hash, i.version, i.attempts, i.failed,
+    case when i.parked_at = 0 then clock_timestamp() else /*schema.*/from_micros(i.parked_at) end, i.event_id, i.key, i.stream, i.event_type, i.error
+  from mine as m cross join unnest($2::text::bigint[], $3::text::bigint[], $4::text::bigint[], $5::text::int[], $6::text::boolean[], $7::text::bigint[],
+      $8::text::uuid[], $9::text::text[], $10::text::text[], $11::text::text[], $12::text::text[])
+    as i (number, hash, version, attempts, failed, parked_at, event_id, key, stream, event_type, error)
+  on conflict on constraint parked_pkey do update set number = excluded.number, hash = excluded.hash, version = excluded.version,
+    attempts = excluded.attempts, failed = excluded.failed, parked_at = excluded.parked_at, key = excluded.key, stream = excluded.stream,
+    event_type = excluded.event_type, error = excluded.error
+  where excluded.failed or p.number <> excluded.number
+)
+select ''::text from mine as m;
+
 -- name: unpark
--- A join, so that each id costs one look-up: for a list of ids, PostgreSQL 17 without statistics reads all that is parked, through
--- the other index that has the column. Index: parked_pkey.
+-- Of a projection. A join, so that each id costs one look-up: for a list of ids, PostgreSQL 17 without statistics reads all that is
+-- parked, through the other index that has the column. Index: parked_pkey.
 with gone as (
   delete from /*schema.*/parked as k using unnest($2::text::uuid[]) as i (id)
-  where k.projection = $1::text and k.event_id = i.id returning 1
+  where k.reader_stream = '' and k.reader = $1::text and k.event_id = i.id returning 1
 )
 select count(*) from gone as g;
 
 -- name: release_parked
--- A join, as in unpark. Index: parked_pkey.
+-- Of a projection. A join, as in unpark. Index: parked_pkey.
 with changed as (
   update /*schema.*/parked as k set failed = false from unnest($2::text::uuid[]) as i (id)
-  where k.projection = $1::text and k.event_id = i.id returning 1
+  where k.reader_stream = '' and k.reader = $1::text and k.event_id = i.id returning 1
 )
 select count(*) from changed as c;
 
+-- name: discard_parked
+-- unpark for the subscription $1 on $3. What runs it is made to look: parked_changes is locked before what is parked. Indexes:
+-- subscriptions_pkey, parked_changes_pkey, parked_pkey.
+with noted as (
+  insert into /*schema.*/parked_changes as c (reader_stream, reader, changes)
+  select s.stream, s.name, 1 from /*schema.*/subscriptions as s where s.stream = $3::text and s.name = $1::text
+  on conflict on constraint parked_changes_pkey do update set changes = c.changes + 1
+  returning c.changes
+), gone as (
+  delete from /*schema.*/parked as k using noted as n, unnest($2::text::uuid[]) as i (id)
+  where k.reader_stream = $3::text and k.reader = $1::text and k.event_id = i.id returning 1
+)
+select count(*) from gone as g;
+
+-- name: replay_parked
+-- release_parked for the subscription $1 on $3, as discard_parked. Indexes as there.
+with noted as (
+  insert into /*schema.*/parked_changes as c (reader_stream, reader, changes)
+  select s.stream, s.name, 1 from /*schema.*/subscriptions as s where s.stream = $3::text and s.name = $1::text
+  on conflict on constraint parked_changes_pkey do update set changes = c.changes + 1
+  returning c.changes
+), changed as (
+  update /*schema.*/parked as k set failed = false from noted as n, unnest($2::text::uuid[]) as i (id)
+  where k.reader_stream = $3::text and k.reader = $1::text and k.event_id = i.id returning 1
+)
+select count(*) from changed as c;
+
+-- name: parked_changes
+-- Nothing comes back if nobody has changed what the subscription $1 on $2 has parked. Index: parked_changes_pkey.
+select c.changes from /*schema.*/parked_changes as c where c.reader_stream = $2::text and c.reader = $1::text;
+
+-- name: parked_counts
+-- How many events each subscription has parked. Reads all that subscriptions have parked. Index: parked_pkey.
+select k.reader_stream, k.reader, count(*) from /*schema.*/parked as k where k.reader_stream > '' group by k.reader_stream, k.reader;
+
 -- name: read_parked
--- Those behind ($2, $3) up to $7 with a key in $4 and a number in $5, if these are not null. Index: parked_number_idx.
+-- Those of reader $1 on $8 ('' for a projection) behind ($2, $3) up to $7 with a key in $4 and a number in $5, if these are not null.
+-- Index: parked_number_idx.
 select k.key, k.hash, k.number, k.event_id::text, k.stream, k.version, k.event_type, k.failed, k.error, k.attempts, k.parked_at
 from /*schema.*/parked as k
-where k.projection = $1::text and (k.number, k.event_id) > ($2::bigint, $3::text::uuid) and k.number <= $7::bigint
+where k.reader_stream = $8::text and k.reader = $1::text and (k.number, k.event_id) > ($2::bigint, $3::text::uuid) and k.number <= $7::bigint
   and ($4::text is null or k.key = any ($4::text::text[])) and ($5::text is null or k.number = any ($5::text::bigint[]))
 order by k.number, k.event_id limit $6::int;
 
 -- name: read_parked_ready
--- Those of partition $2 of $3 that have not failed, and are behind nothing of their key that has. Read when somebody has
--- changed what is parked, not all the time: it looks at all that is parked. Indexes: parked_number_idx, parked_failed_idx.
+-- Those of partition $2 of $3 of reader $1 on $5 behind ($6, $7) that have not failed, and are behind nothing of their key that has. Read
+-- when somebody has changed what is parked, not all the time: it looks at all that is parked. Indexes: parked_number_idx,
+-- parked_failed_idx.
 select k.key, k.hash, k.number, k.event_id::text, k.stream, k.version, k.event_type, k.failed, k.error, k.attempts, k.parked_at
 from /*schema.*/parked as k
-where k.projection = $1::text and k.hash % $3::int = $2::int and not k.failed
+where k.reader_stream = $5::text and k.reader = $1::text and k.hash % $3::int = $2::int and not k.failed
+  and (k.number, k.event_id) > ($6::bigint, $7::text::uuid)
   and not exists (
-    select 1 from /*schema.*/parked as f where f.projection = k.projection and f.key = k.key and f.failed and f.number < k.number
+    select 1 from /*schema.*/parked as f
+    where f.reader_stream = k.reader_stream and f.reader = k.reader and f.key = k.key and f.failed and f.number < k.number
   )
 order by k.number, k.event_id limit $4::int;
 
 -- name: parked_keys
--- Reads all that is parked: once for each lease, and after changes. Index: parked_number_idx.
-select distinct k.key from /*schema.*/parked as k where k.projection = $1::text and k.hash % $3::int = $2::int;
+-- Of reader $1 on $4. Reads all that it has parked: once for each lease, and after changes. Index: parked_number_idx.
+select distinct k.key from /*schema.*/parked as k
+where k.reader_stream = $4::text and k.reader = $1::text and k.hash % $3::int = $2::int;
 
 -- name: count_parked
-select k.hash % $2::int, count(*) from /*schema.*/parked as k where k.projection = $1::text group by 1;
+select k.hash % $2::int, count(*) from /*schema.*/parked as k where k.reader_stream = '' and k.reader = $1::text group by 1;
 
 -- name: answer
 -- Asks a transaction whether it is still one.

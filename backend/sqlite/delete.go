@@ -27,7 +27,7 @@ func (b *Backend) Delete(ctx context.Context, r store.DeleteRequest) error {
 func (b *Backend) hardDelete(ctx context.Context, id int64) error {
 	for _, query := range []string{
 		"delete_begin", "delete_own_links", "delete_links", "delete_events",
-		"delete_its_snapshot", "delete_notes_parked", "delete_its_parked", "delete_stream",
+		"delete_its_snapshot", "delete_notes_parked", "delete_notes_changes", "delete_its_parked", "delete_stream",
 	} {
 		if err := b.exec(ctx, query, id); err != nil {
 			return err

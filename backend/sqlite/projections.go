@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"time"
 
@@ -163,14 +162,7 @@ func (b *Backend) Park(ctx context.Context, events []store.ParkedEvent) error {
 	}
 	return b.write(ctx, func(tx *Backend) error {
 		for i := range events {
-			e := &events[i]
-			at := e.ParkedAt
-			if at.IsZero() {
-				at = now()
-			}
-			err := tx.exec(ctx, "park", e.Projection, e.Number, e.ID[:], e.Hash, e.Key, e.Stream, e.Version, e.Type, e.Failed, e.Error,
-				e.Attempts, at.UnixMicro())
-			if err != nil {
+			if err := tx.park(ctx, events[i].Projection, "", &events[i]); err != nil {
 				return err
 			}
 		}
@@ -179,83 +171,26 @@ func (b *Backend) Park(ctx context.Context, events []store.ParkedEvent) error {
 }
 
 // Unpark implements [store.ProjectionStorage].
-func (b *Backend) Unpark(ctx context.Context, projection string, ids []uuid.UUID) (int64, error) {
-	return b.eachID(ctx, "unpark", projection, ids)
-}
-
-// ReleaseParked implements [store.ProjectionStorage].
-func (b *Backend) ReleaseParked(ctx context.Context, projection string, ids []uuid.UUID) (int64, error) {
-	return b.eachID(ctx, "release_parked", projection, ids)
-}
-
-// eachID runs a statement for each of the parked events, and returns how many were there.
-func (b *Backend) eachID(ctx context.Context, statement, projection string, ids []uuid.UUID) (n int64, err error) {
-	err = b.write(ctx, func(tx *Backend) error {
-		n = 0
-		for _, id := range ids {
-			found, err := tx.one(ctx, statement, []any{projection, id[:]}, new(int))
-			if err != nil {
-				return err
-			}
-			if found {
-				n++
-			}
-		}
-		return nil
+func (b *Backend) Unpark(ctx context.Context, projection string, ids []uuid.UUID) (n int64, err error) {
+	err = b.write(ctx, func(tx *Backend) (err error) {
+		n, err = tx.eachID(ctx, "unpark", projection, "", ids)
+		return err
 	})
 	return n, err
 }
 
-// ReadParked implements [store.ProjectionStorage].
-func (b *Backend) ReadParked(ctx context.Context, r store.ParkedRequest) (list []store.ParkedEvent, err error) {
-	if err := b.usable(ctx); err != nil {
-		return nil, err
-	}
-	statement, args := "read_parked_ready", []any{r.Projection, r.Partition, r.Partitions, r.Limit}
-	if !r.Ready {
-		var keys, numbers any
-		if keys, err = jsonList(r.Keys); err != nil {
-			return nil, err
-		}
-		if numbers, err = jsonList(r.Numbers); err != nil {
-			return nil, err
-		}
-		statement, args = "read_parked", []any{r.Projection, r.AfterNumber, r.AfterID[:], keys, numbers, r.Limit, r.ToNumber}
-	}
-	err = b.each(ctx, statement, func(rows *sql.Rows) error {
-		p := store.ParkedEvent{Projection: r.Projection}
-		var id []byte
-		var at int64
-		err := rows.Scan(&p.Key, &p.Hash, &p.Number, &id, &p.Stream, &p.Version, &p.Type, &p.Failed, &p.Error, &p.Attempts, &at)
-		copy(p.ID[:], id)
-		p.ParkedAt = fromMicros(at)
-		list = append(list, p)
+// ReleaseParked implements [store.ProjectionStorage].
+func (b *Backend) ReleaseParked(ctx context.Context, projection string, ids []uuid.UUID) (n int64, err error) {
+	err = b.write(ctx, func(tx *Backend) (err error) {
+		n, err = tx.eachID(ctx, "release_parked", projection, "", ids)
 		return err
-	}, args...)
-	return list, err
-}
-
-// jsonList is a JSON list, a set that every driver can send, or nil if there is nothing in it.
-func jsonList[T any](list []T) (any, error) {
-	if len(list) == 0 {
-		return nil, nil
-	}
-	text, err := json.Marshal(list)
-	return string(text), err
+	})
+	return n, err
 }
 
 // ParkedKeys implements [store.ProjectionStorage].
 func (b *Backend) ParkedKeys(ctx context.Context, projection string, partition, partitions int) (keys []string, err error) {
-	if err := b.usable(ctx); err != nil {
-		return nil, err
-	}
-	err = b.each(ctx, "parked_keys", func(rows *sql.Rows) error {
-		var key string
-		err := rows.Scan(&key)
-		keys = append(keys, key)
-		return err
-	}, projection, partition, partitions)
-	return keys, err
+	return b.parkedKeys(ctx, projection, "", partition, partitions)
 }
 
 // CountParked implements [store.ProjectionStorage].
@@ -289,16 +224,25 @@ func (b *Backend) Places(ctx context.Context, stream string, first, last int64) 
 	return list, err
 }
 
-// SQLite's result codes that say nothing of what was written.
-var temporaryCodes = map[int]bool{
-	codeBusy: true, codeLocked: true, 7 /* no memory */ : true, 9 /* interrupted */ : true, 10 /* I/O */ : true,
-	13 /* full */ : true, 14 /* can't open */ : true, 15 /* protocol */ : true,
-}
+// SQLite's result codes that say nothing of what was written: somebody else has the lock that is needed.
+var busyCodes = map[int]bool{codeBusy: true, codeLocked: true, 15 /* protocol */ : true}
 
-// Temporary implements [store.ProjectionStorage].
-func (b *Backend) Temporary(ctx context.Context, tx *sql.Tx, err error) bool {
-	if c := code(err) & 0xff; c != 0 {
-		return temporaryCodes[c]
+// Codes that say so as well if they come of a statement of the backend: memory, an interrupt, I/O, a full disk, a file that can't
+// be opened. Of a handler's statement they may say what the event made it do, such as writing more than max_page_count allows.
+var troubleCodes = map[int]bool{7: true, 9: true, 10: true, codeFull: true, 14: true}
+
+const codeFull = 13
+
+// Temporary implements [store.ProjectionStorage]. The connection to a file does not break.
+func (b *Backend) Temporary(_ context.Context, step store.FailedStep, _ *sql.Tx, err error) bool {
+	c := code(err) & 0xff
+	switch {
+	case c == 0:
+		return step == store.StepCommit || errors.Is(err, store.ErrRetryTx) // else a handler's own words
+	case busyCodes[c]:
+		return true
+	case step == store.StepCommit && c == codeFull: // it is rolled back, and a smaller batch may do
+		return false
 	}
-	return tx == nil || errors.Is(err, store.ErrRetryTx) // else a handler's own words: the connection to a file does not break
+	return step != store.StepHandler && troubleCodes[c]
 }

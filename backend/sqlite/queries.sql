@@ -132,17 +132,27 @@ delete from /*prefix*/events where stream_id = ?1;
 delete from /*prefix*/snapshots where source_id = (select name from /*prefix*/streams where stream_id = ?1);
 
 -- name: delete_its_parked
--- What projections have parked of the stream, or on it. Indexes: parked_stream_idx, parked_pkey.
+-- What projections and subscriptions have parked of the stream, or on it. Indexes: parked_stream_idx, parked_pkey.
 delete from /*prefix*/parked
 where stream = (select name from /*prefix*/streams where stream_id = ?1)
-  or projection in (select p.name from /*prefix*/projections p join /*prefix*/streams s on s.name = p.stream where s.stream_id = ?1);
+  or reader_stream = (select name from /*prefix*/streams where stream_id = ?1)
+  or reader_stream = '' and reader in (select p.name from /*prefix*/projections p join /*prefix*/streams s on s.name = p.stream where s.stream_id = ?1);
 
 -- name: delete_notes_parked
 -- Makes those look who run projections that have parked something of the stream, or on it. Comes before delete_its_parked.
 update /*prefix*/projections set changes = changes + 1
-where name in (select k.projection from /*prefix*/parked k join /*prefix*/streams s on s.name = k.stream where s.stream_id = ?1)
+where name in (select k.reader from /*prefix*/parked k join /*prefix*/streams s on s.name = k.stream where s.stream_id = ?1 and k.reader_stream = '')
   or stream = (select name from /*prefix*/streams where stream_id = ?1)
-    and exists (select 1 from /*prefix*/parked k where k.projection = /*prefix*/projections.name);
+    and exists (select 1 from /*prefix*/parked k where k.reader_stream = '' and k.reader = /*prefix*/projections.name);
+
+-- name: delete_notes_changes
+-- The same for subscriptions. Indexes: parked_stream_idx, parked_pkey.
+insert into /*prefix*/parked_changes (reader_stream, reader, changes)
+select k.reader_stream, k.reader, 1 from /*prefix*/parked k
+where k.reader_stream <> '' and k.stream = (select name from /*prefix*/streams where stream_id = ?1)
+  or k.reader_stream = (select name from /*prefix*/streams where stream_id = ?1)
+group by 1, 2
+on conflict (reader_stream, reader) do update set changes = changes + 1;
 
 -- name: delete_stream
 delete from /*prefix*/streams where stream_id = ?1;
@@ -387,7 +397,7 @@ select name, stream, partitions, generation, by_stream, applied, replay_until, c
 from /*prefix*/projections where ?1 = '' or name = ?1 order by name;
 
 -- name: remove_parked
-delete from /*prefix*/parked where projection = ?1;
+delete from /*prefix*/parked where reader_stream = '' and reader = ?1;
 
 -- name: remove_members
 delete from /*prefix*/projection_members where projection = ?1;
@@ -409,47 +419,79 @@ select owner from /*prefix*/projection_members where projection = ?1 and until >
 delete from /*prefix*/projection_members where projection = ?1 and owner = ?2;
 
 -- name: park
--- One that was parked under an id that is used again has been hard deleted.
+-- For the reader ?1 on ?13 ('' for a projection). One that was parked under an id that is used again has been hard deleted.
+-- Index: parked_pkey.
 insert into /*prefix*/parked (
-  projection, number, event_id, hash, key, stream, version, event_type, failed, error, attempts, parked_at
-) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
-on conflict (projection, event_id) do update set number = excluded.number, hash = excluded.hash, key = excluded.key,
+  reader, number, event_id, hash, key, stream, version, event_type, failed, error, attempts, parked_at, reader_stream
+) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+on conflict (reader_stream, reader, event_id) do update set number = excluded.number, hash = excluded.hash, key = excluded.key,
   stream = excluded.stream, version = excluded.version, event_type = excluded.event_type, failed = excluded.failed,
   error = excluded.error, attempts = excluded.attempts, parked_at = excluded.parked_at;
 
+-- name: find_parked
+-- Index: parked_pkey.
+select number from /*prefix*/parked where reader = ?1 and event_id = ?2 and reader_stream = ?3;
+
 -- name: unpark
 -- Index: parked_pkey.
-delete from /*prefix*/parked where projection = ?1 and event_id = ?2 returning 1;
+delete from /*prefix*/parked where reader = ?1 and event_id = ?2 and reader_stream = ?3 returning 1;
 
 -- name: release_parked
 -- Index: parked_pkey.
-update /*prefix*/parked set failed = 0 where projection = ?1 and event_id = ?2 returning 1;
+update /*prefix*/parked set failed = 0 where reader = ?1 and event_id = ?2 and reader_stream = ?3 returning 1;
+
+-- name: discard_all_parked
+-- Index: parked_pkey.
+delete from /*prefix*/parked where reader_stream = ?1 and reader = ?2;
+
+-- name: note_parked_changes
+insert into /*prefix*/parked_changes (reader_stream, reader, changes) values (?1, ?2, 1)
+on conflict (reader_stream, reader) do update set changes = changes + 1;
+
+-- name: forget_parked_changes
+delete from /*prefix*/parked_changes where reader_stream = ?1 and reader = ?2;
+
+-- name: parked_changes
+-- Nothing comes back if nobody has changed what the subscription has parked.
+select changes from /*prefix*/parked_changes where reader_stream = ?1 and reader = ?2;
+
+-- name: parked_counts
+-- How many events each subscription has parked. Reads all that subscriptions have parked. Index: parked_pkey.
+select reader_stream, reader, count(*) from /*prefix*/parked where reader_stream > '' group by 1, 2;
+
+-- name: in_epoch
+-- Whether the subscription ?2 on ?1 is in the epoch ?3.
+select 1 from /*prefix*/subscriptions where stream = ?1 and name = ?2 and epoch = ?3;
 
 -- name: read_parked
--- Those behind (?2, ?3) up to ?7 with a key in ?4 and a number in ?5 (JSON), if these are not null. Index: parked_number_idx.
+-- Those of reader ?1 on ?8 behind (?2, ?3) up to ?7 with a key in ?4 and a number in ?5 (JSON), if these are not null.
+-- Index: parked_number_idx.
 select key, hash, number, event_id, stream, version, event_type, failed, error, attempts, parked_at
 from /*prefix*/parked
-where projection = ?1 and (number, event_id) > (?2, ?3) and number <= ?7
+where reader_stream = ?8 and reader = ?1 and (number, event_id) > (?2, ?3) and number <= ?7
   and (?4 is null or key in (select value from json_each(?4))) and (?5 is null or number in (select value from json_each(?5)))
 order by number, event_id limit ?6;
 
 -- name: read_parked_ready
--- Those of partition ?2 of ?3 that have not failed, and are behind nothing of their key that has. Read when somebody has
--- changed what is parked, not all the time: it looks at all that is parked. Indexes: parked_number_idx, parked_failed_idx.
+-- Those of partition ?2 of ?3 of reader ?1 on ?5 behind (?6, ?7) that have not failed, and are behind nothing of their key that has.
+-- Read when somebody has changed what is parked, not all the time: it looks at all that is parked. Indexes: parked_number_idx,
+-- parked_failed_idx.
 select k.key, k.hash, k.number, k.event_id, k.stream, k.version, k.event_type, k.failed, k.error, k.attempts, k.parked_at
 from /*prefix*/parked k
-where k.projection = ?1 and k.hash % ?3 = ?2 and not k.failed
+where k.reader_stream = ?5 and k.reader = ?1 and k.hash % ?3 = ?2 and not k.failed
+  and (k.number, k.event_id) > (?6, ?7)
   and not exists (
-    select 1 from /*prefix*/parked f where f.projection = k.projection and f.key = k.key and f.failed and f.number < k.number
+    select 1 from /*prefix*/parked f
+    where f.reader_stream = k.reader_stream and f.reader = k.reader and f.key = k.key and f.failed and f.number < k.number
   )
 order by k.number, k.event_id limit ?4;
 
 -- name: parked_keys
--- Reads all that is parked: once for each lease, and after changes.
-select distinct key from /*prefix*/parked where projection = ?1 and hash % ?3 = ?2;
+-- Of reader ?1 on ?4. Reads all that it has parked: once for each lease, and after changes.
+select distinct key from /*prefix*/parked where reader_stream = ?4 and reader = ?1 and hash % ?3 = ?2;
 
 -- name: count_parked
-select hash % ?2, count(*) from /*prefix*/parked where projection = ?1 group by 1;
+select hash % ?2, count(*) from /*prefix*/parked where reader_stream = '' and reader = ?1 group by 1;
 
 -- name: places
 -- The positions of the events with versions ?2 to ?3 in stream ?1, own or linked, and their streams. Indexes:

@@ -165,6 +165,9 @@ func (b *Backend) ResetSubscription(ctx context.Context, id store.SubscriptionID
 		if err != nil {
 			return false, err
 		}
+		if err := tx.exec(ctx, "discard_all_parked", id.Stream, id.Name); err != nil {
+			return false, err
+		}
 		return tx.one(ctx, "reset_subscription", []any{id.Stream, id.Name, checkpoint, streamID, epoch, now().UnixMicro()}, new(int))
 	})
 }
@@ -172,6 +175,11 @@ func (b *Backend) ResetSubscription(ctx context.Context, id store.SubscriptionID
 // DeleteSubscription implements [store.SubscriptionStorage].
 func (b *Backend) DeleteSubscription(ctx context.Context, id store.SubscriptionID) error {
 	return b.writeRow(ctx, id, store.ErrSubscriptionNotFound, func(tx *Backend) (found bool, err error) {
+		for _, statement := range []string{"discard_all_parked", "forget_parked_changes"} {
+			if err := tx.exec(ctx, statement, id.Stream, id.Name); err != nil {
+				return false, err
+			}
+		}
 		return tx.one(ctx, "delete_subscription", []any{id.Stream, id.Name}, new(int))
 	})
 }

@@ -85,8 +85,8 @@ func TestScripts(t *testing.T) {
 						"killwhen": killwhen,
 						"half":     half,
 						"alike":    alike,
-						"many":     many,
-						"code":     code,
+						"many":     many, "park": park,
+						"code": code,
 					},
 				})
 			})

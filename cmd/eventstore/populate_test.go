@@ -114,6 +114,45 @@ func project(ctx context.Context, es *store.Store) error {
 	return err
 }
 
+// park makes a subscription "sms" on account-3 that has parked both of its events.
+func park(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: park")
+	}
+	l, err := database.Parse(ts.Getenv("EVENTSTORE_DB"))
+	ts.Check(err)
+	d, err := database.Open(l, database.Options{})
+	ts.Check(err)
+	es := store.New(d.Backend, nil)
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	ended := make(chan error, 1)
+	go func() {
+		ended <- es.Consume(ctx, "account-3", "sms", func(context.Context, store.Recorded) error {
+			return errors.New("no such number")
+		}, &store.ConsumeOptions{OnError: store.RetryThen(1, store.Park)})
+	}()
+	for {
+		list, err := es.Parked(ctx, "sms", &store.ParkedFilter{Stream: "account-3"})
+		if !errors.Is(err, store.ErrSubscriptionNotFound) { // it is just being created
+			ts.Check(err)
+		}
+		if len(list) == 2 {
+			break
+		}
+		select {
+		case err := <-ended:
+			ts.Fatalf("it has ended: %v", err)
+		default:
+		}
+	}
+	stop()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		ts.Check(err)
+	}
+	ts.Check(errors.Join(es.Close(), d.Close()))
+}
+
 // many appends events to a hundred streams, ten at a time: many 20000
 func many(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {

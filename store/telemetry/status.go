@@ -40,18 +40,19 @@ func Status(es *store.Store, opts *Options) (metric.Registration, error) {
 			metric.WithDescription("Time since it has moved while there are events behind its checkpoint."))),
 		held:   gauge("eventstore.subscription.held", "{lease}", "1 while some process runs it, else 0."),
 		parked: gauge("eventstore.projection.parked", "{event}", "Number of events that are set aside."),
+		aside:  gauge("eventstore.subscription.parked", "{event}", "Number of events that are set aside."),
 		delay: must(meter.Float64ObservableGauge("eventstore.projection.delay", metric.WithUnit("s"),
 			metric.WithDescription("Time since the first event that was not looked at came into the stream."))),
 	}
-	return meter.RegisterCallback(s.observe, s.checkpoint, s.lag, s.stalled, s.held, s.parked, s.delay)
+	return meter.RegisterCallback(s.observe, s.checkpoint, s.lag, s.stalled, s.held, s.parked, s.aside, s.delay)
 }
 
 // status are the instruments.
 type status struct {
 	es *store.Store
 
-	checkpoint, lag, held, parked metric.Int64ObservableGauge
-	stalled, delay                metric.Float64ObservableGauge
+	checkpoint, lag, held, parked, aside metric.Int64ObservableGauge
+	stalled, delay                       metric.Float64ObservableGauge
 }
 
 func (s *status) observe(ctx context.Context, to metric.Observer) error {
@@ -60,7 +61,9 @@ func (s *status) observe(ctx context.Context, to metric.Observer) error {
 		return err
 	}
 	for _, i := range subscriptions {
-		s.subscription(to, i, semconv.MessagingDestinationName(i.Stream), subscriptionName.String(i.Name))
+		attributes := []attribute.KeyValue{semconv.MessagingDestinationName(i.Stream), subscriptionName.String(i.Name)}
+		s.subscription(to, i, attributes...)
+		to.ObserveInt64(s.aside, i.Parked, metric.WithAttributes(attributes...))
 	}
 	projections, err := s.es.Projections(ctx)
 	if err != nil {

@@ -67,7 +67,7 @@ func TestStatus(t *testing.T) {
 	assert.Equal(t, map[string]int64{
 		"eventstore.subscription.checkpoint mails": 0, "eventstore.subscription.lag mails": 3, "eventstore.subscription.held mails": 1,
 		"eventstore.subscription.checkpoint totals": 3, "eventstore.subscription.lag totals": 0, "eventstore.subscription.held totals": 1,
-		"eventstore.projection.parked totals": 2,
+		"eventstore.projection.parked totals": 2, "eventstore.subscription.parked mails": 0,
 	}, got)
 	assert.Equal(t, map[string]bool{
 		"eventstore.subscription.stalled mails": true, "eventstore.subscription.stalled totals": false, "eventstore.projection.delay totals": false,

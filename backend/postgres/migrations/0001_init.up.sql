@@ -464,10 +464,10 @@ end
 $body$;
 
 -- hard_delete removes a stream whose row the transaction has locked, its events everywhere, its own links, the snapshot of the source
--- of its name, and what projections have parked of it, or on it; those that run them are made to look. It is one
+-- of its name, and what projections and subscriptions have parked of it, or on it; those that run them are made to look. It is one
 -- round trip, so that nothing else in the transaction is ever permitted to delete. The lock was taken by a statement
 -- before, so this one sees every event of the stream; at an isolation level that keeps an older view it might not.
--- Projections are locked before what they have parked, as by all who change that, and in one order.
+-- Projections and parked_changes are locked before what is parked, as by all who change that, and in one order.
 -- Indexes: events_version_key, links_event_key, links_pkey, log_append_seq_key, streams_pkey, snapshots_pkey, parked_stream_idx, parked_pkey.
 create function /*schema.*/hard_delete/*of*/(in_stream_id bigint) returns void language plpgsql set enable_seqscan = off as $body$
 declare
@@ -493,13 +493,19 @@ begin
   delete from /*schema.*/snapshots n where n.source_id = stream_name;
   with affected as (
     select p.name from /*schema.*/projections p
-    where p.name in (select k.projection from /*schema.*/parked k where k.stream = stream_name)
-      or p.stream = stream_name and exists (select from /*schema.*/parked k where k.projection = p.name)
+    where p.name in (select k.reader from /*schema.*/parked k where k.reader_stream = '' and k.stream = stream_name)
+      or p.stream = stream_name and exists (select from /*schema.*/parked k where k.reader_stream = '' and k.reader = p.name)
     order by p.name for update
   )
   update /*schema.*/projections p set changes = p.changes + 1 from affected a where p.name = a.name;
+  insert into /*schema.*/parked_changes as c (reader_stream, reader, changes)
+  select k.reader_stream, k.reader, 1 from /*schema.*/parked k
+  where k.reader_stream <> '' and k.stream = stream_name or k.reader_stream = stream_name
+  group by k.reader_stream, k.reader order by k.reader_stream, k.reader
+  on conflict on constraint parked_changes_pkey do update set changes = c.changes + 1;
   delete from /*schema.*/parked k where k.stream = stream_name;
-  delete from /*schema.*/parked k using /*schema.*/projections p where p.stream = stream_name and k.projection = p.name;
+  delete from /*schema.*/parked k where k.reader_stream = stream_name;
+  delete from /*schema.*/parked k using /*schema.*/projections p where p.stream = stream_name and k.reader_stream = '' and k.reader = p.name;
   insert into /*schema.*/retired (kind, id)
   select 'stream', in_stream_id
   where not exists (select from /*schema.*/streams s where s.stream_id > in_stream_id)

@@ -22,26 +22,35 @@ create table /*prefix*/projection_members (
   constraint projection_members_pkey primary key (projection, owner)
 ) strict, without rowid;
 
--- Events that a projection has put aside: those that have failed, and those of the same partition key behind them.
+-- Events that a projection or a subscription has put aside: those that have failed, and those of the same partition key behind them.
 create table /*prefix*/parked (
-  projection text not null,
-  number     integer not null, -- in the projection's stream
-  event_id   blob not null,
-  hash       integer not null, -- of key: modulo the number of partitions it gives the partition
-  key        text not null,
-  stream     text not null,
-  version    integer not null,
-  event_type text not null,
-  failed     integer not null, -- 0: waits for those before it, or to be replayed
-  error      text not null,
-  attempts   integer not null,
-  parked_at  integer not null,
-  constraint parked_pkey primary key (projection, event_id)
+  reader        text not null, -- name of the projection or subscription
+  reader_stream text not null, -- that the subscription is on, or $all; empty for a projection
+  number        integer not null, -- in the stream that is read
+  event_id      blob not null,
+  hash          integer not null, -- of key: modulo the number of partitions it gives the partition
+  key           text not null,
+  stream        text not null,
+  version       integer not null,
+  event_type    text not null,
+  failed        integer not null, -- 0: waits for those before it, or to be replayed
+  error         text not null,
+  attempts      integer not null,
+  parked_at     integer not null,
+  constraint parked_pkey primary key (reader_stream, reader, event_id)
 ) strict;
 
-create index /*prefix*/parked_number_idx on /*prefix*/parked (projection, number, event_id);
-create index /*prefix*/parked_failed_idx on /*prefix*/parked (projection, key, number) where failed;
+create index /*prefix*/parked_number_idx on /*prefix*/parked (reader_stream, reader, number, event_id);
+create index /*prefix*/parked_failed_idx on /*prefix*/parked (reader_stream, reader, key, number) where failed;
 create index /*prefix*/parked_stream_idx on /*prefix*/parked (stream); -- for a hard delete
+
+-- How often others have changed what a subscription has parked.
+create table /*prefix*/parked_changes (
+  reader        text not null,
+  reader_stream text not null,
+  changes       integer not null,
+  constraint parked_changes_pkey primary key (reader_stream, reader)
+) strict, without rowid;
 
 alter table /*prefix*/subscriptions add column handled integer not null default 0; -- events that a projection has applied
 alter table /*prefix*/subscriptions add column rate real not null default 0; -- per second

@@ -125,6 +125,9 @@ func (s *Seat[E]) noteVoid() {
 	}
 }
 
+// Size returns how many events the seat has in flight at most.
+func (s *Seat[E]) Size() int { return s.size }
+
 // room returns how many more events the seat may have in flight.
 func (s *Seat[E]) room() int { return s.size - len(s.items) }
 
@@ -285,6 +288,12 @@ func (d *Desk[E]) Idle(s *Seat[E]) {
 	d.Stir() // it may have been woken
 }
 
+// TakeBack puts what a seat has in flight back into the queue.
+func (d *Desk[E]) TakeBack(s *Seat[E]) {
+	d.takeBack(s)
+	d.Stir()
+}
+
 // Return gives items back that the seat was sent, and that do not count as sent.
 func (d *Desk[E]) Return(s *Seat[E], items []*Item[E]) {
 	var places []int
@@ -319,7 +328,7 @@ func (d *Desk[E]) ackOne(s *Seat[E], place int) {
 	d.Stir()
 }
 
-// takeBack puts what a seat has in flight back into the queue.
+// takeBack is TakeBack, but wakes no seats.
 func (d *Desk[E]) takeBack(s *Seat[E]) {
 	places := make([]int, len(s.items))
 	for i := range places {

@@ -69,6 +69,21 @@ type Subscription struct {
 	SeenID     uuid.UUID `json:"seen_id,omitzero"`    // and its id; zero if it is not known
 	CreatedAt  time.Time `json:"created_at"`
 	UpdatedAt  time.Time `json:"updated_at"`
+	Parked     []Parked  `json:"parked,omitempty"` // in order
+}
+
+// Parked is an event that a subscription has put aside: its checkpoint has passed it.
+type Parked struct {
+	Number   int64     `json:"number"` // in the subscription's stream
+	Key      string    `json:"key"`    // partition key
+	ID       uuid.UUID `json:"id"`
+	Stream   string    `json:"stream"`
+	Version  int64     `json:"version"`
+	Type     string    `json:"type"`
+	Failed   bool      `json:"failed,omitempty"`
+	Error    string    `json:"error,omitempty"`
+	Attempts int       `json:"attempts,omitempty"`
+	ParkedAt time.Time `json:"parked_at"`
 }
 
 // Event is an event in its own stream.

@@ -329,7 +329,7 @@ func (a *app) streamDelete() *cobra.Command {
 
 A soft delete hides it: it can't be read or written any more, but its events stay in the order of all events and where
 they are linked. With --hard its events are removed everywhere, and with them the snapshot of that name and what
-projections have parked of the stream; that can't be undone, so it asks, unless --yes is set. Subscriptions to the stream
+projections and subscriptions have parked of the stream; that can't be undone, so it asks, unless --yes is set. Subscriptions to the stream
 stay, and so do read models.`,
 		Example: `  eventstore stream delete account-7 --expected 12
   eventstore stream delete account-7 --expected any --hard --yes`,

@@ -17,6 +17,7 @@ type subscriptionView struct {
 	Checkpoint int64     `json:"checkpoint"`
 	Head       int64     `json:"head"`
 	Lag        int64     `json:"lag"`
+	Parked     int64     `json:"parked,omitempty"`
 	Owner      string    `json:"owner,omitempty"`
 	Held       bool      `json:"held"`
 	LeaseUntil time.Time `json:"lease_until,omitzero"`
@@ -35,7 +36,7 @@ type subscriptionView struct {
 
 func subscriptionViewOf(s store.SubscriptionInfo) subscriptionView {
 	return subscriptionView{
-		s.Stream, s.Name, s.Passed(), s.Head, s.Lag(), s.Owner, s.Held, s.LeaseUntil, s.Epoch, s.CreatedAt, s.UpdatedAt,
+		s.Stream, s.Name, s.Passed(), s.Head, s.Lag(), s.Parked, s.Owner, s.Held, s.LeaseUntil, s.Epoch, s.CreatedAt, s.UpdatedAt,
 		s.StalledSince(), s.Stalled().Seconds(), s.LastError, s.LastErrorNumber, s.LastErrorAt,
 	}
 }
@@ -62,8 +63,8 @@ func heldBy(s store.SubscriptionInfo) string {
 func (a *app) subscriptions() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "subscriptions",
-		Short: "List persistent subscriptions; reset and delete them",
-		Long: `List persistent subscriptions; reset and delete them.
+		Short: "List persistent subscriptions; reset and delete them, and deal with what they have parked",
+		Long: `List persistent subscriptions; reset and delete them, and deal with what they have parked.
 
 SINCE is since when a subscription has not moved, although there are events behind its checkpoint. OWNER is the process that runs
 it. LAST ERROR goes away when its event, or one behind it, has been dealt with.`,
@@ -84,16 +85,16 @@ it. LAST ERROR goes away when its event, or one behind it, has been dealt with.`
 						}
 						continue
 					}
-					rows = append(rows, []string{s.Stream, s.Name, number(s.Passed()), number(s.Head), number(s.Lag()), at(s.StalledSince()), heldBy(s), lastError(s)})
+					rows = append(rows, []string{s.Stream, s.Name, number(s.Passed()), number(s.Head), number(s.Lag()), number(s.Parked), at(s.StalledSince()), heldBy(s), lastError(s)})
 				}
 				if a.json() {
 					return nil
 				}
-				return a.table([]string{"STREAM", "NAME", ">CHECKPOINT", ">HEAD", ">LAG", "SINCE", "OWNER", "LAST ERROR"}, rows)
+				return a.table([]string{"STREAM", "NAME", ">CHECKPOINT", ">HEAD", ">LAG", ">PARKED", "SINCE", "OWNER", "LAST ERROR"}, rows)
 			})
 		},
 	}
-	c.AddCommand(a.subscriptionReset(), a.subscriptionDelete())
+	c.AddCommand(a.subscriptionReset(), a.subscriptionDelete(), a.parked(parkedBySubscription))
 	return c
 }
 
@@ -104,11 +105,11 @@ func (a *app) subscriptionReset() *cobra.Command {
 		Use:   "reset STREAM NAME",
 		Short: "Set a subscription's checkpoint",
 		Long: `Set a subscription's checkpoint, back or forward: the next event is the one behind it. Back, events come again; forward,
-events are left out; so it asks, unless --yes is set. Whoever runs the subscription goes on from there.`,
+events are left out; so it asks, unless --yes is set. Parked events are discarded. Whoever runs the subscription goes on from there.`,
 		Example: `  eventstore subscriptions reset '$all' mailer --to 1200 --yes`,
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			what := fmt.Sprintf("This sets the checkpoint of subscription %q on %q to %d.", args[1], args[0], to)
+			what := fmt.Sprintf("This sets the checkpoint of subscription %q on %q to %d, and discards what it has parked.", args[1], args[0], to)
 			if err := a.confirm(yes, what, args[1]); err != nil {
 				return err
 			}
@@ -135,11 +136,11 @@ func (a *app) subscriptionDelete() *cobra.Command {
 	var yes bool
 	c := &cobra.Command{
 		Use:     "delete STREAM NAME",
-		Short:   "Delete a subscription and its checkpoint",
+		Short:   "Delete a subscription: its checkpoint and what it has parked",
 		Example: `  eventstore subscriptions delete '$all' mailer --yes`,
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			what := fmt.Sprintf("This deletes subscription %q on %q: what it was at is lost.", args[1], args[0])
+			what := fmt.Sprintf("This deletes subscription %q on %q: its checkpoint and what it has parked.", args[1], args[0])
 			if err := a.confirm(yes, what, args[1]); err != nil {
 				return err
 			}

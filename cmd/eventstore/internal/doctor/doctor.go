@@ -201,13 +201,17 @@ func (e *examination) subscriptions(ctx context.Context) error {
 	for _, s := range list {
 		name := fmt.Sprintf("%q on %q", s.Name, s.Stream)
 		bad += e.reader(name, s)
+		if s.Parked > 0 {
+			bad++
+			e.report(Warning, fmt.Sprintf("%s has parked %d events", name, s.Parked), "see `eventstore subscriptions parked list`, then replay or discard them")
+		}
 		if !s.Held && s.Lag() >= e.o.Lag {
 			bad++
 			e.report(Warning, fmt.Sprintf("%s is run by nobody, and %d behind", name, s.Lag()), "start the program that runs it, or delete it with `eventstore subscriptions delete`")
 		}
 	}
 	if bad == 0 {
-		e.good("%d subscriptions, each moves or is at the end", len(list))
+		e.good("%d subscriptions, each moves or is at the end, and has parked nothing", len(list))
 	}
 	return nil
 }

@@ -161,6 +161,12 @@ func TestReaders(t *testing.T) {
 			return nil
 		}, nil)
 		require.ErrorIs(t, err, context.Canceled)
+		id := store.SubscriptionID{Stream: "a", Name: "stopped"}
+		lease, err := d.Backend.AcquireLease(t.Context(), store.LeaseRequest{ID: id, Owner: "o", TTL: time.Microsecond})
+		require.NoError(t, err)
+		require.NoError(t, d.Backend.(store.ParkedStorage).SaveParked(t.Context(), store.ParkedChange{
+			ID: id, Epoch: lease.Epoch, Park: []store.ParkedEvent{{Subscription: id, Key: "a", Number: 1, Stream: "a", Version: 1, Type: "counted", Failed: true}},
+		}))
 		ctx, stop = context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() {
@@ -177,6 +183,7 @@ func TestReaders(t *testing.T) {
 		require.NoError(t, err)
 		found := strings.Join(bad(t, d, Options{Long: time.Hour}), "\n")
 		assert.Contains(t, found, `warning subscriptions: "stopped" on "a" is run by nobody, and 3 behind`)
+		assert.Contains(t, found, `warning subscriptions: "stopped" on "a" has parked 1 events`)
 		assert.Contains(t, found, `warning projections: projection "balances" has parked 3 events`)
 		assert.Contains(t, found, `warning projections: projection "balances" is run by nobody, and 1 behind`)
 	})

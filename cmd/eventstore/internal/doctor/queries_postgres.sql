@@ -48,7 +48,7 @@ from pg_proc as p join pg_namespace as n on n.oid = p.pronamespace where n.nspna
 -- name: privileges
 -- What the user must be allowed to do, and is not.
 select t.name || ': ' || p.name
-from unnest(array['streams', 'events', 'links', 'log', 'holes', 'retired', 'subscriptions', 'snapshots', 'projections', 'projection_members', 'parked']) as t (name),
+from unnest(array['streams', 'events', 'links', 'log', 'holes', 'retired', 'subscriptions', 'snapshots', 'projections', 'projection_members', 'parked', 'parked_changes']) as t (name),
   unnest(array['SELECT', 'INSERT']) as p (name)
 where to_regclass('/*schema.*/' || t.name) is not null and not has_table_privilege(to_regclass('/*schema.*/' || t.name), p.name)
 order by 1;

@@ -20,5 +20,5 @@ select freelist_count, page_count from pragma_freelist_count(), pragma_page_coun
 select type || ' ' || name, true from sqlite_master
 where type in ('index', 'trigger') and tbl_name in (
   '/*prefix*/streams', '/*prefix*/head', '/*prefix*/events', '/*prefix*/links', '/*prefix*/subscriptions', '/*prefix*/epochs', '/*prefix*/snapshots',
-  '/*prefix*/projections', '/*prefix*/projection_members', '/*prefix*/parked'
+  '/*prefix*/projections', '/*prefix*/projection_members', '/*prefix*/parked', '/*prefix*/parked_changes'
 );

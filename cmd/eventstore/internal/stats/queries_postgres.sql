@@ -30,5 +30,5 @@ select s.name, s.version from /*schema.*/streams as s order by s.version desc, s
 -- name: tables
 select c.relname, pg_total_relation_size(c.oid), pg_indexes_size(c.oid) from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
 where n.nspname = '/*schema_text*/' and c.relkind = 'r'
-  and c.relname in ('streams', 'events', 'links', 'log', 'holes', 'retired', 'store', 'subscriptions', 'snapshots', 'projections', 'projection_members', 'parked', 'eventstore_migrations')
+  and c.relname in ('streams', 'events', 'links', 'log', 'holes', 'retired', 'store', 'subscriptions', 'snapshots', 'projections', 'projection_members', 'parked', 'parked_changes', 'eventstore_migrations')
 order by 2 desc, 1;

@@ -75,7 +75,11 @@ order by n.source_id;
 
 -- name: front_subscriptions
 -- Not those that are partitions of projections: a projection's tables are not in the archive, so it begins anew.
-select s.stream, s.name, s.checkpoint, s.stream_id, s.seen, s.seen_id, s.created_at, s.updated_at
+-- What a subscription has parked comes with it, as JSON. Index: parked_number_idx.
+select s.stream, s.name, s.checkpoint, s.stream_id, s.seen, s.seen_id, s.created_at, s.updated_at, coalesce((
+    select json_agg(json_build_object('number', k.number, 'key', k.key, 'id', k.event_id, 'stream', k.stream, 'version', k.version,
+      'type', k.event_type, 'failed', k.failed, 'error', k.error, 'attempts', k.attempts, 'parked_at', k.parked_at) order by k.number, k.event_id)
+    from /*schema.*/parked as k where k.reader_stream = s.stream and k.reader = s.name)::text, '[]')
 from /*schema.*/subscriptions as s
 where left(s.name, 1) <> '$'
   and ($1::jsonb is null or s.stream in (select t.name from jsonb_array_elements_text($1::jsonb) as t (name)))
@@ -244,7 +248,11 @@ select format('%s on %s', r.privilege, r.name) from (values
   ('/*schema.*/projections', 'SELECT'),
   ('/*schema.*/projections', 'UPDATE'),
   ('/*schema.*/parked', 'SELECT'),
+  ('/*schema.*/parked', 'INSERT'),
   ('/*schema.*/parked', 'DELETE'),
+  ('/*schema.*/parked_changes', 'SELECT'),
+  ('/*schema.*/parked_changes', 'INSERT'),
+  ('/*schema.*/parked_changes', 'UPDATE'),
   ('/*schema.*/retired', 'SELECT'),
   ('/*schema.*/retired', 'INSERT'),
   ('/*schema.*/store', 'SELECT'),
@@ -374,6 +382,12 @@ set checkpoint = excluded.checkpoint, stream_id = excluded.stream_id, seen = exc
   lease_until = null, last_error = '', updated_at = excluded.updated_at
 where (s.checkpoint = 0 or not exists (select from /*schema.*/streams as t where t.stream_id = s.stream_id)) and (s.lease_until > clock_timestamp()) is not true
 returning 1;
+
+-- name: insert_parked
+-- Index: parked_pkey.
+insert into /*schema.*/parked (reader_stream, reader, number, hash, version, attempts, failed, parked_at, event_id, key, stream, event_type, error)
+values ($1::text, $2::text, $3::bigint, $4::bigint, $5::bigint, $6::int, $7::boolean, $8::timestamptz, $9::uuid, $10::text, $11::text, $12::text, $13::text)
+on conflict on constraint parked_pkey do nothing;
 
 -- name: insert_snapshot
 -- Nothing comes back if there is one already. Index: snapshots_pkey.

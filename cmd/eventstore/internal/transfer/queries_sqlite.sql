@@ -47,9 +47,15 @@ order by source_id;
 
 -- name: front_subscriptions
 -- Not those that are partitions of projections: a projection's tables are not in the archive, so it begins anew.
-select stream, name, checkpoint, stream_id, seen, seen_id, created_at, updated_at from /*prefix*/subscriptions
-where substr(name, 1, 1) <> '$' and (?1 is null or stream in (select value from json_each(?1)))
-order by stream, name;
+-- What a subscription has parked comes with it, as JSON. Index: parked_number_idx.
+select s.stream, s.name, s.checkpoint, s.stream_id, s.seen, s.seen_id, s.created_at, s.updated_at, (
+    select json_group_array(json_object('number', k.number, 'key', k.key, 'id', lower(hex(k.event_id)), 'stream', k.stream, 'version', k.version,
+      'type', k.event_type, 'failed', json(iif(k.failed, 'true', 'false')), 'error', k.error, 'attempts', k.attempts,
+      'parked_at', strftime('%Y-%m-%dT%H:%M:%S', k.parked_at / 1000000, 'unixepoch') || printf('.%06dZ', k.parked_at % 1000000)))
+    from (select * from /*prefix*/parked where reader_stream = s.stream and reader = s.name order by number, event_id) k)
+from /*prefix*/subscriptions s
+where substr(s.name, 1, 1) <> '$' and (?1 is null or s.stream in (select value from json_each(?1)))
+order by s.stream, s.name;
 
 -- name: events
 -- A page of events, in the order of the table itself. With chosen streams it looks at the others, too.
@@ -266,6 +272,11 @@ set checkpoint = excluded.checkpoint, stream_id = excluded.stream_id, seen = exc
   last_error = '', updated_at = excluded.updated_at
 where (s.checkpoint = 0 or not exists (select 1 from /*prefix*/streams t where t.stream_id = s.stream_id)) and ifnull(s.lease_until, 0) <= cast(unixepoch('now', 'subsec') * 1000000 as integer)
 returning 1;
+
+-- name: insert_parked
+insert into /*prefix*/parked (reader_stream, reader, number, hash, version, attempts, failed, parked_at, event_id, key, stream, event_type, error)
+values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+on conflict (reader_stream, reader, event_id) do nothing;
 
 -- name: draw_epoch
 update /*prefix*/epochs set epoch = epoch + 1;

@@ -250,8 +250,16 @@ func (f *front) readSnapshots(ctx context.Context) error {
 func (f *front) readSubscriptions(ctx context.Context) error {
 	return each(ctx, f.tx, f.queries.Get("front_subscriptions"), func(rows *sql.Rows) error {
 		var r archive.Subscription
-		if err := rows.Scan(&r.Stream, &r.Name, &r.Checkpoint, &r.StreamID, &r.Seen, id{&r.SeenID}, f.time(&r.CreatedAt), f.time(&r.UpdatedAt)); err != nil {
+		var parked string
+		err := rows.Scan(&r.Stream, &r.Name, &r.Checkpoint, &r.StreamID, &r.Seen, id{&r.SeenID}, f.time(&r.CreatedAt), f.time(&r.UpdatedAt), &parked)
+		if err != nil {
 			return err
+		}
+		if err := json.Unmarshal([]byte(parked), &r.Parked); err != nil {
+			return fmt.Errorf("what subscription %q on %q has parked: %w", r.Name, r.Stream, err)
+		}
+		for i := range r.Parked {
+			r.Parked[i].ParkedAt = r.Parked[i].ParkedAt.UTC()
 		}
 		if r.StreamID != 0 {
 			r.Checkpoint = f.until(r.StreamID, r.Checkpoint)

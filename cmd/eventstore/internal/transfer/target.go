@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -199,6 +200,22 @@ func (t tx) subscriptions(ctx context.Context, was state, list []*archive.Subscr
 		}
 		if !found {
 			return &TakenError{ErrTaken, "subscriptions", []string{fmt.Sprintf("%s on %s", s.Name, s.Stream)}}
+		}
+		if err := t.parked(ctx, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// parked writes what a subscription has parked.
+func (t tx) parked(ctx context.Context, s *archive.Subscription) error {
+	for _, p := range s.Parked {
+		key, hash := store.PartitionKey(p.Key)
+		err := t.exec(ctx, "insert_parked", s.Stream, s.Name, p.Number, hash, p.Version, p.Attempts, p.Failed, t.timeOf(p.ParkedAt), t.idOf(p.ID),
+			key, p.Stream, p.Type, strings.ToValidUTF8(strings.ReplaceAll(p.Error, "\x00", ""), ""))
+		if err != nil {
+			return err
 		}
 	}
 	return nil

@@ -20,7 +20,7 @@ var postgresSteps = []step{
 	{"links", "streams_page", append([]string{"link-unmarked"}, linkChecks...)},
 	{"subscriptions", "", subscriptionChecks},
 	{"partitions", "", partitionChecks},
-	{"parked", "", []string{"parked-projection"}},
+	{"parked", "", []string{"parked-projection", "parked-subscription"}},
 	{"snapshots", "", []string{"snapshot-row"}},
 	{"snapshot_sizes", "", []string{"snapshot-size"}},
 }
@@ -37,7 +37,7 @@ var sqliteSteps = []step{
 	{"links", "streams_page", linkChecks},
 	{"subscriptions", "", subscriptionChecks},
 	{"partitions", "", partitionChecks},
-	{"parked", "", []string{"parked-projection"}},
+	{"parked", "", []string{"parked-projection", "parked-subscription"}},
 	{"snapshots", "", []string{"snapshot-row"}},
 }
 
@@ -55,6 +55,7 @@ var fixes = map[string]string{
 	"hole-in-log":             "delete the row of holes: the log counts",
 	"link-unmarked":           "set streams.linked of the stream to true: its links are not read",
 	"parked-projection":       "delete the rows of parked: nobody reads them",
+	"parked-subscription":     "delete the rows of parked: nobody reads them",
 	"partition-missing":       "reset the projection: it can't go on without all of its partitions",
 	"partition-unknown":       "delete the row of subscriptions: nobody runs it",
 	"sequence-behind":         "set the sequence to the highest number in use before anything is written",

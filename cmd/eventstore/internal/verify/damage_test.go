@@ -23,7 +23,7 @@ import (
 //	append 7  position 9       b 3
 //	append 8  position 10      a 5
 //
-// The streams have ids 1, 2, 3. A projection p has two partitions, and parks one event.
+// The streams have ids 1, 2, 3. A projection p has two partitions, and parks one event, as a subscription on a does.
 func small(t *testing.T, d *database.Database) {
 	t.Helper()
 	ctx := t.Context()
@@ -54,6 +54,11 @@ func small(t *testing.T, d *database.Database) {
 	require.NoError(t, b.Park(ctx, []store.ParkedEvent{{
 		Projection: "p", Key: "a", Number: 1, ID: appended["a"][0].ID, Stream: "a", Version: 1, Type: "happened", Failed: true,
 	}}))
+	lease, err := b.AcquireLease(ctx, store.LeaseRequest{ID: store.SubscriptionID{Stream: "a", Name: "r"}, Owner: "o", TTL: 1})
+	require.NoError(t, err)
+	require.NoError(t, b.(store.ParkedStorage).SaveParked(ctx, store.ParkedChange{ID: lease.ID, Epoch: lease.Epoch, Park: []store.ParkedEvent{{
+		Subscription: lease.ID, Key: "a", Number: 1, ID: appended["a"][0].ID, Stream: "a", Version: 1, Type: "happened", Failed: true,
+	}}}))
 	require.NoError(t, es.RecordSnapshot(ctx, store.Snapshot{SourceID: "a", Version: 3, Type: "account", Data: 7}))
 }
 
@@ -188,6 +193,7 @@ var bothDamage = []damage{
 	{"no partitions", `update table.projections set partitions = 0`, []string{"partition-unknown", "projection-row"}},
 	{"partitions of a projection that was replaced", `update table.projections set replaced_by = 'q'`, []string{"partition-unknown"}},
 	{"a projection lost", `delete from table.projections`, []string{"parked-projection", "partition-unknown"}},
+	{"a subscription lost", `delete from table.subscriptions where stream = 'a'`, []string{"parked-subscription"}},
 	{"a snapshot", `update table.snapshots set version = -1`, []string{"snapshot-row"}},
 }
 

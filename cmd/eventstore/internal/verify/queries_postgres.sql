@@ -290,8 +290,12 @@ where starts_with(s.name, '$') and not exists (select from wanted as w where w.s
 -- name: parked
 -- Counted in the order of parked_pkey. The event itself may be gone with its stream.
 select 'parked-projection', format('%s events are parked by projection "%s", which is not there', k.n, k.projection)
-from (select p.projection, count(*) as n from /*schema.*/parked as p group by p.projection) as k
-where not exists (select from /*schema.*/projections as p where p.name = k.projection);
+from (select p.reader as projection, count(*) as n from /*schema.*/parked as p where p.reader_stream = '' group by p.reader) as k
+where not exists (select from /*schema.*/projections as p where p.name = k.projection)
+union all
+select 'parked-subscription', format('%s events are parked by subscription "%s" of "%s", which is not there', k.n, k.reader, k.reader_stream)
+from (select p.reader_stream, p.reader, count(*) as n from /*schema.*/parked as p where p.reader_stream <> '' group by p.reader_stream, p.reader) as k
+where not exists (select from /*schema.*/subscriptions as s where s.stream = k.reader_stream and s.name = k.reader);
 
 -- name: snapshots
 select 'snapshot-row', format('snapshot of "%s" has version %s', s.source_id, s.version) from /*schema.*/snapshots as s

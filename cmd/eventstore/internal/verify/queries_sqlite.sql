@@ -179,9 +179,14 @@ where substr(s.name, 1, 1) = '$' and (s.stream, s.name) not in (select w.stream,
 
 -- name: parked
 -- Counted in the order of parked_pkey. The event itself may be gone with its stream.
-select 'parked-projection', printf('%d events are parked by projection "%s", which is not there', count(*), k.projection)
-from /*prefix*/parked k where k.projection not in (select p.name from /*prefix*/projections p)
-group by k.projection;
+select 'parked-projection', printf('%d events are parked by projection "%s", which is not there', count(*), k.reader)
+from /*prefix*/parked k where k.reader_stream = '' and k.reader not in (select p.name from /*prefix*/projections p)
+group by k.reader
+union all
+select 'parked-subscription', printf('%d events are parked by subscription "%s" of "%s", which is not there', count(*), k.reader, k.reader_stream)
+from /*prefix*/parked k
+where k.reader_stream <> '' and not exists (select 1 from /*prefix*/subscriptions s where s.stream = k.reader_stream and s.name = k.reader)
+group by k.reader_stream, k.reader;
 
 -- name: snapshots
 select 'snapshot-row', printf('snapshot of "%s" has version %d', s.source_id, s.version) from /*prefix*/snapshots s
