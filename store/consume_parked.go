@@ -97,7 +97,7 @@ func (c *consumer) insist(ctx, lease context.Context, do func(ctx context.Contex
 func (c *consumer) key(e *Recorded) (key string, hash int64) {
 	key = e.Stream
 	if by := c.subscriber.subscription.opts.PartitionBy; by != nil {
-		called("PartitionBy", *e, func() error { // if it panics the stream is the nearest thing to a key
+		_ = called("PartitionBy", *e, func() error { // if it panics the stream is the nearest thing to a key
 			if key = by(*e); key == "" {
 				key = e.ID.String()
 			}
