@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -130,14 +131,12 @@ func park(ts *testscript.TestScript, neg bool, args []string) {
 	go func() {
 		ended <- es.Consume(ctx, "account-3", "sms", func(context.Context, store.Recorded) error {
 			return errors.New("no such number")
-		}, &store.ConsumeOptions{OnError: store.RetryThen(1, store.Park)})
+		}, &store.ConsumeOptions{OnError: store.RetryThen(1, store.Park), SubscribeOptions: store.SubscribeOptions{CheckpointThreshold: 1}})
 	}()
 	for {
-		list, err := es.Parked(ctx, "sms", &store.ParkedFilter{Stream: "account-3"})
-		if !errors.Is(err, store.ErrSubscriptionNotFound) { // it is just being created
-			ts.Check(err)
-		}
-		if len(list) == 2 {
+		list, err := es.Subscriptions(ctx)
+		ts.Check(err)
+		if slices.ContainsFunc(list, func(s store.SubscriptionInfo) bool { return s.Name == "sms" && s.Parked == 2 && s.Checkpoint == 2 }) {
 			break
 		}
 		select {

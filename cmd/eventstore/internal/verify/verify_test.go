@@ -226,7 +226,7 @@ func TestLiveStore(t *testing.T) {
 			return nil
 		})
 		var last Summary
-		for i := range 15 {
+		for i := 0; i < 15 || last.Events == 0; i++ {
 			if _, err := es.Projection(ctx, "view"); err == nil && i%5 == 4 {
 				require.NoError(t, es.Repartition(ctx, "view", 1+i%3))
 			}
