@@ -117,8 +117,8 @@ func (a *aside) take(p ParkedEvent) *retry {
 	return r
 }
 
-// nextReplay returns when a parked event is to be tried again under the lease of an epoch, or at if that is before. While a
-// consumer replays, that one sees to it.
+// nextReplay returns when a parked event is to be tried again under the lease of an epoch, or at if that is before. It
+// returns at while a consumer replays: that consumer asks again when it has finished.
 func (a *aside) nextReplay(epoch int64, at time.Time) time.Time {
 	a.mu.Lock()
 	defer a.mu.Unlock()

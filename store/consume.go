@@ -232,8 +232,8 @@ func (c *consumer) noNext(ctx, wait context.Context, err error) error {
 		c.later = nil // they are void
 		c.waitsAt(0, nil)
 		return nil
-	case ctx.Err() == nil && wait.Err() != nil:
-		return nil
+	case wait.Err() != nil && errors.Is(err, wait.Err()):
+		return ctx.Err() // nil if only the wait has ended
 	}
 	return err
 }
@@ -293,7 +293,7 @@ func (c *consumer) handle(ctx context.Context, t task, failed *CallbackError, ag
 		sub := c.subscriber.subscription
 		sub.trouble(e.Number, err)
 		troubled = true
-		if t.parked == nil { // nothing waits behind one that is parked, but its key
+		if t.parked == nil { // a parked event delays only its key
 			c.waitsAt(e.Number, err)
 		}
 		decision := Retry

@@ -22,7 +22,8 @@ func (s *subscription) grant() (epoch int64, lease context.Context, ok bool) {
 	return s.lease.Epoch, s.leaseCtx, true
 }
 
-// nextLook returns when it is time to look at what is parked. ok is false while nothing is: losing the lease ends that.
+// nextLook returns when it is time to look at what is parked. ok is false while nothing is parked: the consumer is
+// woken when the lease is lost.
 func (c *consumer) nextLook() (at time.Time, ok bool) {
 	s := c.subscriber.subscription
 	if s.aside.storage == nil {

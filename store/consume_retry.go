@@ -61,8 +61,8 @@ func (c *consumer) postpone(r *retry) {
 	c.subscriber.subscription.aside.postpone(c.subscriber.epoch, r)
 }
 
-// waitsAt notes that an event has failed with err, or with nil, that one is dealt with or handled later. While the program does not
-// know the version of an event that is to be handled again, the subscription is Waiting with the error of the first such event.
+// waitsAt notes that the event with this number has failed with err. A nil err notes that an event was dealt with or postponed. While an
+// event of an unknown version is to be retried, the subscription is Waiting with the error of the first such event.
 func (c *consumer) waitsAt(number int64, err error) {
 	if !errors.Is(err, ErrUnknownVersion) {
 		number, err = math.MaxInt64, nil

@@ -265,7 +265,7 @@ const (
 // process applies events in order, in batches that get smaller down to one event where the handler fails.
 func (w *worker) process(ctx context.Context, list []task) error {
 	wait, attempt := w.backoff(), 0
-	replays := len(list) > 0 && list[0].parked != nil // nothing waits behind them, but their keys
+	replays := len(list) > 0 && list[0].parked != nil // they delay only their keys
 	defer func() {
 		if attempt > 0 && !replays {
 			w.subscriber.waitsAt(nil)
