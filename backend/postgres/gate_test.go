@@ -320,6 +320,7 @@ func TestTryBeforeTheFirst(t *testing.T) {
 					first = b.streams.queue("s")
 					b.streams.mu.Lock()
 					b.streams.lines["s"].quick = flowing
+					b.streams.lines["s"].since = time.Now().Add(time.Hour) // quick, however busy the machine is
 					b.streams.mu.Unlock()
 					done := make(chan int64)
 					go func() { done <- appendTo(t, b, "s", n).Last }()
@@ -331,8 +332,10 @@ func TestTryBeforeTheFirst(t *testing.T) {
 				tx := begin(t, observer)
 				appendTo(t, observer.WithTx(tx), "s", 1)
 				done := behind()
-				eventually(t, "it tries", func() bool { return waiting(t, observer) == 1 })
-				eventually(t, "it has given up", func() bool { return waiting(t, observer) == 0 && b.db.Stats().InUse == 0 })
+				// It tries for 100 ms, which nobody may see, and gives up.
+				eventually(t, "it is in line", func() bool {
+					return inLine(b.streams, "s") == 1 && waiting(t, observer) == 0 && b.db.Stats().InUse == 0
+				})
 				require.Equal(t, 1, inLine(b.streams, "s"))
 				first.end()
 				eventually(t, "it is the first, and waits", func() bool { return waiting(t, observer) == 1 })

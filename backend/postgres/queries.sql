@@ -887,7 +887,7 @@ select c.relname::text, case c.relkind
 from pg_class as c
 where c.relkind <> 'r' and (c.oid = to_regclass('/*version_table_text*/')
   or c.relnamespace = to_regnamespace('/*schema_quoted_text*/') and c.relname in (
-    'streams', 'events', 'links', 'log', 'holes', 'retired', 'store', 'subscriptions', 'snapshots', 'projections', 'projection_members', 'parked'))
+    'streams', 'events', 'links', 'log', 'holes', 'retired', 'store', 'subscriptions', 'snapshots', 'projections', 'projection_members', 'parked', 'parked_changes'))
 order by c.relname limit 1;
 
 -- name: migrate_present

@@ -62,7 +62,7 @@ func TestForeignTablesAreRefused(t *testing.T) {
 		tables = append(tables, name)
 	}
 	require.NoError(t, rows.Err())
-	require.Len(t, tables, 13)
+	require.Len(t, tables, 14)
 	for _, statement := range []string{
 		`create extension postgres_fdw`,
 		fmt.Sprintf(`create server loopback foreign data wrapper postgres_fdw options (host '%s', port '%s', dbname '%s')`, host, port, u.Path[1:]),
