@@ -331,11 +331,13 @@ func TestTryBeforeTheFirst(t *testing.T) {
 
 				tx := begin(t, observer)
 				appendTo(t, observer.WithTx(tx), "s", 1)
+				conn, err := b.db.Conn(t.Context()) // the only one
+				require.NoError(t, err)
+				asked := b.db.Stats().WaitCount
 				done := behind()
-				// It tries for 100 ms, which nobody may see, and gives up.
-				eventually(t, "it is in line", func() bool {
-					return inLine(b.streams, "s") == 1 && waiting(t, observer) == 0 && b.db.Stats().InUse == 0
-				})
+				eventually(t, "it tries", func() bool { return b.db.Stats().WaitCount > asked })
+				require.NoError(t, conn.Close()) // the try gets the connection, and fails at the server
+				eventually(t, "it has given up", func() bool { return waiting(t, observer) == 0 && b.db.Stats().InUse == 0 })
 				require.Equal(t, 1, inLine(b.streams, "s"))
 				first.end()
 				eventually(t, "it is the first, and waits", func() bool { return waiting(t, observer) == 1 })
