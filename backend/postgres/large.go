@@ -25,13 +25,13 @@ func inline(r store.ReadRequest, rows int) int64 {
 	return int64(max(r.Bytes/max(rows, 1), smallest))
 }
 
-// room is what is left of a page that is read in several parts.
+// room is the space that is left in a page that is read in several parts.
 type room struct {
 	request  store.ReadRequest
 	n, bytes int // of the events that count
 }
 
-// roomBehind is what is left of a page that has these events.
+// roomBehind returns the room that these events leave in a page.
 func roomBehind(r store.ReadRequest, events []store.Recorded) room {
 	left := room{request: r}
 	for i := range events {
