@@ -122,7 +122,7 @@ func (r trial) run(tb testing.TB, sub runner) {
 
 // newStore returns a Store to append with, which tells the harness's notifier what it commits.
 func (r trial) newStore(tb testing.TB, storage store.Storage) *store.Store {
-	opts := &store.Options{HardDelete: true}
+	opts := &store.Options{HardDelete: true, Logger: logger(tb)}
 	if r.Notifier == nil {
 		return store.New(storage, opts)
 	}

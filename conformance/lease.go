@@ -255,6 +255,8 @@ func leaseExpires(f *fixture) {
 	began := time.Now()
 	first, err := s.AcquireLease(f.ctx, store.LeaseRequest{ID: onAll("expires"), Owner: "a", TTL: f.short(), Create: true, Checkpoint: 3})
 	require.NoError(f, err)
+	info := f.subscription(s, onAll("expires"))
+	assert.GreaterOrEqual(f, info.LeaseUntil.Sub(info.CreatedAt), f.short()*9/10, "the lease lasts as long as was asked for")
 	var next store.Lease
 	f.until("the lease expires", func() bool {
 		next, err = s.AcquireLease(f.ctx, store.LeaseRequest{ID: onAll("expires"), Owner: "b", TTL: long})

@@ -129,7 +129,7 @@ type process struct {
 func (f *fixture) process(change ...func(o *store.Options, t *projectionTap)) *process {
 	f.Helper()
 	t := &projectionTap{Storage: f.storage, ProjectionStorage: f.projections(), cut: new(atomic.Bool)}
-	o := &store.Options{PollInterval: 10 * time.Millisecond, HardDelete: true}
+	o := &store.Options{PollInterval: 10 * time.Millisecond, HardDelete: true, Logger: logger(f.TB)}
 	for _, c := range change {
 		c(o, t)
 	}

@@ -44,7 +44,7 @@ func (f *fixture) party(change ...func(o *store.Options)) *party {
 	if f.breakTap != nil {
 		f.breakTap(t)
 	}
-	o := &store.Options{PollInterval: 20 * time.Millisecond, HardDelete: true}
+	o := &store.Options{PollInterval: 20 * time.Millisecond, HardDelete: true, Logger: logger(f.TB)}
 	if f.Notifier != nil {
 		o.Notifier, o.PollInterval = f.Notifier(f.TB, f.storage), 2*time.Second
 	}

@@ -91,7 +91,7 @@ func (r *report) ended(e event, output []string) {
 	case "pass":
 		r.passed = append(r.passed, e.Test)
 	case "fail":
-		r.failed++
+		r.failed = append(r.failed, e.Package+" "+e.Test)
 		r.print(output...)
 	case "skip":
 		r.skipped++
@@ -111,7 +111,7 @@ func (r *report) abandoned(pkg string) {
 	}
 	slices.Sort(names)
 	for _, test := range names {
-		r.failed++
+		r.failed = append(r.failed, strings.Replace(test, "\x00", " ", 1)+", which did not end")
 		r.print(r.output[test]...)
 		delete(r.output, test)
 	}

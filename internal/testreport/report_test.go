@@ -46,13 +46,13 @@ func TestReport(t *testing.T) {
 			in: passes + `{"Action":"output","Package":"p","Test":"TestB","Output":"    why\n"}
 {"Action":"fail","Package":"p","Test":"TestB"}
 `,
-			has: []string{"    why\n", "1 passed, 1 failed"},
+			has: []string{"    why\n", "\nfailed:\n\tp TestB\n", "1 passed, 1 failed"},
 		},
 		"a test binary that dies fails its open tests": {
 			in: passes + `{"Action":"output","Package":"q","Test":"TestB","Output":"panic: dead\n"}
 {"Action":"fail","Package":"q"}
 `,
-			has: []string{"panic: dead\n", "1 passed, 1 failed"},
+			has: []string{"panic: dead\n", "\tq TestB, which did not end\n", "1 passed, 1 failed"},
 		},
 		"a build fails": {
 			in: passes + `{"Action":"build-output","ImportPath":"q","Output":"q.go:1: no\n"}

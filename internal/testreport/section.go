@@ -11,12 +11,13 @@ import (
 type section struct {
 	name string
 
-	passed          []string // names
-	failed, skipped int
-	broken          bool // a package failed, if by no test of its own
-	unexcused       []string
-	conformance     []string
-	servers         []string // versions of PostgreSQL that tests ran on
+	passed      []string // names
+	failed      []string // packages and names
+	skipped     int
+	broken      bool // a package failed, if by no test of its own
+	unexcused   []string
+	conformance []string
+	servers     []string // versions of PostgreSQL that tests ran on
 }
 
 // server is the line that internal/pgtest prints.
@@ -32,7 +33,7 @@ func (s *section) note(output string) {
 	}
 }
 
-func (s *section) ran() bool { return len(s.passed)+s.failed+s.skipped > 0 }
+func (s *section) ran() bool { return len(s.passed)+len(s.failed)+s.skipped > 0 }
 
 // details are the lines that tell more than numbers.
 func (s *section) details() (lines []string) {
@@ -43,6 +44,12 @@ func (s *section) details() (lines []string) {
 	}
 	for _, skip := range s.unexcused {
 		lines = append(lines, "\nskipped without an excuse: "+skip)
+	}
+	if len(s.failed) > 0 {
+		lines = append(lines, "\nfailed:\n")
+	}
+	for _, name := range s.failed {
+		lines = append(lines, "\t"+name+"\n")
 	}
 	return lines
 }
@@ -74,7 +81,7 @@ func (s *section) cases() (n int) {
 // line says how many tests there were.
 func (s *section) line() string {
 	line := fmt.Sprintf("%d passed, %d failed, %d skipped (%d of them excused)\n",
-		len(s.passed), s.failed, s.skipped, s.skipped-len(s.unexcused))
+		len(s.passed), len(s.failed), s.skipped, s.skipped-len(s.unexcused))
 	switch {
 	case s.name != "":
 		return fmt.Sprintf("%s: %d cases of the suite; tests: %s", s.title(), s.cases(), line)
@@ -88,7 +95,7 @@ func (s *section) line() string {
 // of the tests that are wanted, or a server of another version than the section's name has.
 func (s *section) wrong(ci bool, wanted []string) (found []string) {
 	switch {
-	case s.failed > 0 || s.broken:
+	case len(s.failed) > 0 || s.broken:
 		found = append(found, "")
 	case len(s.passed) == 0:
 		found = append(found, ": no test ran")
