@@ -24,6 +24,7 @@ var projectManageCases = []testCase{
 	{name: "project/replay-fails", tx: ownTx, run: projectReplayFails, why: "what fails again stays parked, and all behind it"},
 	{name: "project/replay-beside", tx: ownTx, run: projectReplayBeside, why: "the replay of a key does not wait while an event of another key is retried"},
 	{name: "project/replay-retried", tx: ownTx, run: projectReplayRetried, why: "while a replayed event is retried, other keys are replayed and new events are applied"},
+	{name: "project/replay-pages", tx: ownTx, run: projectReplayPages, why: "parked events that wait for a retry, however many, do not hide others that may be applied"},
 	{name: "project/replay-key", tx: ownTx, run: projectReplayKey, why: "one key can be replayed alone, also while nobody runs the projection"},
 	{name: "project/discard", tx: ownTx, run: projectDiscard, why: "what is given up is never applied, and does not hold up what is behind it"},
 	{name: "project/discard-meanwhile", tx: ownTx, run: projectDiscardMeanwhile, why: "what is given up while it is replayed takes nothing else with it"},
@@ -212,6 +213,37 @@ func projectReplayRetried(f *fixture) {
 	m.fail(nil, "a@1")
 	m.has(span(1, 6)...)
 	p.parked(0)
+}
+
+func projectReplayPages(f *fixture) {
+	m := f.model()
+	f.append("a", store.Any, events(2)...)
+	f.append("b", store.Any, events(2)...)
+	m.fail(errPoison, "a@1", "b@1")
+	opts, again := onceParked()
+	opts.BatchSize, opts.MinBackoff, opts.MaxBackoff = 1, time.Hour, time.Hour
+	p := f.process()
+	p.project(projected, m.handle, opts)
+	p.parked(4)
+	again()
+	before := m.failed("a@1")
+	m.fail(nil, "b@1")
+	_, err := p.ReplayParked(f.ctx, projected, nil)
+	require.NoError(f, err)
+	m.has(3, 4)
+	assert.Equal(f, []string{"a@1", "a@2"}, p.parked(2))
+	assert.Equal(f, before+1, m.failed("a@1"), "it is tried once, and waits")
+}
+
+// onceParked returns options that park what has failed until again is called, and retry it from then on.
+func onceParked() (opts *store.ProjectOptions, again func()) {
+	var parked atomic.Bool
+	return &store.ProjectOptions{OnError: func(store.Recorded, error, int) store.Decision {
+		if parked.Load() {
+			return store.Retry
+		}
+		return store.Park
+	}}, func() { parked.Store(true) }
 }
 
 // failed returns how often the handler has failed on an event alone.

@@ -18,6 +18,7 @@ var subParkCases = []testCase{
 	{name: "sub/park", tx: noTx, run: subPark, why: "an event that can't be handled is parked with its error, later ones of its key behind it, and other keys go on; replayed, they are handled in order"},
 	{name: "sub/park-discarded", tx: noTx, run: subParkDiscarded, why: "a discarded event is not handled, and what was behind it is"},
 	{name: "sub/park-again", tx: noTx, run: subParkAgain, why: "an event that fails again when it is replayed is parked again, and what is behind it waits on"},
+	{name: "sub/park-pages", tx: noTx, run: subParkPages, why: "parked events that wait for a retry, however many, do not hide others that may be handled"},
 	{name: "sub/park-crash", tx: noTx, run: subParkCrash, why: "after a crash between parking and checkpoint what is parked stays as it is, and its key waits"},
 	{name: "sub/park-takeover", tx: noTx, run: subParkTakeover, why: "what was replayed while nobody ran the subscription is handled by the next that does, without any new event"},
 	{name: "sub/park-keys", tx: noTx, run: subParkKeys, why: "the order within a partition key holds while several handlers park, replay and go on"},
@@ -226,6 +227,23 @@ func subParkAgain(f *fixture) {
 	p.replays(1, parkedOf(2))
 	p.handles(h, 1, 2, 3)
 	p.parks()
+}
+
+func subParkPages(f *fixture) {
+	f.append("a", store.Any, events(3)...)
+	f.append("b", store.Any, events(2)...)
+	p := f.parkers()
+	h := fails(1, 4)
+	opts, again := onceParked()
+	p.parking(h, func(o *store.ConsumeOptions) {
+		o.BufferSize, o.OnError, o.MinBackoff, o.MaxBackoff = 1, opts.OnError, time.Hour, time.Hour
+	})
+	p.parks(1, 2, 3, 4, 5)
+	again()
+	h.set(false, 4)
+	p.replays(5, parkedOf())
+	p.handles(h, 4, 5)
+	p.parks(1, 2, 3)
 }
 
 func subParkCrash(f *fixture) {

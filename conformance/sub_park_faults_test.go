@@ -155,6 +155,15 @@ var subParkFaults = []subFault{
 				return ready, err
 			}
 		})},
+	{name: "park-first-page", what: "of what is to be replayed the first page is returned, whatever is asked for", cases: []string{"sub/park-pages"},
+		tap: parker(func(b *brokenParker) {
+			b.read = func(ctx context.Context, r store.ParkedRequest) ([]store.ParkedEvent, error) {
+				if r.Ready {
+					r.AfterNumber, r.AfterID = -1, uuid.Nil
+				}
+				return b.ParkedStorage.ReadParked(ctx, r)
+			}
+		})},
 	{name: "park-all-listed", what: "all that is parked is listed, whatever is asked for", cases: []string{"sub/park", "sub/park-kept"},
 		tap: parker(func(b *brokenParker) {
 			b.read = func(ctx context.Context, r store.ParkedRequest) ([]store.ParkedEvent, error) {

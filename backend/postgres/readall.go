@@ -281,6 +281,10 @@ func stretch(wants []want, order []int) (n, events int) {
 func (b *Backend) readRange(ctx context.Context, p *placing, order []int, limit int) (done int, err error) {
 	s, first, last := p.scanner, p.wants[order[0]], p.wants[order[len(order)-1]]
 	at, read := 0, 0
+	args := make([]any, 0, 6+len(p.args))
+	args = append(args, first.seq, int64(first.lo), last.seq, int64(last.hi), int64(limit))
+	args = append(args, p.args...)
+	args = append(args, inline(p.request, limit))
 	err = b.each(ctx, p.statement, func(rows *sql.Rows) error {
 		read++
 		if err := s.scan(rows); err != nil {
@@ -301,7 +305,7 @@ func (b *Backend) readRange(ctx context.Context, p *placing, order []int, limit 
 		p.page[slot].Number = w.position + int64(s.idx-w.lo)
 		s.event(&p.page[slot])
 		return nil
-	}, append(append([]any{first.seq, int64(first.lo), last.seq, int64(last.hi), int64(limit)}, p.args...), inline(p.request, limit))...)
+	}, args...)
 	if err != nil || read < limit {
 		return len(order), err
 	}

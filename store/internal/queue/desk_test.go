@@ -364,6 +364,25 @@ func (b *table) expire() {
 	require.Equal(b.t, ErrVoid, b.d.Ack(b.seats["A"], a))
 }
 
+// TestTakeBack: what is taken back goes first, to whoever asks, and its answers are refused.
+func TestTakeBack(t *testing.T) {
+	t.Parallel()
+	b := newTable(t, 3, "A", "B")
+	require.Empty(t, b.take("B", false))
+	b.add("k", "k", "-", "k")
+	require.Equal(t, map[string][]int64{"B": {1, 2, 4}}, b.takeWoken(false), "the share of B is a key")
+	require.Equal(t, []int64{3}, b.take("A", false))
+	require.NoError(t, b.ack("A", 3))
+	require.Empty(t, b.take("A", false))
+	require.NoError(t, b.ackOnly("B", 1))
+	b.d.TakeBack(b.seats["B"])
+	require.Equal(t, &UnknownError{2}, b.ack("B", 2))
+	require.Equal(t, map[string][]int64{"A": {2, 4}}, b.takeWoken(false), "A waits, and is woken")
+	b.d.TakeBack(b.seats["B"]) // nothing
+	require.NoError(t, b.ack("A", 4))
+	require.EqualValues(t, 4, b.d.Queue().Checkpoint())
+}
+
 // TestNotices: a notice is told once, an end for ever, and each wakes the calls that wait.
 func TestNotices(t *testing.T) {
 	t.Parallel()
