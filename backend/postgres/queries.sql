@@ -673,14 +673,15 @@ on conflict on constraint parked_pkey do update set number = excluded.number, ha
 -- name: save_parked
 -- Parks events of the subscription $1 on $13, given as arrays, and removes those with the ids $14, if its epoch is still $15:
 -- nothing comes back if it is not. The row of subscriptions is locked, so that nobody takes the subscription over meanwhile. A parked event
--- that an open transaction is removing, as a hard delete does, is not waited for. An event that has not failed and is parked already came
--- again after a crash, and what is there stays. Indexes: subscriptions_pkey, parked_pkey.
+-- that an open transaction deletes, as a hard delete does, is passed over: its row can't be locked for key share. One that is just marked
+-- to be replayed can be, and the delete waits for that. An event that has not failed and is parked already came again after a crash, and
+-- what is there stays. Indexes: subscriptions_pkey, parked_pkey.
 with mine as (
   select s.epoch from /*schema.*/subscriptions as s where s.stream = $13::text and s.name = $1::text and s.epoch = $15::bigint for share
 ), dealt as (
   select k.event_id from mine as m cross join unnest($14::text::uuid[]) as i (id)
     join /*schema.*/parked as k on k.reader_stream = $13::text and k.reader = $1::text and k.event_id = i.id
-  for update of k skip locked
+  for key share of k skip locked
 ), gone as (
   delete from /*schema.*/parked as k using dealt as d where k.reader_stream = $13::text and k.reader = $1::text and k.event_id = d.event_id
 ), added as (
