@@ -155,10 +155,10 @@ var subParkFaults = []subFault{
 				return ready, err
 			}
 		})},
-	{name: "park-waiting-ready", what: "events behind one that waits for a retry are ready", cases: []string{"sub/park-kept", "sub/park-pages"},
+	{name: "park-no-exception", what: "events of keys that are to be left out are ready", cases: []string{"sub/park-kept", "sub/park-pages"},
 		tap: parker(func(b *brokenParker) {
 			b.read = func(ctx context.Context, r store.ParkedRequest) ([]store.ParkedEvent, error) {
-				r.Waiting = nil
+				r.ExceptKeys = nil
 				return b.ParkedStorage.ReadParked(ctx, r)
 			}
 		})},

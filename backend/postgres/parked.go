@@ -56,7 +56,7 @@ func (b *Backend) ReadParked(ctx context.Context, r store.ParkedRequest) (list [
 		reader, stream = r.Subscription.Name, r.Subscription.Stream
 	}
 	statement, args := "read_parked_ready", []any{
-		reader, r.Partition, r.Partitions, r.Limit, stream, r.AfterNumber, r.AfterID.String(), intArray(r.Waiting),
+		reader, r.Partition, r.Partitions, r.Limit, stream, r.AfterNumber, r.AfterID.String(), textArray(r.ExceptKeys),
 	}
 	if !r.Ready {
 		var keys, numbers any

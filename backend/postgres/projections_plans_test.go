@@ -47,8 +47,8 @@ func TestProjectionPlans(t *testing.T) {
 			{"save_parked", `'p-1', '{1}', '{1}', '{1}', '{1}', '{true}', '{0}', '{00000000-0000-0000-0000-000000000001}', '{k}', '{s}', '{t}', '{e}', '$all', '{00000000-0000-0000-0000-000000000002}', 7`,
 				"Index Scan using parked_pkey on parked k", "Seq Scan on parked"},
 			{"read_parked", `'p-1', 50000, ` + id + `, null, null, 1000, 90000, '$all'`, "parked_number_idx", "Seq Scan on parked"},
-			{"read_parked_ready", `'p-1', 0, 4, 1000, '', -1, ` + id + `, '{1,2}'`, "parked_failed_idx", "Nested Loop Left Join"},
-			{"read_parked_ready", `'p-1', 0, 4, 1000, '', -1, ` + id + `, '{1,2}'`, "hashed SubPlan", "Seq Scan on parked"},
+			{"read_parked_ready", `'p-1', 0, 4, 1000, '', -1, ` + id + `, '{k-1,k-2}'`, "parked_failed_idx", "Nested Loop Left Join"},
+			{"read_parked_ready", `'p-1', 0, 4, 1000, '', -1, ` + id + `, '{k-1,k-2}'`, "hashed SubPlan", "Seq Scan on parked"},
 			{"places", `'s-7', 3, 3`, "log_append_seq_key", "Seq Scan on events"},
 			{"advance", `'$all', '$p/1/0', 1, 10, 0, 10, null, 0, '', 1, 1, 1`, "subscriptions_pkey", ""},
 		} {

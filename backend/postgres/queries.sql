@@ -761,7 +761,7 @@ order by k.number, k.event_id limit $6::int;
 
 -- name: read_parked_ready
 -- Those of partition $2 of $3 of reader $1 on $5 behind ($6, $7) that have not failed, are behind nothing of their key that has, and
--- have no key of the numbers $8. The list of these keys is read once, into a hash table. Read when somebody has changed what is
+-- have no key in $8 (an array, which becomes a hash table). Read when somebody has changed what is
 -- parked, or a retry is due: it may look at all that is parked. Takes no locks. Indexes: parked_number_idx, parked_failed_idx.
 select k.key, k.hash, k.number, k.event_id::text, k.stream, k.version, k.event_type, k.failed, k.error, k.attempts, k.parked_at
 from /*schema.*/parked as k
@@ -771,10 +771,7 @@ where k.reader_stream = $5::text and k.reader = $1::text and k.hash % $3::int = 
     select 1 from /*schema.*/parked as f
     where f.reader_stream = k.reader_stream and f.reader = k.reader and f.key = k.key and f.failed and f.number < k.number
   )
-  and k.key not in (
-    select w.key from unnest($8::text::bigint[]) as i (number)
-      join /*schema.*/parked as w on w.reader_stream = $5::text and w.reader = $1::text and w.number = i.number
-  )
+  and k.key not in (select i.key from unnest($8::text::text[]) as i (key))
 order by k.number, k.event_id limit $4::int;
 
 -- name: parked_keys

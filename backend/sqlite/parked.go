@@ -73,8 +73,8 @@ func (b *Backend) ReadParked(ctx context.Context, r store.ParkedRequest) (list [
 	if reader == "" {
 		reader, stream = r.Subscription.Name, r.Subscription.Stream
 	}
-	keys, numbers, waiting := jsonList(r.Keys), jsonList(r.Numbers), jsonList(r.Waiting)
-	statement, args := "read_parked_ready", []any{reader, r.Partition, r.Partitions, r.Limit, stream, r.AfterNumber, r.AfterID[:], waiting}
+	keys, numbers, except := jsonList(r.Keys), jsonList(r.Numbers), jsonList(r.ExceptKeys)
+	statement, args := "read_parked_ready", []any{reader, r.Partition, r.Partitions, r.Limit, stream, r.AfterNumber, r.AfterID[:], except}
 	if !r.Ready {
 		statement, args = "read_parked", []any{reader, r.AfterNumber, r.AfterID[:], keys, numbers, r.Limit, r.ToNumber, stream}
 	}
