@@ -760,8 +760,8 @@ order by k.number, k.event_id limit $6::int;
 
 -- name: read_parked_ready
 -- Those of partition $2 of $3 of reader $1 on $5 behind ($6, $7) that have not failed, and are behind nothing of their key that has. Read
--- when somebody has changed what is parked, not all the time: it looks at all that is parked. Indexes: parked_number_idx,
--- parked_failed_idx.
+-- when somebody has changed what is parked, not all the time: it looks at all that is parked. offset 0: as a join, without statistics,
+-- each would be compared with all that have failed, of whatever key. Indexes: parked_number_idx, parked_failed_idx.
 select k.key, k.hash, k.number, k.event_id::text, k.stream, k.version, k.event_type, k.failed, k.error, k.attempts, k.parked_at
 from /*schema.*/parked as k
 where k.reader_stream = $5::text and k.reader = $1::text and k.hash % $3::int = $2::int and not k.failed
@@ -769,6 +769,7 @@ where k.reader_stream = $5::text and k.reader = $1::text and k.hash % $3::int = 
   and not exists (
     select 1 from /*schema.*/parked as f
     where f.reader_stream = k.reader_stream and f.reader = k.reader and f.key = k.key and f.failed and f.number < k.number
+    offset 0
   )
 order by k.number, k.event_id limit $4::int;
 
