@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -133,17 +132,16 @@ func (a *aside) nextReplay(epoch int64, at time.Time) time.Time {
 	return at
 }
 
-// waiting returns the ids of the parked events that are to be tried again later than now.
-func (a *aside) waiting(now time.Time) map[uuid.UUID]bool {
+// waiting returns the numbers of the parked events that are to be tried again later than now.
+func (a *aside) waiting(now time.Time) (numbers []int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	ids := make(map[uuid.UUID]bool, len(a.later))
 	for _, r := range a.later {
 		if r.at.After(now) {
-			ids[r.parked.ID] = true
+			numbers = append(numbers, r.parked.Number)
 		}
 	}
-	return ids
+	return numbers
 }
 
 // due reports whether it is time to look whether others have changed what is parked, and counts as a look.
@@ -256,24 +254,7 @@ func (a *aside) remove(ctx context.Context, epoch int64, id uuid.UUID) error {
 
 // ready returns parked events that may be handled again now, in order: none of a key with an event that is to be tried again later.
 func (a *aside) ready(ctx context.Context, limit int, now time.Time) ([]ParkedEvent, error) {
-	waiting := a.waiting(now)
-	r := ParkedRequest{Subscription: a.id, Ready: true, Partitions: 1, AfterNumber: -1, Limit: max(limit, len(waiting)+1)}
-	keys := map[string]bool{}
-	for {
-		page, err := a.storage.ReadParked(ctx, r)
-		if err != nil || len(page) == 0 {
-			return nil, err
-		}
-		last, full := page[len(page)-1], len(page) == r.Limit
-		list := slices.DeleteFunc(page, func(p ParkedEvent) bool {
-			if waiting[p.ID] {
-				keys[p.Key] = true
-			}
-			return keys[p.Key]
-		})
-		if len(list) > 0 || !full {
-			return list, nil
-		}
-		r.AfterNumber, r.AfterID = last.Number, last.ID
-	}
+	return a.storage.ReadParked(ctx, ParkedRequest{
+		Subscription: a.id, Ready: true, Waiting: a.waiting(now), Partitions: 1, AfterNumber: -1, Limit: limit,
+	})
 }

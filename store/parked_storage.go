@@ -66,7 +66,10 @@ type ParkedRequest struct {
 	Keys         []string // empty: all
 	Numbers      []int64  // empty: all
 	// Ready leaves out events that have failed, and those of the same key behind them; and events of other partitions.
-	Ready                 bool
+	Ready bool
+	// Waiting are the numbers of events whose replay waits for a retry. If Ready is set, all events of their keys are left out. A
+	// number that is not parked leaves out nothing.
+	Waiting               []int64
 	Partition, Partitions int   // of a subscription: 0, 1
 	AfterNumber           int64 // behind this one
 	AfterID               uuid.UUID

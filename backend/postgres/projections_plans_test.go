@@ -54,8 +54,9 @@ func TestProjectionPlans(t *testing.T) {
 				byID + `(?s:.*)` + byID, notByID},
 			{"read_parked", `'p-1', 50000, ` + id + `, null, null, 1000, 90000, '$all'`,
 				`parked_number_idx.*\n +Index Cond: .*\(number, event_id\) > .*number <= `, "Seq Scan on parked"},
-			{"read_parked_ready", `'p-1', 0, 4, 1000, '', -1, ` + id,
+			{"read_parked_ready", `'p-1', 0, 4, 1000, '', -1, ` + id + `, '{1,2}'`,
 				`parked_number_idx.*\n +Index Cond: .*\(number, event_id\) > (?s:.*)parked_failed_idx on parked f\n +Index Cond: .*key = .*number < `, "Seq Scan on parked"},
+			{"read_parked_ready", `'p-1', 0, 4, 1000, '', -1, ` + id + `, '{1,2}'`, "hashed SubPlan", "Nested Loop Left Join"},
 			{"places", `'s-7', 3, 3`, "log_append_seq_key", "Seq Scan on events"},
 			{"advance", `'$all', '$p/1/0', 1, 10, 0, 10, null, 0, '', 1, 1, 1`, "subscriptions_pkey", ""},
 		} {

@@ -673,14 +673,15 @@ on conflict on constraint parked_pkey do update set number = excluded.number, ha
 -- name: save_parked
 -- Parks events of the subscription $1 on $13, given as arrays, and removes those with the ids $14, if its epoch is still $15:
 -- nothing comes back if it is not. The row of subscriptions is locked, so that nobody takes the subscription over meanwhile. A parked event
--- that an open transaction is removing, as a hard delete does, is not waited for. An event that has not failed and is parked already came
--- again after a crash, and what is there stays. Indexes: subscriptions_pkey, parked_pkey.
+-- that an open transaction deletes, as a hard delete does, is passed over: its row can't be locked for key share. One that is just marked
+-- to be replayed can be, and the delete waits for that. An event that has not failed and is parked already came again after a crash, and
+-- what is there stays. Indexes: subscriptions_pkey, parked_pkey.
 with mine as (
   select s.epoch from /*schema.*/subscriptions as s where s.stream = $13::text and s.name = $1::text and s.epoch = $15::bigint for share
 ), dealt as (
   select k.event_id from mine as m cross join unnest($14::text::uuid[]) as i (id)
     join /*schema.*/parked as k on k.reader_stream = $13::text and k.reader = $1::text and k.event_id = i.id
-  for update of k skip locked
+  for key share of k skip locked
 ), gone as (
   delete from /*schema.*/parked as k using dealt as d where k.reader_stream = $13::text and k.reader = $1::text and k.event_id = d.event_id
 ), added as (
@@ -759,9 +760,10 @@ where k.reader_stream = $8::text and k.reader = $1::text and (k.number, k.event_
 order by k.number, k.event_id limit $6::int;
 
 -- name: read_parked_ready
--- Those of partition $2 of $3 of reader $1 on $5 behind ($6, $7) that have not failed, and are behind nothing of their key that has. Read
--- when somebody has changed what is parked, not all the time: it looks at all that is parked. offset 0: as a join, without statistics,
--- each would be compared with all that have failed, of whatever key. Indexes: parked_number_idx, parked_failed_idx.
+-- Those of partition $2 of $3 of reader $1 on $5 behind ($6, $7) that have not failed, are behind nothing of their key that has, and
+-- have no key of the numbers $8. The list of these keys is read once, into a hash table. Read when somebody has changed what is
+-- parked, or a retry is due: it may look at all that is parked. offset 0: as a join, without statistics, each would be compared with
+-- all that have failed, of whatever key. Takes no locks. Indexes: parked_number_idx, parked_failed_idx.
 select k.key, k.hash, k.number, k.event_id::text, k.stream, k.version, k.event_type, k.failed, k.error, k.attempts, k.parked_at
 from /*schema.*/parked as k
 where k.reader_stream = $5::text and k.reader = $1::text and k.hash % $3::int = $2::int and not k.failed
@@ -770,6 +772,10 @@ where k.reader_stream = $5::text and k.reader = $1::text and k.hash % $3::int = 
     select 1 from /*schema.*/parked as f
     where f.reader_stream = k.reader_stream and f.reader = k.reader and f.key = k.key and f.failed and f.number < k.number
     offset 0
+  )
+  and k.key not in (
+    select w.key from unnest($8::text::bigint[]) as i (number)
+      join /*schema.*/parked as w on w.reader_stream = $5::text and w.reader = $1::text and w.number = i.number
   )
 order by k.number, k.event_id limit $4::int;
 
