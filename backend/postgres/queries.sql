@@ -762,8 +762,8 @@ order by k.number, k.event_id limit $6::int;
 -- name: read_parked_ready
 -- Those of partition $2 of $3 of reader $1 on $5 behind ($6, $7) that have not failed, are behind nothing of their key that has, and
 -- have no key of the numbers $8. The list of these keys is read once, into a hash table. Read when somebody has changed what is
--- parked, or a retry is due: it may look at all that is parked. offset 0: as a join, without statistics, each would be compared with
--- all that have failed, of whatever key. Takes no locks. Indexes: parked_number_idx, parked_failed_idx.
+-- parked, or a retry is due: it may look at all that is parked. offset 0: as joins, without statistics, each would be compared with
+-- all that have failed, of whatever key, and each number with all that is parked. Takes no locks. Indexes: parked_number_idx, parked_failed_idx.
 select k.key, k.hash, k.number, k.event_id::text, k.stream, k.version, k.event_type, k.failed, k.error, k.attempts, k.parked_at
 from /*schema.*/parked as k
 where k.reader_stream = $5::text and k.reader = $1::text and k.hash % $3::int = $2::int and not k.failed
@@ -775,7 +775,9 @@ where k.reader_stream = $5::text and k.reader = $1::text and k.hash % $3::int = 
   )
   and k.key not in (
     select w.key from unnest($8::text::bigint[]) as i (number)
-      join /*schema.*/parked as w on w.reader_stream = $5::text and w.reader = $1::text and w.number = i.number
+      cross join lateral (
+        select w.key from /*schema.*/parked as w where w.reader_stream = $5::text and w.reader = $1::text and w.number = i.number offset 0
+      ) as w
   )
 order by k.number, k.event_id limit $4::int;
 
