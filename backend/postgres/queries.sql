@@ -761,8 +761,9 @@ order by k.number, k.event_id limit $6::int;
 
 -- name: read_parked_ready
 -- Those of partition $2 of $3 of reader $1 on $5 behind ($6, $7) that have not failed, are behind nothing of their key that has, and
--- have no key in $8 (an array, which becomes a hash table). Read when somebody has changed what is
--- parked, or a retry is due: it may look at all that is parked. Takes no locks. Indexes: parked_number_idx, parked_failed_idx.
+-- have no key in $8 (an array, which becomes a hash table). Read when somebody has changed what is parked, or a retry is due: it may look at
+-- all that is parked. offset 0: as a join, without statistics, each would be compared with all that have failed, of whatever key. Takes no
+-- locks. Indexes: parked_number_idx, parked_failed_idx.
 select k.key, k.hash, k.number, k.event_id::text, k.stream, k.version, k.event_type, k.failed, k.error, k.attempts, k.parked_at
 from /*schema.*/parked as k
 where k.reader_stream = $5::text and k.reader = $1::text and k.hash % $3::int = $2::int and not k.failed
@@ -770,6 +771,7 @@ where k.reader_stream = $5::text and k.reader = $1::text and k.hash % $3::int = 
   and not exists (
     select 1 from /*schema.*/parked as f
     where f.reader_stream = k.reader_stream and f.reader = k.reader and f.key = k.key and f.failed and f.number < k.number
+    offset 0
   )
   and k.key not in (select i.key from unnest($8::text::text[]) as i (key))
 order by k.number, k.event_id limit $4::int;
