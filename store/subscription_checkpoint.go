@@ -87,7 +87,7 @@ func (s *subscription) saveProblem(ctx context.Context, epoch int64, p *problem)
 	err := s.hub.storage.SaveError(ctx, s.id, epoch, p.text, p.number)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.troubles.written(p, err)
+	s.troubles.written(p, err, s.saved)
 	return err
 }
 

@@ -17,6 +17,8 @@ type trouble struct {
 	problem *problem         // what is to be written to the list, or nil
 	writing bool             // it is just being written
 	noted   bool             // an error that this process has written may be in the list
+	listed  int64            // the number of that error
+	since   int64            // the checkpoint when it was written: the database clears it when a later one passes its number
 	unread  int64            // the number that an error of reading was noted for, or 0
 }
 
@@ -52,7 +54,7 @@ func (t *trouble) solve(first, last, saved int64) bool {
 		t.show(slices.Min(slices.Collect(maps.Keys(t.open))))
 		return true
 	case t.writing: // it may be written behind the checkpoint that would have cleared it
-	case !t.noted || t.shown > 0 && t.shown <= saved: // it is not in the list, or not any more
+	case !t.noted || t.listed > 0 && t.listed <= saved && t.since < saved: // it is not in the list, or not any more
 		t.problem, t.noted = nil, false
 		return false
 	}
@@ -67,9 +69,12 @@ func (t *trouble) write(p *problem) bool {
 	return t.writing
 }
 
-// written notes the result of writing p.
-func (t *trouble) written(p *problem, err error) {
+// written notes the result of writing p. saved is the checkpoint in the database.
+func (t *trouble) written(p *problem, err error, saved int64) {
 	t.writing = false
+	if p.text != "" {
+		t.listed, t.since = p.number, saved
+	}
 	if err == nil && t.problem == p {
 		t.problem, t.noted = nil, p.text != ""
 	}

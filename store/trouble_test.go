@@ -21,10 +21,10 @@ func TestErrorOverWhileWritten(t *testing.T) {
 			p := tr.problem
 			require.True(t, tr.write(p))
 			require.True(t, tr.solve(0, math.MaxInt64, 5), "it is to be written that it is over")
-			tr.written(p, written)
+			tr.written(p, written, 5)
 			require.Equal(t, &problem{}, tr.problem)
 			require.True(t, tr.write(tr.problem))
-			tr.written(tr.problem, nil)
+			tr.written(tr.problem, nil, 5)
 			assert.Nil(t, tr.problem)
 			assert.False(t, tr.noted)
 		})
@@ -42,15 +42,19 @@ func TestErrorOverBeforeItIsWritten(t *testing.T) {
 	assert.False(t, tr.write(p), "it was about to be")
 }
 
-// TestErrorPassed: nothing is written for an error that a checkpoint has cleared.
+// TestErrorPassed: nothing is written for an error that a checkpoint has cleared. One that was noted when the checkpoint had passed its
+// event already, as of a parked event, is not cleared by that.
 func TestErrorPassed(t *testing.T) {
 	t.Parallel()
-	for saved, want := range map[int64]bool{4: true, 5: false} {
+	for _, c := range []struct {
+		since, saved int64
+		want         bool
+	}{{3, 4, true}, {4, 4, true}, {4, 5, false}, {5, 5, true}, {6, 6, true}, {6, 7, false}} {
 		var tr trouble
 		tr.note(5, "boom")
 		p := tr.problem
 		require.True(t, tr.write(p))
-		tr.written(p, nil)
-		assert.Equal(t, want, tr.solve(5, 5, saved), "checkpoint %d", saved)
+		tr.written(p, nil, c.since)
+		assert.Equal(t, c.want, tr.solve(5, 5, c.saved), "checkpoint %d, then %d", c.since, c.saved)
 	}
 }
