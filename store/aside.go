@@ -11,7 +11,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// aside is what a subscription has parked. It is read under each lease anew. Later events of those keys are parked, too.
+// aside is what a subscription has parked, which is read under each lease anew, and what its consumers are to handle again later.
 type aside struct {
 	storage      ParkedStorage // nil if nothing can be parked
 	subscription *subscription
@@ -30,37 +30,20 @@ type aside struct {
 	unsure    bool               // an event that was parked since may be ready, since it came before what its key waits for
 	claimed   map[string]bool    // keys that a consumer replays
 	later     map[string]*retry  // by key, parked events whose replay is to be tried again: until then nothing of the key is replayed
-	consumers map[*consumer]bool // to be woken
+	awaited   map[*retry]bool    // events in flight that are to be tried again
+	handed    map[int64]*retry   // by number, those that were given back to the queue, for a consumer that was idle
+	consumers map[*consumer]bool // whether they are busy
 }
 
 func newAside(s *subscription) *aside {
 	a := &aside{
-		subscription: s, keys: map[string]bool{}, claimed: map[string]bool{}, later: map[string]*retry{}, consumers: map[*consumer]bool{},
+		subscription: s, keys: map[string]bool{}, claimed: map[string]bool{}, later: map[string]*retry{},
+		awaited: map[*retry]bool{}, handed: map[int64]*retry{}, consumers: map[*consumer]bool{},
 	}
 	if !s.opts.Transient {
 		a.storage, _ = s.hub.storage.(ParkedStorage)
 	}
 	return a
-}
-
-// join has a consumer woken when it should look at what is parked, until leave.
-func (a *aside) join(c *consumer) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.consumers[c] = true
-}
-
-func (a *aside) leave(c *consumer) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	delete(a.consumers, c)
-}
-
-// wake wakes the consumers that sleep, for they may have to wake earlier than when they fell asleep. a.mu is held.
-func (a *aside) wake() {
-	for c := range a.consumers {
-		c.subscriber.interrupt()
-	}
 }
 
 // loaded reports whether keys is known under the lease of an epoch.

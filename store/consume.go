@@ -53,8 +53,9 @@ type ConsumeOptions struct {
 // taken the subscription over; what the handler does then is done a second time there. It also carries e as the cause of
 // what the handler appends, see [WithCause].
 //
-// Before Consume returns it has closed its subscribers and given the lease up; also if the handler panics, or ctx ends while it waits for the lease. The error is ctx's if ctx has ended, otherwise why it has stopped. It is
-// [ErrPositionLost] as well if the store turns out at the end not to have what was handled.
+// Before Consume returns it closes its subscribers and gives the lease up, also if the handler panics, or if ctx ends while Consume waits
+// for the lease. The error is that of ctx if ctx has ended, otherwise the reason why Consume has stopped. It is [ErrPositionLost] as well
+// if the store turns out at the end not to have an event that was handled.
 func (s *Store) Consume(ctx context.Context, stream, name string, handler Handler, opts *ConsumeOptions) (err error) {
 	var o ConsumeOptions
 	if opts != nil {
@@ -142,7 +143,6 @@ type consumer struct {
 	handler    Handler
 	opts       *ConsumeOptions
 	mapper     func(Recorded) (Recorded, error) // or nil
-	later      []*retry                         // other events are handled meanwhile
 	event      *Recorded                        // that it handles, or nil
 	attempt    int
 }
@@ -197,6 +197,7 @@ func (c *consumer) run(ctx context.Context) error {
 
 // handleNext handles what comes next, if something does before a retry is due or it is time to look at what is parked.
 func (c *consumer) handleNext(ctx context.Context) error {
+	c.subscriber.subscription.aside.rest(c)
 	wait, cancel := c.untilDue(ctx)
 	defer cancel()
 	next := c.subscriber.next
@@ -207,6 +208,10 @@ func (c *consumer) handleNext(ctx context.Context) error {
 	if err != nil {
 		return c.noNext(ctx, wait, err)
 	}
+	if len(events) == 0 {
+		return c.takeOver(ctx)
+	}
+	c.subscriber.subscription.aside.begin(c)
 	for n := range events {
 		c.event, c.attempt = &events[n], 0
 		err := c.handleSent(ctx, events[n], nil)
@@ -225,17 +230,20 @@ func (c *consumer) noNext(ctx, wait context.Context, err error) error {
 	var failed *CallbackError
 	switch {
 	case errors.As(err, &failed):
+		c.subscriber.subscription.aside.begin(c)
 		c.event, c.attempt = &failed.Event, max(failed.attempt, 1)
 		if err := c.handleSent(ctx, failed.Event, failed); !errors.Is(err, errLater) {
 			return err
 		}
 		return nil
 	case errors.Is(err, ErrLeaseLost):
-		c.later = nil // they are void
+		c.subscriber.subscription.aside.dropRetries(c) // they are void
 		c.waitsAt(0, nil)
 		return nil
+	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
+		return ctx.Err()
 	case wait.Err() != nil && errors.Is(err, wait.Err()):
-		return ctx.Err() // nil if only the wait has ended
+		return c.takeOver(ctx)
 	}
 	return err
 }
@@ -248,7 +256,7 @@ func (c *consumer) handleSent(ctx context.Context, e Recorded, failed *CallbackE
 	if parked, err := c.parkBehind(ctx, e); parked || err != nil {
 		return err
 	}
-	return c.handle(ctx, task{event: e}, failed, nil)
+	return c.handle(ctx, task{event: e}, failed, c.subscriber.subscription.aside.handedOver(&e))
 }
 
 // handle handles one event until it is dealt with, or given back to have its callback tried again. It returns errLater if the

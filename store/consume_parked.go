@@ -284,6 +284,7 @@ func (c *consumer) changed(ctx context.Context) bool {
 // leaves out what is behind it.
 func (c *consumer) replayKey(ctx context.Context, epoch int64, lease context.Context, list []ParkedEvent, again *retry) (err error) {
 	dealt := false
+	c.subscriber.subscription.aside.begin(c)
 	defer func() { c.subscriber.subscription.aside.release(epoch, list[0].Key, dealt) }()
 	for i := range list {
 		r := again

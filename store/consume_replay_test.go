@@ -201,6 +201,44 @@ func TestIdleHandlerReplays(t *testing.T) {
 	})
 }
 
+// TestRetryOfBusyHandler: a retry that is due while its handler is busy with an event of another key is handled by one that is idle, as the
+// attempt that it is.
+func TestRetryOfBusyHandler(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newProcess(t, memory.New(), nil)
+		p.appendTypes("K", "K")
+		var calls callLog
+		end := p.startConsume(func(_ context.Context, e store.Recorded) error {
+			calls.add("%d", e.Number)
+			if e.Type == "slow" {
+				time.Sleep(time.Hour)
+			}
+			if e.Number == 1 {
+				return errPoison
+			}
+			return nil
+		}, &store.ConsumeOptions{
+			Handlers: 2, MinBackoff: time.Second, MaxBackoff: time.Second, SubscribeOptions: store.SubscribeOptions{PartitionBy: byType},
+			OnError: func(e store.Recorded, _ error, attempt int) store.Decision {
+				calls.add("attempt %d", attempt)
+				if attempt == 4 {
+					return store.Skip
+				}
+				return store.Retry
+			},
+		})
+		time.Sleep(100 * time.Millisecond)
+		require.Equal(t, []string{"1", "attempt 1"}, calls.take())
+		p.appendTypes("other") // to the handler whose turn it is
+		time.Sleep(10 * time.Millisecond)
+		p.appendTypes("slow") // to the one that has the retry
+		time.Sleep(10 * time.Second)
+		require.Equal(t, []string{"3", "4", "1", "attempt 2", "1", "attempt 3", "1", "attempt 4", "2"}, calls.take())
+		require.ErrorIs(t, end(), context.Canceled)
+	})
+}
+
 // TestReplaysSideBySide: a replayed event that takes long, or is retried, delays no other key while a handler is idle. A key that is
 // being replayed goes on with the handler that has it.
 func TestReplaysSideBySide(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math"
-	"slices"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -13,11 +12,12 @@ import (
 // retry is an event that is to be handled again. It is in flight or parked, so that no other event of its key is handled before.
 type retry struct {
 	task
-	failed  *CallbackError // if it is a callback that is to be tried again
-	err     error          // what it has failed with last
-	attempt int            // the last
-	wait    *backoff.ExponentialBackOff
-	at      time.Time
+	consumer *consumer      // that has it in flight; nil of one that is parked
+	failed   *CallbackError // if it is a callback that is to be tried again
+	err      error          // what it has failed with last
+	attempt  int            // the last
+	wait     *backoff.ExponentialBackOff
+	at       time.Time
 }
 
 // errLater says that an event is handled again later, and others before.
@@ -41,10 +41,8 @@ func (o *ConsumeOptions) unordered() bool { return o.Handlers > 1 || o.Partition
 // untilDue returns a context that ends when a retry is due, or it is time to look at what is parked.
 func (c *consumer) untilDue(ctx context.Context) (context.Context, context.CancelFunc) {
 	at, ok := c.nextLook()
-	if len(c.later) > 0 {
-		if first := slices.MinFunc(c.later, byTime).at; !ok || first.Before(at) {
-			at, ok = first, true
-		}
+	if first, any := c.subscriber.subscription.aside.firstRetry(c); any && (!ok || first.Before(at)) {
+		at, ok = first, true
 	}
 	if !ok {
 		return ctx, func() {}
@@ -54,39 +52,34 @@ func (c *consumer) untilDue(ctx context.Context) (context.Context, context.Cance
 
 // postpone has an event handled again later.
 func (c *consumer) postpone(r *retry) {
-	if r.parked == nil {
-		c.later = append(c.later, r)
+	a := c.subscriber.subscription.aside
+	if r.parked != nil {
+		a.postpone(c.subscriber.epoch, r)
 		return
 	}
-	c.subscriber.subscription.aside.postpone(c.subscriber.epoch, r)
+	r.consumer = c
+	a.await(r)
 }
 
-// waitsAt notes that the event with this number has failed with err. A nil err notes that an event was dealt with or postponed. While an
+// waitsAt notes that the event with this number has failed with err, or if err is nil, that an event was dealt with or postponed. While an
 // event of an unknown version is to be retried, the subscription is Waiting with the error of the first such event.
 func (c *consumer) waitsAt(number int64, err error) {
 	if !errors.Is(err, ErrUnknownVersion) {
 		number, err = math.MaxInt64, nil
 	}
-	for _, r := range c.later {
-		if r.event.Number < number && errors.Is(r.err, ErrUnknownVersion) {
-			number, err = r.event.Number, r.err
-		}
+	if r := c.subscriber.subscription.aside.firstUnknown(c); r != nil && r.event.Number < number {
+		err = r.err
 	}
 	c.subscriber.waitsAt(err)
 }
 
-func byTime(a, b *retry) int { return a.at.Compare(b.at) }
-
 // retryDue handles the event again that has been due longest, if there is one: one, so that retries do not keep other events waiting.
 func (c *consumer) retryDue(ctx context.Context) error {
-	if len(c.later) == 0 {
+	a := c.subscriber.subscription.aside
+	r := a.dueRetry(c)
+	if r == nil {
 		return nil
 	}
-	r := slices.MinFunc(c.later, byTime)
-	if r.at.After(time.Now()) {
-		return nil
-	}
-	c.later = slices.DeleteFunc(c.later, func(o *retry) bool { return o == r })
 	if !c.subscriber.inFlight(r.event) {
 		c.waitsAt(0, nil)
 		return nil // it is void
@@ -95,8 +88,22 @@ func (c *consumer) retryDue(ctx context.Context) error {
 		c.waitsAt(0, nil)
 		return c.giveBack(ctx, []Recorded{r.event})
 	}
+	a.begin(c)
 	c.event, c.attempt = &r.event, r.attempt
 	if err := c.handle(ctx, r.task, nil, r); !errors.Is(err, errLater) {
+		return err
+	}
+	return nil
+}
+
+// takeOver gives an event back to the queue that is due to be handled again, while the consumer that has it is busy. The caller, which has
+// nothing to do, is sent it next.
+func (c *consumer) takeOver(ctx context.Context) error {
+	r := c.subscriber.subscription.aside.handOver(c)
+	if r == nil {
+		return nil
+	}
+	if err := r.consumer.giveBack(ctx, []Recorded{r.event}); !errors.Is(err, errVoid) {
 		return err
 	}
 	return nil

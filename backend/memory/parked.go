@@ -150,7 +150,10 @@ func (b *Backend) changeParked(ctx context.Context, id store.SubscriptionID, ids
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
-	p := b.parkedBy(id)
+	p := b.parked[id]
+	if p == nil {
+		return 0, nil
+	}
 	p.changes++
 	for _, id := range ids {
 		if e, ok := p.events[id]; ok {
