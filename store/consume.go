@@ -32,7 +32,8 @@ type ConsumeOptions struct {
 	SubscribeOptions
 	// Handlers is how many events are handled at a time. Default: 1. ConcurrencyLimit is at least this. Each handler is a
 	// subscriber of its own. It takes one event at a time, or events of one partition key, so that all handlers are busy whenever
-	// there are as many keys, or events without a key. A slow handler delays only the events of its key.
+	// there are as many keys, or events without a key. While a handler is idle, a slow one delays only the events of its key: the
+	// idle one also handles retries that are due, and replays parked events of other keys.
 	//
 	// With one handler and no PartitionBy, events are handled in order, and a retry delays all events behind it. Otherwise events are
 	// in order only within a partition key: until a retry is due, its handler goes on with other keys and with events without a key. A

@@ -177,7 +177,8 @@ func (c *consumer) parkedEvent(e Recorded, why error) ParkedEvent {
 func (c *consumer) park(ctx context.Context, t task, why error, attempts int) error {
 	s := c.subscriber.subscription
 	if s.aside.storage == nil {
-		return &InvalidError{Field: "OnError", Reason: "decided to park: " + ErrNoParking.Error() + ": decide to Retry, Skip or Stop: " + why.Error(), Err: errors.Join(ErrNoParking, why)}
+		reason := "decided to park: " + ErrNoParking.Error() + ": decide to Retry, Skip or Stop: " + why.Error()
+		return &InvalidError{Field: "OnError", Reason: reason, Err: errors.Join(ErrNoParking, why)}
 	}
 	if err := c.loadFor(ctx); err != nil {
 		return err

@@ -10,8 +10,9 @@ import (
 // A [SoftDelete] hides it for good: reads and writes fail with [ErrStreamDeleted], while [All] and links still show
 // its events. A [HardDelete] removes the stream, its events in every stream and its own links, the snapshot whose source is
 // called like the stream, and what projections and subscriptions have parked of it or on it; the numbers of its
-// events stay unused. Subscriptions to the stream stay, and so do other snapshots and read models. The stream is then as if it had never been, and may be created again. It must be enabled in
-// [Options], else the error is [ErrHardDeleteDisabled]; it may follow a soft delete.
+// events stay unused. Subscriptions to the stream stay, and so do other snapshots and read models. The stream is then as if it had never
+// been, and may be created again. A hard delete must be enabled in [Options], else the error is [ErrHardDeleteDisabled]; it may follow a
+// soft delete.
 //
 // Errors: [ErrInvalid], [ErrStreamNotFound], [ErrStreamDeleted], [ErrWrongExpectedVersion], [ErrRetryTx], or the
 // database's.

@@ -210,12 +210,12 @@ type PositionLostError struct {
 
 func (e *PositionLostError) Error() string {
 	if e.Replaced {
-		return fmt.Sprintf("store: %q: the reader has seen position %d, but another event is there now: events were lost, as in a failover to a standby that lagged; read again from the last checkpoint that the store has",
-			e.Stream, e.After)
+		return fmt.Sprintf("store: %q: the reader has seen position %d, but another event is there now: %s", e.Stream, e.After, positionLost)
 	}
-	return fmt.Sprintf("store: %q: the reader has seen %d, but the store ends at %d: events were lost, as in a failover to a standby that lagged; read again from the last checkpoint that the store has",
-		e.Stream, e.After, e.Head)
+	return fmt.Sprintf("store: %q: the reader has seen %d, but the store ends at %d: %s", e.Stream, e.After, e.Head, positionLost)
 }
+
+const positionLost = "events were lost, as in a failover to a standby that lagged; read again from the last checkpoint that the store has"
 
 // Is matches [ErrPositionLost].
 func (e *PositionLostError) Is(target error) bool { return target == ErrPositionLost }

@@ -16,7 +16,7 @@ import (
 type ParkedStorage interface {
 	SubscriptionStorage
 
-	// SaveParked parks and removes events while the subscription is in r.Epoch: nobody can take it over until both are done. In
+	// SaveParked parks and removes events while the subscription is in r.Epoch: no process can take it over until both are done. In
 	// another epoch it changes nothing, and returns ErrLeaseLost. It returns how many of r.Park are parked now.
 	//
 	// An event that is parked already is replaced, unless the new one has not Failed and is the same event: then what is there stays,
@@ -31,7 +31,7 @@ type ParkedStorage interface {
 	LookParked(ctx context.Context, id SubscriptionID, known int64) (changes int64, keys []string, err error)
 	// ReplayParked makes parked events by id count as not failed, and returns how many were there.
 	ReplayParked(ctx context.Context, id SubscriptionID, ids []uuid.UUID) (int64, error)
-	// DiscardParked removes parked events by id, whoever runs the subscription, and returns how many were there.
+	// DiscardParked removes parked events by id, also while a process runs the subscription, and returns how many were there.
 	DiscardParked(ctx context.Context, id SubscriptionID, ids []uuid.UUID) (int64, error)
 	// ParkedCounts returns how many events each subscription has parked that has any.
 	ParkedCounts(ctx context.Context) (map[SubscriptionID]int64, error)
