@@ -79,7 +79,7 @@ func (s *subscription) save(ctx context.Context) error {
 // saveProblem writes the last error, unless that is over meanwhile.
 func (s *subscription) saveProblem(ctx context.Context, epoch int64, p *problem) error {
 	s.mu.Lock()
-	begun := s.troubles.write(p)
+	begun := s.troubles.write(p, s.saved)
 	s.mu.Unlock()
 	if !begun {
 		return nil

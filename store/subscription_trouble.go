@@ -17,6 +17,7 @@ type trouble struct {
 	problem *problem         // what is to be written to the list, or nil
 	writing bool             // it is just being written
 	noted   bool             // an error that this process has written may be in the list
+	behind  bool             // it was written when its event was not above the checkpoint, which may not clear it
 	unread  int64            // the number that an error of reading was noted for, or 0
 }
 
@@ -42,8 +43,13 @@ func (t *trouble) show(number int64) {
 // solve notes that errors about events from first to last are over. It reports whether that is to be written. saved is the
 // checkpoint in the database.
 func (t *trouble) solve(first, last, saved int64) bool {
+	return t.solveIf(func(number int64) bool { return number >= first && number <= last }, saved)
+}
+
+// solveIf is solve for errors about the events with numbers that are over.
+func (t *trouble) solveIf(over func(number int64) bool, saved int64) bool {
 	before := len(t.open)
-	maps.DeleteFunc(t.open, func(number int64, _ string) bool { return number >= first && number <= last })
+	maps.DeleteFunc(t.open, func(number int64, _ string) bool { return over(number) })
 	if _, ok := t.open[t.shown]; ok || len(t.open) == before {
 		return false
 	}
@@ -52,7 +58,7 @@ func (t *trouble) solve(first, last, saved int64) bool {
 		t.show(slices.Min(slices.Collect(maps.Keys(t.open))))
 		return true
 	case t.writing: // it may be written behind the checkpoint that would have cleared it
-	case !t.noted || t.shown > 0 && t.shown <= saved: // it is not in the list, or not any more
+	case !t.noted || t.shown > 0 && t.shown <= saved && !t.behind: // it is not in the list, or not any more
 		t.problem, t.noted = nil, false
 		return false
 	}
@@ -60,10 +66,11 @@ func (t *trouble) solve(first, last, saved int64) bool {
 	return true
 }
 
-// write reports whether p is still to be written, and notes that it is being written then.
-func (t *trouble) write(p *problem) bool {
-	t.writing = t.problem == p
-	t.noted = t.noted || t.writing && p.text != ""
+// write reports whether p is still to be written, and notes that it is being written then. saved is the checkpoint in the database.
+func (t *trouble) write(p *problem, saved int64) bool {
+	if t.writing = t.problem == p; t.writing && p.text != "" {
+		t.noted, t.behind = true, p.number <= saved
+	}
 	return t.writing
 }
 
@@ -102,6 +109,27 @@ func (s *subscription) solved(first, last int64) {
 // solve is solved. s.mu is held.
 func (s *subscription) solve(first, last int64) {
 	if len(s.troubles.open) > 0 && s.troubles.solve(first, last, s.saved) {
+		s.poke()
+	}
+}
+
+// applied notes that a batch of a projection was committed, by which errors about the events with numbers that are over are over. The
+// transaction has taken the error out of the list if that is about an event up to the checkpoint, see [ProjectionStorage].Advance: if
+// it is not over, it is put there again.
+func (s *subscription) applied(over func(number int64) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := &s.troubles
+	if len(t.open) == 0 {
+		return
+	}
+	t.behind = false // it was cleared
+	write := t.solveIf(over, s.saved)
+	if _, ok := t.open[t.shown]; ok && t.shown <= s.saved {
+		t.show(t.shown)
+		write = true
+	}
+	if write {
 		s.poke()
 	}
 }
