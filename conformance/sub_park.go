@@ -409,6 +409,12 @@ func subParkKept(f *fixture) {
 	same(f, []string{"a", "b"}, keys, "keys")
 	same(f, []int64{1, 2, 3, 9}, parkedNumbers(read(store.ParkedRequest{Ready: true, AfterNumber: -1})), "all are ready")
 	same(f, []int64{2, 3, 9}, parkedNumbers(read(store.ParkedRequest{Ready: true, AfterNumber: 1, AfterID: first.ID})), "those behind the first")
+	ready := func(limit int, except ...string) []int64 {
+		return parkedNumbers(read(store.ParkedRequest{Ready: true, ExceptKeys: except, AfterNumber: -1, Limit: limit}))
+	}
+	same(f, []int64{2}, ready(1, "a"), "the page has no events of these keys")
+	same(f, []int64{1, 2, 3, 9}, ready(10, "c"), "nothing of this key is parked")
+	same(f, nil, ready(10, "c", "b", "a"), "nothing is left")
 	_, keys, err = p.tap.park.LookParked(f.ctx, id, changes)
 	require.NoError(f, err)
 	assert.Empty(f, keys, "nothing has changed")

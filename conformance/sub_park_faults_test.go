@@ -155,12 +155,10 @@ var subParkFaults = []subFault{
 				return ready, err
 			}
 		})},
-	{name: "park-first-page", what: "of what is to be replayed the first page is returned, whatever is asked for", cases: []string{"sub/park-pages"},
+	{name: "park-no-exception", what: "events of keys that are to be left out are ready", cases: []string{"sub/park-kept", "sub/park-pages"},
 		tap: parker(func(b *brokenParker) {
 			b.read = func(ctx context.Context, r store.ParkedRequest) ([]store.ParkedEvent, error) {
-				if r.Ready {
-					r.AfterNumber, r.AfterID = -1, uuid.Nil
-				}
+				r.ExceptKeys = nil
 				return b.ParkedStorage.ReadParked(ctx, r)
 			}
 		})},

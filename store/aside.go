@@ -3,7 +3,7 @@ package store
 import (
 	"context"
 	"maps"
-	"slices"
+	"math"
 	"sync"
 	"time"
 
@@ -133,17 +133,42 @@ func (a *aside) nextReplay(epoch int64, at time.Time) time.Time {
 	return at
 }
 
-// waiting returns the ids of the parked events that are to be tried again later than now.
-func (a *aside) waiting(now time.Time) map[uuid.UUID]bool {
+// waiting returns the keys of the parked events that are to be tried again later than now.
+func (a *aside) waiting(now time.Time) (keys []string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	ids := make(map[uuid.UUID]bool, len(a.later))
-	for _, r := range a.later {
+	for key, r := range a.later {
 		if r.at.After(now) {
-			ids[r.parked.ID] = true
+			keys = append(keys, key)
 		}
 	}
-	return ids
+	return keys
+}
+
+// forgetDiscarded forgets the retries of parked events that are not there any more.
+func (a *aside) forgetDiscarded(ctx context.Context) error {
+	r := ParkedRequest{Subscription: a.id, Partitions: 1, AfterID: uuid.Max, AfterNumber: math.MaxInt64}
+	a.mu.Lock()
+	for _, again := range a.later {
+		n := again.parked.Number
+		r.Numbers, r.AfterNumber, r.ToNumber = append(r.Numbers, n), min(r.AfterNumber, n-1), max(r.ToNumber, n)
+	}
+	a.mu.Unlock()
+	if r.Limit = len(r.Numbers); r.Limit == 0 {
+		return nil
+	}
+	list, err := a.storage.ReadParked(ctx, r)
+	if err != nil {
+		return err
+	}
+	there := make(map[uuid.UUID]bool, len(list))
+	for _, p := range list {
+		there[p.ID] = true
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	maps.DeleteFunc(a.later, func(_ string, r *retry) bool { return !there[r.parked.ID] })
+	return nil
 }
 
 // due reports whether it is time to look whether others have changed what is parked, and counts as a look.
@@ -170,6 +195,9 @@ func (a *aside) load(ctx context.Context, epoch int64) error {
 	defer a.writing.Unlock()
 	changes, err := a.read(ctx, epoch)
 	if err != nil {
+		return err
+	}
+	if err := a.forgetDiscarded(ctx); err != nil {
 		return err
 	}
 	a.mu.Lock()
@@ -256,24 +284,7 @@ func (a *aside) remove(ctx context.Context, epoch int64, id uuid.UUID) error {
 
 // ready returns parked events that may be handled again now, in order: none of a key with an event that is to be tried again later.
 func (a *aside) ready(ctx context.Context, limit int, now time.Time) ([]ParkedEvent, error) {
-	waiting := a.waiting(now)
-	r := ParkedRequest{Subscription: a.id, Ready: true, Partitions: 1, AfterNumber: -1, Limit: max(limit, len(waiting)+1)}
-	keys := map[string]bool{}
-	for {
-		page, err := a.storage.ReadParked(ctx, r)
-		if err != nil || len(page) == 0 {
-			return nil, err
-		}
-		last, full := page[len(page)-1], len(page) == r.Limit
-		list := slices.DeleteFunc(page, func(p ParkedEvent) bool {
-			if waiting[p.ID] {
-				keys[p.Key] = true
-			}
-			return keys[p.Key]
-		})
-		if len(list) > 0 || !full {
-			return list, nil
-		}
-		r.AfterNumber, r.AfterID = last.Number, last.ID
-	}
+	return a.storage.ReadParked(ctx, ParkedRequest{
+		Subscription: a.id, Ready: true, ExceptKeys: a.waiting(now), Partitions: 1, AfterNumber: -1, Limit: limit,
+	})
 }

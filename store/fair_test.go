@@ -191,7 +191,10 @@ func TestStopWhileRetrying(t *testing.T) {
 		p := newProcess(t, memory.New(), nil)
 		p.appendTypes("A", "B", "A", "C")
 		boom := errors.New("boom")
-		err := p.Consume(t.Context(), "s", "reader", func(_ context.Context, e store.Recorded) error {
+		began := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Hour)
+		defer cancel()
+		err := p.Consume(ctx, "s", "reader", func(_ context.Context, e store.Recorded) error {
 			switch e.Type {
 			case "A":
 				return errUnreachable
@@ -210,6 +213,7 @@ func TestStopWhileRetrying(t *testing.T) {
 			},
 		})
 		require.ErrorIs(t, err, boom)
+		assert.Equal(t, time.Minute, time.Since(began), "no retry is waited for")
 		assert.EqualValues(t, 0, p.checkpoint())
 		got, _ := next(t, p.subscribe(store.SubscribeOptions{}), 4)
 		assert.EqualValues(t, 1, got[0].Number)
@@ -382,12 +386,18 @@ func TestDroppedOfAnotherStream(t *testing.T) {
 		stuck, other, _ := clog(t, p, store.SubscribeOptions{})
 		err := p.Delete(t.Context(), "s", store.Any, store.HardDelete)
 		require.NoError(t, err)
-		p.appendTypes("C", "A")
+		p.appendTypes("C", "A", "A", "A", "A", "A", "A", "A", "A", "A")
 		got, _ := next(t, other, 1)
 		require.EqualValues(t, 1, got[0].Number)
 		require.Equal(t, "C", got[0].Type)
-		got, _ = next(t, stuck, 1)
-		require.EqualValues(t, 2, got[0].Number)
+		require.NoError(t, other.Ack(t.Context(), got...))
+		for want := int64(2); want <= 10; want++ {
+			got, _ = next(t, stuck, 1)
+			require.Equal(t, want, got[0].Number)
+			require.NoError(t, stuck.Ack(t.Context(), got...))
+		}
+		nothing(t, stuck, time.Minute)
+		assert.EqualValues(t, 10, p.checkpoint(), "beyond the numbers that were dropped")
 	})
 }
 
@@ -454,26 +464,36 @@ func TestDroppedReadOfAnotherStream(t *testing.T) {
 // checkpoint stays before what was dropped.
 func TestDroppedOfDeletedStream(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		p := newProcess(t, memory.New(), nil)
-		p.appendTypes("A")
-		stuck, other, first := clog(t, p, store.SubscribeOptions{})
-		require.NoError(t, other.Close())
-		err := p.Delete(t.Context(), "s", store.Any, store.SoftDelete)
-		require.NoError(t, err)
-		last := first[0].Number
-		require.NoError(t, stuck.Ack(t.Context(), first...))
-		for {
-			events, err := stuck.Next(t.Context())
-			if err != nil {
-				require.ErrorIs(t, err, store.ErrStreamDeleted)
-				break
-			}
-			require.Equal(t, last+1, events[0].Number)
-			last = events[0].Number
-			require.NoError(t, stuck.Ack(t.Context(), events...))
-		}
-		require.Less(t, last, int64(41))
-		assert.Equal(t, last, p.checkpoint())
-	})
+	for name, del := range map[string]func(p *process) error{
+		"it is looked at": func(p *process) error { return p.Delete(p.t.Context(), "s", store.Any, store.SoftDelete) },
+		"it is read": func(p *process) error { // so it learns of it
+			return p.storage.Delete(p.t.Context(), store.DeleteRequest{Stream: "s", Expected: store.Any, Kind: store.SoftDelete})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				p := newProcess(t, memory.New(), nil)
+				p.appendTypes("A")
+				stuck, other, first := clog(t, p, store.SubscribeOptions{})
+				require.NoError(t, other.Close())
+				require.NoError(t, del(p))
+				last := first[0].Number
+				require.NoError(t, stuck.Ack(t.Context(), first...))
+				for {
+					synctest.Wait() // the subscription's goroutine has nothing more to do
+					events, err := stuck.Next(t.Context())
+					if err != nil {
+						require.ErrorIs(t, err, store.ErrStreamDeleted)
+						break
+					}
+					require.Equal(t, last+1, events[0].Number)
+					last = events[0].Number
+					require.NoError(t, stuck.Ack(t.Context(), events...))
+				}
+				require.EqualValues(t, 6, last)
+				assert.Equal(t, last, p.checkpoint())
+			})
+		})
+	}
 }

@@ -205,21 +205,36 @@ func TestProjectionFailuresAreLogged(t *testing.T) {
 	assert.NotContains(t, j.buf.String(), "secret")
 }
 
-// TestLostLeasesAreLogged: a lease that another process took is logged.
+// TestLostLeasesAreLogged: a lease that another process took, or that a reset ended, is logged.
 func TestLostLeasesAreLogged(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		var j journal
-		p := newProcess(t, memory.New(), &store.Options{Logger: j.logger()})
-		p.append(1)
-		p.subscribe(store.SubscribeOptions{})
-		synctest.Wait()
-		require.NoError(t, p.ResetSubscription(t.Context(), "s", "reader", 0))
-		synctest.Wait()
-		lines := j.lines(t, "lease was lost")
-		require.Len(t, lines, 1)
-		assert.Equal(t, []any{"s", "reader"}, picked(lines[0], "stream", "subscription"))
-	})
+	for name, take := range map[string]func(p, other *process){
+		"by another process": func(p, other *process) {
+			p.storage.guard(unreachable)
+			other.subscribe(store.SubscribeOptions{})
+			time.Sleep(2 * store.DefaultLeaseTTL)
+			p.storage.guard(nil)
+			time.Sleep(store.DefaultLeaseTTL)
+		},
+		"by a reset": func(p, _ *process) { require.NoError(p.t, p.ResetSubscription(p.t.Context(), "s", "reader", 0)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var j journal
+				b := memory.New()
+				p, other := newProcess(t, b, &store.Options{Logger: j.logger()}), newProcess(t, b, nil)
+				p.append(1)
+				p.subscribe(store.SubscribeOptions{})
+				synctest.Wait()
+				take(p, other)
+				synctest.Wait()
+				lines := j.lines(t, "lease was lost")
+				require.Len(t, lines, 1)
+				assert.Equal(t, []any{"WARN", "s", "reader", store.ErrLeaseLost.Error()}, picked(lines[0], "level", "stream", "subscription", "err"))
+			})
+		})
+	}
 }
 
 // TestDefaultLogger is not parallel: it changes the default.

@@ -66,7 +66,9 @@ type ParkedRequest struct {
 	Keys         []string // empty: all
 	Numbers      []int64  // empty: all
 	// Ready leaves out events that have failed, and those of the same key behind them; and events of other partitions.
-	Ready                 bool
+	Ready bool
+	// ExceptKeys are left out, too, if Ready is set: those of events whose replay waits for a retry, or is under way.
+	ExceptKeys            []string
 	Partition, Partitions int   // of a subscription: 0, 1
 	AfterNumber           int64 // behind this one
 	AfterID               uuid.UUID

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -62,64 +64,66 @@ func TestParkWithout(t *testing.T) {
 // again when it is replayed; it is parked under the key that PartitionBy gives, or alone if that is empty.
 func TestParkMapped(t *testing.T) {
 	t.Parallel()
-	es := store.New(memory.New(), nil)
-	defer es.Close() //nolint:errcheck // a test
-	_, err := es.Append(t.Context(), "a", store.NoStream, store.Event{Type: "x", Data: 1}, store.Event{Type: "alone", Data: 2}, store.Event{Type: "alone", Data: 3})
-	require.NoError(t, err)
-	var handled []string
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	parked := make(chan struct{}, 10)
-	consume := func(ctx context.Context, handler store.Handler) error {
-		return es.Consume(ctx, "a", "reader", handler, &store.ConsumeOptions{
-			SubscribeOptions: store.SubscribeOptions{
-				Mapper: func(e store.Recorded) (store.Recorded, error) {
-					e.Stream, e.Type = "mapped", e.Type+"!"
-					return e, nil
+	synctest.Test(t, func(t *testing.T) {
+		es := store.New(memory.New(), nil)
+		defer es.Close() //nolint:errcheck // a test
+		_, err := es.Append(t.Context(), "a", store.NoStream, store.Event{Type: "x", Data: 1}, store.Event{Type: "alone", Data: 2}, store.Event{Type: "alone", Data: 3})
+		require.NoError(t, err)
+		var handled []string
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		parked := make(chan struct{}, 10)
+		consume := func(ctx context.Context, handler store.Handler) error {
+			return es.Consume(ctx, "a", "reader", handler, &store.ConsumeOptions{
+				SubscribeOptions: store.SubscribeOptions{
+					Mapper: func(e store.Recorded) (store.Recorded, error) {
+						e.Stream, e.Type = "mapped", e.Type+"!"
+						return e, nil
+					},
+					PartitionBy: func(e store.Recorded) string {
+						if e.Type == "alone" {
+							return ""
+						}
+						return "key of " + e.Type
+					},
 				},
-				PartitionBy: func(e store.Recorded) string {
-					if e.Type == "alone" {
-						return ""
-					}
-					return "key of " + e.Type
+				OnError: func(store.Recorded, error, int) store.Decision {
+					parked <- struct{}{}
+					return store.Park
 				},
-			},
-			OnError: func(store.Recorded, error, int) store.Decision {
-				parked <- struct{}{}
-				return store.Park
-			},
-		})
-	}
-	err = consume(ctx, func(_ context.Context, e store.Recorded) error {
-		if e.Number < 3 {
-			return errPoison
+			})
 		}
-		handled = append(handled, e.Stream+" "+e.Type)
-		cancel()
-		return nil
-	})
-	require.ErrorIs(t, err, context.Canceled)
-	assert.Len(t, parked, 2)
-	assert.Equal(t, []string{"mapped alone!"}, handled)
-	filter := &store.ParkedFilter{Stream: "a"}
-	list, err := es.Parked(t.Context(), "reader", filter)
-	require.NoError(t, err)
-	require.Len(t, list, 2)
-	assert.Equal(t, "key of x", list[0].Key)
-	assert.Equal(t, list[1].ID.String(), list[1].Key)
-	assert.Equal(t, "a", list[0].Stream)
-	assert.Equal(t, "x", list[0].Type)
-	_, err = es.ReplayParked(t.Context(), "reader", filter)
-	require.NoError(t, err)
-	handled = nil
-	ctx, cancel = context.WithCancel(t.Context())
-	defer cancel()
-	err = consume(ctx, func(_ context.Context, e store.Recorded) error {
-		if handled = append(handled, e.Stream+" "+e.Type); len(handled) == 2 {
+		err = consume(ctx, func(_ context.Context, e store.Recorded) error {
+			if e.Number < 3 {
+				return errPoison
+			}
+			handled = append(handled, e.Stream+" "+e.Type)
 			cancel()
-		}
-		return nil
+			return nil
+		})
+		require.ErrorIs(t, err, context.Canceled)
+		assert.Len(t, parked, 2)
+		assert.Equal(t, []string{"mapped alone!"}, handled)
+		filter := &store.ParkedFilter{Stream: "a"}
+		list, err := es.Parked(t.Context(), "reader", filter)
+		require.NoError(t, err)
+		require.Len(t, list, 2)
+		assert.Equal(t, "key of x", list[0].Key)
+		assert.Equal(t, list[1].ID.String(), list[1].Key)
+		assert.Equal(t, "a", list[0].Stream)
+		assert.Equal(t, "x", list[0].Type)
+		_, err = es.ReplayParked(t.Context(), "reader", filter)
+		require.NoError(t, err)
+		handled = nil
+		ctx, cancel = context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		err = consume(ctx, func(_ context.Context, e store.Recorded) error {
+			if handled = append(handled, e.Stream+" "+e.Type); len(handled) == 2 {
+				cancel()
+			}
+			return nil
+		})
+		require.ErrorIs(t, err, context.Canceled)
+		assert.Equal(t, []string{"mapped x!", "mapped alone!"}, handled)
 	})
-	require.ErrorIs(t, err, context.Canceled)
-	assert.Equal(t, []string{"mapped x!", "mapped alone!"}, handled)
 }

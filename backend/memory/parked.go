@@ -65,11 +65,15 @@ func (b *Backend) ReadParked(ctx context.Context, r store.ParkedRequest) ([]stor
 			failed[e.Key] = e.Number
 		}
 	}
+	except := make(map[string]bool, len(r.ExceptKeys))
+	for _, key := range r.ExceptKeys {
+		except[key] = true
+	}
 	var list []store.ParkedEvent
 	for _, e := range p.events {
 		first, any := failed[e.Key]
 		switch {
-		case r.Ready && (e.Failed || any && first < e.Number):
+		case r.Ready && (e.Failed || except[e.Key] || any && first < e.Number):
 		case !r.Ready && e.Number > r.ToNumber:
 		case compareParked(e, store.ParkedEvent{Number: r.AfterNumber, ID: r.AfterID}) <= 0:
 		case len(r.Keys) > 0 && !slices.Contains(r.Keys, e.Key):

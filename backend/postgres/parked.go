@@ -55,7 +55,9 @@ func (b *Backend) ReadParked(ctx context.Context, r store.ParkedRequest) (list [
 	if reader == "" {
 		reader, stream = r.Subscription.Name, r.Subscription.Stream
 	}
-	statement, args := "read_parked_ready", []any{reader, r.Partition, r.Partitions, r.Limit, stream, r.AfterNumber, r.AfterID.String()}
+	statement, args := "read_parked_ready", []any{
+		reader, r.Partition, r.Partitions, r.Limit, stream, r.AfterNumber, r.AfterID.String(), textArray(r.ExceptKeys),
+	}
 	if !r.Ready {
 		var keys, numbers any
 		if len(r.Keys) > 0 {

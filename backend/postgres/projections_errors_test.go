@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -108,10 +109,14 @@ func TestConsumeHandlerStates(t *testing.T) {
 	defer cancel()
 	var mu sync.Mutex
 	var asked []string
+	calls := 0
 	err := p.Consume(ctx, store.All, "mailer", func(ctx context.Context, e store.Recorded) error {
+		if calls++; calls > len(handlerStates) {
+			cancel() // it is retried, and OnError was not asked
+		}
 		_, err := p.db.ExecContext(ctx, `select reports.raise($1)`, handlerStates[e.Number-1])
 		return err
-	}, &store.ConsumeOptions{OnError: func(e store.Recorded, err error, attempt int) store.Decision {
+	}, &store.ConsumeOptions{MaxBackoff: time.Millisecond, OnError: func(e store.Recorded, err error, attempt int) store.Decision {
 		mu.Lock()
 		defer mu.Unlock()
 		asked = append(asked, fmt.Sprint(e.Number, " ", attempt))

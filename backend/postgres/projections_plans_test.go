@@ -39,22 +39,32 @@ func TestProjectionPlans(t *testing.T) {
 			exec(`vacuum analyze /*schema.*/log`)
 			exec(`analyze /*schema.*/streams`)
 		}
+		// The condition is part of what is wanted: an index whose first columns alone are of use reads all that a reader has parked. Without
+		// statistics PostgreSQL takes that for a few events, and looks for a list of ids among them.
+		byID, notByID := `Index Scan using parked_pkey on parked k\S*\n +Index Cond: .*reader = `, `parked_number_idx|Seq Scan on parked`
+		if analyze {
+			byID += `.*event_id = `
+		}
 		for _, s := range []struct{ name, args, want, not string }{
-			{"unpark", `'p-1', '{00000000-0000-0000-0000-000000000001}'`, "Index Scan using parked_pkey on parked k", "parked_number_idx"},
-			{"release_parked", `'p-1', '{00000000-0000-0000-0000-000000000001}'`, "Index Scan using parked_pkey on parked k", "parked_number_idx"},
-			{"discard_parked", `'p-1', '{00000000-0000-0000-0000-000000000001}', '$all'`, "Index Scan using parked_pkey on parked k", "parked_number_idx"},
-			{"replay_parked", `'p-1', '{00000000-0000-0000-0000-000000000001}', '$all'`, "Index Scan using parked_pkey on parked k", "parked_number_idx"},
+			{"unpark", `'p-1', '{00000000-0000-0000-0000-000000000001}'`, byID, notByID},
+			{"release_parked", `'p-1', '{00000000-0000-0000-0000-000000000001}'`, byID, notByID},
+			{"discard_parked", `'p-1', '{00000000-0000-0000-0000-000000000001}', '$all'`, byID, notByID},
+			{"replay_parked", `'p-1', '{00000000-0000-0000-0000-000000000001}', '$all'`, byID, notByID},
 			{"save_parked", `'p-1', '{1}', '{1}', '{1}', '{1}', '{true}', '{0}', '{00000000-0000-0000-0000-000000000001}', '{k}', '{s}', '{t}', '{e}', '$all', '{00000000-0000-0000-0000-000000000002}', 7`,
-				"Index Scan using parked_pkey on parked k", "Seq Scan on parked"},
-			{"read_parked", `'p-1', 50000, ` + id + `, null, null, 1000, 90000, '$all'`, "parked_number_idx", "Seq Scan on parked"},
-			{"read_parked_ready", `'p-1', 0, 4, 1000, '', -1, ` + id, "parked_failed_idx", "Nested Loop Left Join"},
+				byID + `(?s:.*)` + byID, notByID},
+			{"read_parked", `'p-1', 50000, ` + id + `, null, null, 1000, 90000, '$all'`,
+				`parked_number_idx.*\n +Index Cond: .*\(number, event_id\) > .*number <= `, "Seq Scan on parked"},
+			{"read_parked_ready", `'p-1', 0, 4, 1000, '', -1, ` + id + `, '{k-1,k-2}'`,
+				`parked_number_idx.*\n +Index Cond: .*\(number, event_id\) > (?s:.*)parked_failed_idx on parked f\n +Index Cond: .*key = .*number < `, "Seq Scan on parked"},
+			{"read_parked_ready", `'p-1', 0, 4, 1000, '', -1, ` + id + `, '{k-1,k-2}'`,
+				"hashed SubPlan", "Nested Loop Left Join"},
 			{"places", `'s-7', 3, 3`, "log_append_seq_key", "Seq Scan on events"},
 			{"advance", `'$all', '$p/1/0', 1, 10, 0, 10, null, 0, '', 1, 1, 1`, "subscriptions_pkey", ""},
 		} {
 			plan := explain(t, conn, b, s.name, s.args)
-			require.Contains(t, plan, s.want, "%s, analyzed: %v\n%s", s.name, analyze, plan)
+			require.Regexp(t, s.want, plan, "%s, analyzed: %v\n%s", s.name, analyze, plan)
 			if s.not != "" {
-				require.NotContains(t, plan, s.not, "%s, analyzed: %v\n%s", s.name, analyze, plan)
+				require.NotRegexp(t, s.not, plan, "%s, analyzed: %v\n%s", s.name, analyze, plan)
 			}
 			t.Logf("%s, analyzed: %v\n%s", s.name, analyze, plan)
 		}

@@ -760,9 +760,10 @@ where k.reader_stream = $8::text and k.reader = $1::text and (k.number, k.event_
 order by k.number, k.event_id limit $6::int;
 
 -- name: read_parked_ready
--- Those of partition $2 of $3 of reader $1 on $5 behind ($6, $7) that have not failed, and are behind nothing of their key that has. Read
--- when somebody has changed what is parked, not all the time: it looks at all that is parked. Indexes: parked_number_idx,
--- parked_failed_idx.
+-- Those of partition $2 of $3 of reader $1 on $5 behind ($6, $7) that have not failed, are behind nothing of their key that has, and
+-- have no key in $8 (an array, which becomes a hash table). Read when somebody has changed what is parked, or a retry is due: it may look at
+-- all that is parked. offset 0: as a join, without statistics, each would be compared with all that have failed, of whatever key. Takes no
+-- locks. Indexes: parked_number_idx, parked_failed_idx.
 select k.key, k.hash, k.number, k.event_id::text, k.stream, k.version, k.event_type, k.failed, k.error, k.attempts, k.parked_at
 from /*schema.*/parked as k
 where k.reader_stream = $5::text and k.reader = $1::text and k.hash % $3::int = $2::int and not k.failed
@@ -770,7 +771,9 @@ where k.reader_stream = $5::text and k.reader = $1::text and k.hash % $3::int = 
   and not exists (
     select 1 from /*schema.*/parked as f
     where f.reader_stream = k.reader_stream and f.reader = k.reader and f.key = k.key and f.failed and f.number < k.number
+    offset 0
   )
+  and k.key not in (select i.key from unnest($8::text::text[]) as i (key))
 order by k.number, k.event_id limit $4::int;
 
 -- name: parked_keys

@@ -73,15 +73,9 @@ func (b *Backend) ReadParked(ctx context.Context, r store.ParkedRequest) (list [
 	if reader == "" {
 		reader, stream = r.Subscription.Name, r.Subscription.Stream
 	}
-	statement, args := "read_parked_ready", []any{reader, r.Partition, r.Partitions, r.Limit, stream, r.AfterNumber, r.AfterID[:]}
+	keys, numbers, except := jsonList(r.Keys), jsonList(r.Numbers), jsonList(r.ExceptKeys)
+	statement, args := "read_parked_ready", []any{reader, r.Partition, r.Partitions, r.Limit, stream, r.AfterNumber, r.AfterID[:], except}
 	if !r.Ready {
-		var keys, numbers any
-		if keys, err = jsonList(r.Keys); err != nil {
-			return nil, err
-		}
-		if numbers, err = jsonList(r.Numbers); err != nil {
-			return nil, err
-		}
 		statement, args = "read_parked", []any{reader, r.AfterNumber, r.AfterID[:], keys, numbers, r.Limit, r.ToNumber, stream}
 	}
 	err = b.each(ctx, statement, func(rows *sql.Rows) error {
@@ -97,13 +91,13 @@ func (b *Backend) ReadParked(ctx context.Context, r store.ParkedRequest) (list [
 	return list, err
 }
 
-// jsonList is a JSON list, a set that every driver can send, or nil if there is nothing in it.
-func jsonList[T any](list []T) (any, error) {
+// jsonList returns a JSON list, a set that every driver can send, or nil if the list is empty.
+func jsonList[T string | int64](list []T) any {
 	if len(list) == 0 {
-		return nil, nil
+		return nil
 	}
-	text, err := json.Marshal(list)
-	return string(text), err
+	text, _ := json.Marshal(list) // strings and numbers can't fail
+	return string(text)
 }
 
 // LookParked implements [store.ParkedStorage].

@@ -473,9 +473,9 @@ where reader_stream = ?8 and reader = ?1 and (number, event_id) > (?2, ?3) and n
 order by number, event_id limit ?6;
 
 -- name: read_parked_ready
--- Those of partition ?2 of ?3 of reader ?1 on ?5 behind (?6, ?7) that have not failed, and are behind nothing of their key that has.
--- Read when somebody has changed what is parked, not all the time: it looks at all that is parked. Indexes: parked_number_idx,
--- parked_failed_idx.
+-- Those of partition ?2 of ?3 of reader ?1 on ?5 behind (?6, ?7) that have not failed, are behind nothing of their key that has, and
+-- have no key in ?8 (JSON). Read when somebody has changed what is parked, or a retry is due: it may look at all that is
+-- parked. Indexes: parked_number_idx, parked_failed_idx.
 select k.key, k.hash, k.number, k.event_id, k.stream, k.version, k.event_type, k.failed, k.error, k.attempts, k.parked_at
 from /*prefix*/parked k
 where k.reader_stream = ?5 and k.reader = ?1 and k.hash % ?3 = ?2 and not k.failed
@@ -484,6 +484,7 @@ where k.reader_stream = ?5 and k.reader = ?1 and k.hash % ?3 = ?2 and not k.fail
     select 1 from /*prefix*/parked f
     where f.reader_stream = k.reader_stream and f.reader = k.reader and f.key = k.key and f.failed and f.number < k.number
   )
+  and k.key not in (select value from json_each(?8))
 order by k.number, k.event_id limit ?4;
 
 -- name: parked_keys

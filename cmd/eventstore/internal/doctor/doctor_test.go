@@ -179,6 +179,11 @@ func TestReaders(t *testing.T) {
 		}, 20*time.Second, 10*time.Millisecond)
 		stop()
 		require.ErrorIs(t, <-ended, context.Canceled)
+		findings, err := Examine(t.Context(), d, Options{Long: time.Hour, Lag: 10})
+		require.NoError(t, err)
+		for _, f := range findings {
+			assert.False(t, f.Level == Good && strings.Contains(f.What, "has parked nothing"), f.What)
+		}
 		_, err = es.Append(t.Context(), "a", store.Any, store.Event{Type: "counted", Data: 1})
 		require.NoError(t, err)
 		found := strings.Join(bad(t, d, Options{Long: time.Hour}), "\n")

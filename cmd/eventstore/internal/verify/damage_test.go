@@ -50,7 +50,7 @@ func small(t *testing.T, d *database.Database) {
 	require.NoError(t, err)
 	require.NoError(t, b.AddSubscriptions(ctx, []store.SubscriptionID{{Stream: store.All, Name: "$p/1/0"}, {Stream: store.All, Name: "$p/1/1"}}, 5, 0))
 	require.NoError(t, b.AddSubscriptions(ctx, []store.SubscriptionID{{Stream: store.All, Name: "r"}}, 4, 0))
-	require.NoError(t, b.AddSubscriptions(ctx, []store.SubscriptionID{{Stream: "a", Name: "r"}}, 3, 1))
+	require.NoError(t, b.AddSubscriptions(ctx, []store.SubscriptionID{{Stream: "a", Name: "q"}, {Stream: "a", Name: "r"}}, 3, 1))
 	require.NoError(t, b.Park(ctx, []store.ParkedEvent{{
 		Projection: "p", Key: "a", Number: 1, ID: appended["a"][0].ID, Stream: "a", Version: 1, Type: "happened", Failed: true,
 	}}))
@@ -193,7 +193,7 @@ var bothDamage = []damage{
 	{"no partitions", `update table.projections set partitions = 0`, []string{"partition-unknown", "projection-row"}},
 	{"partitions of a projection that was replaced", `update table.projections set replaced_by = 'q'`, []string{"partition-unknown"}},
 	{"a projection lost", `delete from table.projections`, []string{"parked-projection", "partition-unknown"}},
-	{"a subscription lost", `delete from table.subscriptions where stream = 'a'`, []string{"parked-subscription"}},
+	{"a subscription lost", `delete from table.subscriptions where stream = 'a' and name = 'r'`, []string{"parked-subscription"}},
 	{"a snapshot", `update table.snapshots set version = -1`, []string{"snapshot-row"}},
 }
 
