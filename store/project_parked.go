@@ -132,11 +132,8 @@ func (w *worker) replayReady(ctx context.Context) error {
 	}
 	w.pending = true
 	now := time.Now() // what fails again has to wait until next time, so that new events are not kept waiting
-	r := ParkedRequest{
-		Projection: w.p.name, Ready: true, Partition: w.partition, Partitions: w.record.Partitions, AfterNumber: -1, Limit: DefaultPageSize,
-	}
 	for {
-		list, err := w.ready(ctx, &r, now)
+		list, err := w.ready(ctx, now)
 		if err != nil {
 			return w.notRead(ctx, err)
 		}
@@ -155,38 +152,28 @@ func (w *worker) replayReady(ctx context.Context) error {
 	return nil
 }
 
-// ready returns parked events that may be applied now, in order, or none if there are no more. It moves r beyond pages of which all
-// events wait to be retried after now, or are behind such events.
-func (w *worker) ready(ctx context.Context, r *ParkedRequest, now time.Time) ([]task, error) {
-	for {
-		page, err := timed(ctx, w.p.opts.Timeout, func(ctx context.Context) ([]ParkedEvent, error) {
-			return w.p.storage.ReadParked(ctx, *r)
-		})
-		if err != nil {
-			return nil, err
-		}
-		list, err := w.due(ctx, page, now)
-		if err != nil || len(list) > 0 || len(page) < r.Limit {
-			return list, err
-		}
-		last := page[len(page)-1]
-		r.AfterNumber, r.AfterID = last.Number, last.ID
-	}
-}
-
-// due reads events of a page that may be applied now: at most BatchSize, of about as many bytes as a page has, and none after
-// half of Timeout but the first. Behind an event that is retried there is none of its key.
-func (w *worker) due(ctx context.Context, page []ParkedEvent, now time.Time) (list []task, err error) {
+// ready returns parked events that may be applied now, in order: at most BatchSize, of about as many bytes as a page has, and none
+// that was not read within half of Timeout, but the first. Behind an event that is retried there is none of its key.
+func (w *worker) ready(ctx context.Context, now time.Time) (list []task, err error) {
 	begun, bytes, retried := time.Now(), 0, map[string]bool{}
+	page, err := timed(ctx, w.p.opts.Timeout, func(ctx context.Context) ([]ParkedEvent, error) {
+		return w.p.storage.ReadParked(ctx, ParkedRequest{
+			Projection: w.p.name, Ready: true, ExceptKeys: w.waiting(now), Partition: w.partition, Partitions: w.record.Partitions,
+			AfterNumber: -1, Limit: w.p.opts.BatchSize,
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
 	for i := range page {
 		p := &page[i]
-		again := w.later[p.Key]
-		if retried[p.Key] || again != nil && again.at.After(now) {
+		if retried[p.Key] {
 			continue
 		}
-		if len(list) == w.p.opts.BatchSize || len(list) > 0 && time.Since(begun) > w.p.opts.Timeout/2 {
+		if len(list) > 0 && time.Since(begun) > w.p.opts.Timeout/2 {
 			break // the others are ready next time, too
 		}
+		again := w.later[p.Key]
 		retried[p.Key] = again != nil && again.parked.ID == p.ID
 		e, err := timed(ctx, w.p.opts.Timeout, func(ctx context.Context) (Recorded, error) { return w.p.store.Event(ctx, p.ID) })
 		if err != nil && !errors.Is(err, ErrEventNotFound) {

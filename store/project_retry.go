@@ -31,6 +31,16 @@ func (w *worker) postpone(list []task, attempt int) []task {
 	return slices.DeleteFunc(list, func(t task) bool { return t.parked.Key == p.Key })
 }
 
+// waiting returns the keys of parked events whose replay is to be tried again later than now.
+func (w *worker) waiting(now time.Time) (keys []string) {
+	for key, r := range w.later {
+		if r.at.After(now) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
 // retries reports whether the replay of the event with a number is to be tried again.
 func (w *worker) retries(number int64) bool {
 	for _, r := range w.later {
