@@ -24,6 +24,7 @@ var subParkCases = []testCase{
 	{name: "sub/park-keys", tx: noTx, run: subParkKeys, why: "the order within a partition key holds while several handlers park, replay and go on"},
 	{name: "sub/park-kept", tx: noTx, run: subParkKept, why: "what is parked is kept as given, is listed in order, and an event that came again does not replace it"},
 	{name: "sub/park-epoch", tx: noTx, run: subParkEpoch, why: "nothing is parked or removed in an epoch that is over"},
+	{name: "sub/park-gone", tx: noTx, run: subParkGone, why: "an event is parked only while it is in the stream that it came from, and is parked again only if it still is parked"},
 	{name: "sub/park-forgotten", tx: noTx, run: subParkForgotten, why: "a reset, a deletion and a hard delete remove what is parked, and nothing else that is"},
 }
 
@@ -323,13 +324,21 @@ func subParkKeys(f *fixture) {
 	assert.Len(f, h.handled.numbers(), keys*each)
 }
 
-// parkedRow is an event that the subscription on all events may park.
-func parkedRow(number int64, key string, failed bool) store.ParkedEvent {
-	_, hash := store.PartitionKey(key)
+// parkedRow is what the subscription on all events may park of an event under the number that it has there.
+func parkedRow(e store.Recorded, number int64, failed bool) store.ParkedEvent {
+	_, hash := store.PartitionKey(e.Stream)
 	return store.ParkedEvent{
-		Subscription: store.SubscriptionID{Stream: store.All, Name: subscription}, Key: key, Hash: hash, Number: number, ID: uuid.New(),
-		Stream: key, Version: number, Type: "counted", Failed: failed,
+		Subscription: store.SubscriptionID{Stream: store.All, Name: subscription}, Key: e.Stream, Hash: hash, Number: number, ID: e.ID,
+		Stream: e.Stream, Version: e.Version, Type: e.Type, Failed: failed,
 	}
+}
+
+// saves parks and removes events, and requires that so many of those to be parked are.
+func (p *party) saves(r store.ParkedChange, want int64) {
+	p.f.Helper()
+	n, err := p.tap.park.SaveParked(p.f.ctx, r)
+	require.NoError(p.f, err)
+	require.Equal(p.f, want, n, "events parked")
 }
 
 // lease creates a subscription and takes its lease.
@@ -346,7 +355,7 @@ func subParkKept(f *fixture) {
 	lease := p.leaseFor(id)
 	save := func(park []store.ParkedEvent, remove ...uuid.UUID) {
 		f.Helper()
-		require.NoError(f, p.tap.park.SaveParked(f.ctx, store.ParkedChange{ID: id, Epoch: lease.Epoch, Park: park, Remove: remove}))
+		p.saves(store.ParkedChange{ID: id, Epoch: lease.Epoch, Park: park, Remove: remove}, int64(len(park)))
 	}
 	read := func(r store.ParkedRequest) []store.ParkedEvent {
 		f.Helper()
@@ -361,7 +370,8 @@ func subParkKept(f *fixture) {
 		require.NoError(f, err)
 		return list
 	}
-	first, second, third, other := parkedRow(1, "a", true), parkedRow(2, "a", false), parkedRow(3, "a", false), parkedRow(2, "b", false)
+	a, b := f.fill("a", 3), f.fill("b", 1)
+	first, second, third, other := parkedRow(a[0], 1, true), parkedRow(a[1], 2, false), parkedRow(a[2], 3, false), parkedRow(b[0], 2, false)
 	first.Error, first.Attempts, first.ParkedAt = "no \"such\" thing, {5%}", 7, time.Date(2026, 5, 4, 3, 2, 1, 123456000, time.UTC)
 	save([]store.ParkedEvent{third, first, second, other})
 	list := read(store.ParkedRequest{})
@@ -391,7 +401,7 @@ func subParkKept(f *fixture) {
 	save([]store.ParkedEvent{again})
 	assert.Equal(f, again, bare(read(store.ParkedRequest{Numbers: []int64{1}}))[0], "it has failed again")
 	moved := second
-	moved.Number, moved.Version = 9, 9
+	moved.Number = 9
 	save([]store.ParkedEvent{moved})
 	assert.Equal(f, []store.ParkedEvent{moved}, bare(read(store.ParkedRequest{Numbers: []int64{9}})), "another event has its id")
 
@@ -453,17 +463,66 @@ func subParkEpoch(f *fixture) {
 	p := f.parkers()
 	id := store.SubscriptionID{Stream: store.All, Name: subscription}
 	was := p.leaseFor(id)
-	kept := parkedRow(1, "a", true)
-	require.NoError(f, p.tap.park.SaveParked(f.ctx, store.ParkedChange{ID: id, Epoch: was.Epoch, Park: []store.ParkedEvent{kept}}))
+	a := f.fill("a", 2)
+	kept := parkedRow(a[0], 1, true)
+	p.saves(store.ParkedChange{ID: id, Epoch: was.Epoch, Park: []store.ParkedEvent{kept}}, 1)
 	now := p.leaseFor(id)
 	require.NotEqual(f, was.Epoch, now.Epoch)
-	late := store.ParkedChange{ID: id, Epoch: was.Epoch, Park: []store.ParkedEvent{parkedRow(2, "a", true)}, Remove: []uuid.UUID{kept.ID}}
-	require.ErrorIs(f, p.tap.park.SaveParked(f.ctx, late), store.ErrLeaseLost)
+	late := store.ParkedChange{ID: id, Epoch: was.Epoch, Park: []store.ParkedEvent{parkedRow(a[1], 2, true)}, Remove: []uuid.UUID{kept.ID}}
+	_, err := p.tap.park.SaveParked(f.ctx, late)
+	require.ErrorIs(f, err, store.ErrLeaseLost)
 	late.ID.Name = "nothing"
-	require.ErrorIs(f, p.tap.park.SaveParked(f.ctx, late), store.ErrLeaseLost)
+	_, err = p.tap.park.SaveParked(f.ctx, late)
+	require.ErrorIs(f, err, store.ErrLeaseLost)
 	p.parks(1)
-	require.NoError(f, p.tap.park.SaveParked(f.ctx, store.ParkedChange{ID: id, Epoch: now.Epoch, Remove: []uuid.UUID{kept.ID}}))
+	p.saves(store.ParkedChange{ID: id, Epoch: now.Epoch, Remove: []uuid.UUID{kept.ID}}, 0)
 	p.parks()
+}
+
+func subParkGone(f *fixture) {
+	p := f.parkers()
+	a, b := f.fill("a", 1), f.fill("b", 1)
+	f.link("a", store.Any, b...)
+	onAll, onA := store.SubscriptionID{Stream: store.All, Name: subscription}, store.SubscriptionID{Stream: "a", Name: subscription}
+	all, some := p.leaseFor(onAll), p.leaseFor(onA)
+	first, link := parkedRow(a[0], 1, true), parkedRow(b[0], 2, true)
+	link.Subscription = onA
+	inAll := store.ParkedChange{ID: onAll, Epoch: all.Epoch, Park: []store.ParkedEvent{first}}
+	inA := store.ParkedChange{ID: onA, Epoch: some.Epoch, StreamID: f.info("a").ID, Park: []store.ParkedEvent{link}}
+	again := inAll
+	again.Again = true
+	left := func(want ...int64) {
+		f.Helper()
+		list, err := p.tap.park.ReadParked(f.ctx, store.ParkedRequest{Subscription: onAll, Partitions: 1, ToNumber: 1 << 62, Limit: 10})
+		require.NoError(f, err)
+		require.Equal(f, want, parkedNumbers(list), "what is parked of all events")
+	}
+	p.saves(again, 0) // was never parked
+	left()
+	p.saves(inAll, 1)
+	p.saves(again, 1)
+	moved := again
+	moved.Park = []store.ParkedEvent{parkedRow(a[0], 9, true)}
+	p.saves(moved, 0)
+	left(1)
+	n, err := p.tap.park.DiscardParked(f.ctx, onAll, []uuid.UUID{first.ID})
+	require.NoError(f, err)
+	require.EqualValues(f, 1, n)
+	p.saves(again, 0) // was discarded
+	left()
+	p.saves(inA, 1)
+
+	f.delete("a", store.HardDelete)
+	p.saves(inAll, 0) // the event is gone
+	left()
+	p.saves(inA, 0) // the stream is gone, though the event that was linked there is not
+	f.fill("a", 1)
+	p.saves(inA, 0) // this is another stream
+	inA.Again = true
+	p.saves(inA, 0)
+	link.Subscription, link.Number = onAll, 2
+	p.saves(store.ParkedChange{ID: onAll, Epoch: all.Epoch, Park: []store.ParkedEvent{first, link}}, 1)
+	left(2)
 }
 
 func subParkForgotten(f *fixture) {
@@ -471,15 +530,20 @@ func subParkForgotten(f *fixture) {
 	f.append("b", store.Any, events(2)...)
 	p := f.parkers()
 	ids := []store.SubscriptionID{{Stream: store.All, Name: "one"}, {Stream: store.All, Name: "two"}, {Stream: "a", Name: "one"}, {Stream: "b", Name: "one"}}
-	park := func() {
+	park := func(nth int) {
 		f.Helper()
 		for _, id := range ids {
-			lease := p.leaseFor(id)
-			for n, stream := range []string{"a", "b"} {
-				e := parkedRow(int64(n+1), stream, true)
-				e.Subscription = id
-				require.NoError(f, p.tap.park.SaveParked(f.ctx, store.ParkedChange{ID: id, Epoch: lease.Epoch, Park: []store.ParkedEvent{e}}))
+			r := store.ParkedChange{ID: id, Epoch: p.leaseFor(id).Epoch}
+			if id.Stream != store.All {
+				r.StreamID = f.info(id.Stream).ID
 			}
+			for _, stream := range []string{"a", "b"} {
+				e := f.read(stream, nil)[nth]
+				row := parkedRow(e, e.Version, true)
+				row.Subscription = id
+				r.Park = append(r.Park, row)
+			}
+			p.saves(r, 2)
 		}
 	}
 	left := func(want ...string) {
@@ -494,12 +558,12 @@ func subParkForgotten(f *fixture) {
 		}
 		same(f, want, got, "what is parked")
 	}
-	park()
+	park(0)
 	require.NoError(f, p.ResetSubscription(f.ctx, store.All, "one", 1))
 	left("$all two: a", "$all two: b", "a one: a", "a one: b", "b one: a", "b one: b")
 	require.NoError(f, p.DeleteSubscription(f.ctx, "b", "one"))
 	left("$all two: a", "$all two: b", "a one: a", "a one: b")
-	park() // some a second time, under other ids
+	park(1)
 	known := map[store.SubscriptionID]int64{}
 	for _, id := range ids {
 		var err error

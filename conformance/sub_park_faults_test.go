@@ -12,7 +12,7 @@ import (
 // brokenParker is a storage of what is parked of which a part is broken. A nil field leaves the call as it is.
 type brokenParker struct {
 	store.ParkedStorage
-	save    func(ctx context.Context, r store.ParkedChange) error
+	save    func(ctx context.Context, r store.ParkedChange) (int64, error)
 	read    func(ctx context.Context, r store.ParkedRequest) ([]store.ParkedEvent, error)
 	look    func(ctx context.Context, id store.SubscriptionID, known int64) (int64, []string, error)
 	replay  func(ctx context.Context, id store.SubscriptionID, ids []uuid.UUID) (int64, error)
@@ -20,11 +20,8 @@ type brokenParker struct {
 	counts  func(ctx context.Context) (map[store.SubscriptionID]int64, error)
 }
 
-func (b *brokenParker) SaveParked(ctx context.Context, r store.ParkedChange) error {
-	if b.save != nil {
-		return b.save(ctx, r)
-	}
-	return b.ParkedStorage.SaveParked(ctx, r)
+func (b *brokenParker) SaveParked(ctx context.Context, r store.ParkedChange) (int64, error) {
+	return or(b.save, b.ParkedStorage.SaveParked, ctx, r)
 }
 
 func (b *brokenParker) ReadParked(ctx context.Context, r store.ParkedRequest) ([]store.ParkedEvent, error) {
@@ -71,7 +68,7 @@ func parker(change func(b *brokenParker)) func(t *tap) {
 // saved changes what is to be parked and removed.
 func saved(change func(r *store.ParkedChange)) func(t *tap) {
 	return parker(func(b *brokenParker) {
-		b.save = func(ctx context.Context, r store.ParkedChange) error {
+		b.save = func(ctx context.Context, r store.ParkedChange) (int64, error) {
 			change(&r)
 			return b.ParkedStorage.SaveParked(ctx, r)
 		}
@@ -89,6 +86,28 @@ func eachParked(change func(e *store.ParkedEvent)) func(t *tap) {
 }
 
 var subParkFaults = []subFault{
+	{name: "park-gone-counted", what: "an event that is not parked, since it is gone, counts as parked", cases: []string{"sub/park-gone"},
+		tap: parker(func(b *brokenParker) {
+			b.save = func(ctx context.Context, r store.ParkedChange) (int64, error) {
+				_, err := b.ParkedStorage.SaveParked(ctx, r)
+				return int64(len(r.Park)), err
+			}
+		})},
+	{name: "park-again-anyway", what: "an event is parked again after it was discarded", cases: []string{"sub/park-gone"},
+		tap: saved(func(r *store.ParkedChange) { r.Again = false })},
+	{name: "park-any-stream", what: "an event of a stream that was deleted and created again is parked", cases: []string{"sub/park-gone"},
+		tap: func(t *tap) {
+			parker(func(b *brokenParker) {
+				b.save = func(ctx context.Context, r store.ParkedChange) (int64, error) {
+					infos, err := t.subs.StreamVersions(ctx, []string{r.ID.Stream})
+					if err != nil {
+						return 0, err
+					}
+					r.StreamID = infos[r.ID.Stream].ID
+					return b.ParkedStorage.SaveParked(ctx, r)
+				}
+			})(t)
+		}},
 	{name: "park-forgets", what: "nothing is parked", cases: []string{"sub/park", "sub/park-kept"},
 		tap: saved(func(r *store.ParkedChange) { r.Park = nil })},
 	{name: "park-keeps-removed", what: "what was handled stays parked", cases: []string{"sub/park-kept", "sub/park-epoch", "sub/park-takeover"},
@@ -96,7 +115,7 @@ var subParkFaults = []subFault{
 	{name: "park-any-epoch", what: "a process that has lost the lease parks", cases: []string{"sub/park-epoch"},
 		tap: func(t *tap) {
 			parker(func(b *brokenParker) {
-				b.save = func(ctx context.Context, r store.ParkedChange) error {
+				b.save = func(ctx context.Context, r store.ParkedChange) (int64, error) {
 					list, err := t.subs.ListSubscriptions(ctx)
 					for _, i := range list {
 						if i.SubscriptionID == r.ID {
@@ -104,7 +123,7 @@ var subParkFaults = []subFault{
 						}
 					}
 					if err != nil {
-						return err
+						return 0, err
 					}
 					return b.ParkedStorage.SaveParked(ctx, r)
 				}
@@ -189,7 +208,7 @@ var subParkFaults = []subFault{
 		tap: parker(func(b *brokenParker) {
 			var mu sync.Mutex
 			kept := map[store.SubscriptionID][]store.ParkedEvent{}
-			b.save = func(ctx context.Context, r store.ParkedChange) error {
+			b.save = func(ctx context.Context, r store.ParkedChange) (int64, error) {
 				mu.Lock()
 				defer mu.Unlock()
 				kept[r.ID] = append(kept[r.ID], r.Park...)

@@ -28,9 +28,9 @@ var (
 	_ store.ParkedStorage = batchParkedTap{}
 )
 
-func (p parkedCalls) SaveParked(ctx context.Context, r store.ParkedChange) error {
+func (p parkedCalls) SaveParked(ctx context.Context, r store.ParkedChange) (int64, error) {
 	if err := p.t.pass(ctx, "SaveParked"); err != nil {
-		return err
+		return 0, err
 	}
 	return p.t.park.SaveParked(ctx, r)
 }

@@ -4,38 +4,63 @@ import (
 	"context"
 	"maps"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/google/uuid"
 )
 
-// aside is what a subscription has parked, as this Store knows it under a lease: later events of those keys are parked behind it.
+// aside is what a subscription has parked. It is read under each lease anew. Later events of those keys are parked, too.
 type aside struct {
-	storage ParkedStorage // nil if nothing can be parked
-	id      SubscriptionID
+	storage      ParkedStorage // nil if nothing can be parked
+	subscription *subscription
 
-	// writing is held while what is parked changes, or is read, in the database and here: so no event is parked behind others
-	// that are just found to be gone.
+	// writing is held while what is parked is changed or read in the database and here. So no event is parked behind others that have
+	// been found to be gone.
 	writing sync.Mutex
+	page    []ParkedEvent // guarded by writing: that may be handled, of keys that no consumer has claimed
 
 	mu        sync.Mutex
-	epoch     int64             // of the lease under which keys was read; 0: to be read
-	changes   int64             // see [ParkedStorage].LookParked
-	keys      map[string]bool   // that have parked events
-	looked    time.Time         // when changes was looked at
-	pending   bool              // some of what is parked may be ready to be handled, and is not looked for yet
-	unsure    bool              // an event that was parked since may be ready, since it came before what its key waits for
-	replaying bool              // a consumer replays
-	later     map[string]*retry // by key, parked events whose replay is to be tried again: until then nothing of the key is replayed
+	epoch     int64              // of the lease under which keys was read
+	changes   int64              // see [ParkedStorage].LookParked
+	keys      map[string]bool    // that have parked events
+	looked    time.Time          // when changes was looked at
+	pending   bool               // some of what is parked may be ready to be handled, and is not looked for yet
+	unsure    bool               // an event that was parked since may be ready, since it came before what its key waits for
+	claimed   map[string]bool    // keys that a consumer replays
+	later     map[string]*retry  // by key, parked events whose replay is to be tried again: until then nothing of the key is replayed
+	consumers map[*consumer]bool // to be woken
 }
 
-func newAside(h *hub, id SubscriptionID, transient bool) *aside {
-	a := &aside{id: id}
-	if !transient {
-		a.storage, _ = h.storage.(ParkedStorage)
+func newAside(s *subscription) *aside {
+	a := &aside{
+		subscription: s, keys: map[string]bool{}, claimed: map[string]bool{}, later: map[string]*retry{}, consumers: map[*consumer]bool{},
+	}
+	if !s.opts.Transient {
+		a.storage, _ = s.hub.storage.(ParkedStorage)
 	}
 	return a
+}
+
+// join has a consumer woken when it should look at what is parked, until leave.
+func (a *aside) join(c *consumer) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.consumers[c] = true
+}
+
+func (a *aside) leave(c *consumer) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.consumers, c)
+}
+
+// wake wakes the consumers that sleep, for they may have to wake earlier than when they fell asleep. a.mu is held.
+func (a *aside) wake() {
+	for c := range a.consumers {
+		c.subscriber.interrupt()
+	}
 }
 
 // loaded reports whether keys is known under the lease of an epoch.
@@ -52,77 +77,34 @@ func (a *aside) idle(epoch int64) bool {
 	return a.epoch == epoch && len(a.keys) == 0
 }
 
-// forget has keys read again.
-func (a *aside) forget() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.epoch = 0
-}
-
 // isPending reports whether parked events that are ready are to be looked for, or one is to be tried again.
 func (a *aside) isPending() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.pending {
-		return true
-	}
 	now := time.Now()
 	for _, r := range a.later {
 		if !r.at.After(now) {
 			return true
 		}
 	}
-	return false
-}
-
-// begin reports whether the caller may replay, since no other consumer does. Then it calls end.
-func (a *aside) begin() bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.replaying {
-		return false
-	}
-	a.replaying = true
-	return true
-}
-
-func (a *aside) end() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.replaying = false
+	return a.pending
 }
 
 // postpone has a parked event tried again later, under the lease of an epoch.
 func (a *aside) postpone(epoch int64, r *retry) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.epoch != epoch {
-		return
+	if a.epoch == epoch {
+		a.later[r.parked.Key] = r
+		a.wake()
 	}
-	if a.later == nil {
-		a.later = map[string]*retry{}
-	}
-	a.later[r.parked.Key] = r
 }
 
-// take returns the retry of a parked event, which begins, or nil.
-func (a *aside) take(p ParkedEvent) *retry {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	r := a.later[p.Key]
-	if r == nil || r.parked.ID != p.ID {
-		return nil
-	}
-	delete(a.later, p.Key)
-	return r
-}
-
-// nextReplay returns when a parked event is to be tried again under the lease of an epoch, or at if that is before. It
-// returns at while a consumer replays: that consumer asks again when it has finished.
+// nextReplay returns when a parked event is to be tried again under the lease of an epoch, or at if that is before.
 func (a *aside) nextReplay(epoch int64, at time.Time) time.Time {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.replaying || a.epoch != epoch {
+	if a.epoch != epoch {
 		return at
 	}
 	for _, r := range a.later {
@@ -133,21 +115,82 @@ func (a *aside) nextReplay(epoch int64, at time.Time) time.Time {
 	return at
 }
 
-// waiting returns the keys of the parked events that are to be tried again later than now.
-func (a *aside) waiting(now time.Time) (keys []string) {
+// due reports whether it is time to look whether others have changed what is parked, and counts as a look.
+func (a *aside) due(every time.Duration) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for key, r := range a.later {
-		if r.at.After(now) {
-			keys = append(keys, key)
-		}
+	if len(a.keys) == 0 || time.Since(a.looked) < every {
+		return false
 	}
-	return keys
+	a.looked = time.Now()
+	return true
+}
+
+// has reports whether a key has parked events. known is false if that was not read under the lease of the epoch.
+func (a *aside) has(epoch int64, key string) (parked, known bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.keys[key], a.epoch == epoch
+}
+
+// load reads which keys are parked, under the lease of an epoch. What is ready among them is to be looked for.
+func (a *aside) load(ctx context.Context, epoch int64) error {
+	a.writing.Lock()
+	defer a.writing.Unlock()
+	changes, err := a.read(ctx, epoch)
+	if err == nil {
+		err = a.forgetDiscarded(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	a.page = nil
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.changes, a.looked, a.pending, a.unsure = changes, time.Now(), len(a.keys) > 0, false
+	if a.pending {
+		a.wake()
+	}
+	return nil
+}
+
+// read reads which keys are parked. The caller holds writing. An epoch that is over is [ErrLeaseLost].
+func (a *aside) read(ctx context.Context, epoch int64) (changes int64, err error) {
+	changes, keys, err := a.storage.LookParked(ctx, a.subscription.id, -1)
+	if err != nil {
+		return 0, err
+	}
+	if a.subscription.epoch() != epoch { // what is known under a newer lease stays
+		return 0, ErrLeaseLost
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.epoch != epoch {
+		a.drop(func(*retry) bool { return true })
+		a.epoch, a.page = epoch, nil
+		clear(a.claimed)
+	}
+	a.keys = make(map[string]bool, len(keys))
+	for _, key := range keys {
+		a.keys[key] = true
+	}
+	return changes, nil
+}
+
+// drop forgets retries of parked events, and their errors. a.mu is held.
+func (a *aside) drop(over func(r *retry) bool) {
+	maps.DeleteFunc(a.later, func(_ string, r *retry) bool {
+		if !over(r) {
+			return false
+		}
+		a.subscription.solved(r.parked.Number, r.parked.Number)
+		return true
+	})
 }
 
 // forgetDiscarded forgets the retries of parked events that are not there any more.
 func (a *aside) forgetDiscarded(ctx context.Context) error {
-	r := ParkedRequest{Subscription: a.id, Partitions: 1, AfterID: uuid.Max, AfterNumber: math.MaxInt64}
+	r := ParkedRequest{Subscription: a.subscription.id, Partitions: 1, AfterID: uuid.Max, AfterNumber: math.MaxInt64}
 	a.mu.Lock()
 	for _, again := range a.later {
 		n := again.parked.Number
@@ -167,81 +210,10 @@ func (a *aside) forgetDiscarded(ctx context.Context) error {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	maps.DeleteFunc(a.later, func(_ string, r *retry) bool { return !there[r.parked.ID] })
+	a.drop(func(again *retry) bool {
+		return slices.Contains(r.Numbers, again.parked.Number) && !there[again.parked.ID]
+	})
 	return nil
-}
-
-// due reports whether it is time to look whether others have changed what is parked, and counts as a look.
-func (a *aside) due(every time.Duration) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if len(a.keys) == 0 || time.Since(a.looked) < every {
-		return false
-	}
-	a.looked = time.Now()
-	return true
-}
-
-// has reports whether a key has parked events, in the epoch.
-func (a *aside) has(epoch int64, key string) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.epoch == epoch && a.keys[key]
-}
-
-// load reads which keys are parked, under the lease of an epoch. What is ready among them is to be looked for.
-func (a *aside) load(ctx context.Context, epoch int64) error {
-	a.writing.Lock()
-	defer a.writing.Unlock()
-	changes, err := a.read(ctx, epoch)
-	if err != nil {
-		return err
-	}
-	if err := a.forgetDiscarded(ctx); err != nil {
-		return err
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.changes, a.looked, a.pending, a.unsure = changes, time.Now(), len(a.keys) > 0, false
-	return nil
-}
-
-// read reads which keys are parked. The caller holds writing.
-func (a *aside) read(ctx context.Context, epoch int64) (changes int64, err error) {
-	changes, keys, err := a.storage.LookParked(ctx, a.id, -1)
-	if err != nil {
-		return 0, err
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.epoch != epoch {
-		a.epoch, a.later = epoch, nil
-	}
-	a.keys = make(map[string]bool, len(keys))
-	for _, key := range keys {
-		a.keys[key] = true
-	}
-	return changes, nil
-}
-
-// finish ends a replay that began now if nothing else is ready: keys that have nothing parked any more are handled as before. What
-// others have changed since the load is still to be looked at.
-func (a *aside) finish(ctx context.Context, epoch int64, now time.Time) (done bool, err error) {
-	a.writing.Lock()
-	defer a.writing.Unlock()
-	list, err := a.ready(ctx, 1, now)
-	if err != nil || len(list) > 0 { // parked behind others meanwhile
-		return false, err
-	}
-	if _, err := a.read(ctx, epoch); err != nil {
-		return false, err
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.pending, a.unsure = false, false
-	// What was due, and has not failed again, is not there any more.
-	maps.DeleteFunc(a.later, func(key string, r *retry) bool { return !a.keys[key] || !r.at.After(now) })
-	return true, nil
 }
 
 // changed reports whether something that is parked may have become ready since it was loaded.
@@ -252,23 +224,35 @@ func (a *aside) changed(ctx context.Context) (bool, error) {
 	if unsure {
 		return true, nil
 	}
-	changes, _, err := a.storage.LookParked(ctx, a.id, known)
+	changes, _, err := a.storage.LookParked(ctx, a.subscription.id, known)
 	return changes != known, err
 }
 
-// park parks an event. One that has not failed is parked only if something of its key still is, which it reports.
-func (a *aside) park(ctx context.Context, epoch int64, p ParkedEvent) (parked bool, err error) {
+// park parks an event. One that has not failed is parked only if something of its key still is; if that is not known, the error is
+// errVoid. parked is false, too, if the event is gone.
+func (a *aside) park(ctx context.Context, r ParkedChange) (parked bool, err error) {
 	a.writing.Lock()
 	defer a.writing.Unlock()
-	if !p.Failed && !a.has(epoch, p.Key) {
-		return false, nil
+	p := r.Park[0]
+	if !p.Failed {
+		behind, known := a.has(r.Epoch, p.Key)
+		if !known {
+			return false, errVoid
+		}
+		if !behind {
+			return false, nil
+		}
 	}
-	if err := a.storage.SaveParked(ctx, ParkedChange{ID: a.id, Epoch: epoch, Park: []ParkedEvent{p}}); err != nil {
+	n, err := a.storage.SaveParked(ctx, r)
+	if err != nil || n == 0 {
 		return false, err
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.epoch == epoch {
+	if a.epoch == r.Epoch {
+		if len(a.keys) == 0 {
+			a.wake()
+		}
 		a.keys[p.Key] = true
 		a.unsure = a.unsure || !p.Failed
 	}
@@ -279,12 +263,83 @@ func (a *aside) park(ctx context.Context, epoch int64, p ParkedEvent) (parked bo
 func (a *aside) remove(ctx context.Context, epoch int64, id uuid.UUID) error {
 	a.writing.Lock()
 	defer a.writing.Unlock()
-	return a.storage.SaveParked(ctx, ParkedChange{ID: a.id, Epoch: epoch, Remove: []uuid.UUID{id}})
+	_, err := a.storage.SaveParked(ctx, ParkedChange{ID: a.subscription.id, Epoch: epoch, Remove: []uuid.UUID{id}})
+	return err
 }
 
-// ready returns parked events that may be handled again now, in order: none of a key with an event that is to be tried again later.
-func (a *aside) ready(ctx context.Context, limit int, now time.Time) ([]ParkedEvent, error) {
-	return a.storage.ReadParked(ctx, ParkedRequest{
-		Subscription: a.id, Ready: true, ExceptKeys: a.waiting(now), Partitions: 1, AfterNumber: -1, Limit: limit,
+// claim returns parked events of a key that may be handled now, in order, and the retry that one of them waited for, or nil. Nothing of
+// the key is claimed again until release. If there are none, keys that have nothing parked any more are handled as before; what
+// others have changed since the load is not looked at. now is when the replay began.
+func (a *aside) claim(ctx context.Context, epoch int64, limit int, now time.Time) (list []ParkedEvent, again *retry, err error) {
+	a.writing.Lock()
+	defer a.writing.Unlock()
+	if a.subscription.epoch() != epoch {
+		return nil, nil, ErrLeaseLost
+	}
+	if len(a.page) == 0 {
+		a.page, err = a.storage.ReadParked(ctx, ParkedRequest{
+			Subscription: a.subscription.id, Ready: true, ExceptKeys: a.busy(now), Partitions: 1, AfterNumber: -1, Limit: limit,
+		})
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+	if len(a.page) == 0 {
+		return nil, nil, a.finish(ctx, epoch, now)
+	}
+	key := a.page[0].Key
+	a.page = slices.DeleteFunc(a.page, func(p ParkedEvent) bool {
+		if p.Key == key {
+			list = append(list, p)
+		}
+		return p.Key == key
 	})
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.claimed[key] = true
+	again = a.later[key]
+	delete(a.later, key)
+	return list, again, nil
+}
+
+// busy returns the keys that others replay, and those of parked events that are to be tried again later than now.
+func (a *aside) busy(now time.Time) []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	keys := slices.Collect(maps.Keys(a.claimed))
+	for key, r := range a.later {
+		if r.at.After(now) && !a.claimed[key] {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// finish ends a replay that began now, since nothing else is ready. The caller holds writing.
+func (a *aside) finish(ctx context.Context, epoch int64, now time.Time) error {
+	if _, err := a.read(ctx, epoch); err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.pending, a.unsure = false, false
+	a.drop(func(r *retry) bool { // what was due, and has not failed again, is not there any more
+		key := r.parked.Key
+		return !a.claimed[key] && (!a.keys[key] || !r.at.After(now))
+	})
+	return nil
+}
+
+// release ends the claim of a key under the lease of an epoch. If the consumer has not dealt with what it had claimed, others are to.
+func (a *aside) release(epoch int64, key string, dealt bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.epoch != epoch {
+		return
+	}
+	delete(a.claimed, key)
+	if !dealt {
+		a.pending = true
+		a.wake()
+	}
 }

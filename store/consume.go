@@ -178,6 +178,8 @@ var errVoid = errors.New("void")
 // run handles events until there is a reason not to, which it returns.
 func (c *consumer) run(ctx context.Context) error {
 	defer c.logPanic(ctx)
+	c.subscriber.subscription.aside.join(c)
+	defer c.subscriber.subscription.aside.leave(c)
 	for {
 		c.event = nil
 		err := c.retryDue(ctx)

@@ -3,13 +3,12 @@ package store
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
 )
 
-// errAside says that a parked event was parked again, so that what is behind it may not be ready any more.
+// errAside says that a parked event was parked again, so that what is behind it is not ready any more.
 var errAside = errors.New("parked again")
 
 // grant returns the lease that the subscription has now: its epoch, and a context that ends with it. ok is false if it has none.
@@ -51,7 +50,17 @@ func (c *consumer) loadFor(ctx context.Context) error {
 		c.subscriber.returnAll() // they come again if the lease does
 		return errVoid
 	}
-	return c.insist(ctx, lease, func(ctx context.Context) error { return s.aside.load(ctx, epoch) })
+	return c.load(ctx, epoch, lease)
+}
+
+// load reads which keys are parked, under the lease of an epoch.
+func (c *consumer) load(ctx context.Context, epoch int64, lease context.Context) error {
+	s := c.subscriber.subscription
+	err := c.insist(ctx, lease, func(ctx context.Context) error { return s.aside.load(ctx, epoch) })
+	if err == nil {
+		s.solved(0, 0) // it could not be read before, perhaps under another lease
+	}
+	return err
 }
 
 // insist does something in the database, trying until the database lets it. The error is ctx's, errVoid, or final.
@@ -77,12 +86,13 @@ func (c *consumer) insist(ctx, lease context.Context, do func(ctx context.Contex
 		case errors.Is(err, ErrLeaseLost):
 			s.loseLease(c.subscriber.epoch)
 			return errVoid
-		case lease.Err() != nil:
+		case lease.Err() != nil || errors.Is(err, errVoid):
 			return errVoid
 		case final(err):
 			return err
 		}
 		s.trouble(number, err)
+		s.lines.warn(ctx, logParked, append(s.names(), "err", err)...)
 		select {
 		case <-time.After(wait.NextBackOff()):
 		case <-ctx.Done():
@@ -118,18 +128,35 @@ func (c *consumer) parkBehind(ctx context.Context, e Recorded) (parked bool, err
 }
 
 func (c *consumer) parkBehindKey(ctx context.Context, e Recorded) (parked bool, err error) {
-	s := c.subscriber.subscription
-	epoch := c.subscriber.epoch
-	if key, _ := c.key(&e); !s.aside.has(epoch, key) {
+	key, _ := c.key(&e)
+	if behind, known := c.subscriber.subscription.aside.has(c.subscriber.epoch, key); known && !behind {
 		return false, nil
 	}
-	err = c.insist(ctx, c.subscriber.lease(), func(ctx context.Context) (err error) {
-		parked, err = s.aside.park(ctx, epoch, c.parkedEvent(e, nil))
-		return err
-	})
+	parked, err = c.savePark(ctx, e, c.parkedEvent(e, nil), false)
+	if errors.Is(err, errVoid) {
+		c.subscriber.returnAll() // what is parked is not known any more
+	}
 	if err == nil && parked {
 		err = c.ack(ctx, e)
 	}
+	return parked, err
+}
+
+// savePark parks an event, or parks it again. It reports whether it did: the event, or what was parked of it, may be gone. The error
+// is errVoid if the event is not in flight any more.
+func (c *consumer) savePark(ctx context.Context, e Recorded, p ParkedEvent, again bool) (parked bool, err error) {
+	a := c.subscriber.subscription.aside
+	r := ParkedChange{ID: p.Subscription, Epoch: c.subscriber.epoch, Park: []ParkedEvent{p}, Again: again}
+	err = c.insist(ctx, c.subscriber.lease(), func(ctx context.Context) (err error) {
+		if !again {
+			var ok bool
+			if r.StreamID, ok = c.subscriber.origin(e); !ok {
+				return errVoid
+			}
+		}
+		parked, err = a.park(ctx, r)
+		return err
+	})
 	return parked, err
 }
 
@@ -161,20 +188,22 @@ func (c *consumer) park(ctx context.Context, t task, why error, attempts int) er
 		p.Attempts += t.parked.Attempts
 		p.ParkedAt = t.parked.ParkedAt
 	}
-	err := c.insist(ctx, c.subscriber.lease(), func(ctx context.Context) error {
-		_, err := s.aside.park(ctx, c.subscriber.epoch, p)
-		return err
-	})
+	parked, err := c.savePark(ctx, t.event, p, t.parked != nil)
 	if err != nil {
 		return err
 	}
-	s.logFailure(ctx, logPark, &t.event, attempts, why)
-	s.hub.gaveUp(ctx, s.operation(OpPark), t.event, attempts, why)
+	if parked {
+		s.logFailure(ctx, logPark, &t.event, attempts, why)
+		s.hub.gaveUp(ctx, s.operation(OpPark), t.event, attempts, why)
+	}
 	s.solved(t.event.Number, t.event.Number)
-	if t.parked != nil {
+	switch {
+	case t.parked == nil:
+		return c.ack(ctx, t.event)
+	case parked:
 		return errAside
 	}
-	return c.ack(ctx, t.event)
+	return nil // it was discarded, or hard deleted, meanwhile
 }
 
 // settle notes that an event has been dealt with.
@@ -198,75 +227,86 @@ func (c *consumer) remove(ctx context.Context, id uuid.UUID) error {
 	return c.insist(ctx, c.subscriber.lease(), remove)
 }
 
-// replay handles what is parked and may be handled again, if that has changed. One consumer does so at a time.
+// replay handles what is parked and may be handled again, if that has changed. Several consumers may do so, each for another key.
 func (c *consumer) replay(ctx context.Context) error {
 	s := c.subscriber.subscription
 	a := s.aside
 	epoch, lease, ok := s.grant()
-	if a.storage == nil || !ok || a.idle(epoch) || a.loaded(epoch) && !a.isPending() && !a.due(s.hub.pollEvery) || !a.begin() {
+	if a.storage == nil || !ok || a.idle(epoch) {
 		return nil
 	}
-	defer a.end()
-	c.subscriber.sentIn(epoch)
-	if a.loaded(epoch) && !a.isPending() {
-		look, cancel := context.WithTimeout(ctx, s.opts.Timeout)
-		changed, err := a.changed(look)
-		cancel()
-		if err != nil || !changed {
-			return nil // the next look is due after a while
+	stale := !a.loaded(epoch)
+	if !stale && !a.isPending() {
+		if stale = a.due(s.hub.pollEvery) && c.changed(ctx); !stale {
+			return nil
 		}
 	}
-	err := c.replayReady(ctx, epoch, lease)
-	if err != nil {
-		a.forget() // begin again
-	}
-	return err
-}
-
-// replayReady handles what is parked and has not failed, nor is behind something of its key that has.
-func (c *consumer) replayReady(ctx context.Context, epoch int64, lease context.Context) error {
-	a := c.subscriber.subscription.aside
+	c.subscriber.sentIn(epoch)
 	now := time.Now() // what fails again waits until next time, so that new events are not kept waiting
-	if err := c.insist(ctx, lease, func(ctx context.Context) error { return a.load(ctx, epoch) }); err != nil {
-		return err
+	if stale {
+		if err := c.load(ctx, epoch, lease); err != nil {
+			return err
+		}
 	}
-	for done := false; !done; {
+	for {
 		var list []ParkedEvent
+		var again *retry
 		err := c.insist(ctx, lease, func(ctx context.Context) (err error) {
-			if list, err = a.ready(ctx, c.subscriber.seat.Size(), now); err == nil && len(list) == 0 {
-				done, err = a.finish(ctx, epoch, now)
-			}
+			list, again, err = a.claim(ctx, epoch, c.subscriber.seat.Size(), now)
 			return err
 		})
+		if err == nil && len(list) > 0 {
+			err = c.replayKey(ctx, epoch, lease, list, again)
+		}
+		if err != nil || len(list) == 0 {
+			return err
+		}
+	}
+}
+
+// changed reports whether what is parked may have changed. If that can't be read, it was not: the next look is due after a while.
+func (c *consumer) changed(ctx context.Context) bool {
+	s := c.subscriber.subscription
+	look, cancel := context.WithTimeout(ctx, s.opts.Timeout)
+	defer cancel()
+	changed, err := s.aside.changed(look)
+	switch {
+	case err == nil:
+		s.solved(0, 0)
+	case ctx.Err() == nil:
+		s.trouble(0, err)
+		s.lines.warn(ctx, logParked, append(s.names(), "err", err)...)
+	}
+	return err == nil && changed
+}
+
+// replayKey handles parked events of a key that were claimed, in order. If one is parked again, or is to be handled again later, it
+// leaves out what is behind it.
+func (c *consumer) replayKey(ctx context.Context, epoch int64, lease context.Context, list []ParkedEvent, again *retry) (err error) {
+	dealt := false
+	defer func() { c.subscriber.subscription.aside.release(epoch, list[0].Key, dealt) }()
+	for i := range list {
+		r := again
+		if r != nil && r.parked.ID != list[i].ID {
+			r = nil
+		}
+		err = c.replayOne(ctx, lease, &list[i], r)
+		if errors.Is(err, errLater) || errors.Is(err, errAside) {
+			err = nil
+			break
+		}
 		if err != nil {
 			return err
 		}
-		if err := c.replayEach(ctx, lease, list); err != nil && !errors.Is(err, errAside) {
-			return err
-		}
 	}
-	return nil
+	dealt = true
+	return err
 }
 
-// replayEach handles parked events in order. If one is to be handled again later, it leaves out what is behind it.
-func (c *consumer) replayEach(ctx, lease context.Context, list []ParkedEvent) error {
-	for len(list) > 0 {
-		p := list[0]
-		list = list[1:]
-		err := c.replayOne(ctx, lease, p)
-		if errors.Is(err, errLater) {
-			list = slices.DeleteFunc(list, func(behind ParkedEvent) bool { return behind.Key == p.Key })
-		} else if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// replayOne handles a parked event.
-func (c *consumer) replayOne(ctx, lease context.Context, p ParkedEvent) error {
+// replayOne handles a parked event, unless the Selector leaves it out. again is the retry that it waited for, or nil.
+func (c *consumer) replayOne(ctx, lease context.Context, p *ParkedEvent, again *retry) error {
 	s := c.subscriber.subscription
-	t := task{parked: &p}
+	t := task{parked: p}
 	err := c.insist(ctx, lease, func(ctx context.Context) (err error) {
 		t.event, err = s.hub.storage.ReadEvent(ctx, p.ID)
 		t.event.codec = s.hub.codec
@@ -275,17 +315,21 @@ func (c *consumer) replayOne(ctx, lease context.Context, p ParkedEvent) error {
 		}
 		return err
 	})
-	t.event.ID, t.event.Number = p.ID, p.Number
-	again := s.aside.take(p)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case t.gone:
+	}
+	t.event.ID, t.event.Number = p.ID, p.Number
+	selected, failed := true, (*CallbackError)(nil)
+	if !t.gone {
+		selected, failed = s.opts.selects(&t.event) // it may have been parked since the Selector failed
+	}
+	if t.gone || !selected {
+		s.solved(p.Number, p.Number)
 		return c.settle(ctx, t)
 	}
 	c.event, c.attempt = &t.event, 0
 	defer func() { c.event = nil }()
-	return c.handle(ctx, t, nil, again)
+	return c.handle(ctx, t, failed, again)
 }
 
 // sentIn notes the lease under which the subscriber is about to handle something.

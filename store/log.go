@@ -81,11 +81,12 @@ func (l *lines) end(ctx context.Context, args ...any) {
 
 // Messages about an event that a handler, or a callback, failed on.
 const (
-	logRetry = "eventstore: a handler failed; retrying"
-	logSkip  = "eventstore: a handler failed; skipping the event"
-	logPark  = "eventstore: a handler failed; parking the event"
-	logPanic = "eventstore: a handler panicked"
-	logAgain = "eventstore: the database refused a batch; retrying" // for a reason that is not in its events
+	logRetry  = "eventstore: a handler failed; retrying"
+	logSkip   = "eventstore: a handler failed; skipping the event"
+	logPark   = "eventstore: a handler failed; parking the event"
+	logPanic  = "eventstore: a handler panicked"
+	logParked = "eventstore: what a subscription has parked can't be read or written; retrying"
+	logAgain  = "eventstore: the database refused a batch; retrying" // for a reason that is not in its events
 )
 
 // names are the attributes that identify the subscription, or the partition of a projection.

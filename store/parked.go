@@ -39,9 +39,9 @@ func (s *Store) Parked(ctx context.Context, name string, f *ParkedFilter) (list 
 	return list, err
 }
 
-// ReplayParked has parked events applied, or handled, again, by whoever runs their partition, in order: events of a key as soon as
-// nothing of the key before them is parked. It does not wait for that. What fails again is decided about by OnError
-// again; until it is retried, other keys are replayed and new events go on. It returns how many events were chosen.
+// ReplayParked has the process that runs the projection, or the subscription, handle parked events again, in order: an event as soon as
+// nothing of its key before it is parked. ReplayParked does not wait for that. OnError decides about an event that fails again; until that
+// is retried, other keys are replayed and new events go on. It returns how many events were chosen.
 func (s *Store) ReplayParked(ctx context.Context, name string, f *ParkedFilter) (n int64, err error) {
 	reader, err := s.parkedBy(ctx, name, f)
 	if err != nil {
@@ -50,9 +50,9 @@ func (s *Store) ReplayParked(ctx context.Context, name string, f *ParkedFilter) 
 	return reader.change(ctx, reader.replay)
 }
 
-// DiscardParked gives parked events up: they are never applied. What was behind them is, unless it is discarded, too. It
-// returns how many events were discarded. A subscription delivers at least once: if the process that parked an event has crashed before it
-// wrote its checkpoint, the event comes again even if it was discarded meanwhile.
+// DiscardParked gives parked events up: they are never applied, unless they are being replayed already. Events behind them are, unless they
+// are discarded, too. It returns how many events were discarded. A subscription delivers at least once: if the process that parked an event
+// crashed before it wrote its checkpoint, the event comes again even if it was discarded meanwhile.
 func (s *Store) DiscardParked(ctx context.Context, name string, f *ParkedFilter) (n int64, err error) {
 	reader, err := s.parkedBy(ctx, name, f)
 	if err != nil {
@@ -190,17 +190,23 @@ func (p *parkedReader) each(ctx context.Context, do func(page []ParkedEvent) err
 	return nil
 }
 
-// change changes parked events, a page at a time, and returns how many were there.
+// change changes parked events, and returns how many were there. It begins with the highest numbers, a page at a time: so none is ready
+// because those before it are gone, while it is still to be changed itself.
 func (p *parkedReader) change(ctx context.Context, change func(ctx context.Context, ids []uuid.UUID) (int64, error)) (total int64, err error) {
+	var ids []uuid.UUID
 	err = p.each(ctx, func(page []ParkedEvent) error {
-		ids := make([]uuid.UUID, len(page))
 		for i := range page {
-			ids[i] = page[i].ID
+			ids = append(ids, page[i].ID)
 		}
-		n, err := change(ctx, ids)
-		total += n
-		return err
+		return nil
 	})
+	for err == nil && len(ids) > 0 {
+		rest := max(len(ids)-DefaultPageSize, 0)
+		var n int64
+		n, err = change(ctx, ids[rest:])
+		total += n
+		ids = ids[:rest]
+	}
 	return total, err
 }
 

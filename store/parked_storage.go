@@ -17,9 +17,13 @@ type ParkedStorage interface {
 	SubscriptionStorage
 
 	// SaveParked parks and removes events while the subscription is in r.Epoch: nobody can take it over until both are done. In
-	// another epoch it changes nothing, and returns ErrLeaseLost. An event that is parked already is replaced, unless the new one has
-	// not Failed and is the same event: then what is there stays, since the event came again after a crash.
-	SaveParked(ctx context.Context, r ParkedChange) error
+	// another epoch it changes nothing, and returns ErrLeaseLost. It returns how many of r.Park are parked now.
+	//
+	// An event that is parked already is replaced, unless the new one has not Failed and is the same event: then what is there stays,
+	// since the event came again after a crash. An event is not parked if it was hard deleted, or if its subscription's stream is not
+	// r.StreamID any more. If r.Again is set, only events are parked that still are, under the same number. A transaction that is
+	// about to hard delete the stream, or to discard what is parked, is waited for.
+	SaveParked(ctx context.Context, r ParkedChange) (parked int64, err error)
 	// ReadParked returns a page of parked events, by number and id.
 	ReadParked(ctx context.Context, r ParkedRequest) ([]ParkedEvent, error)
 	// LookParked returns how often ReplayParked, DiscardParked or a hard delete has changed what a subscription has parked. Unless
@@ -35,10 +39,12 @@ type ParkedStorage interface {
 
 // ParkedChange asks to change what a subscription has parked.
 type ParkedChange struct {
-	ID     SubscriptionID
-	Epoch  int64
-	Park   []ParkedEvent
-	Remove []uuid.UUID // ids of events that are not parked any more; that one is not there is no error
+	ID       SubscriptionID
+	Epoch    int64
+	StreamID int64 // of the subscription's stream, which the events came from; 0 for All
+	Park     []ParkedEvent
+	Again    bool        // the events of Park were parked before
+	Remove   []uuid.UUID // ids of events that are not parked any more; that one is not there is no error
 }
 
 // ParkedEvent is an event that a projection or a subscription has put aside, or one of the same partition key behind it.

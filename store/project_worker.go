@@ -36,8 +36,8 @@ type worker struct {
 	// later has parked events whose replay is to be tried again, by key. Until then nothing of the key is replayed.
 	later map[string]*retry
 
-	handling []Recorded // what the handler is at, or nil
-	attempts int        // how often it has failed on that
+	handling []Recorded // events that the handler is called for now, or nil
+	attempts int        // how often it has failed on those
 
 	// Valid when it has ended.
 	err      error
@@ -83,7 +83,7 @@ func (w *worker) run(ctx context.Context) {
 	w.exited = false
 }
 
-// logPanic logs a panic with its stack: it goes on elsewhere.
+// logPanic logs a panic with its stack. Project panics with it on the caller's goroutine.
 func (w *worker) logPanic(ctx context.Context, p any) {
 	about := []any{"projection", w.p.name, "partition", w.partition}
 	if w.handling != nil && w.subscriber != nil { // the first event of the batch stands for it
@@ -92,7 +92,7 @@ func (w *worker) logPanic(ctx context.Context, p any) {
 	w.p.hub.log.ErrorContext(ctx, logPanic, append(about, "panic", p, "stack", string(debug.Stack()))...)
 }
 
-// errStopped says that the partition is to be given up.
+// errStopped says that this Store gives the partition up.
 var errStopped = errors.New("stopped")
 
 func (w *worker) runUntil(ctx context.Context) error {
@@ -186,7 +186,7 @@ func (w *worker) next(ctx context.Context) ([]Recorded, error) {
 	return nil, err
 }
 
-// misplaced deals with an event whose partition key can't be told.
+// misplaced deals with an event for which PartitionBy has failed.
 func (w *worker) misplaced(ctx context.Context, failed *CallbackError) error {
 	w.trouble(failed.Event.Number, failed)
 	attempt := max(failed.attempt, 1)
@@ -463,7 +463,8 @@ func again(err error) error {
 	return fmt.Errorf("%w: %w", errAgain, err)
 }
 
-// sort sorts what is to be handled from what is to be parked: that, and what is behind something of its key.
+// sort returns the events that are to be handled, and those that are to be parked: one that is put aside, and new ones of a key that
+// has parked events.
 func (w *worker) sort(list []task, how treatment, why error, attempts int) (direct []Recorded, aside []ParkedEvent) {
 	if how == leaveOut {
 		return nil, nil
@@ -521,7 +522,7 @@ func (w *worker) note(ctx context.Context, tx *sql.Tx, storage ProjectionStorage
 	} else if n, err := storage.Unpark(ctx, w.p.name, parkedIDs(list)); err != nil {
 		return 0, w.notNoted(ctx, tx, handled, err)
 	} else if n != int64(len(list)) {
-		w.lose() // somebody has discarded one of them: begin again, with what is in flight, too
+		w.lose() // one of them was discarded meanwhile: begin again, with what is in flight, too
 		return 0, errVoid
 	}
 	if len(aside) > 0 {
@@ -543,8 +544,8 @@ func (w *worker) note(ctx context.Context, tx *sql.Tx, storage ProjectionStorage
 	return r.Checkpoint, nil
 }
 
-// notNoted says whose fault it is that the transaction did not take the checkpoint: the handler's if it was called, and has
-// passed over an error that the transaction had ended with.
+// notNoted returns a handlerError if the handler is why the transaction did not take the checkpoint: it has ignored an error that had
+// aborted the transaction. Otherwise the batch is tried again, unless err is final.
 func (w *worker) notNoted(ctx context.Context, tx *sql.Tx, handled int, err error) error {
 	if handled == 0 || final(err) || w.p.storage.Temporary(ctx, StepStorage, tx, err) {
 		return again(err)
@@ -552,7 +553,7 @@ func (w *worker) notNoted(ctx context.Context, tx *sql.Tx, handled int, err erro
 	return &handlerError{err}
 }
 
-// lose gives the lease up for lost: it is taken again, with the checkpoint that is in the database.
+// lose gives the lease up: it is taken again, with the checkpoint that is in the database.
 func (w *worker) lose() { w.subscriber.subscription.loseLease(w.epoch) }
 
 // committed notes what was committed.

@@ -19,6 +19,7 @@ type Subscriber struct {
 	subscription *subscription
 	seat         *queue.Seat[Recorded] // guarded by the subscription's mu
 	work         chan struct{}         // holds one: there may be something for Next
+	interrupted  atomic.Bool           // next is to return, with or without events
 
 	// Guarded by the subscription's mu.
 	epoch   int64 // of the lease that was held when it was sent something last
@@ -50,6 +51,12 @@ func (r *Subscriber) poke() {
 	}
 }
 
+// interrupt has next return without events, if there are none: the consumer is to look at something else.
+func (r *Subscriber) interrupt() {
+	r.interrupted.Store(true)
+	r.poke()
+}
+
 // Next waits for events and returns them in order: at least one, and at most as many as BufferSize leaves room for beside
 // what the subscriber has in flight already. They stay in flight until they are acknowledged; while the buffer is full,
 // Next waits.
@@ -75,6 +82,10 @@ func (r *Subscriber) next(ctx context.Context, one bool) ([]Recorded, error) {
 		}
 		if len(events) > 0 {
 			return events, nil
+		}
+		if r.interrupted.CompareAndSwap(true, false) {
+			r.idle(true)
+			return nil, nil
 		}
 		select {
 		case <-r.work:

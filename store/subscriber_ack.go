@@ -101,3 +101,10 @@ func (r *Subscriber) inFlight(e Recorded) bool {
 	defer r.subscription.mu.Unlock()
 	return r.seat.InFlight(e.Number, e.delivery)
 }
+
+// origin returns the id of the stream that an event came from. ok is false if that delivery is not in flight any more.
+func (r *Subscriber) origin(e Recorded) (streamID int64, ok bool) {
+	r.subscription.mu.Lock()
+	defer r.subscription.mu.Unlock()
+	return r.subscription.streamID, r.seat.InFlight(e.Number, e.delivery)
+}

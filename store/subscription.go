@@ -83,7 +83,7 @@ func newSubscription(h *hub, id SubscriptionID, opts SubscribeOptions) *subscrip
 		work: make(chan struct{}, 1), done: make(chan struct{}), free: make(chan struct{}), changed: make(chan struct{}),
 		ahead: ahead{storage: h.storage, overlap: 1}, pager: pager{most: h.pageBytes}, lines: newLines(h.log),
 	}
-	s.aside = newAside(h, id, opts.Transient)
+	s.aside = newAside(s)
 	if recycler, ok := h.storage.(Recycler); ok && opts.pages == nil {
 		s.recycle = recycler.Recycle
 	}

@@ -79,7 +79,7 @@ func (s *subscription) save(ctx context.Context) error {
 // saveProblem writes the last error, unless that is over meanwhile.
 func (s *subscription) saveProblem(ctx context.Context, epoch int64, p *problem) error {
 	s.mu.Lock()
-	begun := s.troubles.write(p, s.saved)
+	begun := s.troubles.write(p)
 	s.mu.Unlock()
 	if !begun {
 		return nil
@@ -87,7 +87,7 @@ func (s *subscription) saveProblem(ctx context.Context, epoch int64, p *problem)
 	err := s.hub.storage.SaveError(ctx, s.id, epoch, p.text, p.number)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.troubles.written(p, err)
+	s.troubles.written(p, err, s.saved)
 	return err
 }
 

@@ -388,14 +388,8 @@ func (o *SubscribeOptions) ask(streamID int64, e *Recorded) (selected bool, key 
 		})
 		return selected, "", failure
 	}
-	if o.Selector != nil {
-		failure = called("Selector", *e, func() error {
-			selected = o.Selector(*e)
-			return nil
-		})
-		if failure != nil || !selected {
-			return failure != nil, e.Stream, failure
-		}
+	if selected, failure = o.selects(e); failure != nil || !selected {
+		return selected, e.Stream, failure
 	}
 	if o.PartitionBy != nil {
 		key = e.Stream // if there is no answer, the nearest thing to one
@@ -405,4 +399,16 @@ func (o *SubscribeOptions) ask(streamID int64, e *Recorded) (selected bool, key 
 		})
 	}
 	return true, key, failure
+}
+
+// selects asks the Selector. An event that it fails on is selected.
+func (o *SubscribeOptions) selects(e *Recorded) (selected bool, failure *CallbackError) {
+	if o.Selector == nil {
+		return true, nil
+	}
+	failure = called("Selector", *e, func() error {
+		selected = o.Selector(*e)
+		return nil
+	})
+	return selected || failure != nil, failure
 }

@@ -17,7 +17,8 @@ type trouble struct {
 	problem *problem         // what is to be written to the list, or nil
 	writing bool             // it is just being written
 	noted   bool             // an error that this process has written may be in the list
-	behind  bool             // it was written when its event was not above the checkpoint, which may not clear it
+	listed  int64            // the number of that error
+	since   int64            // the checkpoint when it was written: the database clears it when a later one passes its number
 	unread  int64            // the number that an error of reading was noted for, or 0
 }
 
@@ -58,7 +59,7 @@ func (t *trouble) solveIf(over func(number int64) bool, saved int64) bool {
 		t.show(slices.Min(slices.Collect(maps.Keys(t.open))))
 		return true
 	case t.writing: // it may be written behind the checkpoint that would have cleared it
-	case !t.noted || t.shown > 0 && t.shown <= saved && !t.behind: // it is not in the list, or not any more
+	case !t.noted || t.listed > 0 && t.listed <= saved && t.since < saved: // it is not in the list, or not any more
 		t.problem, t.noted = nil, false
 		return false
 	}
@@ -66,17 +67,19 @@ func (t *trouble) solveIf(over func(number int64) bool, saved int64) bool {
 	return true
 }
 
-// write reports whether p is still to be written, and notes that it is being written then. saved is the checkpoint in the database.
-func (t *trouble) write(p *problem, saved int64) bool {
-	if t.writing = t.problem == p; t.writing && p.text != "" {
-		t.noted, t.behind = true, p.number <= saved
-	}
+// write reports whether p is still to be written, and notes that it is being written then.
+func (t *trouble) write(p *problem) bool {
+	t.writing = t.problem == p
+	t.noted = t.noted || t.writing && p.text != ""
 	return t.writing
 }
 
-// written notes the result of writing p.
-func (t *trouble) written(p *problem, err error) {
+// written notes the result of writing p. saved is the checkpoint in the database.
+func (t *trouble) written(p *problem, err error, saved int64) {
 	t.writing = false
+	if p.text != "" {
+		t.listed, t.since = p.number, saved
+	}
 	if err == nil && t.problem == p {
 		t.problem, t.noted = nil, p.text != ""
 	}
@@ -123,7 +126,9 @@ func (s *subscription) applied(over func(number int64) bool) {
 	if len(t.open) == 0 {
 		return
 	}
-	t.behind = false // it was cleared
+	if !t.writing && t.listed <= s.saved {
+		t.noted = false
+	}
 	write := t.solveIf(over, s.saved)
 	if _, ok := t.open[t.shown]; ok && t.shown <= s.saved {
 		t.show(t.shown)

@@ -19,12 +19,12 @@ func TestErrorOverWhileWritten(t *testing.T) {
 			var tr trouble
 			tr.note(5, "boom")
 			p := tr.problem
-			require.True(t, tr.write(p, 4))
+			require.True(t, tr.write(p))
 			require.True(t, tr.solve(0, math.MaxInt64, 5), "it is to be written that it is over")
-			tr.written(p, written)
+			tr.written(p, written, 5)
 			require.Equal(t, &problem{}, tr.problem)
-			require.True(t, tr.write(tr.problem, 4))
-			tr.written(tr.problem, nil)
+			require.True(t, tr.write(tr.problem))
+			tr.written(tr.problem, nil, 5)
 			assert.Nil(t, tr.problem)
 			assert.False(t, tr.noted)
 		})
@@ -39,31 +39,22 @@ func TestErrorOverBeforeItIsWritten(t *testing.T) {
 	p := tr.problem
 	assert.False(t, tr.solve(5, 5, 4))
 	assert.Nil(t, tr.problem)
-	assert.False(t, tr.write(p, 4), "it was about to be")
+	assert.False(t, tr.write(p), "it was about to be")
 }
 
-// TestErrorPassed: nothing is written for an error that a checkpoint has cleared.
+// TestErrorPassed: nothing is written for an error that a checkpoint has cleared. One that was noted when the checkpoint had passed its
+// event already, as of a parked event, is not cleared by that.
 func TestErrorPassed(t *testing.T) {
 	t.Parallel()
-	for saved, want := range map[int64]bool{4: true, 5: false} {
+	for _, c := range []struct {
+		since, saved int64
+		want         bool
+	}{{3, 4, true}, {4, 4, true}, {4, 5, false}, {5, 5, true}, {6, 6, true}, {6, 7, false}} {
 		var tr trouble
 		tr.note(5, "boom")
 		p := tr.problem
-		require.True(t, tr.write(p, 4))
-		tr.written(p, nil)
-		assert.Equal(t, want, tr.solve(5, 5, saved), "checkpoint %d", saved)
+		require.True(t, tr.write(p))
+		tr.written(p, nil, c.since)
+		assert.Equal(t, c.want, tr.solve(5, 5, c.saved), "checkpoint %d, then %d", c.since, c.saved)
 	}
-}
-
-// TestErrorBehindCheckpoint: an error that was written when the checkpoint had passed its event already, as of a parked event that is
-// replayed, is taken out of the list when it is over: the checkpoint may not have done so.
-func TestErrorBehindCheckpoint(t *testing.T) {
-	t.Parallel()
-	var tr trouble
-	tr.note(5, "boom")
-	p := tr.problem
-	require.True(t, tr.write(p, 7))
-	tr.written(p, nil)
-	require.True(t, tr.solve(5, 5, 8))
-	assert.Equal(t, &problem{}, tr.problem)
 }

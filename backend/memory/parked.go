@@ -30,14 +30,20 @@ func (b *Backend) parkedBy(id store.SubscriptionID) *parked {
 }
 
 // SaveParked implements [store.ParkedStorage].
-func (b *Backend) SaveParked(ctx context.Context, r store.ParkedChange) error {
-	return b.inEpoch(ctx, r.ID, r.Epoch, func(*subscription) {
+func (b *Backend) SaveParked(ctx context.Context, r store.ParkedChange) (n int64, err error) {
+	err = b.inEpoch(ctx, r.ID, r.Epoch, func(*subscription) {
 		p := b.parkedBy(r.ID)
 		for _, id := range r.Remove {
 			delete(p.events, id)
 		}
 		for _, e := range r.Park {
-			if was, ok := p.events[e.ID]; ok && !e.Failed && was.Number == e.Number {
+			was, there := p.events[e.ID]
+			there = there && was.Number == e.Number
+			if r.Again && !there || !r.Again && !b.parkable(r, e.ID) {
+				continue
+			}
+			n++
+			if there && !e.Failed {
 				continue
 			}
 			if e.ParkedAt.IsZero() {
@@ -46,6 +52,17 @@ func (b *Backend) SaveParked(ctx context.Context, r store.ParkedChange) error {
 			p.events[e.ID] = e
 		}
 	})
+	return n, err
+}
+
+// parkable reports whether an event, and the stream that a subscription got it from, have not been hard deleted. The caller holds b.mu.
+func (b *Backend) parkable(r store.ParkedChange, id uuid.UUID) bool {
+	if r.ID.Stream != store.All {
+		if s := b.streams[r.ID.Stream]; s == nil || s.info.ID != r.StreamID {
+			return false
+		}
+	}
+	return b.events[id] != nil
 }
 
 // ReadParked implements [store.ParkedStorage].

@@ -14,10 +14,20 @@ import (
 var _ store.ParkedStorage = (*Backend)(nil)
 
 // SaveParked implements [store.ParkedStorage].
-func (b *Backend) SaveParked(ctx context.Context, r store.ParkedChange) error {
+func (b *Backend) SaveParked(ctx context.Context, r store.ParkedChange) (n int64, err error) {
+	if err := b.Check(ctx); err != nil {
+		return 0, err
+	}
 	args := append([]any{r.ID.Name}, parkedArrays(r.Park)...)
-	args = append(args, r.ID.Stream, uuidArray(r.Remove), r.Epoch)
-	return b.writeRow(ctx, r.ID, store.ErrLeaseLost, "save_parked", args...)
+	args = append(args, r.ID.Stream, uuidArray(r.Remove), r.Epoch, r.StreamID, r.Again)
+	err = b.retried(ctx, func() error {
+		found, err := b.one(ctx, "save_parked", args, &n)
+		if err == nil && !found {
+			err = &store.SubscriptionError{SubscriptionID: r.ID, Err: store.ErrLeaseLost}
+		}
+		return err
+	})
+	return n, err
 }
 
 // parkedArrays returns parked events as arrays. What a text column can't hold of an error is left out.

@@ -671,13 +671,39 @@ on conflict on constraint parked_pkey do update set number = excluded.number, ha
   event_type = excluded.event_type, error = excluded.error;
 
 -- name: save_parked
--- Parks events of the subscription $1 on $13, given as arrays, and removes those with the ids $14, if its epoch is still $15:
--- nothing comes back if it is not. The row of subscriptions is locked, so that nobody takes the subscription over meanwhile. A parked event
--- that an open transaction deletes, as a hard delete does, is passed over: its row can't be locked for key share. One that is just marked
--- to be replayed can be, and the delete waits for that. An event that has not failed and is parked already came again after a crash, and
--- what is there stays. Indexes: subscriptions_pkey, parked_pkey.
-with mine as (
-  select s.epoch from /*schema.*/subscriptions as s where s.stream = $13::text and s.name = $1::text and s.epoch = $15::bigint for share
+-- Parks events of the subscription $1 on $13, given as arrays, and removes those with the ids $14, if its epoch is still $15: nothing comes
+-- back if it is not. The row of subscriptions is locked, so that nobody takes the subscription over meanwhile. Returns how many of the
+-- events are parked then.
+--
+-- An event is parked if it is there, and the stream $13, if that is not $all, has the id $16. A hard delete locks the row of its stream
+-- first: so the rows of both streams are locked for key share, which appends do not wait for, and a delete that is under way is waited
+-- for, before the row of subscriptions is locked: a lease is renewed meanwhile. If $17 is set, an event is parked if it still is, under
+-- the same number; its row is locked, so that a transaction that discards it is waited for.
+--
+-- A parked event to be removed that an open transaction deletes, as a hard delete does, is passed over: its row can't be locked for key
+-- share. One that is just marked to be replayed can be, and the delete waits for that. An event that has not failed and is parked already
+-- came again after a crash, and what is there stays. Indexes: subscriptions_pkey, parked_pkey, events_event_id_key, streams_pkey,
+-- streams_name_key.
+with origin as (
+  select s.stream_id from /*schema.*/streams as s where s.name = $13::text and s.stream_id = $16::bigint for key share
+), there as (
+  select e.event_id from unnest($8::text::uuid[]) as i (id)
+    join /*schema.*/events as e on e.event_id = i.id
+    join /*schema.*/streams as o on o.stream_id = e.stream_id
+  where not $17::boolean and ($13::text = '$all' or exists (select from origin))
+  for key share of o
+), mine as (
+  select s.epoch from /*schema.*/subscriptions as s
+  where s.stream = $13::text and s.name = $1::text and s.epoch = $15::bigint and (select count(*) from there) >= 0
+  for share
+), still as (
+  select k.event_id, k.number = i.number as same
+  from mine as m cross join unnest($2::text::bigint[], $8::text::uuid[]) as i (number, id)
+    join /*schema.*/parked as k on k.reader_stream = $13::text and k.reader = $1::text and k.event_id = i.id
+  where $17::boolean
+  for no key update of k
+), may as (
+  select t.event_id from there as t union all select t.event_id from still as t where t.same
 ), dealt as (
   select k.event_id from mine as m cross join unnest($14::text::uuid[]) as i (id)
     join /*schema.*/parked as k on k.reader_stream = $13::text and k.reader = $1::text and k.event_id = i.id
@@ -691,12 +717,13 @@ with mine as (
   from mine as m cross join unnest($2::text::bigint[], $3::text::bigint[], $4::text::bigint[], $5::text::int[], $6::text::boolean[], $7::text::bigint[],
       $8::text::uuid[], $9::text::text[], $10::text::text[], $11::text::text[], $12::text::text[])
     as i (number, hash, version, attempts, failed, parked_at, event_id, key, stream, event_type, error)
+  where i.event_id in (select y.event_id from may as y)
   on conflict on constraint parked_pkey do update set number = excluded.number, hash = excluded.hash, version = excluded.version,
     attempts = excluded.attempts, failed = excluded.failed, parked_at = excluded.parked_at, key = excluded.key, stream = excluded.stream,
     event_type = excluded.event_type, error = excluded.error
   where excluded.failed or p.number <> excluded.number
 )
-select ''::text from mine as m;
+select (select count(*) from may) from mine as m;
 
 -- name: unpark
 -- Of a projection. A join, so that each id costs one look-up: for a list of ids, PostgreSQL 17 without statistics reads all that is

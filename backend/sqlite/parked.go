@@ -13,8 +13,8 @@ import (
 var _ store.ParkedStorage = (*Backend)(nil)
 
 // SaveParked implements [store.ParkedStorage].
-func (b *Backend) SaveParked(ctx context.Context, r store.ParkedChange) error {
-	return b.writeRow(ctx, r.ID, store.ErrLeaseLost, func(tx *Backend) (found bool, err error) {
+func (b *Backend) SaveParked(ctx context.Context, r store.ParkedChange) (n int64, err error) {
+	err = b.writeRow(ctx, r.ID, store.ErrLeaseLost, func(tx *Backend) (found bool, err error) {
 		found, err = tx.one(ctx, "in_epoch", []any{r.ID.Stream, r.ID.Name, r.Epoch}, new(int))
 		if err != nil || !found {
 			return false, err
@@ -22,14 +22,22 @@ func (b *Backend) SaveParked(ctx context.Context, r store.ParkedChange) error {
 		if _, err := tx.eachID(ctx, "unpark", r.ID.Name, r.ID.Stream, r.Remove); err != nil {
 			return false, err
 		}
+		n = 0
 		for i := range r.Park {
 			e := &r.Park[i]
-			var number int64
-			there, err := tx.one(ctx, "find_parked", []any{r.ID.Name, e.ID[:], r.ID.Stream}, &number)
+			there, err := tx.one(ctx, "find_parked", []any{r.ID.Name, e.ID[:], r.ID.Stream, e.Number}, new(int))
+			may := there
+			if err == nil && !r.Again {
+				may, err = tx.one(ctx, "parkable", []any{e.ID[:], r.ID.Stream, r.StreamID}, new(int))
+			}
 			if err != nil {
 				return false, err
 			}
-			if there && !e.Failed && number == e.Number {
+			if !may {
+				continue
+			}
+			n++
+			if there && !e.Failed {
 				continue
 			}
 			if err := tx.park(ctx, r.ID.Name, r.ID.Stream, e); err != nil {
@@ -38,6 +46,7 @@ func (b *Backend) SaveParked(ctx context.Context, r store.ParkedChange) error {
 		}
 		return true, nil
 	})
+	return n, err
 }
 
 // park parks an event for a reader on a stream, "" for a projection. It runs in a write.

@@ -430,7 +430,13 @@ on conflict (reader_stream, reader, event_id) do update set number = excluded.nu
 
 -- name: find_parked
 -- Index: parked_pkey.
-select number from /*prefix*/parked where reader = ?1 and event_id = ?2 and reader_stream = ?3;
+select 1 from /*prefix*/parked where reader = ?1 and event_id = ?2 and reader_stream = ?3 and number = ?4;
+
+-- name: parkable
+-- Whether the event ?1 is there, and the stream ?2 that a subscription got it from, if that is not $all, has the id ?3. Indexes:
+-- events_event_id_key, streams_name_key.
+select 1 from /*prefix*/events e
+where e.event_id = ?1 and (?2 = '$all' or exists (select 1 from /*prefix*/streams s where s.name = ?2 and s.stream_id = ?3));
 
 -- name: unpark
 -- Index: parked_pkey.

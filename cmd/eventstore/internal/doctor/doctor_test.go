@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -151,8 +152,9 @@ func TestReaders(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, d *database.Database) {
 		es := store.New(d.Backend, &store.Options{PollInterval: 10 * time.Millisecond})
-		for range 3 {
-			_, err := es.Append(t.Context(), "a", store.Any, store.Event{Type: "counted", Data: 1})
+		parked := uuid.New()
+		for _, id := range []uuid.UUID{parked, uuid.New(), uuid.New()} {
+			_, err := es.Append(t.Context(), "a", store.Any, store.Event{ID: id, Type: "counted", Data: 1})
 			require.NoError(t, err)
 		}
 		ctx, stop := context.WithCancel(t.Context())
@@ -164,9 +166,12 @@ func TestReaders(t *testing.T) {
 		id := store.SubscriptionID{Stream: "a", Name: "stopped"}
 		lease, err := d.Backend.AcquireLease(t.Context(), store.LeaseRequest{ID: id, Owner: "o", TTL: time.Microsecond})
 		require.NoError(t, err)
-		require.NoError(t, d.Backend.(store.ParkedStorage).SaveParked(t.Context(), store.ParkedChange{
-			ID: id, Epoch: lease.Epoch, Park: []store.ParkedEvent{{Subscription: id, Key: "a", Number: 1, Stream: "a", Version: 1, Type: "counted", Failed: true}},
-		}))
+		n, err := d.Backend.(store.ParkedStorage).SaveParked(t.Context(), store.ParkedChange{
+			ID: id, Epoch: lease.Epoch, StreamID: lease.StreamID,
+			Park: []store.ParkedEvent{{Subscription: id, Key: "a", Number: 1, ID: parked, Stream: "a", Version: 1, Type: "counted", Failed: true}},
+		})
+		require.NoError(t, err)
+		require.EqualValues(t, 1, n)
 		ctx, stop = context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() {

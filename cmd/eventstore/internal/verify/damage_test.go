@@ -56,9 +56,11 @@ func small(t *testing.T, d *database.Database) {
 	}}))
 	lease, err := b.AcquireLease(ctx, store.LeaseRequest{ID: store.SubscriptionID{Stream: "a", Name: "r"}, Owner: "o", TTL: 1})
 	require.NoError(t, err)
-	require.NoError(t, b.(store.ParkedStorage).SaveParked(ctx, store.ParkedChange{ID: lease.ID, Epoch: lease.Epoch, Park: []store.ParkedEvent{{
+	n, err := b.(store.ParkedStorage).SaveParked(ctx, store.ParkedChange{ID: lease.ID, Epoch: lease.Epoch, StreamID: 1, Park: []store.ParkedEvent{{
 		Subscription: lease.ID, Key: "a", Number: 1, ID: appended["a"][0].ID, Stream: "a", Version: 1, Type: "happened", Failed: true,
-	}}}))
+	}}})
+	require.NoError(t, err)
+	require.EqualValues(t, 1, n)
 	require.NoError(t, es.RecordSnapshot(ctx, store.Snapshot{SourceID: "a", Version: 3, Type: "account", Data: 7}))
 }
 
