@@ -451,19 +451,15 @@ var projectFaults = []projectFault{
 				return page
 			}}
 		}},
-	{name: "ready-one-key", what: "of what is to be replayed one key is found", cases: []string{"project/replay-retried"},
+	{name: "ready-excepts-all", what: "nothing is to be replayed while one key is left out", cases: []string{"project/replay-pages"},
 		storage: func(b brokenProjections) store.ProjectionStorage {
 			return changedParked{b, nil, func(r store.ParkedRequest, page []store.ParkedEvent) []store.ParkedEvent {
-				return slices.DeleteFunc(page, func(p store.ParkedEvent) bool { return r.Ready && p.Key != page[0].Key })
+				return slices.DeleteFunc(page, func(store.ParkedEvent) bool { return len(r.ExceptKeys) > 0 })
 			}}
 		}},
-	{name: "ready-first-page", what: "of what is to be replayed the first page is returned, whatever is asked for", cases: []string{"project/replay-pages"},
+	{name: "ready-excepts-none", what: "what waits for a retry is not left out of what is to be replayed", cases: []string{"project/replay-pages", "project/replay-retried"},
 		storage: func(b brokenProjections) store.ProjectionStorage {
-			return changedParked{b, func(r *store.ParkedRequest) {
-				if r.Ready {
-					r.AfterNumber, r.AfterID = -1, uuid.Nil
-				}
-			}, nil}
+			return changedParked{b, func(r *store.ParkedRequest) { r.ExceptKeys = nil }, nil}
 		}},
 	{name: "parked-unfiltered", what: "all that is parked is listed", cases: []string{"project/park", "project/replay-key"},
 		storage: func(b brokenProjections) store.ProjectionStorage {

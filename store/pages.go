@@ -35,7 +35,7 @@ const (
 	keptFor   = time.Second
 )
 
-// read returns the page from a number on, by read unless somebody else has read it, or is about to.
+// read returns the page from a number on, by read unless another partition has read it, or is about to.
 func (p *pages) read(ctx context.Context, from int64, limit int, read func(limit int) ([]Recorded, int64, error)) ([]Recorded, int64, error) {
 	if limit >= readSize { // let all come to the same places, wherever they begin
 		limit = readSize - int((from-1)%readSize)
@@ -100,7 +100,7 @@ func (p *pages) settle(from int64, read *page) {
 	}
 }
 
-// dropFirst drops the page that begins first: who is furthest behind reads alone. p.mu is held.
+// dropFirst drops the page that begins first: the partition that is furthest behind reads it for itself. p.mu is held.
 func (p *pages) dropFirst() { p.drop(slices.Min(slices.Collect(maps.Keys(p.kept)))) }
 
 // drop drops a page, if it is kept. p.mu is held.

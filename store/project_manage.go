@@ -164,7 +164,8 @@ type ReplaceOptions struct {
 // ReplaceProjection makes fresh take the place of old: a new version of a read model, which was built beside the old one
 // under a name and in tables of its own. It waits until fresh has come as far as old; then, in one transaction in which
 // old can't go on, switchOver makes readers use the new tables, by renaming them or changing a view (again, if the database
-// has given the transaction up), and old ends for good: whoever runs it gets [ErrProjectionReplaced], now and later. Both must be on the same stream.
+// has given the transaction up), and old ends for good: Project of it returns [ErrProjectionReplaced], now and later. Both must be on
+// the same stream.
 //
 // If fresh has parked events when it could take over, nothing changes, and the error is a [ParkedError], which is [ErrParked]:
 // replay or discard them and call ReplaceProjection again, or set AllowParked.

@@ -88,7 +88,7 @@ func (i ProjectionInfo) Remaining() (done float64, left time.Duration, ok bool) 
 	return done, 0, false
 }
 
-// Projections returns all projections, by name, whoever runs them.
+// Projections returns all projections, by name, also those that no process runs.
 func (s *Store) Projections(ctx context.Context) ([]ProjectionInfo, error) {
 	if err := s.usable(ctx); err != nil {
 		return nil, err
@@ -96,7 +96,7 @@ func (s *Store) Projections(ctx context.Context) ([]ProjectionInfo, error) {
 	return s.projectionInfos(ctx, "")
 }
 
-// Projection returns what is known of the projection called name, whoever runs it, or [ErrProjectionNotFound].
+// Projection returns what is known of the projection called name, also if no process runs it, or [ErrProjectionNotFound].
 func (s *Store) Projection(ctx context.Context, name string) (ProjectionInfo, error) {
 	if _, err := s.manageProjection(ctx, name); err != nil {
 		return ProjectionInfo{}, err

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -30,10 +31,13 @@ type worker struct {
 	parked  map[string]bool // keys that have parked events
 	changes int64           // ProjectionRecord.Changes when parked was read
 	looked  time.Time       // when changes were looked at
-	later   map[string]*replayRetry
+	pending bool            // parked events that are ready may be there, and are to be applied
+	unread  time.Time       // parked events could not be read, and are to be read again then
+	// later has parked events whose replay is to be tried again, by key. Until then nothing of the key is replayed.
+	later map[string]*retry
 
-	handling []Recorded // what the handler is at, or nil
-	attempts int        // how often it has failed on that
+	handling []Recorded // events that the handler is called for now, or nil
+	attempts int        // how often it has failed on those
 
 	// Valid when it has ended.
 	err      error
@@ -79,7 +83,7 @@ func (w *worker) run(ctx context.Context) {
 	w.exited = false
 }
 
-// logPanic logs a panic with its stack: it goes on elsewhere.
+// logPanic logs a panic with its stack. Project panics with it on the caller's goroutine.
 func (w *worker) logPanic(ctx context.Context, p any) {
 	about := []any{"projection", w.p.name, "partition", w.partition}
 	if w.handling != nil && w.subscriber != nil { // the first event of the batch stands for it
@@ -88,12 +92,7 @@ func (w *worker) logPanic(ctx context.Context, p any) {
 	w.p.hub.log.ErrorContext(ctx, logPanic, append(about, "panic", p, "stack", string(debug.Stack()))...)
 }
 
-// logFailure logs that an event has failed, and what becomes of it.
-func (w *worker) logFailure(ctx context.Context, message string, e *Recorded, attempt int, err error) {
-	w.subscriber.subscription.logFailure(ctx, message, e, attempt, err)
-}
-
-// errStopped says that the partition is to be given up.
+// errStopped says that this Store gives the partition up.
 var errStopped = errors.New("stopped")
 
 func (w *worker) runUntil(ctx context.Context) error {
@@ -156,15 +155,21 @@ func (w *worker) key(e *Recorded) (key string, hash int64) {
 	return PartitionKey(w.p.opts.PartitionBy(*e))
 }
 
-// next waits for events, but not longer than until it is time to look at what is parked.
+// next waits for events, but not longer than until it is time to look at what is parked. If it is time now, it returns what is there
+// already, so that retries of replays do not keep new events waiting.
 func (w *worker) next(ctx context.Context) ([]Recorded, error) {
-	wait, cancel := context.WithTimeout(ctx, min(w.p.hub.pollEvery, w.untilRetry()))
+	until := w.untilReplay()
+	wait, cancel := context.WithTimeout(ctx, until)
 	defer cancel()
 	defer context.AfterFunc(w.stopping, cancel)()
-	events, err := w.subscriber.Next(wait)
+	next := w.subscriber.next
+	if until <= 0 {
+		next = w.subscriber.there
+	}
+	events, err := next(wait, false)
 	var failed *CallbackError
 	switch {
-	case err == nil:
+	case len(events) > 0:
 		return events, nil
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
@@ -173,6 +178,7 @@ func (w *worker) next(ctx context.Context) ([]Recorded, error) {
 	case errors.As(err, &failed):
 		return nil, w.misplaced(ctx, failed)
 	case errors.Is(err, ErrLeaseLost):
+		w.later = nil // another process may replay them
 		return nil, errVoid
 	case wait.Err() != nil:
 		return nil, nil
@@ -180,25 +186,21 @@ func (w *worker) next(ctx context.Context) ([]Recorded, error) {
 	return nil, err
 }
 
-// misplaced deals with an event whose partition key can't be told.
+// misplaced deals with an event for which PartitionBy has failed.
 func (w *worker) misplaced(ctx context.Context, failed *CallbackError) error {
 	w.trouble(failed.Event.Number, failed)
 	attempt := max(failed.attempt, 1)
 	switch w.decide(failed.Event, failed, attempt) {
 	case Skip:
-		w.logFailure(ctx, logSkip, &failed.Event, attempt, failed)
-		w.solved()
+		w.subscriber.subscription.logFailure(ctx, logSkip, &failed.Event, attempt, failed)
+		w.subscriber.subscription.solved(failed.Event.Number, failed.Event.Number)
 		return void(w.subscriber.Ack(context.WithoutCancel(ctx), failed.Event))
 	case Stop, Park:
 		return failed
 	case Retry:
 	}
-	w.logFailure(ctx, logRetry, &failed.Event, attempt, failed)
-	wait := w.backoff()
-	for range attempt - 1 {
-		wait.NextBackOff()
-	}
-	if err := w.pause(ctx, wait.NextBackOff()); err != nil {
+	w.subscriber.subscription.logFailure(ctx, logRetry, &failed.Event, attempt, failed)
+	if err := w.pause(ctx, w.backoff(attempt).NextBackOff()); err != nil {
 		return err
 	}
 	return void(w.subscriber.Nack(ctx, failed.Event))
@@ -211,11 +213,9 @@ func (w *worker) decide(e Recorded, err error, attempt int) Decision {
 	return w.p.opts.OnError(e, err, attempt)
 }
 
-func (w *worker) backoff() *backoff.ExponentialBackOff {
-	return &backoff.ExponentialBackOff{
-		InitialInterval: w.p.opts.MinBackoff, MaxInterval: w.p.opts.MaxBackoff,
-		Multiplier: backoff.DefaultMultiplier, RandomizationFactor: backoff.DefaultRandomizationFactor,
-	}
+// backoff returns the waits after an attempt and those behind it.
+func (w *worker) backoff(attempt int) *backoff.ExponentialBackOff {
+	return (&ConsumeOptions{MinBackoff: w.p.opts.MinBackoff, MaxBackoff: w.p.opts.MaxBackoff}).backoff(attempt)
 }
 
 // pause waits, unless there is no more reason to try again.
@@ -234,9 +234,8 @@ func (w *worker) pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// trouble and solved keep the last error of the partition.
+// trouble notes the last error of the partition.
 func (w *worker) trouble(number int64, err error) { w.subscriber.subscription.trouble(number, err) }
-func (w *worker) solved()                         { w.subscriber.subscription.solved(0, math.MaxInt64) }
 
 // task is an event that is to be applied: as it came, or one that was parked.
 type task struct {
@@ -264,16 +263,18 @@ const (
 
 // process applies events in order, in batches that get smaller down to one event where the handler fails.
 func (w *worker) process(ctx context.Context, list []task) error {
-	wait, attempt := w.backoff(), 0
+	wait, attempt := w.backoff(1), 0
 	replays := len(list) > 0 && list[0].parked != nil // they delay only their keys
-	defer func() {
+	goOn := func() {
 		if attempt > 0 && !replays {
 			w.subscriber.waitsAt(nil)
 		}
-	}()
+		wait, attempt = w.backoff(1), 0
+	}
+	defer goOn()
 	for len(list) > 0 {
 		if w.stopping.Err() != nil {
-			return errStopped // what is left is read again by whoever comes next
+			return errStopped // the next owner of the partition reads what is left
 		}
 		n := min(len(list), max(w.size, 1))
 		if n == 1 && list[0].parked != nil {
@@ -285,10 +286,7 @@ func (w *worker) process(ctx context.Context, list []task) error {
 		switch {
 		case err == nil:
 			w.size = w.nextSize(n, time.Since(begun))
-			if attempt > 0 && !replays {
-				w.subscriber.waitsAt(nil)
-			}
-			wait, attempt = w.backoff(), 0
+			goOn()
 			list = list[n:]
 			continue
 		case !errors.As(err, &failed) && !errors.Is(err, errAgain):
@@ -317,7 +315,7 @@ func (w *worker) process(ctx context.Context, list []task) error {
 				err := w.attempt(ctx, list[:1], how, failed.err, attempt)
 				if err == nil {
 					w.gaveUp(ctx, list[0].event, how, failed.err, attempt)
-					wait, attempt = w.backoff(), 0
+					goOn()
 					list = list[1:]
 					if how == putAside && len(list) > 0 && list[0].parked != nil {
 						return nil // what is behind it may not be ready any more
@@ -330,7 +328,7 @@ func (w *worker) process(ctx context.Context, list []task) error {
 				w.notTaken(ctx, list, attempt, err) // a database that can't take this either may be why the handler has failed: call it again
 				pause = w.pause
 			}
-			w.logFailure(ctx, logRetry, &list[0].event, attempt, failed.err)
+			w.subscriber.subscription.logFailure(ctx, logRetry, &list[0].event, attempt, failed.err)
 			if replays {
 				list, attempt = w.postpone(list, attempt), 0
 				continue
@@ -357,7 +355,7 @@ func (w *worker) gaveUp(ctx context.Context, e Recorded, how treatment, why erro
 	if how == putAside {
 		kind, message = OpPark, logPark
 	}
-	w.logFailure(ctx, message, &e, attempt, why)
+	w.subscriber.subscription.logFailure(ctx, message, &e, attempt, why)
 	w.p.hub.gaveUp(ctx, w.subscriber.subscription.operation(kind), e, attempt, why)
 }
 
@@ -365,7 +363,7 @@ func (w *worker) gaveUp(ctx context.Context, e Recorded, how treatment, why erro
 func (w *worker) notTaken(ctx context.Context, list []task, attempts int, err error) {
 	e := &list[0].event
 	w.trouble(e.Number, err)
-	w.logFailure(ctx, logAgain, e, attempts+1, err)
+	w.subscriber.subscription.logFailure(ctx, logAgain, e, attempts+1, err)
 }
 
 // nextSize returns how large the next batch should be after one of n events that took so long.
@@ -465,7 +463,8 @@ func again(err error) error {
 	return fmt.Errorf("%w: %w", errAgain, err)
 }
 
-// sort sorts what is to be handled from what is to be parked: that, and what is behind something of its key.
+// sort returns the events that are to be handled, and those that are to be parked: one that is put aside, and new ones of a key that
+// has parked events.
 func (w *worker) sort(list []task, how treatment, why error, attempts int) (direct []Recorded, aside []ParkedEvent) {
 	if how == leaveOut {
 		return nil, nil
@@ -523,7 +522,7 @@ func (w *worker) note(ctx context.Context, tx *sql.Tx, storage ProjectionStorage
 	} else if n, err := storage.Unpark(ctx, w.p.name, parkedIDs(list)); err != nil {
 		return 0, w.notNoted(ctx, tx, handled, err)
 	} else if n != int64(len(list)) {
-		w.lose() // somebody has discarded one of them: begin again, with what is in flight, too
+		w.lose() // one of them was discarded meanwhile: begin again, with what is in flight, too
 		return 0, errVoid
 	}
 	if len(aside) > 0 {
@@ -545,8 +544,8 @@ func (w *worker) note(ctx context.Context, tx *sql.Tx, storage ProjectionStorage
 	return r.Checkpoint, nil
 }
 
-// notNoted says whose fault it is that the transaction did not take the checkpoint: the handler's if it was called, and has
-// passed over an error that the transaction had ended with.
+// notNoted returns a handlerError if the handler is why the transaction did not take the checkpoint: it has ignored an error that had
+// aborted the transaction. Otherwise the batch is tried again, unless err is final.
 func (w *worker) notNoted(ctx context.Context, tx *sql.Tx, handled int, err error) error {
 	if handled == 0 || final(err) || w.p.storage.Temporary(ctx, StepStorage, tx, err) {
 		return again(err)
@@ -554,7 +553,7 @@ func (w *worker) notNoted(ctx context.Context, tx *sql.Tx, handled int, err erro
 	return &handlerError{err}
 }
 
-// lose gives the lease up for lost: it is taken again, with the checkpoint that is in the database.
+// lose gives the lease up: it is taken again, with the checkpoint that is in the database.
 func (w *worker) lose() { w.subscriber.subscription.loseLease(w.epoch) }
 
 // committed notes what was committed.
@@ -565,12 +564,14 @@ func (w *worker) committed(ctx context.Context, list []task, aside []ParkedEvent
 		w.parked[p.Key] = true
 	}
 	if list[0].parked != nil {
-		w.solved()
+		w.subscriber.subscription.applied(func(number int64) bool {
+			return slices.ContainsFunc(list, func(t task) bool { return t.event.Number == number })
+		})
 		return nil
 	}
 	last := list[len(list)-1].event
 	w.subscriber.subscription.committed(checkpoint)
-	w.solved() // by the transaction, too
+	w.subscriber.subscription.applied(func(number int64) bool { return number > 0 && !w.retries(number) })
 	if err := w.subscriber.Ack(context.WithoutCancel(ctx), last); err != nil {
 		// The lease has expired, for all this process knows. It must not go on with what was committed.
 		w.lose()

@@ -109,7 +109,8 @@ type ProjectionRecord struct {
 	Applied    string // what partitions of earlier generations had applied, see layout; "" if that does not matter any more
 	// ReplayUntil is where the stream ended when the projection was reset last; 0 if it never was.
 	ReplayUntil int64
-	// Changes goes up whenever somebody has changed what is parked, so that whoever runs the projection looks.
+	// Changes goes up when parked events are released, discarded, or removed by a hard delete. The processes that run the projection
+	// then read them again.
 	Changes              int64
 	ReplacedBy           string // "" unless another projection has taken its place
 	CreatedAt, UpdatedAt time.Time

@@ -6,8 +6,9 @@ import "fmt"
 type Phase int
 
 const (
-	// Waiting for the lease, which another process holds, or for the database; or at an event that its handler returned
-	// [ErrUnknownVersion] for, also while events of other keys are handled; not for a parked event that is replayed. If only its checkpoint can't be written, it goes on sending events while it has the lease.
+	// Waiting for the lease, which another process holds, or for the database. Also while an event is retried for which the handler
+	// returned [ErrUnknownVersion]: events of other keys are handled meanwhile. A parked event that is replayed does not count. If only the
+	// checkpoint can't be written, events are still sent while the lease is held.
 	Waiting Phase = iota
 	// CatchingUp reads what was there before, or what it could not take while its queue was full.
 	CatchingUp

@@ -137,7 +137,8 @@ type SubscriptionInfo struct {
 	Held       bool      // whether the lease is held now
 	LeaseUntil time.Time // UTC; zero if it was given up
 	// LastError is why a handler, or reading, failed last; "" if that is over: the event that it is about, or one behind it,
-	// was dealt with, by whichever process. LastErrorNumber is the number of that event, or of the first one that could not be
+	// was dealt with, by whichever process. The error of a parked event that is replayed is over when that event was dealt with or
+	// discarded. LastErrorNumber is the number of that event, or of the first one that could not be
 	// read; 0 if the error is about no event. LastErrorAt is when it was noted, on the database's clock.
 	LastError       string
 	LastErrorNumber int64

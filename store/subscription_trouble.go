@@ -44,8 +44,13 @@ func (t *trouble) show(number int64) {
 // solve notes that errors about events from first to last are over. It reports whether that is to be written. saved is the
 // checkpoint in the database.
 func (t *trouble) solve(first, last, saved int64) bool {
+	return t.solveIf(func(number int64) bool { return number >= first && number <= last }, saved)
+}
+
+// solveIf is solve for errors about the events with numbers that are over.
+func (t *trouble) solveIf(over func(number int64) bool, saved int64) bool {
 	before := len(t.open)
-	maps.DeleteFunc(t.open, func(number int64, _ string) bool { return number >= first && number <= last })
+	maps.DeleteFunc(t.open, func(number int64, _ string) bool { return over(number) })
 	if _, ok := t.open[t.shown]; ok || len(t.open) == before {
 		return false
 	}
@@ -107,6 +112,29 @@ func (s *subscription) solved(first, last int64) {
 // solve is solved. s.mu is held.
 func (s *subscription) solve(first, last int64) {
 	if len(s.troubles.open) > 0 && s.troubles.solve(first, last, s.saved) {
+		s.poke()
+	}
+}
+
+// applied notes that a batch of a projection was committed, by which errors about the events with numbers that are over are over. The
+// transaction has taken the error out of the list if that is about an event up to the checkpoint, see [ProjectionStorage].Advance: if
+// it is not over, it is put there again.
+func (s *subscription) applied(over func(number int64) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := &s.troubles
+	if len(t.open) == 0 {
+		return
+	}
+	if !t.writing && t.listed <= s.saved {
+		t.noted = false
+	}
+	write := t.solveIf(over, s.saved)
+	if _, ok := t.open[t.shown]; ok && t.shown <= s.saved {
+		t.show(t.shown)
+		write = true
+	}
+	if write {
 		s.poke()
 	}
 }

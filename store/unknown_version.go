@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// waitsAt notes that the subscriber waits at an event, since the program does not know the event's version, or with another
-// error that it does not. The subscription is Waiting meanwhile.
+// waitsAt notes that the handler has failed with err. While that is [ErrUnknownVersion], the subscription is Waiting; any other error,
+// or nil, ends that.
 func (r *Subscriber) waitsAt(err error) {
 	r.subscription.mu.Lock()
 	defer r.subscription.mu.Unlock()

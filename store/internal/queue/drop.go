@@ -50,7 +50,7 @@ func (q *Queue[E]) Wants() (from int64, ok bool) {
 		return 0, false
 	case q.pass > 0:
 		return q.pass, true
-	case slices.ContainsFunc(q.short, (*lane[E]).wants):
+	case q.wanting > 0:
 		return q.dropped.lowest()
 	}
 	return 0, false
@@ -60,6 +60,18 @@ func (q *Queue[E]) Wants() (from int64, ok bool) {
 func (l *lane[E]) wants() bool {
 	n := l.items.len()
 	return n <= l.kept/2 && (n > 0 || l.seat == nil)
+}
+
+// recount counts a short lane among those that want events if it wants some now, and else among the others.
+func (q *Queue[E]) recount(l *lane[E]) {
+	wants := l.short && l.wants()
+	switch {
+	case wants && !l.wanting:
+		q.wanting++
+	case !wants && l.wanting:
+		q.wanting--
+	}
+	l.wanting = wants
 }
 
 // Dropped reports whether there are dropped events that were not read again.
@@ -128,6 +140,7 @@ func (q *Queue[E]) endPass(all bool) {
 			q.refresh(l)
 		} else {
 			q.short = append(q.short, l)
+			q.recount(l)
 		}
 		l.wanted, l.shut = false, false
 	}

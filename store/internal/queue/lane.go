@@ -11,10 +11,11 @@ type lane[E any] struct {
 	unit     bool // counted in the queue's units
 
 	// Of a lane with events that are not in memory.
-	short  bool
-	kept   int  // how many were queued when events were last dropped or read again
-	wanted bool // the pass that reads dropped events again is for this lane, too
-	shut   bool // the pass has left an event of it out, or may be beyond one
+	short   bool
+	kept    int  // how many were queued when events were last dropped or read again
+	wanting bool // counted in the queue's wanting
+	wanted  bool // the pass that reads dropped events again is for this lane, too
+	shut    bool // the pass has left an event of it out, or may be beyond one
 }
 
 // fifo is a list of items in the order of numbers.

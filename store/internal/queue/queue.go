@@ -9,7 +9,7 @@ package queue
 // lane in flight, the lane belongs to that seat: no other seat is sent events of it. Events without a key are in no lane and
 // go to any seat.
 //
-// Every operation but CheckpointBehind and Press costs amortised constant time, or the logarithm of the number of lanes. Memory
+// Every operation but CheckpointBehind, Press and Again costs amortised constant time, or the logarithm of the number of lanes. Memory
 // is linear in the unacknowledged events and the pages that hold them, however many others were acknowledged behind them; of
 // those that Press has dropped, one bit is kept.
 type Queue[E any] struct {
@@ -28,6 +28,7 @@ type Queue[E any] struct {
 	dropped  numbers     // unacknowledged, but not in memory
 	pass     int64       // from where dropped numbers are being read again, or 0
 	short    []*lane[E]  // with dropped events
+	wanting  int         // those of short that want some of them
 	free     fifo[E]     // queued items without a key
 	ready    laneHeap[E] // lanes with queued items that belong to no seat
 	lanes    map[string]*lane[E]
@@ -175,6 +176,8 @@ func (q *Queue[E]) enqueue(l *lane[E], i *Item[E]) {
 	q.count(i, 1)
 	if l.items.front() == i {
 		q.refresh(l)
+	} else {
+		q.recount(l)
 	}
 }
 
@@ -191,6 +194,7 @@ func (q *Queue[E]) lane(key string) *lane[E] {
 // refresh puts a lane whose first item or seat is another than before where it is looked for, and deletes one that nothing
 // needs any more.
 func (q *Queue[E]) refresh(l *lane[E]) {
+	q.recount(l)
 	l.entry++
 	queued := l.items.len() > 0
 	switch unit := queued && l.seat == nil; {

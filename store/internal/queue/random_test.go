@@ -213,6 +213,13 @@ func (w *world) check() {
 	if !slices.ContainsFunc(w.events, func(e *worldEvent) bool { return e.gone }) {
 		require.Equal(w.t, lowest-1, q.Checkpoint())
 	}
+	wanting := 0
+	for _, l := range q.short {
+		if l.wants() {
+			wanting++
+		}
+	}
+	require.Equal(w.t, wanting, q.wanting)
 	waiting, woken := 0, 0
 	for _, s := range w.sitters {
 		if len(s.has) < s.size && s.waiting {
@@ -342,6 +349,7 @@ func (w *world) drain() {
 	require.EqualValues(w.t, len(w.events), q.Checkpoint())
 	require.Empty(w.t, q.lanes)
 	require.Zero(w.t, q.units)
+	require.Zero(w.t, q.wanting)
 	require.Zero(w.t, q.queued)
 	require.Zero(w.t, q.bytes)
 }
