@@ -140,7 +140,12 @@ func (w *worker) replayReady(ctx context.Context) error {
 		if len(list) == 0 {
 			break
 		}
-		if err := w.process(ctx, list); err != nil {
+		err = w.process(ctx, list)
+		if errors.Is(err, errDiscarded) {
+			for _, t := range list { // it may be one that has failed; the others are tried again
+				w.subscriber.subscription.solved(t.parked.Number, t.parked.Number)
+			}
+		} else if err != nil {
 			return err
 		}
 	}

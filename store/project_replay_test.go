@@ -483,3 +483,36 @@ func TestReplaySlowReads(t *testing.T) {
 		assert.Empty(t, v.lastError())
 	})
 }
+
+// TestDiscardedWhileReplayed: a parked event that is discarded when its replay has begun is not applied, and retries of other keys go
+// on as they would have.
+func TestDiscardedWhileReplayed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		v := newView(t, nil)
+		v.append("a", "b", "b")
+		v.fail("a", errPoison, store.Park)
+		v.fail("b", errPoison, store.Park)
+		v.start(store.ProjectOptions{MinBackoff: 2 * time.Minute, MaxBackoff: 2 * time.Minute})
+		time.Sleep(10 * time.Second)
+		v.fail("a", errPoison, store.Retry)
+		v.fail("b", nil, store.Park)
+		v.replay("a")
+		time.Sleep(10 * time.Second)
+		require.Equal(t, []string{"a failed 1", "b failed 1", "a failed 1"}, v.take())
+		epoch := v.part().Epoch
+		v.backend.on("ReadEvent", func() error {
+			v.backend.on("ReadEvent", nil)
+			n, err := v.DiscardParked(t.Context(), "view", &store.ParkedFilter{Numbers: []int64{2}})
+			assert.EqualValues(t, 1, n)
+			return err
+		})
+		v.replay("b")
+		time.Sleep(10 * time.Second)
+		require.Equal(t, []string{"b", "b", "b"}, v.take(), "both in a transaction that was rolled back, then the second")
+		assert.EqualValues(t, 1, v.part().Parked)
+		time.Sleep(3 * time.Minute)
+		require.Equal(t, []string{"a failed 2"}, v.take())
+		assert.Equal(t, epoch, v.part().Epoch, "the lease was not lost meanwhile")
+	})
+}

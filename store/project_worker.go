@@ -387,7 +387,10 @@ func (e *handlerError) Unwrap() error { return e.err }
 // errAgain says that nothing was written, for a reason that is not in the events.
 var errAgain = errors.New("the database did not let it")
 
-// attempt deals with a batch in one transaction. The error is a handlerError, errAgain, errVoid, or final.
+// errDiscarded says that a parked event was discarded, or hard deleted, when it was about to be applied.
+var errDiscarded = errors.New("discarded")
+
+// attempt deals with a batch in one transaction. The error is a handlerError, errAgain, errVoid, errDiscarded, or final.
 func (w *worker) attempt(ctx context.Context, list []task, how treatment, why error, attempts int) (err error) {
 	lease := w.subscriber.lease()
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -522,8 +525,7 @@ func (w *worker) note(ctx context.Context, tx *sql.Tx, storage ProjectionStorage
 	} else if n, err := storage.Unpark(ctx, w.p.name, parkedIDs(list)); err != nil {
 		return 0, w.notNoted(ctx, tx, handled, err)
 	} else if n != int64(len(list)) {
-		w.lose() // one of them was discarded meanwhile: begin again, with what is in flight, too
-		return 0, errVoid
+		return 0, errDiscarded
 	}
 	if len(aside) > 0 {
 		if err := storage.Park(ctx, aside); err != nil {
