@@ -19,7 +19,9 @@ type aside struct {
 	// writing is held while what is parked is changed or read in the database and here. So no event is parked behind others that have
 	// been found to be gone.
 	writing sync.Mutex
-	page    []ParkedEvent // guarded by writing: that may be handled, of keys that no consumer has claimed
+	// Guarded by writing.
+	page   []ParkedEvent // that may be handled, of keys that no consumer has claimed
+	pageAt time.Time     // when it was read
 
 	mu        sync.Mutex
 	epoch     int64              // of the lease under which keys was read
@@ -259,7 +261,8 @@ func (a *aside) claim(ctx context.Context, epoch int64, limit int, now time.Time
 	if a.subscription.epoch() != epoch {
 		return nil, nil, ErrLeaseLost
 	}
-	if len(a.page) == 0 {
+	if len(a.page) == 0 || time.Since(a.pageAt) > a.subscription.hub.pollEvery { // some may be discarded by now
+		a.pageAt = time.Now()
 		a.page, err = a.storage.ReadParked(ctx, ParkedRequest{
 			Subscription: a.subscription.id, Ready: true, ExceptKeys: a.busy(now), Partitions: 1, AfterNumber: -1, Limit: limit,
 		})

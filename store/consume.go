@@ -210,7 +210,8 @@ func (c *consumer) handleNext(ctx context.Context) error {
 		return c.noNext(ctx, wait, err)
 	}
 	if len(events) == 0 {
-		return c.takeOver(ctx)
+		c.takeOver(ctx)
+		return nil
 	}
 	c.subscriber.subscription.aside.begin(c)
 	for n := range events {
@@ -244,7 +245,8 @@ func (c *consumer) noNext(ctx, wait context.Context, err error) error {
 	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
 		return ctx.Err()
 	case wait.Err() != nil && errors.Is(err, wait.Err()):
-		return c.takeOver(ctx)
+		c.takeOver(ctx)
+		return nil
 	}
 	return err
 }

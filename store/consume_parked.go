@@ -284,7 +284,7 @@ func (c *consumer) changed(ctx context.Context) bool {
 // replayKey handles parked events of a key that were claimed, in order. If one is parked again, or is to be handled again later, it
 // leaves out what is behind it.
 func (c *consumer) replayKey(ctx context.Context, epoch int64, lease context.Context, list []ParkedEvent, again *retry) (err error) {
-	dealt := false
+	dealt, begun := false, time.Now()
 	c.subscriber.subscription.aside.begin(c)
 	defer func() { c.subscriber.subscription.aside.release(epoch, list[0].Key, dealt) }()
 	for i := range list {
@@ -299,6 +299,9 @@ func (c *consumer) replayKey(ctx context.Context, epoch int64, lease context.Con
 		}
 		if err != nil {
 			return err
+		}
+		if time.Since(begun) > c.subscriber.subscription.hub.pollEvery {
+			break // some of what is behind it may be discarded by now
 		}
 	}
 	dealt = true

@@ -124,6 +124,38 @@ func TestReplayDiscarded(t *testing.T) {
 	}
 }
 
+// TestDiscardBehindReplay: events that are discarded while one before them is replayed, of the same key or another, are not handled.
+func TestDiscardBehindReplay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newProcess(t, memory.New(), nil)
+		p.appendTypes("K", "K", "J", "K")
+		var calls callLog
+		var works atomic.Bool
+		end := p.startConsume(func(_ context.Context, e store.Recorded) error {
+			if !works.Load() {
+				return errPoison
+			}
+			calls.add("%d", e.Number)
+			time.Sleep(time.Minute)
+			return nil
+		}, &store.ConsumeOptions{OnError: store.RetryThen(1, store.Park), SubscribeOptions: store.SubscribeOptions{PartitionBy: byType}})
+		time.Sleep(time.Minute)
+		require.Equal(t, []string{"1 after 1", "(2)", "3 after 1", "(4)"}, p.parked())
+		works.Store(true)
+		p.replayParked(1, 3)
+		time.Sleep(30 * time.Second)
+		require.Equal(t, []string{"1"}, calls.take())
+		n, err := p.DiscardParked(t.Context(), "reader", &store.ParkedFilter{Stream: "s", Numbers: []int64{2, 3}})
+		require.NoError(t, err)
+		require.EqualValues(t, 2, n)
+		time.Sleep(time.Hour)
+		assert.Equal(t, []string{"4"}, calls.take())
+		assert.Empty(t, p.parked())
+		require.ErrorIs(t, end(), context.Canceled)
+	})
+}
+
 // slowDiscard takes a second to discard a page.
 type slowDiscard struct{ *memory.Backend }
 

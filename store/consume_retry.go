@@ -98,15 +98,10 @@ func (c *consumer) retryDue(ctx context.Context) error {
 
 // takeOver gives an event back to the queue that is due to be handled again, while the consumer that has it is busy. The caller, which has
 // nothing to do, is sent it next.
-func (c *consumer) takeOver(ctx context.Context) error {
-	r := c.subscriber.subscription.aside.handOver(c)
-	if r == nil {
-		return nil
+func (c *consumer) takeOver(ctx context.Context) {
+	if r := c.subscriber.subscription.aside.handOver(c); r != nil {
+		_ = r.consumer.giveBack(ctx, []Recorded{r.event}) // an event that is not in flight any more comes again anyway
 	}
-	if err := r.consumer.giveBack(ctx, []Recorded{r.event}); !errors.Is(err, errVoid) {
-		return err
-	}
-	return nil
 }
 
 // giveBack gives events back that the consumer does not handle now.
