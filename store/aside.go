@@ -213,24 +213,33 @@ func (a *aside) changed(ctx context.Context) (bool, error) {
 	return changes != known, err
 }
 
+// parking is what came of parking an event.
+type parking int
+
+const (
+	parkInOrder parking = iota // not parked: it has not failed, and nothing of its key is parked any more
+	parkGone                   // not parked: it, or what was parked of it, is not there any more
+	parkDone
+)
+
 // park parks an event. One that has not failed is parked only if something of its key still is; if that is not known, the error is
-// errVoid. parked is false, too, if the event is gone.
-func (a *aside) park(ctx context.Context, r ParkedChange) (parked bool, err error) {
+// errVoid.
+func (a *aside) park(ctx context.Context, r ParkedChange) (parking, error) {
 	a.writing.Lock()
 	defer a.writing.Unlock()
 	p := r.Park[0]
 	if !p.Failed {
 		behind, known := a.has(r.Epoch, p.Key)
 		if !known {
-			return false, errVoid
+			return parkInOrder, errVoid
 		}
 		if !behind {
-			return false, nil
+			return parkInOrder, nil
 		}
 	}
 	n, err := a.storage.SaveParked(ctx, r)
 	if err != nil || n == 0 {
-		return false, err
+		return parkGone, err
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -241,7 +250,7 @@ func (a *aside) park(ctx context.Context, r ParkedChange) (parked bool, err erro
 		a.keys[p.Key] = true
 		a.unsure = a.unsure || !p.Failed
 	}
-	return true, nil
+	return parkDone, nil
 }
 
 // remove removes a parked event that has been dealt with. Its key counts as parked until the next load.

@@ -41,7 +41,7 @@ type ConsumeOptions struct {
 	Handlers int
 	// OnError decides about an event whose handler failed, for the attempt-th time in a row from 1, or whose callback did. An
 	// event is parked under its partition key, without PartitionBy under its stream's name. A later event of the key is
-	// parked behind it without being handled. Default: Retry, for ever. See [RetryThen].
+	// parked behind it without being handled, unless it has been tried before. Default: Retry, for ever. See [RetryThen].
 	OnError func(e Recorded, err error, attempt int) Decision
 	// MinBackoff and MaxBackoff bound the wait before an event is handled again. It grows from one to the other, with
 	// some chance in it. Default: 100 ms and 30 s.
@@ -256,7 +256,7 @@ func (c *consumer) handleSent(ctx context.Context, e Recorded, failed *CallbackE
 	if err := c.loadFor(ctx); err != nil {
 		return err
 	}
-	if parked, err := c.parkBehind(ctx, e); parked || err != nil {
+	if done, err := c.parkBehind(ctx, e); done || err != nil {
 		return err
 	}
 	return c.handle(ctx, task{event: e}, failed, c.subscriber.subscription.aside.handedOver(&e))

@@ -118,33 +118,32 @@ func (c *consumer) key(e *Recorded) (key string, hash int64) {
 	return PartitionKey(key)
 }
 
-// parkBehind parks an event of a key that has something parked, and acknowledges it. It reports whether it did. While nothing is
-// parked, it allocates nothing.
-func (c *consumer) parkBehind(ctx context.Context, e Recorded) (parked bool, err error) {
+// parkBehind parks an event of a key that has something parked, and acknowledges it. It reports whether it did, or the event is gone. While
+// nothing is parked, it allocates nothing.
+func (c *consumer) parkBehind(ctx context.Context, e Recorded) (done bool, err error) {
 	if a := c.subscriber.subscription.aside; a.storage == nil || a.idle(c.subscriber.epoch) {
 		return false, nil
 	}
 	return c.parkBehindKey(ctx, e)
 }
 
-func (c *consumer) parkBehindKey(ctx context.Context, e Recorded) (parked bool, err error) {
+func (c *consumer) parkBehindKey(ctx context.Context, e Recorded) (done bool, err error) {
 	key, _ := c.key(&e)
 	if behind, known := c.subscriber.subscription.aside.has(c.subscriber.epoch, key); known && !behind {
 		return false, nil
 	}
-	parked, err = c.savePark(ctx, e, c.parkedEvent(e, nil), false)
+	how, err := c.savePark(ctx, e, c.parkedEvent(e, nil), false)
 	if errors.Is(err, errVoid) {
 		c.subscriber.returnAll() // what is parked is not known any more
 	}
-	if err == nil && parked {
-		err = c.ack(ctx, e)
+	if err != nil || how == parkInOrder {
+		return false, err
 	}
-	return parked, err
+	return true, c.ack(ctx, e)
 }
 
-// savePark parks an event, or parks it again. It reports whether it did: the event, or what was parked of it, may be gone. The error
-// is errVoid if the event is not in flight any more.
-func (c *consumer) savePark(ctx context.Context, e Recorded, p ParkedEvent, again bool) (parked bool, err error) {
+// savePark parks an event, or parks it again. The error is errVoid if the event is not in flight any more.
+func (c *consumer) savePark(ctx context.Context, e Recorded, p ParkedEvent, again bool) (how parking, err error) {
 	a := c.subscriber.subscription.aside
 	r := ParkedChange{ID: p.Subscription, Epoch: c.subscriber.epoch, Park: []ParkedEvent{p}, Again: again}
 	err = c.insist(ctx, c.subscriber.lease(), func(ctx context.Context) (err error) {
@@ -154,10 +153,10 @@ func (c *consumer) savePark(ctx context.Context, e Recorded, p ParkedEvent, agai
 				return errVoid
 			}
 		}
-		parked, err = a.park(ctx, r)
+		how, err = a.park(ctx, r)
 		return err
 	})
-	return parked, err
+	return how, err
 }
 
 // parkedEvent returns what is parked of an event. why is nil for one that waits behind others.
@@ -189,11 +188,11 @@ func (c *consumer) park(ctx context.Context, t task, why error, attempts int) er
 		p.Attempts += t.parked.Attempts
 		p.ParkedAt = t.parked.ParkedAt
 	}
-	parked, err := c.savePark(ctx, t.event, p, t.parked != nil)
+	how, err := c.savePark(ctx, t.event, p, t.parked != nil)
 	if err != nil {
 		return err
 	}
-	if parked {
+	if how == parkDone {
 		s.logFailure(ctx, logPark, &t.event, attempts, why)
 		s.hub.gaveUp(ctx, s.operation(OpPark), t.event, attempts, why)
 	}
@@ -201,7 +200,7 @@ func (c *consumer) park(ctx context.Context, t task, why error, attempts int) er
 	switch {
 	case t.parked == nil:
 		return c.ack(ctx, t.event)
-	case parked:
+	case how == parkDone:
 		return errAside
 	}
 	return nil // it was discarded, or hard deleted, meanwhile

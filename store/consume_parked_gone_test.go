@@ -68,6 +68,43 @@ func TestParkDeleted(t *testing.T) {
 	}
 }
 
+// TestParkBehindDeleted: an event that was hard deleted, and is behind a parked one of its key, is neither parked nor handled.
+func TestParkBehindDeleted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newProcess(t, memory.New(), &store.Options{HardDelete: true})
+		_, err := p.Append(t.Context(), "poison", store.Any, store.Event{Type: "poison"})
+		require.NoError(t, err)
+		p.append(2)
+		var calls callLog
+		fail := make(chan struct{})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() {
+			done <- p.Consume(ctx, store.All, "reader", func(_ context.Context, e store.Recorded) error {
+				if calls.add("%d", e.Number); e.Number == 1 {
+					<-fail
+					return errPoison
+				}
+				return nil
+			}, &store.ConsumeOptions{OnError: store.RetryThen(1, store.Park), SubscribeOptions: store.SubscribeOptions{
+				PartitionBy: func(store.Recorded) string { return "key" },
+			}})
+		}()
+		time.Sleep(time.Minute)
+		require.NoError(t, p.Delete(t.Context(), "s", store.Any, store.HardDelete))
+		close(fail)
+		time.Sleep(time.Minute)
+		assert.Equal(t, []string{"1"}, calls.take())
+		list, err := p.Parked(t.Context(), "reader", &store.ParkedFilter{Stream: store.All})
+		require.NoError(t, err)
+		assert.Len(t, list, 1)
+		assert.EqualValues(t, 3, p.checkpoint())
+		cancel()
+		require.ErrorIs(t, <-done, context.Canceled)
+	})
+}
+
 // TestReplayDiscarded: an event that is discarded, or hard deleted, while it is replayed, and fails, is not parked again.
 func TestReplayDiscarded(t *testing.T) {
 	t.Parallel()
