@@ -124,6 +124,13 @@ func (b *Backend) readMatching(ctx context.Context, left *room, wanted wanted, f
 	if len(wanted.list) == 0 {
 		return nil, false, nil
 	}
+	if f.IsZero() { // by a statement that is planned once
+		events, err = b.readPlaced(ctx, left.request, wanted)
+		if err != nil {
+			return nil, false, err
+		}
+		return b.fill(ctx, left, events)
+	}
 	first, last := wanted.list[0], wanted.list[len(wanted.list)-1]
 	args := append(filterArgs(f), first.seq, int64(first.lo), last.seq, int64(last.hi)) // both ends are read whatever f says
 	r := left.request

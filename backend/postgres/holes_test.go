@@ -95,7 +95,7 @@ func TestOldHolesCostNothing(t *testing.T) {
 		all     bool
 	}{
 		{"right", nil, false},
-		{"trap", []change{{"case when since is null or", "case when true or"}}, true}, // every tick looks into all of them
+		{"trap", []change{{"if since is null or", "if true or"}}, true}, // every tick looks into all of them
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			b := setup(t, server, test.changes...)

@@ -194,31 +194,31 @@ from (
 order by r.number desc limit $3::int;
 
 -- name: read_log_forward
--- The appends that hold the $2 positions from $1 on, and the one behind those, so that a reader gets over positions
--- that a hard delete left unused. They come in one value, 20 bytes each: a row for each would cost
+-- The runs of appends that hold the $2 positions from $1 on, and the one behind those, so that a reader gets over positions
+-- that a hard delete left unused. They come in one value, 24 bytes each: a row for each could cost
 -- the reader as much as the event itself. The store, and the server since its start with the database, tell what the ids of streams
 -- belong to: a standby that takes over, a server that was restored, and a copy of a database are others. Not the timeline of the
 -- WAL, which not every server shows (Amazon Aurora). Index: log_pkey, pg_database_datname_index.
-select string_agg(int8send(p.position) || int8send(p.append_seq) || int4send(p.n), ''::bytea),
+select string_agg(int8send(p.position) || int8send(p.append_seq) || int4send(p.n) || int4send(p.appends), ''::bytea),
   (select h.store_id::text from /*schema.*/store as h),
   (select extract(epoch from pg_postmaster_start_time()) || '/' || d.oid from pg_database as d where d.datname = current_database())
 from (
-  (select l.position, l.append_seq, l.n from /*schema.*/log as l where l.position <= $1::bigint order by l.position desc limit 1)
+  (select l.position, l.append_seq, l.n, l.appends from /*schema.*/log as l where l.position <= $1::bigint order by l.position desc limit 1)
   union all
-  (select l.position, l.append_seq, l.n from /*schema.*/log as l where l.position > $1::bigint and l.position < $1::bigint + $2::bigint order by l.position limit $2::bigint)
+  (select l.position, l.append_seq, l.n, l.appends from /*schema.*/log as l where l.position > $1::bigint and l.position < $1::bigint + $2::bigint order by l.position limit $2::bigint)
   union all
-  (select l.position, l.append_seq, l.n from /*schema.*/log as l where l.position >= $1::bigint + $2::bigint order by l.position limit 1)
+  (select l.position, l.append_seq, l.n, l.appends from /*schema.*/log as l where l.position >= $1::bigint + $2::bigint order by l.position limit 1)
 ) as p;
 
 -- name: read_log_backward
 -- The same, downwards. Index: log_pkey.
-select string_agg(int8send(p.position) || int8send(p.append_seq) || int4send(p.n), ''::bytea),
+select string_agg(int8send(p.position) || int8send(p.append_seq) || int4send(p.n) || int4send(p.appends), ''::bytea),
   (select h.store_id::text from /*schema.*/store as h),
   (select extract(epoch from pg_postmaster_start_time()) || '/' || d.oid from pg_database as d where d.datname = current_database())
 from (
-  (select l.position, l.append_seq, l.n from /*schema.*/log as l where l.position <= $1::bigint and l.position > $1::bigint - $2::bigint order by l.position desc limit $2::bigint)
+  (select l.position, l.append_seq, l.n, l.appends from /*schema.*/log as l where l.position <= $1::bigint and l.position > $1::bigint - $2::bigint order by l.position desc limit $2::bigint)
   union all
-  (select l.position, l.append_seq, l.n from /*schema.*/log as l where l.position <= $1::bigint - $2::bigint order by l.position desc limit 1)
+  (select l.position, l.append_seq, l.n, l.appends from /*schema.*/log as l where l.position <= $1::bigint - $2::bigint order by l.position desc limit 1)
 ) as p;
 
 -- name: read_events_range
@@ -257,8 +257,11 @@ select r.nr, r.data, r.metadata from r where r.nr > 0;
 -- are read by it. Indexes: events_correlation_idx, log_append_seq_key.
 select string_agg(int8send(l.position + e.idx) || int8send(e.append_seq) || int4send(e.idx), ''::bytea)
 from /*schema.*/events as e
-  cross join lateral (select k.position from /*schema.*/log as k where k.append_seq = e.append_seq offset 0) as l
-where e.correlation_id = $1::uuid and l.position + e.idx >= $2::bigint;
+  cross join lateral (
+    select k.position + (e.append_seq - k.append_seq) * k.n as position, k.append_seq + k.appends as behind
+    from /*schema.*/log as k where k.append_seq <= e.append_seq order by k.append_seq desc limit 1
+  ) as l
+where e.append_seq < l.behind and e.correlation_id = $1::uuid and l.position + e.idx >= $2::bigint;
 
 -- name: read_correlation
 -- The events at the places ($2, $3), each with its position in $1, in their order, with their streams' names; those that were hard
@@ -290,13 +293,13 @@ select s.stream_id, s.name from unnest($1::text::bigint[]) as i (stream_id)
 
 -- name: read_head
 -- The end of the log. Index: log_pkey.
-select coalesce((select l.position + l.n - 1 from /*schema.*/log as l order by l.position desc limit 1), 0);
+select coalesce((select l.position + l.n::bigint * l.appends - 1 from /*schema.*/log as l order by l.position desc limit 1), 0);
 
 -- name: tick_pending
--- The head, and whether a tick would find something to do. A standby, or a session or role that only reads, can't tick:
+-- The head, whether a tick would find something to do, and the id of the event at position $2, 0 for none. A standby, or a session or role that only reads, can't tick:
 -- its readers see what others placed. $1 is what the function tick takes as since. Indexes: log_pkey,
 -- log_append_seq_key, events_pkey, holes_fence_idx, holes_pkey, streams_pkey.
-select coalesce((select l.position + l.n - 1 from /*schema.*/log as l order by l.position desc limit 1), 0),
+select coalesce((select l.position + l.n::bigint * l.appends - 1 from /*schema.*/log as l order by l.position desc limit 1), 0),
   current_setting('transaction_read_only') = 'off' and (
     coalesce((select max(e.append_seq) from /*schema.*/events as e), 0) > h.append_seq
     or (select q.last_value from /*schema.*/append_seq as q) < h.append_seq -- set back: a tick sets it right
@@ -305,8 +308,9 @@ select coalesce((select l.position + l.n - 1 from /*schema.*/log as l order by l
     or exists (select from /*schema.*/holes as o where o.fence >= (select /*schema.*/ended($1::text::pg_snapshot, pg_current_snapshot()))
       and exists (select from /*schema.*/events as e where e.append_seq between o.first_seq and o.last_seq offset 0))
     or exists (select from /*schema.*/holes as o where o.fence is null)
-  ) and has_table_privilege('/*schema.*/log', 'insert')
-from (select coalesce((select l.append_seq from /*schema.*/log as l order by l.append_seq desc limit 1), 0)) as h (append_seq);
+  ) and has_table_privilege('/*schema.*/log', 'insert'),
+  case when $2::bigint > 0 then /*schema.*/event_at/*of*/('$all', 0, $2::bigint)::text end
+from (select coalesce((select l.append_seq + l.appends - 1 from /*schema.*/log as l order by l.append_seq desc limit 1), 0)) as h (append_seq);
 
 -- name: tick
 select t.placed, t.seen::text from /*schema.*/tick/*of*/($1::bigint, $2::boolean, $3::text::pg_snapshot) as t;
@@ -527,11 +531,14 @@ select i.nr, a.at, clock_timestamp()
 from unnest($1::text::text[], $2::text::bigint[]) with ordinality as i (stream, number, nr)
   cross join lateral (select case when i.stream = '$all'
     then coalesce(
-      (select case when l.position + l.n - 1 > i.number then l.placed_at end from /*schema.*/log as l where l.position <= i.number + 1 order by l.position desc limit 1),
+      (select case when l.position + l.n::bigint * l.appends - 1 > i.number then l.placed_at end from /*schema.*/log as l where l.position <= i.number + 1 order by l.position desc limit 1),
       (select l.placed_at from /*schema.*/log as l where l.position > i.number order by l.position limit 1))
     else (
       select f.at from /*schema.*/streams as s cross join lateral (
-        (select e.version, (select p.placed_at from /*schema.*/log as p where p.append_seq = e.append_seq) as at
+        (select e.version, (
+            select case when e.append_seq < p.append_seq + p.appends then p.placed_at end
+            from /*schema.*/log as p where p.append_seq <= e.append_seq order by p.append_seq desc limit 1
+          ) as at
           from /*schema.*/events as e where e.stream_id = s.stream_id and e.version > i.number order by e.version limit 1)
         union all
         (select k.version, k.linked_at from /*schema.*/links as k where k.stream_id = s.stream_id and k.version > i.number order by k.version limit 1)
@@ -829,9 +836,12 @@ from /*schema.*/streams as s
       cross join lateral (select g.append_seq, g.idx, g.stream_id from /*schema.*/events as g where g.append_seq = k.append_seq and g.idx = k.idx offset 0) as f
     where k.stream_id = s.stream_id and k.version >= $2::bigint and k.version <= $3::bigint
   ) as e
-  cross join lateral (select p.position from /*schema.*/log as p where p.append_seq = e.append_seq offset 0) as l
+  cross join lateral (
+    select p.position + (e.append_seq - p.append_seq) * p.n as position, p.append_seq + p.appends as behind
+    from /*schema.*/log as p where p.append_seq <= e.append_seq order by p.append_seq desc limit 1
+  ) as l
   cross join lateral (select n.name from /*schema.*/streams as n where n.stream_id = e.stream_id offset 0) as o
-where s.name = $1::text
+where s.name = $1::text and e.append_seq < l.behind
 order by e.version;
 
 -- name: count_streams

@@ -116,10 +116,33 @@ type wanted struct {
 	list []want
 }
 
-// logged is a row of the log.
+// logged is a row of the log: a run of appends with n events each.
 type logged struct {
 	position, seq int64
-	n             int
+	n, appends    int64
+}
+
+// last returns the last position of the run.
+func (l logged) last() int64 { return l.position + l.n*l.appends - 1 }
+
+// wants adds what the run has at the positions from first to last.
+func (l logged) wants(list []want, first, last int64) []want {
+	first, last = max(first, l.position), min(last, l.last())
+	for at := first; at <= last; {
+		nth, idx := (at-l.position)/l.n, (at-l.position)%l.n
+		end := min(at-idx+l.n-1, last)
+		list = append(list, want{position: at, seq: l.seq + nth, lo: int(idx), hi: int(idx + end - at)})
+		at = end + 1
+	}
+	return list
+}
+
+// appendsOf returns how many appends runs have.
+func appendsOf(list []logged) (n int64) {
+	for _, l := range list {
+		n += l.appends
+	}
+	return n
 }
 
 // readLogRows reads the rows that a statement packs into one value, in the order of positions.
@@ -129,13 +152,14 @@ func (b *Backend) readLogRows(ctx context.Context, statement string, args ...any
 		if err := rows.Scan(&packed, &now.store, &now.server); err != nil {
 			return err
 		}
-		const size = 8 + 8 + 4
+		const size = 8 + 8 + 4 + 4
 		list = make([]logged, 0, len(packed)/size)
 		for ; len(packed) >= size; packed = packed[size:] {
 			list = append(list, logged{
 				position: int64(binary.BigEndian.Uint64(packed)),
 				seq:      int64(binary.BigEndian.Uint64(packed[8:])),
-				n:        int(binary.BigEndian.Uint32(packed[16:])),
+				n:        int64(binary.BigEndian.Uint32(packed[16:])),
+				appends:  int64(binary.BigEndian.Uint32(packed[20:])),
 			})
 		}
 		return nil
@@ -153,7 +177,7 @@ func (b *Backend) readLog(ctx context.Context, from int64, limit int) (wants wan
 	if err != nil {
 		return wants, from, err
 	}
-	wants = wanted{era: now, list: make([]want, 0, len(list))}
+	wants = wanted{era: now, list: make([]want, 0, min(int64(limit), appendsOf(list)))}
 	for _, l := range list {
 		if l.position >= end { // the one behind the page: no event stands before it
 			if len(wants.list) == 0 {
@@ -161,12 +185,9 @@ func (b *Backend) readLog(ctx context.Context, from int64, limit int) (wants wan
 			}
 			break
 		}
-		w := want{position: max(l.position, from), seq: l.seq}
-		w.lo = int(w.position - l.position)
-		w.hi = int(min(l.position+int64(l.n), end) - 1 - l.position)
-		if w.lo <= w.hi {
-			wants.list = append(wants.list, w)
-			next = w.position + int64(w.count())
+		if l.last() >= from {
+			wants.list = l.wants(wants.list, from, end-1)
+			next = min(l.last()+1, end)
 		}
 	}
 	return wants, next, nil
@@ -180,9 +201,9 @@ func (b *Backend) readLogBackward(ctx context.Context, from int64, limit int) (w
 	if err != nil {
 		return wants, 0, err
 	}
-	wants = wanted{era: now, list: make([]want, 0, len(list))}
+	wants = wanted{era: now, list: make([]want, 0, min(int64(limit), appendsOf(list)))}
 	for _, l := range list {
-		end := min(l.position+int64(l.n)-1, from)
+		end := min(l.last(), from)
 		if end < lowest { // the one behind the page
 			next = end
 			continue
@@ -190,10 +211,7 @@ func (b *Backend) readLogBackward(ctx context.Context, from int64, limit int) (w
 		if l.position < lowest {
 			next = lowest - 1
 		}
-		w := want{position: max(l.position, lowest), seq: l.seq}
-		w.lo = int(w.position - l.position)
-		w.hi = int(end - l.position)
-		wants.list = append(wants.list, w)
+		wants.list = l.wants(wants.list, lowest, end)
 	}
 	return wants, next, nil
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"sync"
 
+	"github.com/google/uuid"
+
 	"github.com/eventstore-go/eventstore/backend/internal/sqlerr"
 )
 
@@ -78,13 +80,40 @@ func (b *Backend) catchUp(ctx context.Context) (head int64, moved bool, err erro
 		_, err = b.one(ctx, "read_head", nil, &head)
 		return head, false, err
 	}
-	if _, err = b.one(ctx, "tick_pending", []any{b.since()}, &head, &moved); err != nil || !moved {
-		return head, false, err
+	head, moved, _, err = b.placeWaiting(ctx, 0)
+	return head, moved, err
+}
+
+// placeWaiting is catchUp outside of transactions. at is the id of the event at a position, as it was found.
+func (b *Backend) placeWaiting(ctx context.Context, position int64) (head int64, moved bool, at uuid.UUID, err error) {
+	var id uuid.NullUUID
+	if _, err = b.one(ctx, "tick_pending", []any{b.since(), position}, &head, &moved, &id); err != nil || !moved {
+		return head, false, id.UUID, err
 	}
-	return head, true, b.ticks.do(ctx, func() error {
+	return head, true, id.UUID, b.ticks.do(ctx, func() error {
 		_, err := b.Tick(ctx)
 		return err
 	})
+}
+
+// Poll implements [store.Poller].
+func (b *Backend) Poll(ctx context.Context, position int64) (head int64, at uuid.UUID, err error) {
+	if err := b.Check(ctx); err != nil {
+		return 0, at, err
+	}
+	head, moved, at, err := b.placeWaiting(ctx, position)
+	if err == nil && moved {
+		_, err = b.one(ctx, "read_head", nil, &head)
+	}
+	return head, at, err
+}
+
+// PollKey implements [store.Poller].
+func (b *Backend) PollKey() any {
+	return struct {
+		db     *sql.DB
+		schema string
+	}{b.db, b.opts.Schema}
 }
 
 // ticks lets the goroutines of a process share ticks: one runs, and all that come meanwhile wait for one more.

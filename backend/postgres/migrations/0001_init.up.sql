@@ -70,8 +70,9 @@ create table /*schema.*/links (
   constraint links_event_key unique (append_seq, idx, stream_id) -- an event is in a stream once; also finds an event's links
 );
 
--- The global order. Each row gives an append its positions: position … position+n-1. The last row is the head: the end of
--- the stream of all events. The row with the highest append_seq says how far the tick has looked: every number up to it
+-- The global order. Each row gives a run of appends their positions: append_seq and those that follow it, as many as appends says,
+-- with n events each. Append append_seq+i has the positions position+i*n … position+(i+1)*n-1. The last row ends at the head: the end
+-- of the stream of all events. The row with the highest append_seq says how far the tick has looked: every number up to its last
 -- is in the log, in holes, or dead. Rows are added and not changed, so that the head costs the same however often it
 -- moved while an old transaction kept the database from tidying up; and a hard delete leaves these two rows alone.
 create table /*schema.*/log (
@@ -79,8 +80,9 @@ create table /*schema.*/log (
   append_seq bigint not null,
   placed_at  timestamptz not null default now(), -- when the tick gave these positions
   n          int not null,
+  appends    int not null default 1,
   constraint log_pkey primary key (position),
-  constraint log_append_seq_key unique (append_seq) -- an append is numbered once
+  constraint log_append_seq_key unique (append_seq) -- also finds the run of an append: the last that begins with it or before it
 );
 
 -- One row: the identity of this store, which tells it from one that stood here before.
@@ -227,14 +229,14 @@ begin
     end if;
     update /*schema.*/streams s set version = s.version + in_total
     where s.name = in_stream and s.deleted_at is null and (in_expected is null or s.version = in_expected)
-    returning s.stream_id, s.version, (select l.append_seq from /*schema.*/log l order by l.append_seq desc limit 1)
+    returning s.stream_id, s.version, (select l.append_seq + l.appends - 1 from /*schema.*/log l order by l.append_seq desc limit 1)
     into stream_id, version, placed;
     if stream_id is null and in_create and not exists (select from /*schema.*/streams s where s.name = in_stream) then
       insert into /*schema.*/streams as s (name, version, created_at)
       values (in_stream, in_total, coalesce(/*schema.*/from_micros(in_created[1]), now_))
       on conflict on constraint streams_name_key do update set version = s.version + excluded.version
         where s.deleted_at is null and (in_expected is null or s.version = in_expected)
-      returning s.stream_id, s.version, (select l.append_seq from /*schema.*/log l order by l.append_seq desc limit 1)
+      returning s.stream_id, s.version, (select l.append_seq + l.appends - 1 from /*schema.*/log l order by l.append_seq desc limit 1)
       into stream_id, version, placed;
     end if;
     if stream_id is null then
@@ -285,12 +287,12 @@ begin
   end if;
   update /*schema.*/streams s set version = s.version + 1
   where s.name = in_stream and s.deleted_at is null and (in_expected is null or s.version = in_expected)
-  returning s.stream_id, s.version, (select l.append_seq from /*schema.*/log l order by l.append_seq desc limit 1) into target, new_version, placed;
+  returning s.stream_id, s.version, (select l.append_seq + l.appends - 1 from /*schema.*/log l order by l.append_seq desc limit 1) into target, new_version, placed;
   if target is null and in_create and not exists (select from /*schema.*/streams s where s.name = in_stream) then
     insert into /*schema.*/streams as s (name, version, created_at) values (in_stream, 1, created)
     on conflict on constraint streams_name_key do update set version = s.version + 1
       where s.deleted_at is null and (in_expected is null or s.version = in_expected)
-    returning s.stream_id, s.version, (select l.append_seq from /*schema.*/log l order by l.append_seq desc limit 1) into target, new_version, placed;
+    returning s.stream_id, s.version, (select l.append_seq + l.appends - 1 from /*schema.*/log l order by l.append_seq desc limit 1) into target, new_version, placed;
   end if;
   if target is null then
     return null;
@@ -376,7 +378,7 @@ begin
   from unnest(ids) with ordinality as r (id, nr);
   if exists (
     select from unnest(ids, versions, in_totals, seqs) as r (id, version, total, seq)
-    where r.seq <= (select l.append_seq from /*schema.*/log l order by l.append_seq desc limit 1)
+    where r.seq <= (select l.append_seq + l.appends - 1 from /*schema.*/log l order by l.append_seq desc limit 1)
       or r.seq <= (select e.append_seq from /*schema.*/events e where e.stream_id = r.id and e.version = r.version - r.total)
   ) then
     raise exception 'eventstore: the sequence append_seq is behind the data' using errcode = 'ESTSQ'; -- as in append
@@ -483,11 +485,28 @@ begin
     delete from /*schema.*/links l using gone g where l.append_seq = g.append_seq and l.idx = g.idx and l.stream_id <> in_stream_id
   ), own_links as (
     delete from /*schema.*/links l where l.stream_id = in_stream_id
-  ), gone_log as (
-    delete from /*schema.*/log l using gone g where l.append_seq = g.append_seq and g.idx = 0
+  ), placed as (
+    select g.append_seq, r.position from gone g cross join lateral (
+      select l.position, l.append_seq, l.append_seq + l.appends as behind
+      from /*schema.*/log l where l.append_seq <= g.append_seq order by l.append_seq desc limit 1
+    ) as r
+    where g.idx = 0 and g.append_seq < r.behind
       -- These two say where the head is, and how far the tick has looked.
-      and l.position < (select max(m.position) from /*schema.*/log m)
-      and l.append_seq < (select max(m.append_seq) from /*schema.*/log m)
+      and r.position < (select max(m.position) from /*schema.*/log m)
+      and r.append_seq < (select max(m.append_seq) from /*schema.*/log m)
+  ), gone_log as (
+    delete from /*schema.*/log l using (select distinct p.position from placed p) as p where l.position = p.position
+    returning l.position, l.append_seq, l.placed_at, l.n, l.appends
+  ), edges as (
+    select o.*, p.append_seq as at from gone_log o join placed p on p.position = o.position
+    union all
+    select o.*, o.append_seq + o.appends from gone_log o
+  ), pieces as (
+    select e.*, lag(e.at, 1, e.append_seq - 1) over (partition by e.append_seq order by e.at) + 1 as first_seq from edges e
+  ), left_over as (
+    insert into /*schema.*/log (position, append_seq, placed_at, n, appends)
+    select p.position + (p.first_seq - p.append_seq) * p.n, p.first_seq, p.placed_at, p.n, p.at - p.first_seq
+    from pieces p where p.first_seq < p.at
   )
   delete from /*schema.*/streams s where s.stream_id = in_stream_id;
   delete from /*schema.*/snapshots n where n.source_id = stream_name;
@@ -515,12 +534,17 @@ end
 $body$;
 
 -- ended returns the oldest transaction that was running at a snapshot and has ended at a later one. Transactions that the
--- older one says nothing of count as ended. Without an older one it is below every fence.
-create function /*schema.*/ended(since pg_snapshot, now pg_snapshot) returns xid8 language sql immutable as $body$
-  select case when since is null or pg_snapshot_xmax(since) > pg_snapshot_xmax(now) then '0'::xid8
-    else (select x.id from (
-      (select pg_snapshot_xip(since) except select pg_snapshot_xip(now)) union all select pg_snapshot_xmax(since)
-    ) as x (id) order by x.id limit 1) end -- PostgreSQL 14 has no min of xid8
+-- older one says nothing of count as ended. Without an older one it is below every fence. In PL/pgSQL, as all that is not inlined: a
+-- session plans a function in SQL anew at each call.
+create function /*schema.*/ended(since pg_snapshot, now pg_snapshot) returns xid8 language plpgsql immutable as $body$
+begin
+  if since is null or pg_snapshot_xmax(since) > pg_snapshot_xmax(now) then
+    return '0'::xid8;
+  end if;
+  return (select x.id from (
+    (select pg_snapshot_xip(since) except select pg_snapshot_xip(now)) union all select pg_snapshot_xmax(since)
+  ) as x (id) order by x.id limit 1); -- PostgreSQL 14 has no min of xid8
+end
 $body$;
 
 -- advance lets a sequence go on behind lowest. In small steps where it is close: a number that another session draws at the
@@ -552,14 +576,18 @@ $body$;
 -- since are passed over, and one old transaction does not make each tick look at every hole.
 -- Without sequential scans a look at a sequence, which has no other, seems to cost so much that each call would be compiled.
 create function /*schema.*/tick/*of*/(most bigint, wait boolean, since pg_snapshot, out placed bigint, out seen pg_snapshot)
-language plpgsql set enable_seqscan = off set jit = off as $body$
+language plpgsql set enable_seqscan = off set enable_hashagg = off set enable_sort = off set jit = off set plan_cache_mode = force_generic_plan as $body$
 declare
   lock_key constant bigint := hashtextextended('eventstore tick /*schema_text*/', 0);
   head_position bigint;
   head_seq bigint;
   newest bigint;
-  fresh bigint[]; fresh_n int[];
-  late bigint[]; late_n int[]; late_hole bigint[];
+  drawn bigint; stream_drawn bigint; -- by sequences
+  newest_stream bigint;
+  -- Runs of appends that are to be placed: neighbours with as many events, in the same hole, or fresh.
+  first_seqs bigint[]; sizes int[]; counts int[];
+  before bigint[]; -- the append before each of them
+  in_holes bigint[]; -- the hole that each of them was in, null for fresh
   dead bigint[];
   strange boolean;
   fence_now xid8;
@@ -581,15 +609,16 @@ begin
   perform set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off';
 
   -- From here on, every statement has a snapshot of its own, taken after the lock. Indexes: log_pkey, log_append_seq_key.
-  select coalesce((select l.position + l.n - 1 from /*schema.*/log l order by l.position desc limit 1), 0),
-    coalesce((select l.append_seq from /*schema.*/log l order by l.append_seq desc limit 1), 0)
+  select coalesce((select l.position + l.n::bigint * l.appends - 1 from /*schema.*/log l order by l.position desc limit 1), 0),
+    coalesce((select l.append_seq + l.appends - 1 from /*schema.*/log l order by l.append_seq desc limit 1), 0)
   into head_position, head_seq;
 
-  -- One statement, one snapshot. Indexes: events_pkey for fresh and for each hole, holes_fence_idx.
-  with f as (
+  -- One statement, one snapshot. Indexes: events_pkey for fresh, which is walked in its order until there are enough, and for each
+  -- hole; holes_fence_idx.
+  with fresh as (
     select e.append_seq, count(*)::int as n from /*schema.*/events e
     where e.append_seq > head_seq group by e.append_seq order by e.append_seq limit most
-  ), l as (
+  ), late as (
     select o.first_seq, s.append_seq, s.n from /*schema.*/holes o cross join lateral (
       select e.append_seq, count(*)::int as n from /*schema.*/events e
       where e.append_seq between o.first_seq and o.last_seq group by e.append_seq order by e.append_seq
@@ -598,36 +627,49 @@ begin
     where o.fence >= (select /*schema.*/ended(since, pg_current_snapshot()))
       or o.fence < pg_snapshot_xmin(pg_current_snapshot()) -- about to be forgotten
       or o.fence is null
+  ), appends as (
+    select l.append_seq, l.n, l.first_seq as hole from late l union all select f.append_seq, f.n, null from fresh f
+  ), neighbours as (
+    select a.append_seq, a.n, a.hole, row_number() over w as nr, lag(a.append_seq) over w as before,
+      lag(a.n) over w as before_n, lag(a.hole) over w as before_hole
+    from appends a window w as (order by a.append_seq)
+  ), runs as (
+    select b.append_seq, b.n, b.hole, b.before, (lead(b.nr, 1, (select count(*) + 1 from appends)) over (order by b.nr) - b.nr)::int as count
+    from neighbours b where b.before is distinct from b.append_seq - 1 or b.before_n <> b.n or b.before_hole is distinct from b.hole
   )
   select
-    (select array_agg(f.append_seq order by f.append_seq) from f),
-    (select array_agg(f.n order by f.append_seq) from f),
-    (select array_agg(l.append_seq order by l.append_seq) from l),
-    (select array_agg(l.n order by l.append_seq) from l),
-    (select array_agg(l.first_seq order by l.append_seq) from l),
+    array_agg(r.append_seq order by r.append_seq), array_agg(r.n order by r.append_seq), array_agg(r.count order by r.append_seq),
+    array_agg(r.before order by r.append_seq), array_agg(r.hole order by r.append_seq), coalesce(sum(r.count), 0),
     (select array_agg(o.first_seq) from /*schema.*/holes o where o.fence < pg_snapshot_xmin(pg_current_snapshot())),
     -- A fence of the future is another server's, from before a restore. It says nothing here.
     exists (select from /*schema.*/holes o where o.fence is null)
       or exists (select from /*schema.*/holes o where o.fence >= pg_snapshot_xmax(pg_current_snapshot())),
     (select max(e.append_seq) from /*schema.*/events e),
+    (select q.last_value from /*schema.*/append_seq q),
+    greatest((select max(s.stream_id) from /*schema.*/streams s), (select max(d.id) from /*schema.*/retired d where d.kind = 'stream')),
+    (select q.last_value from /*schema.*/stream_seq q),
     pg_current_snapshot()
-  into fresh, fresh_n, late, late_n, late_hole, dead, strange, newest, seen;
+  from runs r
+  into first_seqs, sizes, counts, before, in_holes, placed, dead, strange, newest, drawn, newest_stream, stream_drawn, seen;
 
   -- Sequences behind the data (a restore by other means than pg_dump) would number new appends as if they were old.
-  perform /*schema.*/advance('/*schema.*/append_seq', (select s.last_value from /*schema.*/append_seq s), greatest(head_seq, newest));
-  perform /*schema.*/advance('/*schema.*/stream_seq', (select s.last_value from /*schema.*/stream_seq s), greatest((select max(s.stream_id) from /*schema.*/streams s), (select max(r.id) from /*schema.*/retired r where r.kind = 'stream')));
+  -- What a sequence has drawn is read after the snapshot, so that it is behind nothing that others append meanwhile.
+  if drawn < greatest(head_seq, newest) then
+    perform /*schema.*/advance('/*schema.*/append_seq', drawn, greatest(head_seq, newest));
+  end if;
+  if stream_drawn < newest_stream then
+    perform /*schema.*/advance('/*schema.*/stream_seq', stream_drawn, newest_stream);
+  end if;
 
-  placed := 0;
-  if fresh is null and late is null and dead is null and not strange then
+  if placed = 0 and dead is null and not strange then
     return;
   end if;
 
   fence_now := pg_current_xact_id(); -- assigned after the snapshot above
 
-  insert into /*schema.*/log (position, append_seq, n)
-  select head_position + 1 + sum(a.n) over (order by a.append_seq) - a.n, a.append_seq, a.n
-  from unnest(late || fresh, late_n || fresh_n) as a (append_seq, n);
-  get diagnostics placed = row_count;
+  insert into /*schema.*/log (position, append_seq, n, appends)
+  select head_position + 1 + sum(r.n::bigint * r.count) over (order by r.append_seq) - r.n::bigint * r.count, r.append_seq, r.n, r.count
+  from unnest(first_seqs, sizes, counts) as r (append_seq, n, count);
 
   if dead is not null then
     delete from /*schema.*/holes o where o.first_seq = any (dead);
@@ -636,18 +678,17 @@ begin
     update /*schema.*/holes o set fence = fence_now
     where o.fence is null or o.fence >= pg_snapshot_xmax(pg_current_snapshot());
   end if;
-  if late is not null then
+  if in_holes[1] is not null then -- what is in holes comes before what is fresh
     -- What is left of a hole around the numbers that were filled keeps its fence.
     with filled as (
-      delete from /*schema.*/holes o where o.first_seq = any (late_hole) returning o.first_seq, o.last_seq, o.fence
+      delete from /*schema.*/holes o where o.first_seq = any (in_holes) returning o.first_seq, o.last_seq, o.fence
     ), edges as (
-      select o.first_seq, o.fence, l.append_seq
-      from filled o join unnest(late, late_hole) as l (append_seq, hole) on l.hole = o.first_seq
+      select o.first_seq, o.fence, r.append_seq as at, r.append_seq + r.count as behind
+      from filled o join unnest(first_seqs, counts, in_holes) as r (append_seq, count, hole) on r.hole = o.first_seq
       union all
-      select o.first_seq, o.fence, o.last_seq + 1 from filled o
+      select o.first_seq, o.fence, o.last_seq + 1, null from filled o
     ), pieces as (
-      select lag(e.append_seq, 1, e.first_seq - 1) over (partition by e.first_seq order by e.append_seq) + 1 as from_seq,
-        e.append_seq - 1 as to_seq, e.fence
+      select lag(e.behind, 1, e.first_seq) over (partition by e.first_seq order by e.at) as from_seq, e.at - 1 as to_seq, e.fence
       from edges e
     )
     insert into /*schema.*/holes (first_seq, last_seq, fence)
@@ -655,10 +696,9 @@ begin
   end if;
   -- What is missing below the highest number seen is a hole.
   insert into /*schema.*/holes (first_seq, last_seq, fence)
-  select f.before + 1, f.append_seq - 1, fence_now
-  from (select u.append_seq, lag(u.append_seq, 1, head_seq) over (order by u.append_seq) as before
-        from unnest(fresh) as u (append_seq)) as f
-  where f.append_seq > f.before + 1;
+  select greatest(r.before, head_seq) + 1, r.append_seq - 1, fence_now
+  from unnest(first_seqs, before, in_holes) as r (append_seq, before, hole)
+  where r.hole is null and r.append_seq > greatest(r.before, head_seq) + 1;
 
   if placed > 0 then
     perform pg_notify('/*channel*/', '');

@@ -24,28 +24,37 @@ create sequence /*schema.*/epoch_seq as bigint;
 
 -- era identifies this run of the server, and the database. A server that takes its place, a copy of the database, or a
 -- restart is another one.
-create function /*schema.*/era() returns text language sql stable as $body$
-  select extract(epoch from pg_postmaster_start_time()) || '/' || d.oid from pg_database d where d.datname = current_database()
+create function /*schema.*/era() returns text language plpgsql stable as $body$
+begin
+  return (select extract(epoch from pg_postmaster_start_time()) || '/' || d.oid from pg_database d where d.datname = current_database());
+end
 $body$;
 
 -- stream_end returns where a stream ends, -1 if it is not there any more. Indexes: log_pkey, streams_pkey.
-create function /*schema.*/stream_end/*of*/(in_stream text, in_stream_id bigint) returns bigint language sql stable as $body$
-  select case when in_stream = '$all'
-    then coalesce((select l.position + l.n - 1 from /*schema.*/log l order by l.position desc limit 1), 0)
-    else coalesce((select s.version from /*schema.*/streams s where s.stream_id = in_stream_id), -1) end
+create function /*schema.*/stream_end/*of*/(in_stream text, in_stream_id bigint) returns bigint language plpgsql stable set enable_seqscan = off as $body$
+begin
+  if in_stream = '$all' then
+    return coalesce((select l.position + l.n::bigint * l.appends - 1 from /*schema.*/log l order by l.position desc limit 1), 0);
+  end if;
+  return coalesce((select s.version from /*schema.*/streams s where s.stream_id = in_stream_id), -1);
+end
 $body$;
 
 -- event_at returns the id of the event with a number in a stream, own or linked, or null. Indexes: log_pkey, events_pkey,
 -- events_version_key, links_pkey.
-create function /*schema.*/event_at/*of*/(in_stream text, in_stream_id bigint, in_number bigint) returns uuid language sql stable as $body$
-  select case when in_stream = '$all'
-    then (select e.event_id from /*schema.*/events e
+create function /*schema.*/event_at/*of*/(in_stream text, in_stream_id bigint, in_number bigint) returns uuid language plpgsql stable set enable_seqscan = off as $body$
+begin
+  if in_stream = '$all' then
+    return (select e.event_id from /*schema.*/events e
       where (e.append_seq, e.idx) = (
-        select l.append_seq, (in_number - l.position)::int from /*schema.*/log l where l.position <= in_number order by l.position desc limit 1))
-    else coalesce(
-      (select e.event_id from /*schema.*/events e where e.stream_id = in_stream_id and e.version = in_number),
-      (select e.event_id from /*schema.*/events e
-        where (e.append_seq, e.idx) = (select k.append_seq, k.idx from /*schema.*/links k where k.stream_id = in_stream_id and k.version = in_number))) end
+        select case when in_number < l.position + l.n::bigint * l.appends then l.append_seq + (in_number - l.position) / l.n end, ((in_number - l.position) % l.n)::int
+        from /*schema.*/log l where l.position <= in_number order by l.position desc limit 1));
+  end if;
+  return coalesce(
+    (select e.event_id from /*schema.*/events e where e.stream_id = in_stream_id and e.version = in_number),
+    (select e.event_id from /*schema.*/events e
+      where (e.append_seq, e.idx) = (select k.append_seq, k.idx from /*schema.*/links k where k.stream_id = in_stream_id and k.version = in_number)));
+end
 $body$;
 
 -- lost reports whether the store does not carry what a subscription has read: the stream ends before it, or another event is

@@ -56,7 +56,7 @@ order by 1;
 -- name: backlog
 -- Events that were committed and have no position; numbers of appends that nobody has seen, and how many such holes wait for a
 -- transaction that is still running. Indexes: events_pkey, log_append_seq_key, holes_fence_idx.
-select (select count(*) from /*schema.*/events as e where e.append_seq > coalesce((select l.append_seq from /*schema.*/log as l order by l.append_seq desc limit 1), 0)),
+select (select count(*) from /*schema.*/events as e where e.append_seq > coalesce((select l.append_seq + l.appends - 1 from /*schema.*/log as l order by l.append_seq desc limit 1), 0)),
   (select count(*) from /*schema.*/holes as h),
   (select count(*) from /*schema.*/holes as h where h.fence >= pg_snapshot_xmin(pg_current_snapshot()));
 

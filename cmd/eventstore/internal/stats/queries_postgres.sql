@@ -18,8 +18,8 @@ from /*schema.*/events as e group by 1 order by 2 desc, 1;
 -- name: order
 -- Head; events without a position; numbers of appends that were drawn and not seen. Indexes: log_pkey, log_append_seq_key,
 -- events_pkey.
-select coalesce((select l.position + l.n - 1 from /*schema.*/log as l order by l.position desc limit 1), 0),
-  (select count(*) from /*schema.*/events as e where e.append_seq > coalesce((select l.append_seq from /*schema.*/log as l order by l.append_seq desc limit 1), 0))
+select coalesce((select l.position + l.n::bigint * l.appends - 1 from /*schema.*/log as l order by l.position desc limit 1), 0),
+  (select count(*) from /*schema.*/events as e where e.append_seq > coalesce((select l.append_seq + l.appends - 1 from /*schema.*/log as l order by l.append_seq desc limit 1), 0))
     + (select count(*) from /*schema.*/holes as h join /*schema.*/events as e on e.append_seq between h.first_seq and h.last_seq),
   (select coalesce(sum(h.last_seq - h.first_seq + 1), 0) from /*schema.*/holes as h);
 

@@ -10,12 +10,13 @@ select h.store_id, current_database() from /*schema.*/store as h;
 -- name: event_at
 -- The event at a position, if it is there. Indexes: log_pkey, events_pkey.
 select e.event_id
-from (select l.position, l.append_seq from /*schema.*/log as l where l.position <= $1::bigint order by l.position desc limit 1) as g
-join /*schema.*/events as e on e.append_seq = g.append_seq and e.idx = $1::bigint - g.position;
+from (select l.position, l.append_seq, l.n, l.appends from /*schema.*/log as l where l.position <= $1::bigint order by l.position desc limit 1) as g
+join /*schema.*/events as e on e.append_seq = g.append_seq + ($1::bigint - g.position) / g.n and e.idx = ($1::bigint - g.position) % g.n
+where $1::bigint < g.position + g.n::bigint * g.appends;
 
 -- name: front_head
 -- With the highest id that a stream had. Indexes: log_pkey, streams_pkey, retired_pkey.
-select coalesce((select l.position + l.n - 1 from /*schema.*/log as l order by l.position desc limit 1), 0),
+select coalesce((select l.position + l.n::bigint * l.appends - 1 from /*schema.*/log as l order by l.position desc limit 1), 0),
   greatest((select max(s.stream_id) from /*schema.*/streams as s), (select max(r.id) from /*schema.*/retired as r where r.kind = 'stream'), 0);
 
 -- name: front_cuts
@@ -23,7 +24,7 @@ select coalesce((select l.position + l.n - 1 from /*schema.*/log as l order by l
 -- just before. Indexes: log_append_seq_key, events_pkey, links_event_key.
 with late as (
   select e.append_seq, e.idx, e.stream_id, e.version from /*schema.*/events as e
-  where e.append_seq > coalesce((select l.append_seq from /*schema.*/log as l order by l.append_seq desc limit 1), 0)
+  where e.append_seq > coalesce((select l.append_seq + l.appends - 1 from /*schema.*/log as l order by l.append_seq desc limit 1), 0)
   union all
   select e.append_seq, e.idx, e.stream_id, e.version from /*schema.*/holes as h
   join /*schema.*/events as e on e.append_seq between h.first_seq and h.last_seq
@@ -85,14 +86,32 @@ where left(s.name, 1) <> '$'
   and ($1::jsonb is null or s.stream in (select t.name from jsonb_array_elements_text($1::jsonb) as t (name)))
 order by s.stream, s.name;
 
+-- name: page_settings
+-- For the transaction: without statistics a page seems to cost so much that its statement would be compiled each time, for longer than
+-- it runs.
+select set_config('jit', 'off', true);
+
 -- name: events
--- A page of appends, by position. With chosen streams it looks at the others, too. One look-up per append and event,
+-- A page of appends, by position: what is left behind $2 of the run that holds it, and the runs behind that. With chosen streams it
+-- looks at the others, too. One look-up per append and event,
 -- whatever the planner thinks of tables that were filled a moment ago. Indexes: log_pkey, events_pkey, streams_pkey.
 select l.position + e.idx, e.idx, e.stream_id, s.name, e.version, e.event_id, e.event_type, e.causation_id, e.correlation_id,
   e.created_at, coalesce(e.content_type, ''), e.data, e.metadata
 from (
-  select g.position, g.append_seq from /*schema.*/log as g
-  where g.position > $2::bigint and g.position <= $3::bigint order by g.position limit $4::int
+  select p.position + i.nth * p.n as position, p.append_seq + i.nth as append_seq
+  from (
+    select r.*, sum(r.appends - r.first) over (order by r.position) - (r.appends - r.first) as before
+    from (
+      select g.*, case when g.position > $2::bigint then 0 else ($2::bigint - g.position) / g.n + 1 end as first
+      from (
+        (select l.position, l.append_seq, l.n, l.appends from /*schema.*/log as l where l.position <= $2::bigint order by l.position desc limit 1)
+        union all
+        (select l.position, l.append_seq, l.n, l.appends from /*schema.*/log as l where l.position > $2::bigint and l.position <= $3::bigint order by l.position limit $4::int)
+      ) as g
+    ) as r where r.first < r.appends
+  ) as p cross join lateral generate_series(p.first, p.appends - 1) as i (nth)
+  where p.before < $4::int and p.position + i.nth * p.n <= $3::bigint
+  order by 1 limit $4::int
 ) as l
 cross join lateral (
   select v.idx, v.stream_id, v.version, v.event_id, v.event_type, v.causation_id, v.correlation_id, v.created_at, v.content_type, v.data, v.metadata
@@ -104,9 +123,22 @@ order by 1;
 
 -- name: events_end
 -- Where the page of events with these arguments ends: its last append; null if there is none. Index: log_pkey.
-select max(g.position) from (
-  select l.position from /*schema.*/log as l where l.position > $1::bigint and l.position <= $2::bigint order by l.position limit $3::int
-) as g;
+select max(l.position) from (
+  select p.position + i.nth * p.n as position, p.append_seq + i.nth as append_seq
+  from (
+    select r.*, sum(r.appends - r.first) over (order by r.position) - (r.appends - r.first) as before
+    from (
+      select g.*, case when g.position > $1::bigint then 0 else ($1::bigint - g.position) / g.n + 1 end as first
+      from (
+        (select l.position, l.append_seq, l.n, l.appends from /*schema.*/log as l where l.position <= $1::bigint order by l.position desc limit 1)
+        union all
+        (select l.position, l.append_seq, l.n, l.appends from /*schema.*/log as l where l.position > $1::bigint and l.position <= $2::bigint order by l.position limit $3::int)
+      ) as g
+    ) as r where r.first < r.appends
+  ) as p cross join lateral generate_series(p.first, p.appends - 1) as i (nth)
+  where p.before < $3::int and p.position + i.nth * p.n <= $2::bigint
+  order by 1 limit $3::int
+) as l;
 
 -- name: stream_ids
 -- Index: streams_pkey.
@@ -330,8 +362,8 @@ select pg_advisory_xact_lock(hashtextextended('eventstore tick /*schema_text*/',
 
 -- name: head
 -- Where the order ends, and which number an append was given last. Indexes: log_pkey, log_append_seq_key.
-select coalesce((select l.position + l.n - 1 from /*schema.*/log as l order by l.position desc limit 1), 0),
-  greatest((select l.append_seq from /*schema.*/log as l order by l.append_seq desc limit 1),
+select coalesce((select l.position + l.n::bigint * l.appends - 1 from /*schema.*/log as l order by l.position desc limit 1), 0),
+  greatest((select l.append_seq + l.appends - 1 from /*schema.*/log as l order by l.append_seq desc limit 1),
     (select e.append_seq from /*schema.*/events as e order by e.append_seq desc limit 1), 0);
 
 -- name: draw

@@ -289,8 +289,18 @@ func (s *source) Events(ctx context.Context, after, head int64, do func(e *archi
 // page calls do with a page of events, and returns the position that the next one is after; after itself at the end. An
 // append is never divided between pages of PostgreSQL.
 func (s *source) page(ctx context.Context, after, head int64, do func(e *archive.Event) error) (last int64, err error) {
+	tx, err := s.d.DB.BeginTx(ctx, nil)
+	if err != nil {
+		return after, err
+	}
+	defer tx.Rollback() //nolint:errcheck // there is nothing to keep
+	if s.d.Kind == database.PostgreSQL {
+		if _, err := tx.ExecContext(ctx, s.queries.Get("page_settings")); err != nil {
+			return after, err
+		}
+	}
 	last, n := after, 0
-	err = each(ctx, s.d.DB, s.queries.Get("events"), func(rows *sql.Rows) error {
+	err = each(ctx, tx, s.queries.Get("events"), func(rows *sql.Rows) error {
 		var e archive.Event
 		n++
 		err := rows.Scan(&e.Position, &e.Index, &e.StreamID, &e.Stream, &e.Version, id{&e.ID}, &e.Type, id{&e.CausationID},
@@ -315,7 +325,7 @@ func (s *source) page(ctx context.Context, after, head int64, do func(e *archive
 	}
 	// Appends of streams that were not chosen, or were hard deleted, are on the page, too.
 	var end sql.NullInt64
-	if err := s.d.QueryRowContext(ctx, s.queries.Get("events_end"), after, head, perPage).Scan(&end); err != nil {
+	if err := tx.QueryRowContext(ctx, s.queries.Get("events_end"), after, head, perPage).Scan(&end); err != nil {
 		return after, err
 	}
 	return max(last, end.Int64, after), nil

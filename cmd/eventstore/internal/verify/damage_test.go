@@ -23,7 +23,7 @@ import (
 //	append 7  position 9       b 3
 //	append 8  position 10      a 5
 //
-// The streams have ids 1, 2, 3. A projection p has two partitions, and parks one event, as a subscription on a does.
+// A tick comes after each append, so that each has a row in PostgreSQL's log. The streams have ids 1, 2, 3. A projection p has two partitions, and parks one event, as a subscription on a does.
 func small(t *testing.T, d *database.Database) {
 	t.Helper()
 	ctx := t.Context()
@@ -42,8 +42,8 @@ func small(t *testing.T, d *database.Database) {
 		_, err := es.Append(ctx, a.stream, store.Any, list...)
 		require.NoError(t, err)
 		appended[a.stream] = append(appended[a.stream], list...)
+		tick(t, es)
 	}
-	tick(t, es)
 	b := d.Backend
 	p := store.ProjectionRecord{Name: "p", Stream: store.All, Partitions: 2, Generation: 1, ByStream: true}
 	_, err := b.AddProjection(ctx, p)
@@ -103,6 +103,10 @@ var postgresDamage = []damage{
 	{"a row of the log too long", `update /*schema.*/log set n = 2 where append_seq = 4`, []string{"append-events", "log-overlap"}},
 	{"the last row of the log too long", `update /*schema.*/log set n = 2 where append_seq = 8`, []string{"append-events"}},
 	{"a row of the log without events", `update /*schema.*/log set n = 0 where append_seq = 8`, []string{"append-events", "log-row"}},
+	{"a row of the log without appends", `update /*schema.*/log set appends = 0 where append_seq = 8`, []string{"log-row"}},
+	{"a row of the log with an append too many", `update /*schema.*/log set appends = 2 where append_seq = 4`, []string{"log-overlap"}},
+	{"an append with two positions", `delete from /*schema.*/log where append_seq >= 7;
+		insert into /*schema.*/log (position, append_seq, n, appends) values (9, 7, 1, 2), (11, 8, 1, 1)`, []string{"log-overlap"}},
 	{"a gap in the log", `update /*schema.*/log set position = position + 100 where append_seq >= 5`, []string{"log-gap"}},
 	{"a gap before the log", `update /*schema.*/log set position = position + 100`, []string{"log-gap"}},
 	{"an append in two streams", `update /*schema.*/events set append_seq = 4, idx = 1 where append_seq = 5;

@@ -34,7 +34,7 @@ select 'one-row', format('table store has %s rows, not one', h.n) from (select c
 select 'sequence-behind', format('sequence %s has come to %s, but %s is in use', q.name, q.last, q.used)
 from (
   select 'append_seq' as name, case when s.is_called then s.last_value else s.last_value - 1 end as last,
-    greatest((select max(e.append_seq) from /*schema.*/events as e), (select max(l.append_seq) from /*schema.*/log as l)) as used
+    greatest((select max(e.append_seq) from /*schema.*/events as e), (select l.append_seq + l.appends - 1 from /*schema.*/log as l order by l.append_seq desc limit 1)) as used
   from /*schema.*/append_seq as s
   union all
   select 'stream_seq', case when s.is_called then s.last_value else s.last_value - 1 end,
@@ -89,7 +89,10 @@ from (
   from (
     select e.stream_id, e.version, e.append_seq, e.idx, l.position + e.idx as position
     from /*schema.*/events as e
-      left join lateral (select k.position from /*schema.*/log as k where k.append_seq = e.append_seq offset 0) as l on true
+      left join lateral (
+        select k.position + (e.append_seq - k.append_seq) * k.n as position, k.append_seq + k.appends as behind
+        from /*schema.*/log as k where k.append_seq <= e.append_seq order by k.append_seq desc limit 1
+      ) as l on e.append_seq < l.behind
     where e.stream_id > $1::bigint and e.stream_id <= $2::bigint
   ) as p
   window w as (partition by p.stream_id order by p.version)
@@ -105,7 +108,7 @@ from (
     a.first_idx <> 0 or a.last_idx <> a.n - 1 or coalesce(a.n <> l.n, false) as bad_events,
     a.first_stream <> a.last_stream as bad_stream,
     a.first_stream = a.last_stream and a.low_base <> a.high_base as bad_versions,
-    l.position is null and a.append_seq <= (select max(h.append_seq) from /*schema.*/log as h)
+    l.position is null and a.append_seq <= (select h.append_seq + h.appends - 1 from /*schema.*/log as h order by h.append_seq desc limit 1)
       and coalesce((
         select o.last_seq from /*schema.*/holes as o where o.first_seq <= a.append_seq order by o.first_seq desc limit 1
       ), 0) < a.append_seq as unplaced
@@ -114,7 +117,10 @@ from (
       max(e.stream_id) as last_stream, min(e.version) as first_version, min(e.version - e.idx) as low_base, max(e.version - e.idx) as high_base
     from /*schema.*/events as e where e.append_seq > $1::bigint and e.append_seq <= $2::bigint group by e.append_seq
   ) as a
-    left join lateral (select k.position, k.n from /*schema.*/log as k where k.append_seq = a.append_seq offset 0) as l on true
+    left join lateral (
+      select k.position + (a.append_seq - k.append_seq) * k.n as position, k.n, k.append_seq + k.appends as behind
+      from /*schema.*/log as k where k.append_seq <= a.append_seq order by k.append_seq desc limit 1
+    ) as l on a.append_seq < l.behind
 ) as b cross join lateral (
   values
     ('append-events', b.bad_events, format('append %s (stream id %s, from version %s, position %s) has %s events with indexes %s to %s, its row in log says %s',
@@ -158,16 +164,19 @@ where o.digits > o.most or o.size > o.most
 order by o.append_seq, o.idx;
 
 -- name: log_rows
--- Each row with the one behind it: log_pkey.
-select case when l.position < 1 or l.append_seq < 1 or l.n < 1 then 'log-row' else 'log-overlap' end,
-  case when l.position < 1 or l.append_seq < 1 or l.n < 1
-    then format('log: append %s with %s events at position %s', l.append_seq, l.n, l.position)
-    else format('log: append %s has the positions %s to %s, but another one begins at %s', l.append_seq, l.position, l.position + l.n - 1, b.position)
+-- Each row with the ones behind it by position and by number: log_pkey, log_append_seq_key.
+select case when l.position < 1 or l.append_seq < 1 or l.n < 1 or l.appends < 1 then 'log-row' else 'log-overlap' end,
+  case when l.position < 1 or l.append_seq < 1 or l.n < 1 or l.appends < 1
+    then format('log: %s appends from %s on with %s events each at position %s', l.appends, l.append_seq, l.n, l.position)
+    when l.position + l.n::bigint * l.appends > b.position
+    then format('log: appends %s to %s have the positions %s to %s, but others begin at %s', l.append_seq, l.append_seq + l.appends - 1, l.position, l.position + l.n::bigint * l.appends - 1, b.position)
+    else format('log: appends %s to %s have the positions %s to %s, but append %s has others', l.append_seq, l.append_seq + l.appends - 1, l.position, l.position + l.n::bigint * l.appends - 1, c.append_seq)
   end
 from /*schema.*/log as l
   left join lateral (select k.position from /*schema.*/log as k where k.position > l.position order by k.position limit 1) as b on true
+  left join lateral (select k.append_seq from /*schema.*/log as k where k.append_seq > l.append_seq order by k.append_seq limit 1) as c on true
 where l.position > $1::bigint and l.position <= $2::bigint
-  and (l.position < 1 or l.append_seq < 1 or l.n < 1 or l.position + l.n > b.position)
+  and (l.position < 1 or l.append_seq < 1 or l.n < 1 or l.appends < 1 or l.position + l.n::bigint * l.appends > b.position or l.append_seq + l.appends > c.append_seq)
 order by l.position;
 
 -- name: log_gaps
@@ -175,12 +184,12 @@ order by l.position;
 select 'log-gap', format('log: %s gaps, the first before position %s, but only %s appends are gone', g.gaps, g.first_gap, g.gone)
 from (
   select count(*) filter (where l.position > l.ended + 1) as gaps, min(l.position) filter (where l.position > l.ended + 1) as first_gap,
-    coalesce(max(l.append_seq), 0) - count(*) - (
+    coalesce(max(l.append_seq + l.appends - 1), 0) - coalesce(sum(l.appends), 0) - (
       select coalesce(sum(h.last_seq - h.first_seq + 1), 0) from /*schema.*/holes as h
-      where h.first_seq <= h.last_seq and h.last_seq <= (select max(k.append_seq) from /*schema.*/log as k)
+      where h.first_seq <= h.last_seq and h.last_seq <= (select k.append_seq + k.appends - 1 from /*schema.*/log as k order by k.append_seq desc limit 1)
     ) as gone
   from (
-    select k.position, k.append_seq, lag(k.position + k.n - 1, 1, 0::bigint) over (order by k.position) as ended from /*schema.*/log as k
+    select k.position, k.append_seq, k.appends, lag(k.position + k.n::bigint * k.appends - 1, 1, 0::bigint) over (order by k.position) as ended from /*schema.*/log as k
   ) as l
 ) as g
 where g.gaps > greatest(g.gone, 0);
@@ -191,12 +200,13 @@ select v.name, v.what
 from /*schema.*/holes as o
   left join lateral (select p.first_seq from /*schema.*/holes as p where p.first_seq > o.first_seq order by p.first_seq limit 1) as b on true
   left join lateral (
-    select l.append_seq, l.position from /*schema.*/log as l where l.append_seq between o.first_seq and o.last_seq order by l.append_seq limit 1
-  ) as k on true
+    select greatest(l.append_seq, o.first_seq) as append_seq, l.position + (greatest(l.append_seq, o.first_seq) - l.append_seq) * l.n as position, l.append_seq + l.appends as behind
+    from /*schema.*/log as l where l.append_seq <= o.last_seq order by l.append_seq desc limit 1
+  ) as k on o.first_seq < k.behind
   cross join lateral (
     values
-      ('hole-range', o.first_seq < 1 or o.last_seq < o.first_seq or o.last_seq > coalesce((select max(l.append_seq) from /*schema.*/log as l), 0),
-        format('holes: %s to %s, where the highest append in the log is %s', o.first_seq, o.last_seq, (select max(l.append_seq) from /*schema.*/log as l))),
+      ('hole-range', o.first_seq < 1 or o.last_seq < o.first_seq or o.last_seq > coalesce((select l.append_seq + l.appends - 1 from /*schema.*/log as l order by l.append_seq desc limit 1), 0),
+        format('holes: %s to %s, where the highest append in the log is %s', o.first_seq, o.last_seq, (select l.append_seq + l.appends - 1 from /*schema.*/log as l order by l.append_seq desc limit 1))),
       ('hole-overlap', coalesce(o.last_seq >= b.first_seq, false), format('holes: %s to %s overlaps the next one, from %s on', o.first_seq, o.last_seq, b.first_seq)),
       ('hole-in-log', k.append_seq is not null, format('holes: %s to %s has append %s, which is in the log at position %s', o.first_seq, o.last_seq, k.append_seq, k.position))
   ) as v (name, broken, what)
@@ -238,7 +248,7 @@ order by b.stream_id, b.version;
 select v.name, v.what
 from (
   select s.stream, s.name, s.checkpoint, s.stream_id, s.epoch, n.version, i.name as other, s.seen, s.seen_id, x.event_id as event_at,
-    case when s.stream = '$all' then coalesce((select l.position + l.n - 1 from /*schema.*/log as l order by l.position desc limit 1), 0)
+    case when s.stream = '$all' then coalesce((select l.position + l.n::bigint * l.appends - 1 from /*schema.*/log as l order by l.position desc limit 1), 0)
       else n.version end as ends,
     (select case when q.is_called then q.last_value else q.last_value - 1 end from /*schema.*/stream_seq as q) as last_stream,
     (select case when q.is_called then q.last_value else q.last_value - 1 end from /*schema.*/epoch_seq as q) as last_epoch
@@ -248,7 +258,8 @@ from (
     left join lateral (
       (select e.event_id from /*schema.*/events as e
        where s.stream = '$all' and (e.append_seq, e.idx) = (
-         select l.append_seq, (s.seen - l.position)::int from /*schema.*/log as l where l.position <= s.seen order by l.position desc limit 1))
+         select case when s.seen < l.position + l.n::bigint * l.appends then l.append_seq + (s.seen - l.position) / l.n end, ((s.seen - l.position) % l.n)::int
+         from /*schema.*/log as l where l.position <= s.seen order by l.position desc limit 1))
       union all
       (select e.event_id from /*schema.*/events as e where s.stream <> '$all' and e.stream_id = s.stream_id and e.version = s.seen)
       union all

@@ -1,9 +1,9 @@
 -- What a store of this library holds, by its tables alone. /*schema.*/ becomes its schema.
 
 -- name: events
-select l.position + e.idx, s.name, e.version, e.event_id::text, e.event_type, coalesce(e.causation_id::text, ''), coalesce(e.correlation_id::text, ''),
+select l.position + (e.append_seq - l.append_seq) * l.n + e.idx, s.name, e.version, e.event_id::text, e.event_type, coalesce(e.causation_id::text, ''), coalesce(e.correlation_id::text, ''),
   (extract(epoch from e.created_at) * 1000000)::bigint, e.data, e.metadata
-from /*schema.*/log l join /*schema.*/events e using (append_seq) join /*schema.*/streams s using (stream_id)
+from /*schema.*/log l join /*schema.*/events e on e.append_seq >= l.append_seq and e.append_seq < l.append_seq + l.appends join /*schema.*/streams s using (stream_id)
 order by 1;
 
 -- name: streams

@@ -1,0 +1,53 @@
+package transfer_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/archive"
+	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/database"
+	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/database/databasetest"
+	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/transfer"
+)
+
+// TestExportRuns: runs of appends longer than a page are exported once each, whatever stands between them.
+func TestExportRuns(t *testing.T) {
+	t.Parallel()
+	d := databasetest.New(t, database.PostgreSQL)
+	for _, statement := range []string{
+		`insert into /*schema.*/streams (name, version, created_at) select 's-' || n, 0, now() from generate_series(1, 10) as s (n)`,
+		// 12,000 appends of one event, 3 of 4,000 events, and 6,000 of 2. Their numbers have gaps.
+		`insert into /*schema.*/events (append_seq, stream_id, version, created_at, idx, event_id, event_type, data)
+			select n, n % 10 + 1, n / 10 + 1, now(), 0, gen_random_uuid(), 't', '{}' from generate_series(1, 12000) as a (n)`,
+		`insert into /*schema.*/events (append_seq, stream_id, version, created_at, idx, event_id, event_type, data)
+			select 20000 + n, 1, 100000 + n * 4000 + i, now(), i, gen_random_uuid(), 't', '{}' from generate_series(1, 3) as a (n) cross join generate_series(0, 3999) as b (i)`,
+		`insert into /*schema.*/events (append_seq, stream_id, version, created_at, idx, event_id, event_type, data)
+			select 30000 + n, 2, 100000 + n * 2 + i, now(), i, gen_random_uuid(), 't', '{}' from generate_series(1, 6000) as a (n) cross join generate_series(0, 1) as b (i)`,
+		`insert into /*schema.*/log (position, append_seq, n, appends) values (1, 1, 1, 12000), (12001, 20001, 4000, 3), (30001, 30001, 2, 6000)`,
+	} {
+		_, err := d.DB.ExecContext(t.Context(), strings.ReplaceAll(statement, "/*schema.*/", `"`+d.Schema+`".`))
+		require.NoError(t, err)
+	}
+	source, err := transfer.Source(d)
+	require.NoError(t, err)
+	next := int64(1)
+	require.NoError(t, source.Events(t.Context(), 0, 42_000, func(e *archive.Event) error {
+		if next == 24_001 {
+			next = 30_001
+		}
+		require.Equal(t, next, e.Position)
+		next++
+		return nil
+	}))
+	require.EqualValues(t, 42_001, next)
+	for _, at := range []int64{1, 12_000, 12_001, 24_000, 30_001, 42_000} {
+		id, err := source.EventAt(t.Context(), at)
+		require.NoError(t, err)
+		require.NotZero(t, id, "position %d", at)
+	}
+	id, err := source.EventAt(t.Context(), 24_001)
+	require.NoError(t, err)
+	require.Zero(t, id, "no event has this position")
+}
