@@ -157,6 +157,7 @@
 //   - [ProjectionStorage]: it keeps projections. Without it, calls that need it fail with [ErrNoTransactions].
 //   - [CorrelationStorage]: it finds the events of a correlation. Without it, [Store.Correlation] fails with [errors.ErrUnsupported].
 //   - [Ticker]: it gives events their positions after the commit. Without it, they have positions when they are committed.
+//   - [Poller]: it tells in one round trip that nothing is new. Without it, the Store reads an empty page.
 //   - [ParallelReader]: it gains from reading several pages at a time. Without it, the Store reads one page after the other.
 //   - [Recycler]: it makes new pages of the memory of old ones. Without it, the Store drops them.
 //   - [Checker]: it must look at something before it can be used. Without it, [Store.Check] looks at the serializers only.

@@ -20,10 +20,12 @@ const pollLeast = 10 * time.Millisecond
 // also looks, in one statement, at the streams that its members are on: links and new incarnations of a stream are not
 // among new events.
 type feed struct {
-	hub   *hub
-	hints chan struct{} // holds one
-	pager pager         // of its goroutine alone
-	own   atomic.Bool   // a hint is of a commit of this process
+	hub    *hub
+	hints  chan struct{} // holds one
+	pager  pager         // of its goroutine alone
+	poller Poller        // nil if the storage is none
+	found  *polled       // what this feed and others have polled; nil without a poller. Of its goroutine alone
+	own    atomic.Bool   // a hint is of a commit of this process
 
 	mu       sync.Mutex
 	running  bool
@@ -35,7 +37,9 @@ type feed struct {
 }
 
 func newFeed(h *hub) *feed {
-	return &feed{hub: h, hints: make(chan struct{}, 1), pager: pager{most: h.pageBytes}, all: map[*subscription]bool{}, streams: map[string]map[*subscription]bool{}}
+	f := &feed{hub: h, hints: make(chan struct{}, 1), pager: pager{most: h.pageBytes}, all: map[*subscription]bool{}, streams: map[string]map[*subscription]bool{}}
+	f.poller, _ = h.storage.(Poller)
+	return f
 }
 
 // poke hints at new events. It reports whether anybody reads them.
@@ -132,23 +136,31 @@ func (f *feed) leave(s *subscription) {
 
 // run reads until nobody is a member any more.
 func (f *feed) run(ctx context.Context) {
+	if f.poller != nil {
+		key := f.poller.PollKey()
+		f.found = allPolls.join(key)
+		defer allPolls.leave(f, key)
+	}
 	interval := pollLeast
+	next := time.Now().Add(interval)
 	looked := time.Now()
 	for {
-		timer := time.NewTimer(interval)
-		select {
-		case <-f.hints:
-		case <-timer.C:
-		case <-ctx.Done():
-		}
-		timer.Stop()
+		hinted := f.wait(ctx, time.Until(next))
 		if f.idle() || ctx.Err() != nil {
 			return
 		}
-		n, err := f.read(ctx)
+		began := time.Now()
+		news, at, err := true, began, error(nil)
+		if !hinted && f.found != nil && !looked.IsZero() {
+			news, at, err = f.poll(ctx, interval)
+		}
+		n := 0
+		if err == nil && news {
+			n, err = f.read(ctx)
+		}
 		if err == nil && time.Since(looked) >= f.hub.pollEvery {
-			looked = time.Now()
-			err = f.look(ctx)
+			looked = at
+			err = f.look(ctx, news)
 		}
 		if ctx.Err() == nil {
 			f.starve(err)
@@ -160,12 +172,33 @@ func (f *feed) run(ctx context.Context) {
 			f.hub.lines.warn(ctx, "eventstore: new events can't be read; trying again", "err", err)
 			interval = f.hub.pollEvery
 			looked = time.Time{} // it may be another database that answers next
+			next = time.Now().Add(interval)
 		case n > 0:
+			rested := max(rest(n, began), 0)
+			sleep(ctx, rested)
 			interval = min(pollLeast, f.hub.pollEvery)
+			next = time.Now().Add(interval - rested)
+		case news:
+			interval = min(2*interval, f.hub.pollEvery)
+			next = time.Now().Add(interval)
 		default:
 			interval = min(2*interval, f.hub.pollEvery)
+			next = at.Add(interval)
 		}
 	}
+}
+
+// wait waits for a while, for a hint, which it reports, or until ctx ends.
+func (f *feed) wait(ctx context.Context, d time.Duration) (hinted bool) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-f.hints:
+		return true
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return false
 }
 
 // starve tells the members why there are no events, or with nil that there are again.
@@ -197,7 +230,8 @@ func (f *feed) idle() bool {
 	return true
 }
 
-// read reads to the end and offers what it finds, as soon as it finds it. It returns how many events those were.
+// read reads to where the end was when it began, at least, and offers what it finds, as soon as it finds it. It returns how many events
+// those were.
 func (f *feed) read(ctx context.Context) (n int, err error) {
 	switch own := f.own.Swap(false); {
 	case f.hub.ticker == nil:
@@ -224,14 +258,16 @@ func (f *feed) readPage(ctx context.Context) (more bool, n int, err error) {
 	f.mu.Lock()
 	position, last := f.position, f.last
 	f.mu.Unlock()
-	page, next, err := f.page(ctx, position)
+	r := f.pager.bound(ReadRequest{Stream: All, From: max(position, 1), Limit: readSize, Overlap: position > 0})
+	page, next, err := f.page(ctx, r)
 	if err != nil {
 		return false, 0, err
 	}
 	if next <= position {
-		return false, 0, f.look(ctx) // the store ends before the position
+		return false, 0, f.look(ctx, true) // the store ends before the position
 	}
 	fed := fedPage{events: page, last: next - 1}
+	end := isEnd(r, page, next)
 	if len(page) > 0 && page[0].Number == position {
 		if last != uuid.Nil && page[0].ID != last {
 			head, err := f.hub.storage.Head(ctx)
@@ -243,7 +279,13 @@ func (f *feed) readPage(ctx context.Context) (more bool, n int, err error) {
 		fed.before, fed.events = SeenEvent{position, page[0].ID}, page[1:]
 	}
 	f.offer(fed)
-	return next > position+1, len(fed.events), nil
+	return next > position+1 && !end, len(fed.events), nil
+}
+
+// isEnd reports whether the page that r asked for, up to next, is so short that it ended where the store did when it was read: what has
+// come since is found at the next look.
+func isEnd(r ReadRequest, page []Recorded, next int64) bool {
+	return len(page) > r.overlap() && next-r.From == int64(len(page)) && len(page) <= r.Limit/2 && (r.Bytes <= 0 || sizeOf(page) <= r.Bytes/4)
 }
 
 // lose has all members look whether what they have seen is still in the store: what the feed has seen is not.
@@ -273,15 +315,15 @@ func (f *feed) placed(ctx context.Context) error {
 func (f *feed) tick(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, DefaultTimeout)
 	defer cancel()
-	return f.hub.place(ctx)
+	_, err := f.hub.place(ctx)
+	return err
 }
 
-// page reads the page behind a position, which begins with the event there, and the position to go on from.
-func (f *feed) page(ctx context.Context, position int64) (page []Recorded, next int64, err error) {
+// page reads the page that r asks for, and returns the position to go on from.
+func (f *feed) page(ctx context.Context, r ReadRequest) (page []Recorded, next int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, DefaultTimeout)
 	defer cancel()
 	ctx, end := f.hub.observe(ctx, Operation{Kind: OpFetch, Stream: All})
-	r := f.pager.bound(ReadRequest{Stream: All, From: max(position, 1), Limit: readSize, Overlap: position > 0})
 	page, next, err = f.hub.storage.ReadFiltered(ctx, r, EventFilter{})
 	end(Outcome{Err: err, Count: len(page)})
 	if err != nil {
@@ -328,9 +370,9 @@ func (f *feed) offer(p fedPage) {
 	}
 }
 
-// look finds out what new events do not tell: whether the store has lost events, and which streams have links that
-// are new, are new themselves, or were deleted.
-func (f *feed) look(ctx context.Context) error {
+// look finds out what new events do not tell: whether the store has lost events, unless that is known, and which streams have links
+// that are new, are new themselves, or were deleted.
+func (f *feed) look(ctx context.Context, lost bool) error {
 	f.mu.Lock()
 	position := f.position
 	names := make([]string, 0, len(f.streams))
@@ -340,13 +382,15 @@ func (f *feed) look(ctx context.Context) error {
 	f.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, DefaultTimeout)
 	defer cancel()
-	head, err := f.hub.storage.Head(ctx)
-	if err != nil {
-		return err
+	head, err := position, error(nil)
+	if lost {
+		if head, err = f.hub.storage.Head(ctx); err != nil {
+			return err
+		}
 	}
 	var infos map[string]StreamInfo
 	if len(names) > 0 {
-		if infos, err = f.hub.storage.StreamVersions(ctx, names); err != nil {
+		if infos, err = f.versions(ctx, names, lost); err != nil {
 			return err
 		}
 	}

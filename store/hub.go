@@ -259,18 +259,21 @@ func (h *hub) tick(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		if err := h.place(ctx); err != nil && ctx.Err() == nil {
+		began := time.Now()
+		placed, err := h.place(ctx)
+		if err != nil && ctx.Err() == nil {
 			h.lines.warn(ctx, "eventstore: a tick failed; the next one covers it", "err", err)
 		}
+		sleep(ctx, rest(placed, began))
 	}
 }
 
-// place gives committed events their positions.
-func (h *hub) place(ctx context.Context) error {
+// place gives committed events their positions. It returns how many appends those were.
+func (h *hub) place(ctx context.Context) (placed int, err error) {
 	ctx, end := h.observe(ctx, Operation{Kind: OpTick})
-	placed, err := h.ticker.Tick(ctx)
-	end(Outcome{Err: err, Count: int(placed)})
-	return err
+	n, err := h.ticker.Tick(ctx)
+	end(Outcome{Err: err, Count: int(n)})
+	return int(n), err
 }
 
 // close ends all subscriptions, in good order, and all goroutines.

@@ -91,6 +91,15 @@ type Ticker interface {
 	Tick(ctx context.Context) (placed int64, err error)
 }
 
+// Poller is implemented by a [Storage] that tells a reader in one round trip whether there is anything new. Without it, the Store reads
+// a page.
+type Poller interface {
+	// Poll returns where the stream [All] ends, as [Storage.Head] does, and the id of the event at a position: zero if there is none.
+	Poll(ctx context.Context, position int64) (head int64, at uuid.UUID, err error)
+	// PollKey is equal, by ==, for storages that have the same events. Stores of a process with equal keys poll together.
+	PollKey() any
+}
+
 // NewEvent is an event on its way into a [Storage].
 type NewEvent struct {
 	ID            uuid.UUID // never zero
