@@ -154,12 +154,17 @@ func subjectOn(b *testing.B, t target, shape string) (s subject, db *sql.DB) {
 	case "counter":
 		s, err = newCounter(b.Context(), db, t.dialect)
 	default:
-		backend := t.backend(db, shape == alone)
-		err = migrate.Up(b.Context(), backend)
-		s = ours{store.New(backend, &store.Options{Serializer: asIs{}, MetadataSerializer: asIs{}})}
+		s, err = subjectOver(b, t.backend(db, shape == alone))
 	}
 	require.NoError(b, err)
 	return s, db
+}
+
+// subjectOver returns the store over a backend on an empty database.
+func subjectOver(b *testing.B, over backend) (subject, error) {
+	b.Helper()
+	err := migrate.Up(b.Context(), over)
+	return ours{store.New(over, &store.Options{Serializer: asIs{}, MetadataSerializer: asIs{}})}, err
 }
 
 // BenchmarkAppend appends to ten streams for each writer. An op is one append.
