@@ -512,7 +512,7 @@ func TestDiscardedWhileReplayed(t *testing.T) {
 		require.Equal(t, []string{"b", "b", "b"}, v.take(), "both in a transaction that was rolled back, then the second")
 		assert.EqualValues(t, 1, v.part().Parked)
 		time.Sleep(3 * time.Minute)
-		require.Equal(t, []string{"a failed 2"}, v.take())
+		require.Equal(t, "a failed 2", v.take()[0], "it goes on counting")
 		assert.Equal(t, epoch, v.part().Epoch, "the lease was not lost meanwhile")
 	})
 }
