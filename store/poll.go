@@ -22,8 +22,9 @@ var allPolls = polls{byKey: map[any]*polled{}}
 
 // polled is what was found last.
 type polled struct {
-	feeds int           // that use it; polls.mu guards it
-	turn  chan struct{} // holds one while nobody polls; whoever has it may use the rest
+	feeds int                // that use it; polls.mu guards it
+	names map[*feed][]string // streams that each feed asks for; polls.mu guards it
+	turn  chan struct{}      // holds one while nobody polls; whoever has it may use the rest
 
 	at       time.Time // when it was asked; zero for never
 	position int64     // that it was asked about
@@ -31,7 +32,6 @@ type polled struct {
 	id       uuid.UUID
 
 	lookedAt time.Time              // when the streams were looked at
-	names    map[*feed][]string     // streams that each feed asks for
 	infos    map[string]*StreamInfo // of all of these; nil for one that was not there
 }
 
@@ -54,16 +54,24 @@ func (p *polls) leave(f *feed, key any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	found := p.byKey[key]
+	delete(found.names, f)
 	if found.feeds--; found.feeds == 0 {
 		delete(p.byKey, key)
-		return
 	}
-	select {
-	case <-found.turn:
-		delete(found.names, f)
-		found.turn <- struct{}{}
-	default: // somebody polls: the names of the feed are asked for until the others have left, too
+}
+
+// ask notes which streams a feed asks for, and returns those of all feeds.
+func (p *polls) ask(found *polled, f *feed, names []string) (all map[string]*StreamInfo) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	found.names[f] = names
+	all = map[string]*StreamInfo{}
+	for _, names := range found.names {
+		for _, name := range names {
+			all[name] = nil
+		}
 	}
+	return all
 }
 
 // mine waits for the turn. Whoever has it must give it back.
@@ -100,13 +108,13 @@ func (p *polled) look(ctx context.Context, f *feed, names []string, interval tim
 		return nil, err
 	}
 	defer p.give()
-	p.names[f] = names
+	all := allPolls.ask(p, f, names)
 	unknown := slices.ContainsFunc(names, func(name string) bool {
 		_, known := p.infos[name]
 		return !known
 	})
 	if unknown || time.Since(p.lookedAt) > interval/2 { // feeds of one interval look at the same moment
-		if err := p.lookAtAll(ctx, f.hub.storage); err != nil {
+		if err := p.lookAt(ctx, f.hub.storage, all); err != nil {
 			return nil, err
 		}
 	}
@@ -119,14 +127,8 @@ func (p *polled) look(ctx context.Context, f *feed, names []string, interval tim
 	return infos, nil
 }
 
-// lookAtAll looks at the streams of all feeds.
-func (p *polled) lookAtAll(ctx context.Context, in SubscriptionStorage) error {
-	infos := map[string]*StreamInfo{}
-	for _, names := range p.names {
-		for _, name := range names {
-			infos[name] = nil
-		}
-	}
+// lookAt looks at streams, and keeps what it finds.
+func (p *polled) lookAt(ctx context.Context, in SubscriptionStorage, infos map[string]*StreamInfo) error {
 	began := time.Now()
 	there, err := in.StreamVersions(ctx, slices.Sorted(maps.Keys(infos)))
 	if err != nil {
