@@ -24,7 +24,7 @@ type polledStorage struct {
 
 func (p *polledStorage) Poll(ctx context.Context, position int64) (head int64, at uuid.UUID, err error) {
 	p.polls.Add(1)
-	if head, err = p.Backend.Head(ctx); err != nil || position == 0 {
+	if head, err = p.Head(ctx); err != nil || position == 0 {
 		return head, at, err
 	}
 	page, _, err := p.Backend.ReadFiltered(ctx, store.ReadRequest{Stream: store.All, From: position, Limit: 1}, store.EventFilter{})

@@ -20,7 +20,7 @@ func runs(t *testing.T, b *Backend) (list []string) {
 	t.Helper()
 	rows, err := b.db.QueryContext(t.Context(), `select format('%s: %s+%s of %s', position, append_seq, appends, n) from `+quote(b.opts.Schema)+`.log order by position`)
 	require.NoError(t, err)
-	defer rows.Close()
+	defer rows.Close() //nolint:errcheck // rows.Err is what counts
 	for rows.Next() {
 		var row string
 		require.NoError(t, rows.Scan(&row))

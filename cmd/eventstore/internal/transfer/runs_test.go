@@ -27,7 +27,7 @@ func TestExportRuns(t *testing.T) {
 			select 30000 + n, 2, 100000 + n * 2 + i, now(), i, gen_random_uuid(), 't', '{}' from generate_series(1, 6000) as a (n) cross join generate_series(0, 1) as b (i)`,
 		`insert into /*schema.*/log (position, append_seq, n, appends) values (1, 1, 1, 12000), (12001, 20001, 4000, 3), (30001, 30001, 2, 6000)`,
 	} {
-		_, err := d.DB.ExecContext(t.Context(), strings.ReplaceAll(statement, "/*schema.*/", `"`+d.Schema+`".`))
+		_, err := d.ExecContext(t.Context(), strings.ReplaceAll(statement, "/*schema.*/", `"`+d.Schema+`".`))
 		require.NoError(t, err)
 	}
 	source, err := transfer.Source(d)

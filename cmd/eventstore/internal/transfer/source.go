@@ -289,7 +289,7 @@ func (s *source) Events(ctx context.Context, after, head int64, do func(e *archi
 // page calls do with a page of events, and returns the position that the next one is after; after itself at the end. An
 // append is never divided between pages of PostgreSQL.
 func (s *source) page(ctx context.Context, after, head int64, do func(e *archive.Event) error) (last int64, err error) {
-	tx, err := s.d.DB.BeginTx(ctx, nil)
+	tx, err := s.d.BeginTx(ctx, nil)
 	if err != nil {
 		return after, err
 	}
