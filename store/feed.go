@@ -388,11 +388,9 @@ func (f *feed) look(ctx context.Context, lost bool) error {
 			return err
 		}
 	}
-	var infos map[string]StreamInfo
-	if len(names) > 0 {
-		if infos, err = f.versions(ctx, names, lost); err != nil {
-			return err
-		}
+	infos, err := f.versions(ctx, names, lost)
+	if err != nil {
+		return err
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

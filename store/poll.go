@@ -60,11 +60,19 @@ func (p *polls) leave(f *feed, key any) {
 	}
 }
 
-// ask notes which streams a feed asks for, and returns those of all feeds.
-func (p *polls) ask(found *polled, f *feed, names []string) (all map[string]*StreamInfo) {
+// note notes which streams a feed asks for.
+func (p *polls) note(found *polled, f *feed, names []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	found.names[f] = names
+	if found.names[f] = names; len(names) == 0 {
+		delete(found.names, f)
+	}
+}
+
+// asked returns the streams that all feeds ask for.
+func (p *polls) asked(found *polled) (all map[string]*StreamInfo) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	all = map[string]*StreamInfo{}
 	for _, names := range found.names {
 		for _, name := range names {
@@ -102,19 +110,18 @@ func (p *polled) poll(ctx context.Context, by Poller, position int64, interval t
 	return p.head, p.id, p.at, nil
 }
 
-// look returns the streams of a feed that are there, as they were at a time less than half an interval ago.
+// look returns those of a feed's streams, which were noted, that are there, as they were at a time less than half an interval ago.
 func (p *polled) look(ctx context.Context, f *feed, names []string, interval time.Duration) (map[string]StreamInfo, error) {
 	if err := p.mine(ctx); err != nil {
 		return nil, err
 	}
 	defer p.give()
-	all := allPolls.ask(p, f, names)
 	unknown := slices.ContainsFunc(names, func(name string) bool {
 		_, known := p.infos[name]
 		return !known
 	})
 	if unknown || time.Since(p.lookedAt) > interval/2 { // feeds of one interval look at the same moment
-		if err := p.lookAt(ctx, f.hub.storage, all); err != nil {
+		if err := p.lookAt(ctx, f.hub.storage, allPolls.asked(p)); err != nil {
 			return nil, err
 		}
 	}
@@ -156,7 +163,13 @@ func (f *feed) poll(ctx context.Context, interval time.Duration) (news bool, at 
 
 // versions returns the streams that are there. Unless they are to be new, others may have asked for them.
 func (f *feed) versions(ctx context.Context, names []string, anew bool) (map[string]StreamInfo, error) {
-	if f.found == nil || anew {
+	if f.found != nil {
+		allPolls.note(f.found, f, names)
+	}
+	switch {
+	case len(names) == 0:
+		return nil, nil
+	case f.found == nil || anew:
 		return f.hub.storage.StreamVersions(ctx, names)
 	}
 	return f.found.look(ctx, f, names, f.hub.pollEvery)

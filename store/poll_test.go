@@ -20,6 +20,7 @@ import (
 type polledStorage struct {
 	*memory.Backend
 	polls, reads, looks atomic.Int64
+	asked               atomic.Int64 // streams at the last look
 }
 
 func (p *polledStorage) Poll(ctx context.Context, position int64) (head int64, at uuid.UUID, err error) {
@@ -43,6 +44,7 @@ func (p *polledStorage) ReadFiltered(ctx context.Context, r store.ReadRequest, f
 
 func (p *polledStorage) StreamVersions(ctx context.Context, names []string) (map[string]store.StreamInfo, error) {
 	p.looks.Add(1)
+	p.asked.Store(int64(len(names)))
 	return p.Backend.StreamVersions(ctx, names)
 }
 
@@ -107,4 +109,33 @@ func TestStoresPollTogether(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestPolledStreamsGo: nobody asks for a stream any more when the subscriptions on it have ended, whatever else runs in their Store.
+func TestPolledStreamsGo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &polledStorage{Backend: memory.New()}
+		es, other := store.New(s, &store.Options{PollInterval: time.Second}), store.New(s, &store.Options{PollInterval: time.Second})
+		subscribe := func(es *store.Store, stream string) *store.Subscriber {
+			sub, err := es.Subscribe(t.Context(), stream, "reader", &store.SubscribeOptions{Transient: true})
+			require.NoError(t, err)
+			return sub
+		}
+		subscribe(es, store.All)
+		subscribe(other, "other")
+		var list []*store.Subscriber
+		for i := range 100 {
+			list = append(list, subscribe(es, fmt.Sprint("s-", i)))
+		}
+		time.Sleep(time.Minute)
+		assert.EqualValues(t, 101, s.asked.Load())
+		for _, sub := range list {
+			require.NoError(t, sub.Close())
+		}
+		time.Sleep(time.Minute)
+		assert.EqualValues(t, 1, s.asked.Load())
+		require.NoError(t, es.Close())
+		require.NoError(t, other.Close())
+	})
 }

@@ -96,7 +96,8 @@ type Ticker interface {
 type Poller interface {
 	// Poll returns where the stream [All] ends, as [Storage.Head] does, and the id of the event at a position: zero if there is none.
 	Poll(ctx context.Context, position int64) (head int64, at uuid.UUID, err error)
-	// PollKey is equal, by ==, for storages that have the same events. Stores of a process with equal keys poll together.
+	// PollKey is equal, by ==, for storages that have the same events. Stores of a process with equal keys poll together: also what one
+	// has read by StreamVersions serves the others. A Storage that wraps another, and answers otherwise, needs a key of its own.
 	PollKey() any
 }
 

@@ -104,6 +104,36 @@ func TestHardDeleteInARun(t *testing.T) {
 	}
 }
 
+// TestHardDeletesSideBySide: hard deletes of streams that share rows of the log do not wait for each other, in whatever order they
+// come to them.
+func TestHardDeletesSideBySide(t *testing.T) {
+	t.Parallel()
+	b := setup(t, pgtest.URL(t))
+	for _, stream := range []string{"a", "b", "z"} {
+		appendTo(t, b, stream, 1)
+	}
+	tick(t, b)
+	for _, stream := range []string{"c", "d", "z"} {
+		appendTo(t, b, stream, 2)
+	}
+	tick(t, b)
+	appendTo(t, b, "z", 3)
+	tick(t, b)
+	one, two := begin(t, b), begin(t, b)
+	for _, step := range []struct {
+		tx     *sql.Tx
+		stream string
+	}{{one, "a"}, {two, "c"}, {one, "d"}, {two, "b"}} {
+		es := store.New(b.WithTx(step.tx), &store.Options{HardDelete: true})
+		require.NoError(t, es.Delete(t.Context(), step.stream, store.Any, store.HardDelete), "%s", step.stream)
+	}
+	require.NoError(t, one.Commit())
+	require.NoError(t, two.Commit())
+	want := []int64{3, 8, 9, 10, 11, 12}
+	require.Equal(t, want, positions(t, b, 1, false), "a place that stays in a run has no event")
+	require.Equal(t, want, positions(t, b, 100, false))
+}
+
 // positions returns the positions of all events as they are read in pages.
 func positions(t *testing.T, b *Backend, limit int, backward bool) (list []int64) {
 	t.Helper()

@@ -470,6 +470,8 @@ $body$;
 -- round trip, so that nothing else in the transaction is ever permitted to delete. The lock was taken by a statement
 -- before, so this one sees every event of the stream; at an isolation level that keeps an older view it might not.
 -- Projections and parked_changes are locked before what is parked, as by all who change that, and in one order.
+-- A row of the log that another hard delete has split, and not committed yet, is left as it is: its readers pass over positions
+-- without events.
 -- Indexes: events_version_key, links_event_key, links_pkey, log_append_seq_key, streams_pkey, snapshots_pkey, parked_stream_idx, parked_pkey.
 create function /*schema.*/hard_delete/*of*/(in_stream_id bigint) returns void language plpgsql set enable_seqscan = off as $body$
 declare
@@ -494,13 +496,15 @@ begin
       -- These two say where the head is, and how far the tick has looked.
       and r.position < (select max(m.position) from /*schema.*/log m)
       and r.append_seq < (select max(m.append_seq) from /*schema.*/log m)
+  ), taken as (
+    select l.position, p.seqs from (select p.position, array_agg(p.append_seq) as seqs from placed p group by p.position) as p
+      cross join lateral (select k.position from /*schema.*/log k where k.position = p.position for update skip locked) as l
   ), gone_log as (
-    delete from /*schema.*/log l using (select distinct p.position from placed p) as p where l.position = p.position
-    returning l.position, l.append_seq, l.placed_at, l.n, l.appends
+    delete from /*schema.*/log l using taken t where l.position = t.position
+    returning l.position, l.append_seq, l.placed_at, l.n, l.appends, t.seqs
   ), edges as (
-    select o.*, p.append_seq as at from gone_log o join placed p on p.position = o.position
-    union all
-    select o.*, o.append_seq + o.appends from gone_log o
+    select o.position, o.append_seq, o.placed_at, o.n, o.appends, u.at
+    from gone_log o cross join lateral unnest(o.seqs || (o.append_seq + o.appends)) as u (at)
   ), pieces as (
     select e.*, lag(e.at, 1, e.append_seq - 1) over (partition by e.append_seq order by e.at) + 1 as first_seq from edges e
   ), left_over as (

@@ -47,7 +47,7 @@ begin
   if in_stream = '$all' then
     return (select e.event_id from /*schema.*/events e
       where (e.append_seq, e.idx) = (
-        select case when in_number < l.position + l.n::bigint * l.appends then l.append_seq + (in_number - l.position) / l.n end, ((in_number - l.position) % l.n)::int
+        select case when in_number < l.position + l.n::bigint * l.appends then l.append_seq + (in_number - l.position) / l.n end, ((in_number - l.position) % nullif(l.n, 0))::int
         from /*schema.*/log l where l.position <= in_number order by l.position desc limit 1));
   end if;
   return coalesce(
