@@ -3,6 +3,7 @@ package transfer
 import (
 	"context"
 
+	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/archive"
 	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/database"
 )
 
@@ -19,3 +20,6 @@ func JSONBReason(text []byte) string { return jsonbReason(text) }
 func AbandonStep(ctx context.Context, d *database.Database, after func()) (Unfinished, error) {
 	return abandonAll(ctx, d, after)
 }
+
+// SetPage makes the pages of a source small.
+func SetPage(s archive.Source, n int) { s.(*source).perPage = n }

@@ -11,7 +11,7 @@ select h.store_id, current_database() from /*schema.*/store as h;
 -- The event at a position, if it is there. Indexes: log_pkey, events_pkey.
 select e.event_id
 from (select l.position, l.append_seq, l.n, l.appends from /*schema.*/log as l where l.position <= $1::bigint order by l.position desc limit 1) as g
-join /*schema.*/events as e on e.append_seq = g.append_seq + ($1::bigint - g.position) / g.n and e.idx = ($1::bigint - g.position) % g.n
+join /*schema.*/events as e on e.append_seq = g.append_seq + ($1::bigint - g.position) / nullif(g.n, 0) and e.idx = ($1::bigint - g.position) % nullif(g.n, 0)
 where $1::bigint < g.position + g.n::bigint * g.appends;
 
 -- name: front_head

@@ -1,8 +1,11 @@
 package transfer_test
 
 import (
+	"context"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -10,6 +13,7 @@ import (
 	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/database"
 	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/database/databasetest"
 	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/transfer"
+	"github.com/eventstore-go/eventstore/store"
 )
 
 // TestExportRuns: runs of appends longer than a page are exported once each, whatever stands between them.
@@ -50,4 +54,48 @@ func TestExportRuns(t *testing.T) {
 	id, err := source.EventAt(t.Context(), 24_001)
 	require.NoError(t, err)
 	require.Zero(t, id, "no event has this position")
+}
+
+// TestExportBesideWriters: a page of an export keeps no writer waiting, and what is hard deleted while it is read moves nothing: the
+// events of others are all there.
+func TestExportBesideWriters(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []database.Kind{database.PostgreSQL, database.SQLite} {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			d := databasetest.New(t, kind)
+			es := store.New(d.Backend, &store.Options{HardDelete: true})
+			fill := func(stream string, n int) {
+				_, err := es.Append(t.Context(), stream, store.Any, slices.Repeat([]store.Event{{Type: "t", Data: 1}}, n)...)
+				require.NoError(t, err)
+			}
+			fill("gone", 1)
+			fill("gone", 1)
+			for range 20 {
+				fill("kept", 1)
+			}
+			_, err := es.Head(t.Context())
+			require.NoError(t, err)
+			fill("kept", 2) // in PostgreSQL, a row of the log of its own
+			head, err := es.Head(t.Context())
+			require.NoError(t, err)
+			source, err := transfer.Source(d)
+			require.NoError(t, err)
+			transfer.SetPage(source, 10)
+			kept, first := 0, true
+			require.NoError(t, source.Events(t.Context(), 0, head, func(e *archive.Event) error {
+				if first {
+					first = false
+					ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+					defer cancel()
+					require.NoError(t, es.Delete(ctx, "gone", store.Any, store.HardDelete))
+				}
+				if e.Stream == "kept" {
+					kept++
+				}
+				return nil
+			}))
+			require.Equal(t, 22, kept)
+		})
+	}
 }

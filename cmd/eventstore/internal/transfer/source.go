@@ -38,6 +38,7 @@ const perPage = 5000
 type source struct {
 	d       *database.Database
 	queries queries.Set
+	perPage int
 	streams []string
 	chosen  any // streams as a JSON list, or nil
 }
@@ -46,7 +47,7 @@ var _ archive.Source = (*source)(nil)
 
 // Source returns a store as what an archive is made of: chosen streams, or with none all.
 func Source(d *database.Database, streams ...string) (archive.Source, error) {
-	s := &source{d: d, queries: queriesOf(d), streams: streams}
+	s := &source{d: d, queries: queriesOf(d), perPage: perPage, streams: streams}
 	if len(streams) > 0 {
 		text, err := json.Marshal(streams)
 		if err != nil {
@@ -289,7 +290,12 @@ func (s *source) Events(ctx context.Context, after, head int64, do func(e *archi
 // page calls do with a page of events, and returns the position that the next one is after; after itself at the end. An
 // append is never divided between pages of PostgreSQL.
 func (s *source) page(ctx context.Context, after, head int64, do func(e *archive.Event) error) (last int64, err error) {
-	tx, err := s.d.BeginTx(ctx, nil)
+	// One snapshot: what is hard deleted meanwhile must not move the end of the page. Read only, SQLite keeps no writer waiting.
+	o := sql.TxOptions{ReadOnly: true}
+	if s.d.Kind == database.PostgreSQL {
+		o.Isolation = sql.LevelRepeatableRead
+	}
+	tx, err := s.d.BeginTx(ctx, &o)
 	if err != nil {
 		return after, err
 	}
@@ -313,19 +319,19 @@ func (s *source) page(ctx context.Context, after, head int64, do func(e *archive
 		}
 		last = e.Position
 		return do(&e)
-	}, s.chosen, after, head, perPage)
+	}, s.chosen, after, head, s.perPage)
 	if err != nil {
 		return after, err
 	}
 	if s.d.Kind == database.SQLite {
-		if n < perPage {
+		if n < s.perPage {
 			return after, nil
 		}
 		return last, nil
 	}
 	// Appends of streams that were not chosen, or were hard deleted, are on the page, too.
 	var end sql.NullInt64
-	if err := tx.QueryRowContext(ctx, s.queries.Get("events_end"), after, head, perPage).Scan(&end); err != nil {
+	if err := tx.QueryRowContext(ctx, s.queries.Get("events_end"), after, head, s.perPage).Scan(&end); err != nil {
 		return after, err
 	}
 	return max(last, end.Int64, after), nil

@@ -103,6 +103,8 @@ var postgresDamage = []damage{
 	{"a row of the log too long", `update /*schema.*/log set n = 2 where append_seq = 4`, []string{"append-events", "log-overlap"}},
 	{"the last row of the log too long", `update /*schema.*/log set n = 2 where append_seq = 8`, []string{"append-events"}},
 	{"a row of the log without events", `update /*schema.*/log set n = 0 where append_seq = 8`, []string{"append-events", "log-row"}},
+	{"a row of the log without events where a subscription was", `update /*schema.*/log set n = 0 where append_seq = 2;
+		update /*schema.*/subscriptions set seen = 4, seen_id = gen_random_uuid() where stream = '$all' and name = 'r'`, []string{"append-events", "log-gap", "log-row"}},
 	{"a row of the log without appends", `update /*schema.*/log set appends = 0 where append_seq = 8`, []string{"log-row"}},
 	{"a row of the log with an append too many", `update /*schema.*/log set appends = 2 where append_seq = 4`, []string{"log-overlap"}},
 	{"an append with two positions", `delete from /*schema.*/log where append_seq >= 7;

@@ -258,7 +258,7 @@ from (
     left join lateral (
       (select e.event_id from /*schema.*/events as e
        where s.stream = '$all' and (e.append_seq, e.idx) = (
-         select case when s.seen < l.position + l.n::bigint * l.appends then l.append_seq + (s.seen - l.position) / l.n end, ((s.seen - l.position) % l.n)::int
+         select case when s.seen < l.position + l.n::bigint * l.appends then l.append_seq + (s.seen - l.position) / l.n end, ((s.seen - l.position) % nullif(l.n, 0))::int
          from /*schema.*/log as l where l.position <= s.seen order by l.position desc limit 1))
       union all
       (select e.event_id from /*schema.*/events as e where s.stream <> '$all' and e.stream_id = s.stream_id and e.version = s.seen)
