@@ -266,6 +266,7 @@ select format('%s on %s', r.privilege, r.name) from (values
   ('/*schema.*/links', 'DELETE'),
   ('/*schema.*/log', 'SELECT'),
   ('/*schema.*/log', 'INSERT'),
+  ('/*schema.*/log', 'UPDATE'), -- to lock rows, see hard_delete
   ('/*schema.*/log', 'DELETE'),
   ('/*schema.*/log', 'TRIGGER'),
   ('/*schema.*/snapshots', 'SELECT'),
