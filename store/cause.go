@@ -83,14 +83,14 @@ func (s *Store) correlation(ctx context.Context, correlationID uuid.UUID, yield 
 	if err := s.usable(ctx); err != nil {
 		return err
 	}
-	storage, ok := s.storage.(CorrelationStorage)
+	storage, ok := s.reads.(CorrelationStorage)
 	switch {
 	case !ok:
 		return fmt.Errorf("store: this backend does not find correlations: %w", errors.ErrUnsupported)
 	case correlationID == uuid.Nil:
 		return &InvalidError{Field: "correlation_id", Reason: "is zero"}
 	}
-	if _, err := s.storage.Head(ctx); err != nil { // what was committed has its position
+	if _, err := s.Head(ctx); err != nil { // what was committed has its position
 		return err
 	}
 	r, pager := CorrelationRequest{CorrelationID: correlationID, From: 1}, pager{most: s.bytes}

@@ -131,6 +131,17 @@
 // [Store.ResetProjection] builds it again (project/reset), and [Store.ReplaceProjection] puts a new one in its place
 // (project/replace). For a read model elsewhere there is Consume: at least once.
 //
+// # Replicas
+//
+// A backend may be given a replica of its database to read from, such as a streaming standby (postgres.Options.Reads). Reads then lag, and
+// [Store.Primary] reads without a lag. The promises hold, except that a read does not see every append that was committed before it:
+//   - Once a reader has seen a position of the replica, no event appears at or below it.
+//   - Subscriptions and projections read events there and write checkpoints, leases and read models at the primary, in the same transactions
+//     as ever. They hand on no event before the primary shows it, too. The primary alone decides that events are lost: a replica that lags
+//     makes a subscription wait, also one that another process ran before, with a replica that was ahead.
+//   - Events that were hard deleted may be handed on until the replica has replayed that.
+//   - A replica that can't be read, stops, or follows another primary is reported as [ErrReplica]. The primary is not read in its place.
+//
 // # Errors
 //
 // Errors are told apart by errors.Is with the sentinels of this package, and carry more for errors.As. An argument that
@@ -161,6 +172,8 @@
 //   - [ParallelReader]: it gains from reading several pages at a time. Without it, the Store reads one page after the other.
 //   - [Recycler]: it makes new pages of the memory of old ones. Without it, the Store drops them.
 //   - [Checker]: it must look at something before it can be used. Without it, [Store.Check] looks at the serializers only.
+//   - [WriteChecker]: it may take no writes. Without it, [Store.Check] does not look.
+//   - [Replicated]: it may have a replica, for reads that may lag. Without it, all reads are of the database that is written.
 //   - [JSONOnly]: it may take JSON only. Without it, it takes all bytes.
 //
 // A [Serializer] may implement [ContentTyper], [TypeNamer], [TypeChecker], [Upcaster] and [Opener]. A [Notifier] carries hints between

@@ -89,6 +89,13 @@ var (
 	ErrSnapshotConflict = errors.New("newer snapshot exists")
 	// ErrNotIndexed is returned by Correlation as long as the backend has no index of correlations.
 	ErrNotIndexed = errors.New("correlations are not indexed: call the backend's IndexCorrelations once")
+	// ErrReadOnly is returned for a write to a database that takes none: it is a standby, or the file, the session or the transaction is
+	// read-only. [Store.Check] returns it, too, after everything else was found to be right: a program that only reads may go on.
+	// Subscribe, Consume and Project return it if they meet with it first; later it may be a failover, and they wait until it is over.
+	ErrReadOnly = errors.New("the database takes no writes")
+	// ErrReplica is returned when the replica that reads go to can't be read, lags too much for a subscription, or does not follow the
+	// primary. The primary is not read instead: ask [Store.Primary]. A subscription waits until it is over. See [ReplicaLagError].
+	ErrReplica = errors.New("the replica can't be read")
 	// ErrClosed is returned from every call on a closed Store, or on a Store whose backend was closed.
 	ErrClosed = errors.New("store is closed")
 	// ErrUnregisteredType is returned by [As], and by a [Router] with a handler added by [On], for a Go type that no event decodes

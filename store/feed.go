@@ -30,10 +30,12 @@ type feed struct {
 	mu       sync.Mutex
 	running  bool
 	failing  bool      // the last read failed
-	position int64     // of the last event it has read
+	position int64     // of the last event it has read; with a replica, the replica's
 	last     uuid.UUID // that event, or zero if it is not known, or was hard deleted
 	all      map[*subscription]bool
 	streams  map[string]map[*subscription]bool
+
+	lag lag // of its goroutine alone
 }
 
 func newFeed(h *hub) *feed {
@@ -98,10 +100,10 @@ func (f *feed) join(ctx context.Context, s *subscription) error {
 
 // end returns the last position, and the event that is there unless it was hard deleted.
 func (f *feed) end(ctx context.Context) (end SeenEvent, err error) {
-	if end.Number, err = f.hub.storage.Head(ctx); err != nil || end.Number == 0 {
+	if end.Number, err = f.hub.reads.Head(ctx); err != nil || end.Number == 0 {
 		return end, err
 	}
-	page, _, err := f.hub.storage.ReadFiltered(ctx, ReadRequest{Stream: All, From: end.Number, Limit: 1}, EventFilter{})
+	page, _, err := f.hub.reads.ReadFiltered(ctx, ReadRequest{Stream: All, From: end.Number, Limit: 1}, EventFilter{})
 	if err == nil && len(page) > 0 && page[0].Number == end.Number {
 		end.ID = page[0].ID
 	}
@@ -180,6 +182,9 @@ func (f *feed) run(ctx context.Context) {
 			next = time.Now().Add(interval - rested)
 		case news:
 			interval = min(2*interval, f.hub.pollEvery)
+			if f.lag.beganAfter(began) {
+				interval = min(pollLeast, f.hub.pollEvery)
+			}
 			next = time.Now().Add(interval)
 		default:
 			interval = min(2*interval, f.hub.pollEvery)
@@ -233,28 +238,34 @@ func (f *feed) idle() bool {
 // read reads to where the end was when it began, at least, and offers what it finds, as soon as it finds it. It returns how many events
 // those were.
 func (f *feed) read(ctx context.Context) (n int, err error) {
+	end, lost := int64(math.MaxInt64), false
 	switch own := f.own.Swap(false); {
+	case f.hub.replicated:
+		end, lost, err = f.askPrimary(ctx)
 	case f.hub.ticker == nil:
 	case own: // there is something that has no position yet: no need to look for it first
 		err = f.tick(ctx)
 	default: // what others have committed gets its position
 		err = f.placed(ctx)
 	}
-	if err != nil {
+	if err != nil || lost {
 		return 0, err
 	}
 	for {
-		more, events, err := f.readPage(ctx)
+		more, events, err := f.readPage(ctx, end)
 		n += events
+		if err == nil && !more && f.hub.replicated {
+			err = f.lags(end)
+		}
 		if err != nil || !more {
 			return n, err
 		}
 	}
 }
 
-// readPage reads a page and offers it. The page begins with the last event that was read before: if another is in its
+// readPage reads a page up to end and offers it. The page begins with the last event that was read before: if another is in its
 // place, the database has lost events, and the page is not what follows those that the members have.
-func (f *feed) readPage(ctx context.Context) (more bool, n int, err error) {
+func (f *feed) readPage(ctx context.Context, end int64) (more bool, n int, err error) {
 	f.mu.Lock()
 	position, last := f.position, f.last
 	f.mu.Unlock()
@@ -263,45 +274,34 @@ func (f *feed) readPage(ctx context.Context) (more bool, n int, err error) {
 	if err != nil {
 		return false, 0, err
 	}
-	if next <= position {
+	switch {
+	case next > position:
+	case f.hub.replicated:
+		return false, 0, nil // it lags
+	default:
 		return false, 0, f.look(ctx, true) // the store ends before the position
 	}
-	fed := fedPage{events: page, last: next - 1}
-	end := isEnd(r, page, next)
+	if f.hub.replicated && next > position+1 {
+		if page, next, err = f.confirm(ctx, page, next, end); err != nil {
+			return false, 0, err
+		}
+	}
+	fed := fedPage{events: page, last: next - 1, after: position}
+	atEnd := isEnd(r, page, next) || next > end
 	if len(page) > 0 && page[0].Number == position {
 		if last != uuid.Nil && page[0].ID != last {
-			head, err := f.hub.storage.Head(ctx)
-			if err == nil {
-				f.lose(head)
-			}
-			return false, 0, err
+			return false, 0, f.replaced(ctx, position)
 		}
 		fed.before, fed.events = SeenEvent{position, page[0].ID}, page[1:]
 	}
 	f.offer(fed)
-	return next > position+1 && !end, len(fed.events), nil
+	return next > position+1 && !atEnd, len(fed.events), nil
 }
 
 // isEnd reports whether the page that r asked for, up to next, is so short that it ended where the store did when it was read: what has
 // come since is found at the next look.
 func isEnd(r ReadRequest, page []Recorded, next int64) bool {
 	return len(page) > r.overlap() && next-r.From == int64(len(page)) && len(page) <= r.Limit/2 && (r.Bytes <= 0 || sizeOf(page) <= r.Bytes/4)
-}
-
-// lose has all members look whether what they have seen is still in the store: what the feed has seen is not.
-func (f *feed) lose(head int64) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.hub.log.Error("eventstore: another event is in the place of the last one read, as after a failover to a standby that lagged", "position", f.position)
-	for s := range f.all {
-		s.suspect(head)
-	}
-	for _, members := range f.streams {
-		for s := range members {
-			s.suspect(math.MaxInt64) // the end of the stream is not known here
-		}
-	}
-	f.position, f.last = head, uuid.Nil
 }
 
 // placed sees to it that everything that was committed has its position. It asks before it writes.
@@ -324,7 +324,7 @@ func (f *feed) page(ctx context.Context, r ReadRequest) (page []Recorded, next i
 	ctx, cancel := context.WithTimeout(ctx, DefaultTimeout)
 	defer cancel()
 	ctx, end := f.hub.observe(ctx, Operation{Kind: OpFetch, Stream: All})
-	page, next, err = f.hub.storage.ReadFiltered(ctx, r, EventFilter{})
+	page, next, err = f.hub.reads.ReadFiltered(ctx, r, EventFilter{})
 	end(Outcome{Err: err, Count: len(page)})
 	if err != nil {
 		f.pager.halve(r, err) // it is read again at the next look
@@ -365,47 +365,11 @@ func (f *feed) offer(p fedPage) {
 	}
 	for stream, part := range parts {
 		for s := range f.streams[stream] {
-			s.offer(fedPage{events: part})
-		}
-	}
-}
-
-// look finds out what new events do not tell: whether the store has lost events, unless that is known, and which streams have links
-// that are new, are new themselves, or were deleted.
-func (f *feed) look(ctx context.Context, lost bool) error {
-	f.mu.Lock()
-	position := f.position
-	names := make([]string, 0, len(f.streams))
-	for name := range f.streams {
-		names = append(names, name)
-	}
-	f.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, DefaultTimeout)
-	defer cancel()
-	head, err := position, error(nil)
-	if lost {
-		if head, err = f.hub.storage.Head(ctx); err != nil {
-			return err
-		}
-	}
-	infos, err := f.versions(ctx, names, lost)
-	if err != nil {
-		return err
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if head < position {
-		for s := range f.all {
-			s.suspect(head)
-		}
-		f.position, f.last = head, uuid.Nil
-	}
-	for name, info := range infos {
-		for s := range f.streams[name] {
-			if s.differs(info) {
-				s.lookAgain()
+			if f.hub.replicated {
+				s.news(len(part))
+			} else {
+				s.offer(fedPage{events: part})
 			}
 		}
 	}
-	return nil
 }

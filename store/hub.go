@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -15,7 +16,14 @@ type hub struct {
 		Storage
 		SubscriptionStorage
 	}
-	ticker      Ticker // nil if the storage gives positions at once
+	// reads is where pages of events are read: the replica if there is one, which replicated says, else storage.
+	reads interface {
+		Storage
+		SubscriptionStorage
+	}
+	replicated  bool
+	end         atomic.Int64 // where the primary ended when it was asked last; with a replica only
+	ticker      Ticker       // nil if the storage gives positions at once
 	codec       *codec
 	log         *slog.Logger
 	lines       *lines   // of the same, for what may happen again and again
@@ -63,6 +71,13 @@ func newHub(s *Store, opts *Options) *hub {
 		storage: storage, codec: s.codec, log: s.log, lines: newLines(s.log), observer: s.observer, notifier: opts.Notifier, owner: newOwner(opts.Name),
 		leaseTTL: opts.LeaseTTL, pollEvery: opts.PollInterval, pageBytes: s.bytes,
 		named: map[subscriptionKey]*subscription{}, unnamed: map[*subscription]bool{}, projected: map[string]bool{},
+	}
+	h.reads = storage
+	if replica, ok := s.reads.(interface {
+		Storage
+		SubscriptionStorage
+	}); ok && s.replicated {
+		h.reads, h.replicated = replica, true
 	}
 	h.ticker, _ = s.storage.(Ticker)
 	if h.leaseTTL <= 0 {
@@ -229,13 +244,18 @@ func (h *hub) hint() {
 	h.leases.poke()
 }
 
-// committed says that this process has committed something. Where other processes are to be told, and nobody reads here,
-// a tick tells them.
+// committed says that this process has committed something. Where other processes are to be told, or read a replica, and nobody reads
+// here, a tick gives it its position, and tells them.
 func (h *hub) committed() {
 	h.feed.own.Store(true)
-	if h.feed.poke() || h.notifier == nil || h.ticker == nil {
+	if h.feed.poke() || h.notifier == nil && !h.replicated || h.ticker == nil {
 		return
 	}
+	h.tickSoon()
+}
+
+// tickSoon has a tick in the background.
+func (h *hub) tickSoon() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {

@@ -215,6 +215,12 @@ type projector struct {
 	panicked any           // what the handler has panicked with
 	exited   bool          // the handler has ended its goroutine
 	failed   error         // why the first worker has ended that did so by itself
+	writes   bool          // the database has taken a write
+}
+
+// final reports whether an error ends the projection.
+func (p *projector) final(err error) bool {
+	return final(err) || errors.Is(err, ErrReadOnly) && !p.writes // later it may be a failover
 }
 
 // run runs the projection until there is a reason not to, which it returns.
@@ -239,7 +245,7 @@ func (p *projector) run(ctx context.Context) (err error) {
 			return p.failed
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case err != nil && final(err):
+		case err != nil && p.final(err):
 			return err
 		case err != nil:
 			p.hub.lines.warn(ctx, "eventstore: a projection can't be looked at; trying again", "projection", p.name, "err", err)
@@ -268,7 +274,7 @@ func (p *projector) run(ctx context.Context) (err error) {
 func (p *projector) create(ctx context.Context) error {
 	for {
 		err := p.tryCreate(ctx)
-		if err == nil || final(err) || ctx.Err() != nil {
+		if err == nil || p.final(err) || ctx.Err() != nil {
 			return err
 		}
 		p.hub.lines.warn(ctx, "eventstore: a projection can't be read; trying again", "projection", p.name, "err", err)
@@ -377,6 +383,7 @@ func (p *projector) look(ctx context.Context) (mine []int, err error) {
 	if err != nil {
 		return nil, err
 	}
+	p.writes = true
 	return share(members, p.hub.owner, p.record.Partitions), nil
 }
 
@@ -466,6 +473,9 @@ func (p *projector) stopAll() (err error) {
 // leave tells the others that this Store does not run the projection any more.
 func (p *projector) leave(ctx context.Context) {
 	p.hub.leases.watch(p, nil)
+	if !p.writes {
+		return // it has not joined
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.opts.Timeout)
 	defer cancel()
 	if err := p.storage.LeaveProjection(ctx, p.name, p.hub.owner); err != nil {

@@ -180,7 +180,7 @@ func (w *worker) ready(ctx context.Context, now time.Time) (list []task, err err
 		}
 		again := w.later[p.Key]
 		retried[p.Key] = again != nil && again.parked.ID == p.ID
-		e, err := timed(ctx, w.p.opts.Timeout, func(ctx context.Context) (Recorded, error) { return w.p.store.Event(ctx, p.ID) })
+		e, err := timed(ctx, w.p.opts.Timeout, func(ctx context.Context) (Recorded, error) { return w.p.store.Primary().Event(ctx, p.ID) })
 		if err != nil && !errors.Is(err, ErrEventNotFound) {
 			return nil, err
 		}

@@ -71,9 +71,9 @@ func (s *Store) Stream(ctx context.Context, stream string, opts *ReadOptions) it
 			yield(Recorded{}, err)
 			return
 		}
-		r.ahead = &ahead{storage: s.storage}
+		r.ahead = &ahead{storage: s.reads}
 		defer r.ahead.wait()
-		recycler, _ := s.storage.(Recycler)
+		recycler, _ := s.reads.(Recycler)
 		var seen *Seen
 		if opts != nil && opts.Seen != nil {
 			seen, *opts.Seen = opts.Seen, Seen{}
@@ -259,13 +259,16 @@ func (r *reader) page(ctx context.Context, request ReadRequest) (page StreamPart
 	if err := r.store.usable(ctx); err != nil {
 		return page, err
 	}
-	if err := r.checkCheckpoint(ctx, &request); err != nil {
-		return page, err
+	if lags, err := r.checkCheckpoint(ctx, &request); err != nil || lags {
+		return StreamPart{Seen: Seen{StreamID: request.StreamID, Version: r.after}}, err
 	}
 	if request.Stream == All {
-		page.Part, err = r.store.storage.ReadAll(ctx, request)
+		page.Part, err = r.store.reads.ReadAll(ctx, request)
+		if err == nil && !page.More && len(page.Events) < request.Limit {
+			r.store.placeSoon()
+		}
 	} else {
-		page, err = r.store.storage.ReadStream(ctx, request)
+		page, err = r.store.reads.ReadStream(ctx, request)
 	}
 	for i := range page.Events {
 		page.Events[i].codec = r.store.codec
@@ -291,29 +294,41 @@ func (r *reader) advance(last int64) error {
 }
 
 // checkCheckpoint fails if the reader claims to have read what the store does not have. It pins the request to the stream
-// that it looked at.
-func (r *reader) checkCheckpoint(ctx context.Context, request *ReadRequest) error {
+// that it looked at. It reports whether a replica lags behind what was read: then nothing is behind that yet.
+func (r *reader) checkCheckpoint(ctx context.Context, request *ReadRequest) (lags bool, err error) {
 	if r.after == 0 {
-		return nil
+		return false, nil
 	}
-	info, err := r.end(ctx)
+	info, err := r.end(ctx, r.store.reads)
+	if r.store.replicated && (err == nil && r.after > info.Version || isOfStream(err)) { // the primary alone can say that it is lost
+		info, err = r.end(ctx, r.store.storage)
+		lags = err == nil && r.after <= info.Version
+	}
 	if err != nil {
-		return err
+		return false, err
 	}
+	request.StreamID = info.ID
 	if r.after > info.Version {
-		return &PositionLostError{Stream: request.Stream, After: r.after, Head: info.Version}
+		return false, &PositionLostError{Stream: request.Stream, After: r.after, Head: info.Version}
 	}
-	r.after, request.StreamID = 0, info.ID
-	return nil
+	if !lags {
+		r.after = 0
+	}
+	return lags, nil
+}
+
+// isOfStream reports whether an error says that the stream is not there, or not to be read.
+func isOfStream(err error) bool {
+	return errors.Is(err, ErrStreamNotFound) || errors.Is(err, ErrStreamDeleted) || errors.Is(err, ErrStreamReplaced)
 }
 
 // end returns where the stream ends now.
-func (r *reader) end(ctx context.Context) (StreamInfo, error) {
+func (r *reader) end(ctx context.Context, in Storage) (StreamInfo, error) {
 	if r.request.Stream == All {
-		head, err := r.store.storage.Head(ctx)
+		head, err := in.Head(ctx)
 		return StreamInfo{Version: head}, err
 	}
-	info, err := r.store.storage.StreamInfo(ctx, r.request.Stream)
+	info, err := in.StreamInfo(ctx, r.request.Stream)
 	if err == nil || errors.Is(err, ErrStreamNotFound) {
 		err = r.request.Judge(info)
 	}

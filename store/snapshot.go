@@ -69,7 +69,7 @@ func (s *Store) ReadSnapshot(ctx context.Context, sourceID string) (RecordedSnap
 	if err := checkText("source_id", sourceID, MaxStreamName); err != nil {
 		return RecordedSnapshot{}, err
 	}
-	snapshot, err := s.storage.ReadSnapshot(ctx, sourceID)
+	snapshot, err := s.reads.ReadSnapshot(ctx, sourceID)
 	if err != nil {
 		return RecordedSnapshot{}, err
 	}

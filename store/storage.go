@@ -74,6 +74,12 @@ type Checker interface {
 	Check(ctx context.Context) error
 }
 
+// WriteChecker is implemented by a [Storage] whose database may take no writes, such as a standby. See [Store.Check].
+type WriteChecker interface {
+	// CheckWrites returns an error that is ErrReadOnly if that is so. It writes nothing.
+	CheckWrites(ctx context.Context) error
+}
+
 // Recycler is implemented by a [Storage] that makes new pages of the memory of old ones.
 type Recycler interface {
 	// Recycle is given a page that ReadStream, ReadAll or ReadFiltered returned, when nobody uses it any more. Copies of its events are still

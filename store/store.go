@@ -16,6 +16,7 @@ import (
 // keep it; [Store.WithTx] makes short-lived views of it.
 type Store struct {
 	storage  Storage
+	reads    Storage // the replica if there is one, else storage: for reads that may lag
 	codec    *codec
 	notifier Notifier
 	hub      *hub // nil if the backend keeps no subscriptions
@@ -24,8 +25,10 @@ type Store struct {
 	hard     bool
 	bytes    int // of a page
 	tx       *sql.Tx
-	closed   *atomic.Bool
-	err      error // why every call fails, or nil
+
+	replicated bool // reads is a replica
+	closed     *atomic.Bool
+	err        error // why every call fails, or nil
 }
 
 // Options of a [Store]. The zero value of each field is its default.
@@ -81,7 +84,7 @@ type Notifier interface {
 }
 
 // New returns a Store on storage. It does not touch the database, and starts no goroutine before there is a subscriber,
-// or, with a Notifier, a commit. If the options don't fit the storage, every call on the Store returns an [InvalidError];
+// or, with a Notifier or a replica, a commit, or, with a replica, a read of [All]. If the options don't fit the storage, every call on the Store returns an [InvalidError];
 // [Store.Check] also asks the database.
 func New(storage Storage, opts *Options) *Store {
 	if opts == nil {
@@ -112,13 +115,18 @@ func New(storage Storage, opts *Options) *Store {
 	if s.bytes < 0 {
 		s.err = &InvalidError{Field: "PageBytes", Reason: fmt.Sprintf("%d is negative", s.bytes)}
 	}
+	s.reads = storage
+	if replica := replicaOf(storage); replica != nil {
+		s.reads, s.replicated = replica, true
+	}
 	s.hub = newHub(s, opts)
 	return s
 }
 
 // Check returns why the Store can't be used, for the start of a program: [ErrSchema] if the tables are missing or old, an
-// [InvalidError] if a serializer encodes what their columns do not take, or what else the backend or the database says.
-// It writes nothing. Without it the calls that meet with the reason return it.
+// [InvalidError] if a serializer encodes what their columns do not take, [ErrReplica] if there is a replica that can't be read, or what
+// else the backend or the database says. At last it looks whether the database takes writes: [ErrReadOnly] says that it can be read only,
+// as a standby can. It writes nothing. Without it the calls that meet with the reason return it.
 func (s *Store) Check(ctx context.Context) error {
 	if err := s.usable(ctx); err != nil {
 		return err
@@ -128,7 +136,18 @@ func (s *Store) Check(ctx context.Context) error {
 			return err
 		}
 	}
-	return checkCodec(s.storage, s.codec)
+	if err := checkCodec(s.storage, s.codec); err != nil {
+		return err
+	}
+	if c, ok := s.reads.(Checker); ok && s.replicated {
+		if err := c.Check(ctx); err != nil {
+			return err
+		}
+	}
+	if c, ok := s.storage.(WriteChecker); ok {
+		return c.CheckWrites(ctx)
+	}
+	return nil
 }
 
 // Close makes every later call fail with [ErrClosed]. It ends all subscriptions in good order: their checkpoints are
@@ -179,7 +198,7 @@ func (s *Store) Event(ctx context.Context, id uuid.UUID) (Recorded, error) {
 	if err := s.usable(ctx); err != nil {
 		return Recorded{}, err
 	}
-	e, err := s.storage.ReadEvent(ctx, id)
+	e, err := s.reads.ReadEvent(ctx, id)
 	if err != nil {
 		return Recorded{}, err
 	}
@@ -192,5 +211,6 @@ func (s *Store) Head(ctx context.Context) (int64, error) {
 	if err := s.usable(ctx); err != nil {
 		return 0, err
 	}
-	return s.storage.Head(ctx)
+	s.placeSoon()
+	return s.reads.Head(ctx)
 }

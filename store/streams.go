@@ -16,13 +16,13 @@ func (s *Store) StreamInfo(ctx context.Context, stream string) (StreamInfo, erro
 		return StreamInfo{}, err
 	}
 	if stream == All {
-		head, err := s.storage.Head(ctx)
+		head, err := s.Head(ctx)
 		return StreamInfo{Stream: All, Version: head}, err
 	}
 	if err := checkStream(stream); err != nil {
 		return StreamInfo{}, err
 	}
-	return s.storage.StreamInfo(ctx, stream)
+	return s.reads.StreamInfo(ctx, stream)
 }
 
 // ListOptions of [Store.Streams]. Pages are chosen by number, or by the cursor that the page before gave, which costs
@@ -69,7 +69,7 @@ func (s *Store) Streams(ctx context.Context, opts *ListOptions) (StreamPage, err
 	}
 	size := r.Limit
 	r.Limit++ // one more tells whether there is another page
-	streams, err := s.storage.ListStreams(ctx, r)
+	streams, err := s.reads.ListStreams(ctx, r)
 	if err != nil {
 		return StreamPage{}, err
 	}
@@ -82,7 +82,7 @@ func (s *Store) Streams(ctx context.Context, opts *ListOptions) (StreamPage, err
 		return page, nil
 	}
 	page.Page, page.PageSize = max(opts.Page, 1), size
-	if page.Total, err = s.storage.CountStreams(ctx, r.StreamFilter); err != nil {
+	if page.Total, err = s.reads.CountStreams(ctx, r.StreamFilter); err != nil {
 		return StreamPage{}, err
 	}
 	page.Pages = int(max(1, (page.Total+int64(size)-1)/int64(size)))

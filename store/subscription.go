@@ -28,6 +28,7 @@ type subscription struct {
 	ahead  ahead
 	pager  pager
 	leased bool // the lease may be this process's in the database
+	writes bool // the database has taken a write, or would have
 	again  bool // the last step has read events again that were dropped
 
 	aside *aside // what Consume has parked
@@ -51,6 +52,7 @@ type subscription struct {
 	streamID   int64      // of the stream that numbers count in
 	seen       SeenEvent  // the last event that was read, or that the lease came with
 	unproven   bool       // that the lease's seen event is in its place
+	doubted    bool       // that the primary has seen; with a replica only
 	looked     bool       // the stream has been looked at since it was last asked to
 	saved      int64      // the checkpoint in the database
 	dirty      time.Time  // since when the checkpoint is ahead of saved, or zero
@@ -81,10 +83,11 @@ func newSubscription(h *hub, id SubscriptionID, opts SubscribeOptions) *subscrip
 	s := &subscription{
 		hub: h, id: id, opts: opts,
 		work: make(chan struct{}, 1), done: make(chan struct{}), free: make(chan struct{}), changed: make(chan struct{}),
-		ahead: ahead{storage: h.storage, overlap: 1}, pager: pager{most: h.pageBytes}, lines: newLines(h.log),
+		writes: opts.projection != "", // which has found that out
+		ahead:  ahead{storage: h.reads, overlap: 1}, pager: pager{most: h.pageBytes}, lines: newLines(h.log),
 	}
 	s.aside = newAside(s)
-	if recycler, ok := h.storage.(Recycler); ok && opts.pages == nil {
+	if recycler, ok := h.reads.(Recycler); ok && opts.pages == nil {
 		s.recycle = recycler.Recycle
 	}
 	s.desk = queue.NewDesk(s.newQueue(0), opts.ConcurrencyLimit)
@@ -150,6 +153,7 @@ func (s *subscription) begin(ctx context.Context, create bool) error {
 		}
 		lease, valid, err := s.acquire(ctx, create)
 		if err == nil {
+			s.writes = true
 			s.mu.Lock()
 			s.desk.Void(s.newQueue(lease.Checkpoint), nil)
 			if lease.StreamID == s.streamID {
@@ -158,7 +162,7 @@ func (s *subscription) begin(ctx context.Context, create bool) error {
 				s.troubles = trouble{}
 			}
 			s.lease, s.validUntil, s.streamID, s.saved = lease, valid, lease.StreamID, lease.Checkpoint
-			s.seen, s.unproven = lease.Seen, lease.hasRead()
+			s.seen, s.unproven, s.doubted = lease.Seen, lease.hasRead(), false
 			s.lost, s.looked = false, false
 			s.emptyInbox(true)
 			s.dirty, s.dirtyNext, s.acked, s.asked, s.timed = time.Time{}, time.Time{}, false, false, false
@@ -170,14 +174,16 @@ func (s *subscription) begin(ctx context.Context, create bool) error {
 			}
 			return nil
 		}
-		if final(err) || ctx.Err() != nil {
+		if final(err) || ctx.Err() != nil || errors.Is(err, ErrReadOnly) && !s.writes {
 			return err
 		}
 		retry := s.opts.RetryInterval
 		if errors.Is(err, ErrLeaseHeld) {
-			create = false // it is there: if it is deleted meanwhile, it stays deleted
+			create, s.writes = false, true // it is there: if it is deleted meanwhile, it stays deleted
 			s.hub.leases.wait(s)
 			retry = s.hub.leaseTTL // to notice that
+		} else {
+			s.lines.warn(ctx, "eventstore: a subscription can't begin; trying again", append(s.names(), "err", err)...)
 		}
 		s.setState(Waiting, err)
 		select {
@@ -527,6 +533,9 @@ func (s *subscription) stop(err error) {
 
 // final reports whether an error ends a subscription: trying again would not help.
 func final(err error) bool {
+	if errors.Is(err, ErrReplica) {
+		return false // whatever it says of its database: it follows
+	}
 	for _, e := range []error{
 		ErrClosed, ErrInvalid, ErrSubscriptionNotFound, ErrProjectionNotFound, ErrProjectionReplaced, ErrSubscriberClosed, ErrPositionLost, ErrStreamDeleted, ErrSchema, ErrTooSlow,
 	} {

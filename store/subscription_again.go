@@ -20,7 +20,7 @@ func (s *subscription) stir() {
 // readAgain reads events from a number on that were dropped since the queue was clogged. The callbacks are asked about them once more.
 func (s *subscription) readAgain(ctx context.Context, from int64) error {
 	r := s.pager.bound(s.behind(from-1, s.pageSize()))
-	page, next, err := s.fetchFiltered(ctx, r)
+	page, next, err := s.fetchFiltered(ctx, s.hub.storage, r) // a replica may lag, and not have them: that must not count as deleted
 	if err != nil {
 		s.pager.halve(r, err) // it is read again after RetryInterval
 		return err

@@ -7,6 +7,7 @@ type fedPage struct {
 	events []Recorded
 	before SeenEvent // the last event before the page, or zero if it is not known
 	last   int64     // the last number that the page covers, if it is one of All; events up to there may be hard deleted
+	after  int64     // the number that the feed had read up to, if the page is one of All
 }
 
 // offer is called by the feed with new events, whose numbers are those of the subscription's stream. It does not block.
@@ -54,7 +55,7 @@ func (s *subscription) suspect(head int64) {
 		s.ending = &PositionLostError{Stream: s.id.Stream, After: s.queue().Received(), Head: head}
 	}
 	s.emptyInbox(true)
-	s.looked = false
+	s.looked, s.doubted = false, s.hub.replicated
 	s.poke()
 }
 

@@ -78,7 +78,7 @@ func (s *subscription) takeLease(ctx context.Context, r LeaseRequest) (Lease, er
 	ctx, end := s.hub.observe(ctx, s.operation(OpAcquire))
 	s.leased = true
 	lease, err := s.hub.storage.AcquireLease(ctx, r)
-	if errors.Is(err, ErrLeaseHeld) || errors.Is(err, ErrSubscriptionNotFound) {
+	if errors.Is(err, ErrLeaseHeld) || errors.Is(err, ErrSubscriptionNotFound) || errors.Is(err, ErrReadOnly) {
 		s.leased = false
 	}
 	end(Outcome{Err: err})

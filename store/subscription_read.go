@@ -65,7 +65,7 @@ func (s *subscription) look(ctx context.Context) error {
 
 // same reports whether the stream is there, and still the one that the subscription's numbers count in. If it isn't, it is to be
 // looked at before anything else.
-func (s *subscription) same(ctx context.Context) (bool, error) {
+func (s *subscription) same(ctx context.Context) (StreamInfo, bool, error) {
 	info, exists, err := s.streamInfo(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -73,7 +73,7 @@ func (s *subscription) same(ctx context.Context) (bool, error) {
 	if !same {
 		s.looked = false
 	}
-	return same, err
+	return info, same, err
 }
 
 // read adds a page from storage to the queue.
@@ -97,24 +97,30 @@ func (s *subscription) read(ctx context.Context, limit int) error {
 	if unknown {
 		return nil
 	}
+	if err := s.recall(ctx); err != nil {
+		s.miss()
+		return err
+	}
 	r := s.pager.bound(s.behind(after, limit))
 	page, next, err := s.page(ctx, r)
 	if err == nil && next == after+1 && s.opts.Filter.IsZero() { // the end, unless what is behind it was hard deleted
-		page, next, err = s.fetchFiltered(ctx, r)
-	}
-	if err != nil || next > after+1 {
-		s.miss()
+		page, next, err = s.fetchFiltered(ctx, s.hub.reads, r)
 	}
 	if err != nil {
+		s.miss()
 		s.pager.halve(r, err) // it is read again after RetryInterval
 		return err
 	}
 	s.pager.learn(r, page)
-	if next > after+1 && s.id.Stream != All {
-		// The page was read by the stream's name. If that is still the one whose numbers are counted, it was all the time.
-		if same, err := s.same(ctx); err != nil || !same {
+	if next > after+1 {
+		ok := false
+		if page, next, ok, err = s.confirm(ctx, page, next); err != nil || !ok {
+			s.miss()
 			return err
 		}
+	}
+	if next > after+1 {
+		s.miss()
 	}
 	if err := s.prove(ctx); err != nil {
 		return err
@@ -126,12 +132,15 @@ func (s *subscription) read(ctx context.Context, limit int) error {
 func (s *subscription) accept(ctx context.Context, p fedPage, fed bool) error {
 	err := s.take(p, fed)
 	if err != nil && s.id.Stream != All {
-		if same, e := s.same(ctx); e != nil || !same {
+		if _, same, e := s.same(ctx); e != nil || !same {
 			s.miss()
 			return e
 		}
 	}
-	return err
+	if err != nil {
+		s.miss()
+	}
+	return s.judgeLoss(ctx, err)
 }
 
 // miss says that there is more in storage than in the inbox.
@@ -152,10 +161,14 @@ func (s *subscription) behind(after int64, limit int) ReadRequest {
 	if s.readsAhead() {
 		limit = s.pageSize()
 	}
-	if after == 0 {
-		return ReadRequest{Stream: s.id.Stream, From: 1, Limit: limit}
+	r := ReadRequest{Stream: s.id.Stream, From: 1, Limit: limit}
+	if after > 0 {
+		r.From, r.Limit, r.Overlap = after, limit+1, true
 	}
-	return ReadRequest{Stream: s.id.Stream, From: after, Limit: limit + 1, Overlap: true}
+	if s.hub.replicated {
+		r.StreamID = s.streamID // the replica may still have another stream of the name
+	}
+	return r
 }
 
 // after is the number that r asks for the page behind of.
@@ -214,16 +227,16 @@ func (s *subscription) readPage(ctx context.Context, r ReadRequest) (StreamPart,
 // fetch is page for a page that nobody shares.
 func (s *subscription) fetch(ctx context.Context, r ReadRequest) (page []Recorded, next int64, err error) {
 	if !s.opts.Filter.IsZero() {
-		return s.fetchFiltered(ctx, r)
+		return s.fetchFiltered(ctx, s.hub.reads, r)
 	}
 	page, err = s.fetched(ctx, func(ctx context.Context) ([]Recorded, error) { return s.readUnfiltered(ctx, r) })
 	return page, behindPage(r.after(), page), err
 }
 
 // fetchFiltered is fetch by ReadFiltered, whose next passes what was filtered out or hard deleted.
-func (s *subscription) fetchFiltered(ctx context.Context, r ReadRequest) (page []Recorded, next int64, err error) {
+func (s *subscription) fetchFiltered(ctx context.Context, in SubscriptionStorage, r ReadRequest) (page []Recorded, next int64, err error) {
 	page, err = s.fetched(ctx, func(ctx context.Context) (page []Recorded, err error) {
-		page, next, err = s.hub.storage.ReadFiltered(ctx, r, s.opts.Filter)
+		page, next, err = in.ReadFiltered(ctx, r, s.opts.Filter)
 		return page, err
 	})
 	return page, max(next, r.after()+1), err
@@ -231,20 +244,21 @@ func (s *subscription) fetchFiltered(ctx context.Context, r ReadRequest) (page [
 
 func (s *subscription) readUnfiltered(ctx context.Context, r ReadRequest) ([]Recorded, error) {
 	if r.Stream == All {
-		part, err := s.hub.storage.ReadAll(ctx, r)
+		part, err := s.hub.reads.ReadAll(ctx, r)
 		return part.Events, err
 	}
-	part, err := s.hub.storage.ReadStream(ctx, r)
+	part, err := s.hub.reads.ReadStream(ctx, r)
 	return part.Events, err
 }
 
-// fetched reads a page. A stream that is not there has an empty one; one that is soft deleted ends the subscription.
+// fetched reads a page. A stream that is not there has an empty one; one that is soft deleted ends the subscription. What the replica says
+// of that may be out of date: the primary is asked at each look at the stream.
 func (s *subscription) fetched(ctx context.Context, read func(context.Context) ([]Recorded, error)) ([]Recorded, error) {
 	ctx, end := s.hub.observe(ctx, s.operation(OpFetch))
 	page, err := read(ctx)
 	end(Outcome{Err: err, Count: len(page)})
 	switch {
-	case errors.Is(err, ErrStreamNotFound):
+	case errors.Is(err, ErrStreamNotFound), s.hub.replicated && isOfStream(err):
 		return nil, nil
 	case errors.Is(err, ErrStreamDeleted):
 		s.mu.Lock()
@@ -311,6 +325,11 @@ func (s *subscription) take(p fedPage, fed bool) error {
 	}
 	s.mu.Lock()
 	received, number, streamID := s.queue().Received(), int64(0), s.streamID
+	if fed && received < p.after { // the end that was read was that of a standby which lags more than the one that the feed has read
+		s.emptyInbox(true)
+		s.mu.Unlock()
+		return nil
+	}
 	chosen := s.queue().Batch(len(page))
 	s.mu.Unlock()
 	asks := s.opts.Selector != nil || s.opts.PartitionBy != nil || s.opts.choose != nil

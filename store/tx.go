@@ -29,6 +29,7 @@ func (s *Store) WithTx(tx *sql.Tx) *Store {
 		bound.err = &InvalidError{Field: "tx", Reason: "is nil"}
 	} else if ok {
 		bound.storage = t.WithTx(tx)
+		bound.reads, bound.replicated = bound.storage, false
 	} else {
 		bound.err = ErrNoTransactions
 	}

@@ -31,7 +31,8 @@
 //
 // A role that appends and reads needs USAGE on the schema; SELECT, INSERT, UPDATE and DELETE on its tables; and USAGE,
 // SELECT and UPDATE on its sequences. With SELECT on tables and sequences alone a role reads, and sees of all events those
-// that others have placed in the log; so do sessions on a standby.
+// that others have placed in the log; so do sessions on a standby. A store on a standby alone reads and watches; what writes, such as
+// Consume and Project, returns [store.ErrReadOnly]. To spread reads over standbys see [Options].Reads.
 //
 // The database must be encoded in UTF8, and so must what sessions send (client_encoding): anything else is refused at the first call,
 // since drivers would not agree on names. Other settings of a session, such as array_nulls or bytea_output, change nothing.

@@ -22,6 +22,7 @@ const (
 	queryCanceled     = "57014"
 	lockNotAvailable  = "55P03"
 	readOnly          = "25006" // by a server that has become a standby, too
+	notSupported      = "0A000" // what lib/pq's begin gets from a standby: it asks for a transaction that may write
 	undefinedTable    = "42P01"
 	undefinedFunction = "42883"
 	undefinedColumn   = "42703"
@@ -49,7 +50,11 @@ func translate(ctx context.Context, statement string, err error) error {
 	if cause := ctx.Err(); cause != nil && errors.Is(err, cause) {
 		return fmt.Errorf("postgres: %s: %w", statement, err)
 	}
-	switch sqlerr.State(err) {
+	state := sqlerr.State(err)
+	if state == readOnly || state == notSupported && statement == "begin" {
+		return fmt.Errorf("postgres: %s: %w: %w; %s", statement, store.ErrReadOnly, err, writesAdvice)
+	}
+	switch state {
 	case serialization, deadlock:
 		return fmt.Errorf("postgres: %s: %w: %w", statement, store.ErrRetryTx, err)
 	case queryCanceled:

@@ -35,11 +35,14 @@ type place struct {
 }
 
 // open returns a backend over an empty store. The place is lent to others when the test has ended, unless it has failed.
-func (p *places) open(tb testing.TB) *postgres.Backend {
+func (p *places) open(tb testing.TB) *postgres.Backend { return p.openWith(tb, nil) }
+
+// openWith is open with Options.Reads.
+func (p *places) openWith(tb testing.TB, reads *sql.DB) *postgres.Backend {
 	tb.Helper()
 	at, used := p.take(tb)
 	opts := p.opts
-	opts.Schema = at.schema
+	opts.Schema, opts.Reads = at.schema, reads
 	b := postgres.New(at.db, &opts)
 	if !used {
 		require.NoError(tb, migrate.Up(tb.Context(), b))

@@ -44,6 +44,13 @@ type Options struct {
 	// NoGroupCommit gives every append outside a transaction a statement and a commit of its own. By default those that
 	// come while others of this Backend are under way share them, each with its own outcome.
 	NoGroupCommit bool
+	// Reads is where reads go that may lag: a streaming standby, or several behind one address. [store.Store.Primary] says which reads
+	// those are; the *sql.DB given to New must still be on the primary. The store sends read-only statements there and gives
+	// no positions. Reads that the standby cancels in favour of its replay are repeated. If the
+	// standby can't be read, reads fail with [store.ErrReplica]; to have them go to the primary then, give it an address that falls
+	// back to it, such as target_session_attrs=prefer-standby. The *sql.DB stays the caller's. Default: nil, everything is read from the
+	// primary.
+	Reads *sql.DB
 }
 
 // Backend is a [store.Storage] on PostgreSQL. It is safe for concurrent use, unless WithTx made it: then it is as safe
@@ -65,6 +72,7 @@ type shared struct {
 	streams *gate // for writes to streams
 	sources *gate // for snapshots
 	ticks   ticks
+	replica *replica               // or nil
 	seen    atomic.Pointer[string] // the snapshot of this process's latest tick
 	ready   atomic.Bool            // the schema was checked
 	// jsonOnly says that the columns for data take JSON only. It is set before ready.
@@ -99,11 +107,19 @@ func New(db *sql.DB, opts *Options) *Backend {
 	if o.VersionTable == "" {
 		o.VersionTable = "eventstore_migrations"
 	}
+	b := &Backend{shared: newShared(db, o)}
+	if o.Reads != nil {
+		b.replica = &replica{&Backend{shared: newShared(o.Reads, o)}}
+	}
+	return b
+}
+
+func newShared(db *sql.DB, o Options) *shared {
 	streams := newGate()
-	return &Backend{shared: &shared{
+	return &shared{
 		db: db, opts: o, err: o.check(), queries: queries.Parse(queriesFile, o.replacements()...), names: newNames(), group: newGroup(streams),
 		streams: streams, sources: newGate(),
-	}}
+	}
 }
 
 const maxSchema = 52 // bytes; the notification channel is "eventstore." and the schema, at most 63 bytes
@@ -179,6 +195,9 @@ func (b *Backend) Close() error {
 		b.statements.Delete(name)
 		return true
 	})
+	if b.replica != nil {
+		errs = append(errs, b.replica.Backend.Close())
+	}
 	return errors.Join(errs...)
 }
 

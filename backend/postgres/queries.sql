@@ -917,6 +917,10 @@ returning s.version;
 -- name: delete_snapshot
 delete from /*schema.*/snapshots as s where s.source_id = $1::text;
 
+-- name: takes_writes
+-- Whether this session may write, and whether the server is a standby.
+select current_setting('transaction_read_only') = 'off', pg_is_in_recovery();
+
 -- name: server_version
 -- The server's version, as a number and in words, and what the server calls itself.
 select current_setting('server_version_num')::int, current_setting('server_version'), version();

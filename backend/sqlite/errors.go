@@ -17,10 +17,11 @@ func (e *PragmaError) Error() string {
 	return fmt.Sprintf("sqlite: pragma %s is %s, want %s", e.Pragma, e.Have, e.Want)
 }
 
-// Result codes of SQLite: somebody else has the lock that is needed.
+// Result codes of SQLite: somebody else has the lock that is needed, or the file can't be written.
 const (
-	codeBusy   = 5
-	codeLocked = 6
+	codeBusy     = 5
+	codeLocked   = 6
+	codeReadOnly = 8
 )
 
 // A constraint that triggers violate while an import is unfinished. Drivers give its name in their text alone.
@@ -38,6 +39,9 @@ func (b *Backend) fail(ctx context.Context, statement string, err error) error {
 	err = fmt.Errorf("sqlite: %s: %w", statement, err)
 	if code(err) == codeCheck && strings.Contains(err.Error(), importUnfinished) {
 		err = fmt.Errorf("%w: %w", store.ErrImporting, err)
+	}
+	if code(err)&0xff == codeReadOnly {
+		err = fmt.Errorf("%w: %w; open the file for writing, with a user who may", store.ErrReadOnly, err)
 	}
 	if b.tx != nil && busy(err) {
 		err = fmt.Errorf("%w: %w", store.ErrRetryTx, err)

@@ -45,6 +45,43 @@ func (s *Server) CutOff() {
 	}))
 }
 
+// PauseReplay has a standby show nothing more of what it receives. It returns when that is so.
+func (s *Server) PauseReplay() {
+	s.tb.Helper()
+	db := s.own()
+	defer db.Close() //nolint:errcheck // nothing is written
+	_, err := db.ExecContext(context.Background(), `select pg_wal_replay_pause()`)
+	require.NoError(s.tb, err)
+	require.NoError(s.tb, until("the replay is paused", func() (bool, error) {
+		var state string
+		err := db.QueryRowContext(context.Background(), `select pg_get_wal_replay_pause_state()`).Scan(&state)
+		return state == "paused", err
+	}))
+}
+
+// ResumeReplay ends PauseReplay.
+func (s *Server) ResumeReplay() {
+	s.tb.Helper()
+	db := s.own()
+	defer db.Close() //nolint:errcheck // nothing is written
+	_, err := db.ExecContext(context.Background(), `select pg_wal_replay_resume()`)
+	require.NoError(s.tb, err)
+}
+
+// Replayed waits until a standby shows all that its primary has committed.
+func (s *Server) Replayed(primary *Server) {
+	s.tb.Helper()
+	db, from := s.own(), primary.own()
+	defer db.Close()   //nolint:errcheck // nothing is written
+	defer from.Close() //nolint:errcheck // nothing is written
+	var lsn string
+	require.NoError(s.tb, from.QueryRowContext(context.Background(), `select pg_current_wal_flush_lsn()::text`).Scan(&lsn))
+	require.NoError(s.tb, until("the standby has replayed "+lsn, func() (replayed bool, err error) {
+		err = db.QueryRowContext(context.Background(), `select pg_last_wal_replay_lsn() >= $1::text::pg_lsn`, lsn).Scan(&replayed)
+		return replayed, err
+	}))
+}
+
 // Promote makes a standby a primary. It returns when it takes writes.
 func (s *Server) Promote() {
 	s.tb.Helper()

@@ -1,0 +1,281 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Replicated is implemented by a [Storage] whose database may have a replica: a copy that follows it, and may lag, such as a streaming
+// standby. See [Store.Primary] for which calls of a Store read the replica.
+type Replicated interface {
+	// Replica returns a Storage that reads the replica, or nil if there is none. [New] asks once. The Store uses its reads only: those
+	// of Storage, ReadFiltered, ReadCorrelation and ParallelReads.
+	//
+	// A page must be of one moment. The next call may be answered by an earlier one, as where several standbys share an address. The
+	// replica gives no positions, and writes nothing. Every error of its database must be [ErrReplica]; what it finds out about events and
+	// streams must not be.
+	Replica() Storage
+}
+
+// replicaOf returns the replica of a storage, or nil.
+func replicaOf(s Storage) Storage {
+	if r, ok := s.(Replicated); ok {
+		return r.Replica()
+	}
+	return nil
+}
+
+// Primary returns the same Store, but its reads ask the primary, so that they see everything that was committed before the call. Without a
+// replica, such as postgres.Options.Reads, that is what every Store does.
+//
+// With a replica, these calls read it and may lag: [Store.Stream], [Store.All], [Store.Page], [Store.Event], [Store.Head],
+// [Store.StreamInfo], [Store.Streams], [Store.ReadSnapshot] and [Store.Correlation]. Subscriptions, watchers and projections, which the
+// Store and the result share, read their pages there. Everything else asks the primary: all writes and what they are judged by, leases
+// and checkpoints, lists of subscriptions and projections, [Store.WaitFor], and what runs in a transaction.
+//
+// It is safe to append with an expected version that comes from a read that lags: the append returns a [WrongExpectedVersionError] then.
+// Read the stream from Primary before you try again, since the replica may still lag. Read from Primary, too, what this program has just
+// written. Closing the result closes the Store.
+func (s *Store) Primary() *Store {
+	p := *s
+	p.reads, p.replicated = s.storage, false
+	return &p
+}
+
+// placeSoon has the primary give positions to what was committed, in the background: a replica can't, and shows nothing in All before.
+func (s *Store) placeSoon() {
+	if s.replicated && s.hub != nil && s.hub.ticker != nil {
+		s.hub.tickSoon()
+	}
+}
+
+// ReplicaLagError is [ErrReplica]: a subscription has read the replica up to Position and finds nothing behind it for a PollInterval,
+// although the primary ends at Head.
+type ReplicaLagError struct{ Position, Head int64 }
+
+func (e *ReplicaLagError) Error() string {
+	return fmt.Sprintf("store: %v: it shows nothing behind position %d, but the primary ends at %d: it lags or has stopped to follow; "+
+		"see whether it is connected, and whether its replay is paused", ErrReplica, e.Position, e.Head)
+}
+
+// Is matches [ErrReplica].
+func (e *ReplicaLagError) Is(target error) bool { return target == ErrReplica }
+
+// otherHistory says that the replica has another event than the primary in a place.
+func otherHistory(stream string, number int64) error {
+	return fmt.Errorf("store: %w: it has another event at %d of %q than the primary: it does not follow that primary; rebuild it", ErrReplica, number, stream)
+}
+
+// lag is how long the replica has shown nothing more, though the primary has more.
+type lag struct {
+	since    time.Time // zero while it does not lag
+	position int64
+	err      error // what was returned, or nil
+}
+
+// beganAfter reports whether the replica began to lag, or has moved since, at a time or later.
+func (l lag) beganAfter(at time.Time) bool { return !l.since.IsZero() && !l.since.Before(at) }
+
+// lags notes whether the replica lags behind the end of the primary. It returns an error if that does not move.
+func (f *feed) lags(end int64) error {
+	f.mu.Lock()
+	position := f.position
+	f.mu.Unlock()
+	switch {
+	case position >= end:
+		f.lag = lag{}
+	case f.lag.since.IsZero() || f.lag.position != position:
+		f.lag = lag{since: time.Now(), position: position}
+	case f.lag.err == nil && time.Since(f.lag.since) >= f.hub.pollEvery:
+		f.lag.err = &ReplicaLagError{Position: position, Head: end}
+	}
+	return f.lag.err
+}
+
+// askPrimary returns where the primary ends, before pages up to there are read from the replica. It gives positions to what was
+// committed. lost says that what the feed has read is not there any more, which the members are told.
+func (f *feed) askPrimary(ctx context.Context) (end int64, lost bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, DefaultTimeout)
+	defer cancel()
+	f.mu.Lock()
+	seen := SeenEvent{f.position, f.last}
+	f.mu.Unlock()
+	held := true
+	if end, err = f.hub.storage.Head(ctx); err == nil && !seen.IsZero() && end >= seen.Number {
+		held, err = f.hub.holds(ctx, All, 0, seen)
+	}
+	switch {
+	case err != nil:
+		return 0, false, err
+	case end < seen.Number:
+		return end, true, f.look(ctx, true)
+	case !held:
+		f.lose(end)
+	}
+	f.hub.end.Store(end)
+	return end, !held, nil
+}
+
+// confirm is [hub.confirm] of a page of All.
+func (f *feed) confirm(ctx context.Context, page []Recorded, next, end int64) ([]Recorded, int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, DefaultTimeout)
+	defer cancel()
+	return f.hub.confirm(ctx, All, 0, page, next, end)
+}
+
+// endFor returns where the primary ends. It asks, unless the primary is known to have a number.
+func (h *hub) endFor(ctx context.Context, number int64) (int64, error) {
+	if end := h.end.Load(); end >= number {
+		return end, nil
+	}
+	end, err := h.storage.Head(ctx)
+	if err == nil {
+		h.end.Store(end)
+	}
+	return end, err
+}
+
+// holds reports whether the primary has what was seen in a stream, or has hard deleted it.
+func (h *hub) holds(ctx context.Context, stream string, streamID int64, seen SeenEvent) (bool, error) {
+	if h.feed.poller != nil && stream == All {
+		end, at, err := h.feed.poller.Poll(ctx, seen.Number)
+		return end >= seen.Number && (at == uuid.Nil || at == seen.ID), err
+	}
+	r := ReadRequest{Stream: stream, StreamID: streamID, From: seen.Number, Limit: 1}
+	page, next, err := h.storage.ReadFiltered(ctx, r, EventFilter{})
+	switch {
+	case isOfStream(err):
+		return true, nil // the stream is looked at next
+	case err != nil:
+		return false, err
+	case len(page) > 0 && page[0].Number == seen.Number:
+		return page[0].ID == seen.ID, nil
+	}
+	return next > seen.Number, nil
+}
+
+// cut cuts off a page what is behind the end of the primary. A replica may show a commit before its primary does, which waits for
+// standbys to confirm it; until then a checkpoint of it would count as one of events that are lost.
+func cut(page []Recorded, next, end int64) ([]Recorded, int64) {
+	if next-1 <= end {
+		return page, next
+	}
+	for len(page) > 0 && page[len(page)-1].Number > end {
+		page = page[:len(page)-1]
+	}
+	return page, end + 1
+}
+
+// confirm returns what of a page of the replica the primary shows, too, which ends at end. It makes sure that the primary has the last of
+// these events in its place: a replica that follows another primary has others.
+func (h *hub) confirm(ctx context.Context, stream string, streamID int64, page []Recorded, next, end int64) ([]Recorded, int64, error) {
+	page, next = cut(page, next, end)
+	if len(page) == 0 {
+		return page, next, nil
+	}
+	last := &page[len(page)-1]
+	held, err := h.holds(ctx, stream, streamID, SeenEvent{last.Number, last.ID})
+	if err == nil && !held {
+		err = otherHistory(stream, last.Number)
+	}
+	return page, next, err
+}
+
+// confirm returns what of a page the primary shows, too. ok is false if the page is not of the stream that numbers count in: then that
+// is looked at before anything else.
+func (s *subscription) confirm(ctx context.Context, page []Recorded, next int64) (confirmed []Recorded, behind int64, ok bool, err error) {
+	var end int64
+	if s.id.Stream != All {
+		// The page was read by the stream's name. If that is still the one whose numbers are counted, it was all the time.
+		info, same, err := s.same(ctx)
+		if err != nil || !same {
+			return nil, next, false, err
+		}
+		end = info.Version
+	}
+	if !s.hub.replicated {
+		return page, next, true, nil
+	}
+	if s.id.Stream == All {
+		if end, err = s.hub.endFor(ctx, next-1); err != nil {
+			return nil, next, false, err
+		}
+	}
+	page, next, err = s.hub.confirm(ctx, s.id.Stream, s.streamID, page, next, end)
+	return page, next, err == nil, err
+}
+
+// recall makes sure that the primary still has what the subscription has seen, if that is in doubt: a replica that does not follow a new
+// primary goes on to show what was lost.
+func (s *subscription) recall(ctx context.Context) error {
+	s.mu.Lock()
+	doubted, seen, streamID := s.doubted && !s.seen.IsZero(), s.seen, s.streamID
+	s.doubted = false // before it asks: it may be doubted again meanwhile
+	s.mu.Unlock()
+	if !doubted {
+		return nil
+	}
+	held, err := s.hub.holds(ctx, s.id.Stream, streamID, seen)
+	switch {
+	case err != nil:
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.doubted = true
+		return err
+	case !held:
+		return &PositionLostError{Stream: s.id.Stream, After: seen.Number, Head: seen.Number, Replaced: true}
+	}
+	return nil
+}
+
+// judgeLoss returns what a PositionLostError means that a page of the replica has led to: the primary alone can say that events are lost.
+func (s *subscription) judgeLoss(ctx context.Context, lost error) error {
+	if !s.hub.replicated || !errors.Is(lost, ErrPositionLost) {
+		return lost
+	}
+	s.mu.Lock()
+	seen, streamID := s.seen, s.streamID
+	s.mu.Unlock()
+	held, err := s.hub.holds(ctx, s.id.Stream, streamID, seen)
+	switch {
+	case err != nil:
+		return err
+	case held:
+		return otherHistory(s.id.Stream, seen.Number)
+	}
+	return lost
+}
+
+// news says that the feed has seen n new events of the subscription's stream. They are read from the replica by the id of the stream:
+// events that the feed finds may be of an earlier stream of the name, which was hard deleted at the primary since.
+func (s *subscription) news(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ending != nil {
+		return
+	}
+	size := s.inboxSize + n
+	s.emptyInbox(true)
+	if s.opts.endWhenBehind {
+		s.inboxSize = size
+		if size > s.opts.MaxSize {
+			s.ending = ErrTooSlow
+		}
+	}
+	s.poke()
+}
+
+// overtaken has the subscription read from storage if it is behind the feed, and nothing is on its way to it: what it took for the end
+// was that of a standby which lags more than the one that the feed has read.
+func (s *subscription) overtaken(position int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.missed && len(s.inbox) == 0 && s.ending == nil && s.queue().Received() < position {
+		s.emptyInbox(true)
+		s.poke()
+	}
+}
