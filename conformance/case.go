@@ -123,12 +123,11 @@ func (r trial) run(tb testing.TB, sub runner) {
 // newStore returns a Store to append with, which tells the harness's notifier what it commits.
 func (r trial) newStore(tb testing.TB, storage store.Storage) *store.Store {
 	opts := &store.Options{HardDelete: true, Logger: logger(tb)}
-	if r.Notifier == nil {
-		return store.New(storage, opts)
+	if r.Notifier != nil {
+		opts.Notifier = r.Notifier(tb, storage)
 	}
-	opts.Notifier = r.Notifier(tb, storage)
 	es := store.New(storage, opts)
-	tb.Cleanup(func() { _ = es.Close() }) // it only ends what listens
+	tb.Cleanup(func() { _ = es.Close() }) // it only ends what listens, or ticks for a replica
 	return es
 }
 

@@ -133,6 +133,7 @@ func eventCorrelation(f *fixture) {
 	assert.Empty(f, page.Events)
 	// Through a Store, at once after the append.
 	es := store.New(f.storage, nil)
+	defer es.Close() //nolint:errcheck // nothing is subscribed
 	f.append("s1", store.Any, store.Event{Type: "last", CorrelationID: other})
 	got, err := collect(f, es.Correlation(f.ctx, other))
 	require.NoError(f, err)

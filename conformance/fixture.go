@@ -61,7 +61,11 @@ func (f *fixture) face(s *store.Store) face {
 }
 
 // open returns another Store on the same storage.
-func (f *fixture) open(opts *store.Options) face { return f.face(store.New(f.storage, opts)) }
+func (f *fixture) open(opts *store.Options) face {
+	es := store.New(f.storage, opts)
+	f.Cleanup(func() { _ = es.Close() })
+	return f.face(es)
+}
 
 // sub runs a subcase over the same store.
 func (f *fixture) sub(name string, run func(f *fixture)) {
