@@ -47,6 +47,14 @@ func TestReadOnly(t *testing.T) {
 		assert.EqualValues(t, 3, p.checkpoint())
 		p.storage.guard(readOnly)
 		time.Sleep(10 * store.DefaultLeaseTTL)
+		p.storage.guard(func(ctx context.Context, call string) error {
+			if call == "AcquireLease" {
+				return readOnly(ctx, call)
+			}
+			return nil
+		})
+		require.NoError(t, p.ResetSubscription(t.Context(), "s", "reader", 0)) // so that it needs the lease anew
+		time.Sleep(10 * store.DefaultLeaseTTL)
 		p.storage.guard(nil)
 		p.append(2)
 		time.Sleep(2 * store.DefaultLeaseTTL)

@@ -167,7 +167,7 @@ func eachStorage(t *testing.T, run func(t *testing.T, stream string, storage fun
 	}
 }
 
-// consumer is a program that consumes a stream.
+// replicaConsumer is a program that consumes a stream.
 type replicaConsumer struct {
 	t     *testing.T
 	es    *store.Store
@@ -182,16 +182,23 @@ type replicaConsumer struct {
 
 func consumeFrom(t *testing.T, s store.Storage, stream string) *replicaConsumer {
 	t.Helper()
+	return consumeSlowly(t, s, stream, 0, 0)
+}
+
+// consumeSlowly queues so many events at most, and takes a while for each.
+func consumeSlowly(t *testing.T, s store.Storage, stream string, queued int, each time.Duration) *replicaConsumer {
+	t.Helper()
 	c := &replicaConsumer{t: t, es: store.New(s, &store.Options{Logger: slog.New(slog.DiscardHandler)}), ended: make(chan error, 1)}
 	ctx, stop := context.WithCancel(t.Context())
 	c.stop = stop
 	go func() {
 		c.ended <- c.es.Consume(ctx, stream, "reader", func(_ context.Context, e store.Recorded) error {
 			c.mu.Lock()
-			defer c.mu.Unlock()
 			c.seen, c.ids = append(c.seen, e.Number), append(c.ids, e.ID)
+			c.mu.Unlock()
+			time.Sleep(each)
 			return nil
-		}, &store.ConsumeOptions{SubscribeOptions: store.SubscribeOptions{CheckpointThreshold: 1, OnState: func(s store.SubscriptionState) {
+		}, &store.ConsumeOptions{SubscribeOptions: store.SubscribeOptions{CheckpointThreshold: 1, MaxSize: queued, OnState: func(s store.SubscriptionState) {
 			c.mu.Lock()
 			defer c.mu.Unlock()
 			c.state = s
@@ -396,7 +403,7 @@ func TestReplicasTakeTurns(t *testing.T) {
 		h := &history{t: t}
 		h.events("s", 5000)
 		primary, a, b := h.copied(0), h.copied(0), h.copied(0)
-		c := consumeFrom(t, storage(over(primary, a, b)), stream)
+		c := consumeSlowly(t, storage(over(primary, a, b)), stream, 20, time.Millisecond) // so that it also reads by itself
 		w, err := c.es.Watch(t.Context(), stream, nil)
 		require.NoError(t, err)
 		var watched []int64
@@ -502,6 +509,20 @@ func TestReplicaOfAnotherPrimary(t *testing.T) {
 		settle()
 		c.has(1, 12)
 		c.close()
+
+		// One that takes over where the replica has another last event waits; one that begins is handed on nothing of it.
+		for _, name := range []string{"takes over", "begins"} {
+			r := over(primary, other.copied(len(other.steps)))
+			if name == "begins" {
+				require.NoError(t, store.New(r, nil).ResetSubscription(t.Context(), stream, "reader", 0))
+			}
+			next := consumeFrom(t, storage(r), stream)
+			settle()
+			require.Empty(t, next.seen, name)
+			require.ErrorIs(t, next.stateNow().Err, store.ErrReplica, name)
+			require.ErrorContains(t, next.stateNow().Err, "does not follow that primary")
+			next.close()
+		}
 	})
 }
 
@@ -509,7 +530,7 @@ func TestReplicaOfAnotherPrimary(t *testing.T) {
 // every event of the new stream, from its beginning, and none of the old one after one of the new.
 func TestHardDeleteIsReplayedLate(t *testing.T) {
 	t.Parallel()
-	for _, read := range []int{0, 2, 5} { // of the first stream, before the delete
+	for _, read := range []int{-1, 0, 2, 5} { // of the first stream, before the delete; -1: nobody reads before it
 		t.Run(fmt.Sprint("read=", read), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
@@ -519,7 +540,11 @@ func TestHardDeleteIsReplayedLate(t *testing.T) {
 				h.hardDelete("s")
 				h.events("s", 8)
 				h.events("other", 1)
-				primary, replica := h.copied(5), h.copied(read)
+				primary, replica := h.copied(5), h.copied(max(read, 0))
+				if read < 0 {
+					primary.replay(len(h.steps))
+				}
+				read := max(read, 0)
 				c := consumeFrom(t, over(primary, replica), "s")
 				settle()
 				require.Len(t, c.seen, read)
