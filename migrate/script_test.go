@@ -2,6 +2,7 @@ package migrate_test
 
 import (
 	"database/sql"
+	osexec "os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -111,4 +112,27 @@ func TestScriptSQLite(t *testing.T) {
 	}, func(b migrate.Backend) []string {
 		return list(t, b.DB(), `select type || ' ' || name || ' ' || tbl_name || ' ' || coalesce(sql, '') from sqlite_master order by 1`)
 	})
+}
+
+// TestScriptPsql: psql, which replaces variables and cuts the text into statements, makes the same.
+func TestScriptPsql(t *testing.T) {
+	t.Parallel()
+	server := pgtest.StartServer(t)
+	psql := server.Program(t, "psql")
+	db := pgtest.Open(t, "pgx", server.URL())
+	look := func() string { return strings.Join(list(t, db, catalogue, "eventstore"), "\n") }
+	b := postgres.New(db, nil)
+	require.NoError(t, migrate.Up(t.Context(), b))
+	want, reached := look(), status(t, b)
+	run(t, db, `drop schema eventstore cascade`)
+	for _, step := range []struct{ from, to int }{{0, 3}, {3, 0}} {
+		script, _, err := migrate.Script(b, step.from, step.to)
+		require.NoError(t, err)
+		cmd := osexec.CommandContext(t.Context(), psql, "-X", "-q", "-v", "ON_ERROR_STOP=1", "--single-transaction", server.URL())
+		cmd.Stdin = strings.NewReader(script)
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+	}
+	require.Equal(t, reached, status(t, b))
+	require.Equal(t, want, look())
 }

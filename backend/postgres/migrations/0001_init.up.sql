@@ -741,8 +741,12 @@ from /*schema.*/events e join /*schema.*/streams s on s.stream_id = e.stream_id
   ) as l on true;
 
 -- recorded_from returns the events at n positions from the first on, in order. A first below 0 counts from the end: -10 is the tenth
--- from the last. Its body is parsed when it is made, so that it belongs to its tables under whatever name their schema has.
+-- from the last. Its body is parsed when it is made, so that it belongs to its tables under whatever name their schema has. It is
+-- made in a do block, since tools that cut files into statements, and some drivers, don't know such bodies.
 -- Indexes: log_pkey, events_pkey, streams_pkey.
+do $body$
+begin
+  execute $create$
 create function /*schema.*/recorded_from(first bigint, n bigint default 100) returns setof /*schema.*/recorded
 language sql stable set enable_seqscan = off set jit = off
 begin atomic
@@ -767,4 +771,7 @@ begin atomic
   where l.position + (e.append_seq - l.append_seq) * l.n + e.idx >= w.position
     and l.position + (e.append_seq - l.append_seq) * l.n + e.idx < w.position + recorded_from.n
   order by 1;
-end;
+end
+$create$;
+end
+$body$;
