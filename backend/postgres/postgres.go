@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -53,6 +54,8 @@ type Options struct {
 	// back to it, such as target_session_attrs=prefer-standby. The *sql.DB stays the caller's. Default: nil, everything is read from the
 	// primary.
 	Reads *sql.DB
+	// Logger gets warnings that no call returns, such as that the tables are newer than this program. Default: [slog.Default].
+	Logger *slog.Logger
 }
 
 // Backend is a [store.Storage] on PostgreSQL. It is safe for concurrent use, unless WithTx made it: then it is as safe
@@ -108,6 +111,9 @@ func New(db *sql.DB, opts *Options) *Backend {
 	}
 	if o.VersionTable == "" {
 		o.VersionTable = "eventstore_migrations"
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
 	}
 	b := &Backend{shared: newShared(db, o)}
 	if o.Reads != nil {
