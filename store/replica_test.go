@@ -437,6 +437,36 @@ func TestReplicasTakeTurns(t *testing.T) {
 	})
 }
 
+// TestQuietReplicaCatchesUp: a subscription has read to the end of a standby that lags more than the one that the feed has read, and nothing
+// new is appended. It is handed on the rest when that standby shows it.
+func TestQuietReplicaCatchesUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := &history{t: t}
+		h.events("s", 10)
+		primary, ahead, behind := h.copied(10), h.copied(10), h.copied(4)
+		r := over(primary, ahead)
+		es := store.New(r, nil)
+		w, err := es.Watch(t.Context(), store.All, nil) // the feed is at 10
+		require.NoError(t, err)
+		settle()
+		r.reads.show(behind)
+		sub, err := es.Subscribe(t.Context(), store.All, "reader", &store.SubscribeOptions{BufferSize: 20})
+		require.NoError(t, err)
+		for _, want := range []int{4, 6} {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			got, err := sub.Next(ctx)
+			cancel()
+			require.NoError(t, err)
+			require.Len(t, got, want)
+			require.NoError(t, sub.Ack(t.Context(), got...))
+			behind.replay(10)
+		}
+		require.NoError(t, w.Close())
+		require.NoError(t, es.Close())
+	})
+}
+
 // TestLossIsToldWithReplica: a standby that lagged takes over from the primary, and goes on past what was seen, while the replica that is
 // read still follows the old one, or the new one. Who has seen lost events is told; who has not goes on.
 func TestLossIsToldWithReplica(t *testing.T) {

@@ -52,6 +52,10 @@ func TestConformanceOfReplica(t *testing.T) {
 				Name: "postgres/" + driver + "/reads=standby", NotInTx: true,
 				New: func(tb testing.TB) store.Storage {
 					db, reads := pgtest.Open(tb, driver, primary.URL()), pgtest.Open(tb, driver, standby.URL())
+					for _, pool := range []*sql.DB{db, reads} {
+						pool.SetMaxOpenConns(8)
+						pool.SetMaxIdleConns(8)
+					}
 					b := postgres.New(db, &postgres.Options{Schema: "test_" + uuid.NewString()[:8], Reads: reads})
 					require.NoError(tb, migrate.Up(tb.Context(), b))
 					tb.Cleanup(func() { require.NoError(tb, b.Close()) })
