@@ -18,6 +18,9 @@ func (b *Backend) BeginTx(ctx context.Context, opts *sql.TxOptions) (*sql.Tx, er
 		tx, err := b.db.BeginTx(ctx, opts)
 		return tx, b.fail(ctx, "begin", err)
 	}
+	if err := b.waitsForItself(ctx); err != nil {
+		return nil, b.fail(ctx, "begin", err)
+	}
 	// In its turn, so that it does not have to wait in the database for writers of this process one after another.
 	select {
 	case b.writer.turn <- struct{}{}:
@@ -62,6 +65,9 @@ func (b *Backend) write(ctx context.Context, f func(tx *Backend) error) error {
 		return err
 	}
 	if b.tx == nil {
+		if err := b.waitsForItself(ctx); err != nil {
+			return b.fail(ctx, "begin", err)
+		}
 		return b.enqueue(ctx, f)
 	}
 	if err := b.open(ctx); err != nil {
@@ -73,6 +79,20 @@ func (b *Backend) write(ctx context.Context, f func(tx *Backend) error) error {
 	tx := b.writingIn(b.tx)
 	defer tx.unbind()
 	return tx.atomically(ctx, f)
+}
+
+// waitsForItself returns [store.ErrSelfDeadlock] if ctx is of the handler of a projection whose transaction has the write lock
+// of this database: a write beside it would never begin. It comes after usable.
+func (b *Backend) waitsForItself(ctx context.Context) error {
+	tx := store.TxFrom(ctx)
+	if tx == nil {
+		return nil
+	}
+	lock, ok := b.statements.Load("lock")
+	if ok && (&Backend{shared: b.shared, tx: tx}).owns(ctx, lock.(*sql.Stmt)) {
+		return store.ErrSelfDeadlock
+	}
+	return nil
 }
 
 // errBroken says that the transaction is lost with everything in it.
