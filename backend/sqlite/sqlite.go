@@ -138,9 +138,9 @@ func (o Options) replacements() []string {
 	}
 }
 
-// writingIn returns b over tx for the length of a write; end it with unbind.
-func (b *Backend) writingIn(tx *sql.Tx) *Backend {
-	in := &Backend{shared: b.shared, tx: tx, writing: true, bound: map[string]*sql.Stmt{}}
+// forWrite returns b, which is bound to a transaction, for the length of a write; end it with unbind.
+func (b *Backend) forWrite() *Backend {
+	in := &Backend{shared: b.shared, tx: b.tx, writing: true, bound: map[string]*sql.Stmt{}}
 	in.own.Store(b.own.Load())
 	return in
 }

@@ -38,7 +38,7 @@ func (b *Backend) begin(ctx, owner context.Context, opts *sql.TxOptions) (*sql.T
 		tx, err := b.db.BeginTx(owner, opts) // with _txlock=immediate it waits for the lock
 		if err != nil {
 			err = b.fail(ctx, "begin", err)
-		} else if err = (&Backend{shared: b.shared, tx: tx}).exec(ctx, "lock"); err == nil {
+		} else if err = b.begun(tx).exec(ctx, "lock"); err == nil {
 			return tx, nil
 		} else {
 			_ = tx.Rollback()
@@ -48,6 +48,13 @@ func (b *Backend) begin(ctx, owner context.Context, opts *sql.TxOptions) (*sql.T
 		}
 		// busy_timeout is over, ctx is not: the lock is waited for as any database's.
 	}
+}
+
+// begun returns b over a transaction that db began.
+func (b *Backend) begun(tx *sql.Tx) *Backend {
+	in := &Backend{shared: b.shared, tx: tx}
+	in.own.Store(true)
+	return in
 }
 
 // CommitTx implements [store.Transactional].
@@ -76,7 +83,7 @@ func (b *Backend) write(ctx context.Context, f func(tx *Backend) error) error {
 	if err := b.exec(ctx, "lock"); err != nil {
 		return err
 	}
-	tx := b.writingIn(b.tx)
+	tx := b.forWrite()
 	defer tx.unbind()
 	return tx.atomically(ctx, f)
 }
