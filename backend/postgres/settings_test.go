@@ -25,7 +25,7 @@ var hostile = []string{
 	"search_path = ''", "transform_null_equals = on", "default_transaction_isolation = 'serializable'", "default_transaction_deferrable = on",
 	"synchronous_commit = off", "plan_cache_mode = 'force_generic_plan'", "enable_indexscan = off", "enable_indexonlyscan = off",
 	"enable_bitmapscan = off", "enable_nestloop = off", "enable_hashjoin = off", "from_collapse_limit = 1", "join_collapse_limit = 1",
-	"geqo_threshold = 2", "work_mem = '64kB'",
+	"geqo_threshold = 2", "work_mem = '64kB'", "jit = off", // with enable_… = off all is so costly that it would be compiled
 }
 
 // textual are the settings of the database that a connection must have its own way, for answers to be sent as text to pgx: it reads
