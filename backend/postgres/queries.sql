@@ -998,8 +998,8 @@ select timestamptz 'epoch' - interval '123456 microseconds';
 select decode('005c27ff', 'hex');
 
 -- name: data_type
--- The type of the columns for data and metadata.
-select format_type(a.atttypid, null) from pg_attribute as a
+-- The type of the columns for data and metadata. Not as format_type has it, which goes by quote_all_identifiers.
+select t.typname::text from pg_attribute as a join pg_type as t on t.oid = a.atttypid
 where a.attrelid = to_regclass('/*schema_quoted_text*/.events') and a.attname = 'data';
 
 -- name: convert_data
@@ -1015,7 +1015,7 @@ declare
   grown text;
 begin
   lock table /*schema.*/events, /*schema.*/snapshots in access exclusive mode;
-  select format_type(a.atttypid, null) into present from pg_attribute a
+  select t.typname into present from pg_attribute a join pg_type t on t.oid = a.atttypid
   where a.attrelid = to_regclass('/*schema_quoted_text*/.events') and a.attname = 'data';
   if present = wanted then
     return;

@@ -82,6 +82,7 @@ func TestHostileSettings(t *testing.T) {
 			writeOddities(t, es, es)
 			require.NoError(t, es.InTx(t.Context(), func(tx *sql.Tx) error { writeOddities(t, es.WithTx(tx), es.WithTx(tx)); return nil }))
 			readAllWays(t, es)
+			require.Equal(t, opts.DataType == "jsonb", b.JSONOnly(), "the type of the columns is known")
 		})
 	}
 }
