@@ -47,7 +47,8 @@ type Options struct {
 	// NoGroupCommit gives every append outside a transaction a statement and a commit of its own. By default those that
 	// come while others of this Backend are under way share them, each with its own outcome.
 	NoGroupCommit bool
-	// Logger gets, at debug level, each statement that is sent again because its connection was dead. Default: slog.Default().
+	// Logger gets warnings that no call returns, such as that the tables are newer than this program, and at debug level each statement
+	// that is sent again because its connection was dead. Default: [slog.Default].
 	Logger *slog.Logger
 }
 
