@@ -45,7 +45,7 @@ func (a *app) follow(ctx context.Context, d *database.Database, from *elsewhere,
 		return err
 	}
 	for _, n := range commanded.Notes(result.LeftOut) {
-		a.note("%d %s", n.Count, n.Text)
+		a.note("%s: %d", n.Text, n.Count)
 	}
 	for _, name := range source.Anew() {
 		a.note("subscription %s: set to 0, it is given all events of the stream that has the name now", name)

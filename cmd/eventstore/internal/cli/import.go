@@ -210,7 +210,7 @@ func (a *app) fetch(ctx context.Context, l database.Location, from *elsewhere, s
 		return path, h, err
 	}
 	for _, n := range commanded.Notes(end.LeftOut) {
-		a.note("%d %s", n.Count, n.Text)
+		a.note("%s: %d", n.Text, n.Count)
 	}
 	for _, name := range source.Anew() {
 		a.note("subscription %s: set to 0, it is given all events of the stream that has the name now", name)

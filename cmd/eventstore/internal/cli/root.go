@@ -92,7 +92,7 @@ Exit codes:
 	root.Flags().BoolVar(&version, "version", false, "print the version of this program")
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.db, "db", "", "the `DATABASE`: a PostgreSQL URL, or the path of a SQLite file (default: EVENTSTORE_DB, or PGDATABASE)")
-	flags.StringArrayVar(&a.schemas, "schema", nil, "PostgreSQL: the store's `SCHEMA` (default \"public\"); SQLite: what its tables' names begin with")
+	flags.StringArrayVar(&a.schemas, "schema", nil, "PostgreSQL: the store's `SCHEMA` (default \"eventstore\"); SQLite: what its tables' names begin with")
 	flags.StringVarP(&a.output, "output", "o", "text", "output `FORMAT`: text, or json (one object per line)")
 	root.PersistentPreRunE = func(*cobra.Command, []string) error {
 		if a.output != "text" && a.output != "json" {
