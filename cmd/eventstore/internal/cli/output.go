@@ -153,7 +153,7 @@ func (a *app) printEvent(e store.Recorded) error {
 func dataText(data []byte, contentType string) string {
 	var b bytes.Buffer
 	if json.Compact(&b, data) == nil {
-		return b.String()
+		return escape(b.String())
 	}
 	return fmt.Sprintf("(%s of %s)", count(len(data), "byte"), orDash(contentType))
 }

@@ -24,18 +24,18 @@ func obeyed(r rune) bool {
 	return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029'
 }
 
-// escape makes a line of JSON safe for a terminal, and the same JSON: what a terminal obeys can stand in strings alone, but for tabs,
-// which are harmless. A pipe gets it as it is stored.
-func escape(line string) string {
+// escape makes lines of JSON safe for a terminal, and the same JSON: what a terminal obeys can stand in strings alone, but for tabs
+// and line ends. A pipe gets it as it is stored.
+func escape(json string) string {
 	var b strings.Builder
-	for _, r := range strings.TrimSuffix(line, "\n") {
-		if obeyed(r) && r != '\t' {
+	for _, r := range json {
+		if obeyed(r) && r != '\t' && r != '\n' {
 			fmt.Fprintf(&b, `\u%04x`, r)
 		} else {
 			b.WriteRune(r)
 		}
 	}
-	return b.String() + "\n"
+	return b.String()
 }
 
 // painted is text that is clean, and perhaps coloured.
