@@ -67,15 +67,20 @@ func judgeStore(err error) (code int, advice string) {
 	var wrong *usageError
 	var location *database.LocationError
 	var schema *store.SchemaError
+	var target *migrate.TargetError
 	switch {
 	case errors.As(err, &wrong), errors.As(err, &location):
 		return codeUsage, ""
 	case errors.As(err, &schema) && schema.Have == 0 && !schema.Renamed:
 		return codeUnreachable, "create the tables with `eventstore init`, or name the right --schema"
+	case errors.As(err, &schema) && schema.Have > schema.Want, errors.Is(err, migrate.ErrNewer):
+		return codeUnreachable, "" // the error says which program it takes
 	case errors.As(err, &schema):
 		return codeUnreachable, "bring the tables up to date with `eventstore migrate`"
-	case errors.Is(err, migrate.ErrNewer):
-		return codeUnreachable, "install a newer version of this program"
+	case errors.Is(err, migrate.ErrNameTaken):
+		return codeConflict, "" // it names --schema
+	case errors.As(err, &target):
+		return codeUsage, ""
 	case is(err, store.ErrWrongExpectedVersion, store.ErrStreamExists):
 		return codeConflict, "look with `eventstore stream info`, and set --expected to what you expect now"
 	case is(err, store.ErrStreamReplaced):
