@@ -23,7 +23,7 @@
 // for each other, and synchronous FULL, without which SQLite in WAL mode may lose the last commits in a power failure.
 // A database in UTF-16, which one can choose when it is created, is refused with a [PragmaError]: names are compared byte by byte.
 //
-// The suite passes with these drivers and names, too:
+// The same settings in the words of other drivers:
 //
 //	mattn/go-sqlite3    file:events.db?_busy_timeout=10000&_journal_mode=WAL&_synchronous=FULL&_foreign_keys=1&_txlock=immediate
 //	ncruces/go-sqlite3  file:events.db?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&_txlock=immediate
