@@ -54,7 +54,8 @@ type Options struct {
 	// back to it, such as target_session_attrs=prefer-standby. The *sql.DB stays the caller's. Default: nil, everything is read from the
 	// primary.
 	Reads *sql.DB
-	// Logger gets warnings that no call returns, such as that the tables are newer than this program. Default: [slog.Default].
+	// Logger gets warnings that no call returns, such as that the tables are newer than this program, and at debug level each statement
+	// that is sent again because its connection was dead. Default: [slog.Default].
 	Logger *slog.Logger
 }
 
@@ -84,6 +85,9 @@ type shared struct {
 	jsonOnly atomic.Bool
 	// jsonb says that they keep the value, not the text. It is set before ready.
 	jsonb atomic.Bool
+	// hex says that statements send bytes as text, and hexQueries are those statements. It is set before ready.
+	hex        atomic.Bool
+	hexQueries func() queries.Set
 	// correlations says that they were seen indexed.
 	correlations atomic.Bool
 
@@ -127,6 +131,9 @@ func newShared(db *sql.DB, o Options) *shared {
 	return &shared{
 		db: db, opts: o, err: o.check(), queries: queries.Parse(queriesFile, o.replacements()...), names: newNames(), group: newGroup(streams),
 		streams: streams, sources: newGate(),
+		hexQueries: sync.OnceValue(func() queries.Set {
+			return queries.Parse(queriesFile, append(o.replacements(), "/*out*/", quote(o.Schema)+".hex")...)
+		}),
 	}
 }
 
@@ -214,8 +221,12 @@ func (b *Backend) BeginTx(ctx context.Context, opts *sql.TxOptions) (*sql.Tx, er
 	if b.err != nil {
 		return nil, b.err
 	}
-	tx, err := b.db.BeginTx(ctx, opts)
-	return tx, translate(ctx, "begin", err)
+	for attempt := 1; ; attempt++ {
+		tx, err := b.db.BeginTx(ctx, opts)
+		if err == nil || !b.again(ctx, "begin", attempt, err) {
+			return tx, translate(ctx, "begin", err)
+		}
+	}
 }
 
 // CommitTx implements [store.Transactional].

@@ -43,6 +43,9 @@ func (b *Backend) fail(ctx context.Context, statement string, err error) error {
 	if code(err)&0xff == codeReadOnly {
 		err = fmt.Errorf("%w: %w; open the file for writing, with a user who may", store.ErrReadOnly, err)
 	}
+	if sqlerr.Closed(err) {
+		err = fmt.Errorf("%w: %w", store.ErrClosed, err)
+	}
 	if b.tx != nil && busy(err) {
 		err = fmt.Errorf("%w: %w", store.ErrRetryTx, err)
 	}
