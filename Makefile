@@ -48,6 +48,10 @@ test/matrix/short: ## the suite with pgx, plans and the sequencer on the oldest 
 test/standby: postgres cc ## run the whole suite with reads from a streaming standby, and from the primary itself
 	EVENTSTORE_TEST_STANDBY=1 go test -timeout 45m -parallel 4 -run TestConformanceOfReplica ./backend/postgres
 
+.PHONY: test/dqlite
+test/dqlite: ## kill the leader of three nodes of dqlite, a replicated SQLite, under load
+	scripts/test-dqlite
+
 .PHONY: lint
 lint: ## check format, go vet and golangci-lint
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt -w is due for:"; echo "$$unformatted"; exit 1; fi
