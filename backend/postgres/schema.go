@@ -43,7 +43,8 @@ var others = map[string]string{
 }
 
 // Check returns [store.ErrUnsupportedDatabase] if the server is too old or is not PostgreSQL, or a table is no plain table, and a [store.SchemaError] if the tables are missing or older
-// than this version needs, or if the schema was renamed. Every operation checks once by itself; [store.Store.Check] at the start of
+// than this version needs, or if the schema was renamed. It returns a [PoolerError] if the driver's prepared statements do not work through
+// the pooler before the server. Every operation checks once by itself; [store.Store.Check] at the start of
 // a program tells at once.
 func (b *Backend) Check(ctx context.Context) error {
 	if b.err != nil {
@@ -51,6 +52,9 @@ func (b *Backend) Check(ctx context.Context) error {
 	}
 	if b.closed.Load() {
 		return store.ErrClosed
+	}
+	if err := b.checkPooler(ctx); err != nil {
+		return err
 	}
 	if b.ready.Load() {
 		return nil
@@ -97,6 +101,9 @@ func (b *Backend) Check(ctx context.Context) error {
 func (b *Backend) Suitable(ctx context.Context) error {
 	if b.err != nil {
 		return b.err
+	}
+	if err := b.checkPooler(ctx); err != nil {
+		return err
 	}
 	if err := b.checkServer(ctx); err != nil {
 		return err
