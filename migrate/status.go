@@ -25,6 +25,11 @@ func StatusOf(ctx context.Context, b Backend) (Status, error) {
 	defer f.Close() //nolint:errcheck // it was only read
 	version, err := versionOf(ctx, b)
 	if err != nil {
+		if c, ok := b.(Checker); ok { // it may know why
+			if reason := c.Suitable(ctx); reason != nil {
+				return Status{}, withContext(ctx, reason)
+			}
+		}
 		return Status{}, err
 	}
 	s := Status{Version: version, Latest: f.latest()}

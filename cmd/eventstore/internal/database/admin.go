@@ -2,7 +2,6 @@ package database
 
 import (
 	"context"
-	"database/sql"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -24,6 +23,7 @@ const (
 	duplicateDatabase = "42P04"
 	uniqueViolation   = "23505" // two sessions create the same
 	noSuchDatabase    = "3D000"
+	refusedLogin      = "08P01" // by pgbouncer, whatever the server's reason was
 	dependents        = "2BP01"
 	invalidParameter  = "22023" // the encoding is not that of template1
 )
@@ -42,13 +42,19 @@ func CreateDatabase(ctx context.Context, l Location) (created bool, err error) {
 	if l.Kind == SQLite {
 		return !l.Exists(), nil
 	}
-	db, err := sql.Open("pgx", l.URL.String())
+	db, err := OpenPostgres(l.URL)
 	if err != nil {
 		return false, err
 	}
 	err = errors.Join(db.PingContext(ctx), db.Close())
-	if stateOf(err) != noSuchDatabase {
+	pooled := stateOf(err) == refusedLogin
+	if stateOf(err) != noSuchDatabase && !pooled {
 		return false, err
+	}
+	if pooled {
+		if there, refused := databaseExists(ctx, l, err); there || refused != nil {
+			return false, errors.Join(err, refused)
+		}
 	}
 	err = maintain(ctx, l, "create_database")
 	switch stateOf(err) {
@@ -56,6 +62,9 @@ func CreateDatabase(ctx context.Context, l Location) (created bool, err error) {
 		return false, nil
 	case invalidParameter:
 		err = fmt.Errorf("%w; create the database yourself: create database … encoding 'UTF8' locale 'C' template template0", err)
+	}
+	if err == nil && pooled {
+		err = awaitPooler(ctx, l)
 	}
 	return err == nil, err
 }
@@ -86,7 +95,7 @@ func maintain(ctx context.Context, l Location, name string) error {
 		q := u.Query()
 		q.Del("dbname")
 		u.RawQuery = q.Encode()
-		if err = in(ctx, &u, queries.Parse(adminFile, "/*name*/", strings.ReplaceAll(databaseOf(l.URL), `"`, `""`)).Get(name)); stateOf(err) != noSuchDatabase {
+		if err = in(ctx, &u, queries.Parse(adminFile, "/*name*/", strings.ReplaceAll(databaseOf(l.URL), `"`, `""`)).Get(name)); stateOf(err) != noSuchDatabase && stateOf(err) != refusedLogin {
 			return err
 		}
 	}
@@ -94,7 +103,7 @@ func maintain(ctx context.Context, l Location, name string) error {
 }
 
 func in(ctx context.Context, u *url.URL, statement string) (err error) {
-	db, err := sql.Open("pgx", u.String())
+	db, err := OpenPostgres(u)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,57 @@
+package database
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/eventstore-go/eventstore/internal/queries"
+)
+
+// databaseExists reports whether the server has a database that a pooler refuses. It asks through the pooler, in another database.
+func databaseExists(ctx context.Context, l Location, refused error) (there bool, err error) {
+	for _, other := range []string{"postgres", "template1"} {
+		u := *l.URL
+		u.Path = "/" + other
+		q := u.Query()
+		q.Del("dbname")
+		u.RawQuery = q.Encode()
+		db, failed := OpenPostgres(&u)
+		if failed == nil {
+			failed = errors.Join(db.QueryRowContext(ctx, queries.Parse(adminFile).Get("database_exists"), l.Name()).Scan(&there), db.Close())
+		}
+		if failed == nil || ctx.Err() != nil {
+			return there, failed
+		}
+	}
+	return false, fmt.Errorf("this is a pooler's answer, and the pooler reaches no other database of the server, where %s could be created; "+
+		"create it by the server's own URL", l.Name())
+}
+
+// poolerRetry is how long a pooler may take until it tries again to reach a database that was not there. pgbouncer's default of
+// server_login_retry is 15 seconds.
+const poolerRetry = 30 * time.Second
+
+// awaitPooler waits until a pooler that has just refused a database finds it.
+func awaitPooler(ctx context.Context, l Location) error {
+	limit, cancel := context.WithTimeout(ctx, poolerRetry)
+	defer cancel()
+	for {
+		db, err := OpenPostgres(l.URL)
+		if err != nil {
+			return err
+		}
+		err = errors.Join(db.PingContext(limit), db.Close())
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-time.After(200 * time.Millisecond):
+		case <-limit.Done():
+			return fmt.Errorf("database %s was created, but the pooler does not find it; look at its list of databases, and run the command again: %w",
+				strings.TrimSpace(l.Name()), err)
+		}
+	}
+}
