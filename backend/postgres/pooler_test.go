@@ -93,6 +93,35 @@ func TestPoolerIsFound(t *testing.T) {
 	}
 }
 
+// TestPoolerThatKeepsStatements: a pooler that gives each prepared statement a name of its own is used with what pgx does by default, by
+// the Backend's prepared statements, too. Unnamed statements it can't keep.
+func TestPoolerThatKeepsStatements(t *testing.T) {
+	t.Parallel()
+	if !pgtest.KeepsStatements(t) {
+		t.Skip("excused: pgbouncer before 1.21 does not keep prepared statements; " + pgtest.EnvPooler + " can name another")
+	}
+	p := pgtest.StartPooler(t, pgtest.URL(t), "server_round_robin = 1", "min_pool_size = 3", "default_pool_size = 5", "max_prepared_statements = 200")
+	schema := pgtest.Schema(t)
+	require.NoError(t, migrate.Up(t.Context(), postgres.New(unsafe[0].open(t, p, 8), &postgres.Options{Schema: schema})))
+	for _, conns := range []int{1, 8} {
+		es := store.New(postgres.New(unsafe[0].open(t, p, conns), &postgres.Options{Schema: schema}), nil)
+		var writers sync.WaitGroup
+		for w := range 12 {
+			writers.Go(func() {
+				for range 10 {
+					assert.NoError(t, appendOne(t.Context(), es, fmt.Sprint(w)))
+					assert.NoError(t, es.InTx(t.Context(), func(tx *sql.Tx) error { return appendOne(t.Context(), es.WithTx(tx), "together") }))
+				}
+			})
+		}
+		writers.Wait()
+	}
+	for _, s := range unsafe[1:] {
+		err := postgres.New(s.open(t, p, 8), &postgres.Options{Schema: schema}).Check(t.Context())
+		require.ErrorIs(t, err, postgres.ErrPooler, s.name())
+	}
+}
+
 // leftBehind returns the names of the prepared statements in the sessions of a pooler.
 func leftBehind(t *testing.T, p *pgtest.Pooler) (names []string) {
 	t.Helper()

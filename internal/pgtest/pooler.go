@@ -15,6 +15,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// EnvPooler names the variable that holds the path of a pgbouncer. No other is looked at if it is set.
+const EnvPooler = "EVENTSTORE_TEST_PGBOUNCER"
+
 // poolerScript runs pgbouncer until its standard input ends: when the test has ended, however it has.
 const poolerScript = `"$1" -q "$2/pgbouncer.ini" </dev/null & read -r _; kill -9 $!; wait; rm -rf "$2"`
 
@@ -85,6 +88,17 @@ func (p *Pooler) Sessions() (n int) {
 	return n
 }
 
+// KeepsStatements reports whether the machine's pgbouncer keeps prepared statements in transaction mode, as from version 1.21 on.
+func KeepsStatements(tb testing.TB) bool {
+	tb.Helper()
+	out, err := exec.Command(requirePooler(tb), "--version").Output()
+	require.NoError(tb, err)
+	var major, minor int
+	_, err = fmt.Sscanf(string(out), "PgBouncer %d.%d", &major, &minor)
+	require.NoError(tb, err, "%s", out)
+	return major > 1 || minor >= 21
+}
+
 // Log returns what the pooler has logged.
 func (p *Pooler) Log() string {
 	b, err := os.ReadFile(p.file("log"))
@@ -134,12 +148,16 @@ func (p *Pooler) file(name string) string { return filepath.Join(p.dir, name) }
 // requirePooler returns the path of pgbouncer, or skips or fails the test.
 func requirePooler(tb testing.TB) string {
 	tb.Helper()
-	for _, name := range []string{"pgbouncer", "/usr/sbin/pgbouncer"} { // Debian keeps it out of the PATH of most users
+	names := []string{"pgbouncer", "/usr/sbin/pgbouncer"}
+	if given := os.Getenv(EnvPooler); given != "" {
+		names = []string{given}
+	}
+	for _, name := range names { // Debian keeps it out of the PATH of most users
 		if path, err := exec.LookPath(name); err == nil {
 			return path
 		}
 	}
-	const missing = "no pgbouncer found: install it (Debian, Ubuntu: apt-get install pgbouncer)"
+	missing := fmt.Sprintf("no pgbouncer found in %v: install it (Debian, Ubuntu: apt-get install pgbouncer)", names)
 	if os.Getenv("CI") != "" {
 		tb.Fatal(missing)
 	}
