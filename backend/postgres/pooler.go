@@ -111,7 +111,7 @@ type probe struct {
 	b      *Backend
 	plain  bool  // a statement is sent in one round trip
 	pooler error // why that does not work here
-	whole  bool  // two connections were compared
+	whole  bool  // two connections were compared, or a second one was waited for in vain
 }
 
 // run returns why it could not look.
@@ -146,7 +146,7 @@ func (p *probe) run(ctx context.Context) error {
 }
 
 // secondConnection is how long a look waits for a second connection: its caller may hold what the pool has.
-const secondConnection = 3 * time.Second
+const secondConnection = 2 * time.Second
 
 // shared reports whether conn does not have a session of the server to itself. first is what it showed.
 func (p *probe) shared(ctx context.Context, conn *sql.Conn, first sight) (bool, error) {
@@ -157,8 +157,8 @@ func (p *probe) shared(ctx context.Context, conn *sql.Conn, first sight) (bool, 
 		var err error
 		if other, err = p.b.db.Conn(wait); err == nil {
 			defer other.Close() //nolint:errcheck // it goes back to the pool
-			p.whole = true
 		}
+		p.whole = err == nil || wait.Err() != nil // no other Backend is to wait, too
 	}
 	const rounds = 2
 	for range rounds {
