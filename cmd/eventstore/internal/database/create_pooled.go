@@ -17,6 +17,7 @@ func databaseExists(ctx context.Context, l Location, refused error) (there bool,
 		u.Path = "/" + other
 		q := u.Query()
 		q.Del("dbname")
+		q.Del("database")
 		u.RawQuery = q.Encode()
 		db, failed := OpenPostgres(&u)
 		if failed == nil {
