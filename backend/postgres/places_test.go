@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"net/url"
@@ -24,6 +25,7 @@ type places struct {
 	driver string
 	conns  int
 	opts   postgres.Options
+	url    string // default: pgtest's
 	pooler *pgtest.Pooler // between the backends and the server, or nil
 
 	mu   sync.Mutex
@@ -71,7 +73,7 @@ func (p *places) take(tb testing.TB) (at place, used bool) {
 	}
 	p.mu.Unlock()
 	at.schema = pgtest.Schema(p.t)
-	where := pgtest.URL(p.t)
+	where := cmp.Or(p.url, pgtest.URL(p.t))
 	if p.pooler != nil {
 		where = p.pooler.URL(through[p.driver])
 	}

@@ -55,9 +55,9 @@ func TestThroughPooler(t *testing.T) {
 		{0, "", "projections", ""},
 		{0, "", "verify", "nothing is wrong"},
 		{-1, "", "doctor", "connected through a pooler in transaction mode"}, // any: the server may have fsync off
-		{0, "", "export " + archive, "exported 1 events"},
+		{0, "", "export " + archive, "exported 1 event"},
 		{0, "", "init --schema copy", "created"},
-		{0, "", "import " + archive + " --schema copy", "imported 1 events"},
+		{0, "", "import " + archive + " --schema copy", "imported 1 event"},
 		{0, "", "verify --schema copy", "nothing is wrong"},
 		{0, "", "stream delete account-7 --expected any --hard --yes", ""},
 		{0, "", "drop --schema copy --yes", "dropped"},

@@ -57,8 +57,11 @@ func CreateDatabase(ctx context.Context, l Location) (created bool, err error) {
 		return false, err
 	}
 	if pooled {
-		if there, refused := databaseExists(ctx, l, err); there || refused != nil {
-			return false, errors.Join(err, refused)
+		switch there, refused := databaseExists(ctx, l, err); {
+		case refused != nil:
+			return false, refused
+		case there:
+			return false, err
 		}
 	}
 	err = maintain(ctx, l, "create_database")

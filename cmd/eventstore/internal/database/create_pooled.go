@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"github.com/eventstore-go/eventstore/internal/queries"
 )
 
@@ -27,8 +29,23 @@ func databaseExists(ctx context.Context, l Location, refused error) (there bool,
 			return there, failed
 		}
 	}
-	return false, fmt.Errorf("this is a pooler's answer, and the pooler reaches no other database of the server, where %s could be created; "+
-		"create it by the server's own URL", l.Name())
+	return false, &BeyondPoolerError{l, refused}
+}
+
+// BeyondPoolerError says that a pooler refuses a database and reaches no other of the server, where it could be created.
+type BeyondPoolerError struct {
+	Location Location
+	Err      error // why the pooler refused it
+}
+
+func (e *BeyondPoolerError) Error() string {
+	reason := e.Err.Error()
+	var pg *pgconn.PgError
+	if errors.As(e.Err, &pg) {
+		reason = pg.Message
+	}
+	return fmt.Sprintf("%s: the server, or the pooler before it, refuses the database (%s), and reaches neither postgres nor template1, where it could be created",
+		e.Location, reason)
 }
 
 // poolerRetry is how long a pooler may take until it tries again to reach a database that was not there. pgbouncer's default of
