@@ -25,7 +25,7 @@ type places struct {
 	driver string
 	conns  int
 	opts   postgres.Options
-	url    string // default: pgtest's
+	url    string         // default: pgtest's
 	pooler *pgtest.Pooler // between the backends and the server, or nil
 
 	mu   sync.Mutex
