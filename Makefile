@@ -44,6 +44,11 @@ test/matrix: ## run the tests that use PostgreSQL on each version, and count the
 test/matrix/short: ## the suite with pgx, plans and the sequencer on the oldest and the newest version
 	scripts/test-matrix -short $(sort $(firstword $(VERSIONS)) $(lastword $(VERSIONS)))
 
+.PHONY: test/ha
+test/ha: patroni ## let real clusters fail over, be upgraded and be restored, under load; takes ten minutes
+	EVENTSTORE_TEST_HA=1 go test -count=1 -timeout 40m -parallel 2 -json ./internal/hatest | \
+		go run ./internal/testreport -want TestSynchronous,TestWithoutFencing,TestLaggingFailover,TestUpgrade,TestDumpToTheNewest,TestPointInTime
+
 .PHONY: lint
 lint: ## check format, go vet and golangci-lint
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt -w is due for:"; echo "$$unformatted"; exit 1; fi
@@ -85,6 +90,10 @@ doc: ## show the documentation in a browser
 .PHONY: postgres
 postgres: # a PostgreSQL for the tests
 	@scripts/ensure-postgres
+
+.PHONY: patroni
+patroni: # Patroni and etcd for the tests of high availability
+	@scripts/ensure-patroni
 
 .PHONY: cc
 cc: # a C compiler for the race detector
