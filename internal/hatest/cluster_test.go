@@ -25,6 +25,7 @@ type cluster struct {
 
 	folder *pgtest.Folder
 	nodes  []*node
+	mode   mode
 }
 
 // node is one server with its Patroni.
@@ -34,21 +35,27 @@ type node struct {
 	patroni    *pgtest.Daemon
 }
 
+// mode is how many standbys confirm a commit.
+type mode struct {
+	synchronous bool // one
+	strict      bool // one, also if none is there, or a Patroni starts that knows of none
+}
+
 // newCluster starts a cluster, and returns when it has a leader and two standbys.
-func newCluster(t *testing.T, synchronous bool) *cluster {
+func newCluster(t *testing.T, m mode) *cluster {
 	t.Helper()
-	c := &cluster{T: t, folder: pgtest.NewFolder(t)}
+	c := &cluster{T: t, folder: pgtest.NewFolder(t), mode: m}
 	client, peer := pgtest.FreePort(t), pgtest.FreePort(t)
 	c.folder.Start("etcd", "etcd", "--data-dir", c.folder.Path+"/etcd", "--logger", "zap",
 		"--listen-client-urls", local(client), "--advertise-client-urls", local(client),
 		"--listen-peer-urls", local(peer), "--initial-advertise-peer-urls", local(peer), "--initial-cluster", "default="+local(peer))
 	for i := range 3 {
 		n := &node{name: fmt.Sprintf("n%d", i+1), port: pgtest.FreePort(t), rest: pgtest.FreePort(t)}
-		c.folder.Write(n.name+".yml", c.settings(n, client, synchronous))
+		c.folder.Write(n.name+".yml", c.settings(n, client))
 		c.nodes = append(c.nodes, n)
 		c.start(n)
 	}
-	c.whole(synchronous)
+	c.whole()
 	t.Cleanup(func() {
 		if t.Failed() {
 			for _, n := range c.nodes {
@@ -68,9 +75,9 @@ func (c *cluster) start(n *node) {
 }
 
 // settings is the configuration of a node. A leader that has come back with what the others do not have gets a new copy.
-func (c *cluster) settings(n *node, etcd int, synchronous bool) string {
+func (c *cluster) settings(n *node, etcd int) string {
 	return strings.NewReplacer("NAME", n.name, "REST", fmt.Sprint(n.rest), "ETCD", fmt.Sprint(etcd), "PORT", fmt.Sprint(n.port),
-		"DATA", c.data(n), "BIN", c.folder.Bin(), "TTL", fmt.Sprint(ttl), "SYNCHRONOUS", fmt.Sprint(synchronous)).Replace(`
+		"DATA", c.data(n), "BIN", c.folder.Bin(), "TTL", fmt.Sprint(ttl), "SYNCHRONOUS", fmt.Sprint(c.mode.synchronous), "STRICT", fmt.Sprint(c.mode.strict)).Replace(`
 scope: ha
 name: NAME
 restapi: {listen: "127.0.0.1:REST", connect_address: "127.0.0.1:REST"}
@@ -82,6 +89,7 @@ bootstrap:
     retry_timeout: 5
     maximum_lag_on_failover: 1073741824
     synchronous_mode: SYNCHRONOUS
+    synchronous_mode_strict: STRICT
     postgresql:
       use_pg_rewind: false
       use_slots: true
@@ -191,7 +199,7 @@ func (c *cluster) otherLeader(than *node) (n *node) {
 }
 
 // whole waits until all three run, two of them as standbys of the leader, one of which is synchronous if one has to be.
-func (c *cluster) whole(synchronous bool) {
+func (c *cluster) whole() {
 	c.Helper()
 	c.eventually("there is a leader and two standbys", func() bool {
 		roles := map[string]int{}
@@ -205,7 +213,7 @@ func (c *cluster) whole(synchronous bool) {
 		if c.leader() == nil || len(timelines) != 1 || roles["leader"] != 1 {
 			return false
 		}
-		if synchronous {
+		if c.mode.synchronous {
 			return roles["sync_standby"] == 1 && roles["replica"] == 1
 		}
 		return roles["replica"] == 2
