@@ -20,7 +20,7 @@ func Example_jsonb() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	backend := postgres.New(db, &postgres.Options{Schema: "events", DataType: "jsonb"})
+	backend := postgres.New(db, &postgres.Options{DataType: "jsonb"})
 	if err := migrate.Up(ctx, backend); err != nil { // the type counts when the schema is created; see also ConvertData
 		log.Fatal(err)
 	}
@@ -32,7 +32,7 @@ func Example_jsonb() {
 	}
 	var cents int64
 	err = db.QueryRowContext(ctx, `
-		select sum((data->>'cents')::bigint) from events.events
+		select sum((data->>'cents')::bigint) from eventstore.events
 		where event_type = 'order.placed' and data->>'customer' = 'c-1'`).Scan(&cents)
 	if err != nil {
 		log.Fatal(err)

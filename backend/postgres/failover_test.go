@@ -316,7 +316,7 @@ func TestCopyTakesOver(t *testing.T) {
 				}
 				if v.name == "restarted" { // the process is another one; the old one does not come back
 					es = store.New(r.storage, quick)
-					_, err := r.db.ExecContext(t.Context(), `update subscriptions set lease_until = null; delete from projection_members`)
+					_, err := r.db.ExecContext(t.Context(), `update eventstore.subscriptions set lease_until = null; delete from eventstore.projection_members`)
 					require.NoError(t, err)
 				} else {
 					es = p.es

@@ -50,7 +50,7 @@ func TestTenants(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
 	db := pgtest.Open(t, "pgx", url)
-	names := []string{`public`, `Tenant 1`, `te"n'ant`, `select`, `$1`, strings.Repeat("ü", 26)}
+	names := []string{`public`, `eventstore`, `Tenant 1`, `te"n'ant`, `select`, `$1`, strings.Repeat("ü", 26)}
 	for i, name := range names {
 		b := postgres.New(db, &postgres.Options{Schema: name})
 		require.NoError(t, migrate.Up(t.Context(), b), name)

@@ -29,7 +29,9 @@ var (
 // Options of a [Backend]. The zero value of each field is its default.
 type Options struct {
 	// Schema is the schema that holds the store's tables, so that many stores (tenants) share one database and one
-	// *sql.DB. At most 52 bytes. After `alter schema … rename`, run migrate.Up under the new name. Default: "public".
+	// *sql.DB. At most 52 bytes. migrate.Up creates it, if it is missing. The store's tables have short names such as "events":
+	// give the store a schema without tables of the application. After `alter schema … rename`, run migrate.Up under the new name.
+	// Default: "eventstore".
 	Schema string
 	// DataType is the type of the columns for data and metadata: "bytea", "jsonb" or "json". It counts when the schema is
 	// created. jsonb and json take JSON only, and a Store with a serializer for anything else is refused; jsonb keeps the
@@ -91,7 +93,7 @@ func New(db *sql.DB, opts *Options) *Backend {
 		o = *opts
 	}
 	if o.Schema == "" {
-		o.Schema = "public"
+		o.Schema = "eventstore"
 	}
 	if o.DataType == "" {
 		o.DataType = "bytea"

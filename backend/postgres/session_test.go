@@ -79,7 +79,7 @@ func TestEncoding(t *testing.T) {
 					assert.ErrorContains(t, err, c.reason, "%s: %s", driver, call)
 				}
 				var tables int
-				require.NoError(t, db.QueryRowContext(t.Context(), "select count(*) from pg_tables where schemaname = 'public'").Scan(&tables))
+				require.NoError(t, db.QueryRowContext(t.Context(), "select count(*) from pg_tables where schemaname = 'eventstore'").Scan(&tables))
 				assert.Zero(t, tables)
 			}
 		})

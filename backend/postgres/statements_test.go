@@ -234,7 +234,7 @@ func explain(t *testing.T, conn *sql.Conn, b *Backend, name, args string) string
 }
 
 // nestedPlans runs a call of a function in a transaction that is rolled back, and returns the plans of its statements.
-func nestedPlans(t *testing.T, url string, b *Backend, call string) (plans []string) {
+func nestedPlans(t *testing.T, url string, b *Backend, call string, settings ...string) (plans []string) {
 	t.Helper()
 	config, err := pgx.ParseConfig(url)
 	require.NoError(t, err)
@@ -244,11 +244,10 @@ func nestedPlans(t *testing.T, url string, b *Backend, call string) (plans []str
 	tx, err := db.BeginTx(t.Context(), nil)
 	require.NoError(t, err)
 	defer tx.Rollback() //nolint:errcheck // that is the point
-	for _, q := range []string{
+	for _, q := range slices.Concat([]string{
 		`load 'auto_explain'`, `set auto_explain.log_min_duration = 0`, `set auto_explain.log_nested_statements = on`,
 		`set client_min_messages = log`, `set plan_cache_mode = force_generic_plan`,
-		call,
-	} {
+	}, settings, []string{call}) {
 		_, err := tx.ExecContext(t.Context(), strings.NewReplacer(b.opts.replacements()...).Replace(q))
 		require.NoError(t, err, q)
 	}

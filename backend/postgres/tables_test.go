@@ -101,18 +101,18 @@ func TestForeignTablesAreRefused(t *testing.T) {
 func TestOtherRelationsAreRefused(t *testing.T) {
 	t.Parallel()
 	for kind, statement := range map[string]string{
-		"partitioned table": `create table events (append_seq bigint) partition by range (append_seq)`,
-		"view":              `create view events as select 1 as append_seq`,
-		"materialized view": `create materialized view events as select 1 as append_seq`,
+		"partitioned table": `create schema eventstore; create table eventstore.events (append_seq bigint) partition by range (append_seq)`,
+		"view":              `create schema eventstore; create view eventstore.events as select 1 as append_seq`,
+		"materialized view": `create schema eventstore; create materialized view eventstore.events as select 1 as append_seq`,
 	} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			db := pgtest.Open(t, "pgx", pgtest.Database(t))
 			_, err := db.ExecContext(t.Context(), statement)
 			require.NoError(t, err)
-			unsupported(t, db, Options{}, `"public"."events" is a `+kind)
+			unsupported(t, db, Options{}, `"eventstore"."events" is a `+kind)
 			var tables int
-			require.NoError(t, db.QueryRowContext(t.Context(), `select count(*) from pg_tables where schemaname = 'public'`).Scan(&tables))
+			require.NoError(t, db.QueryRowContext(t.Context(), `select count(*) from pg_tables where schemaname = 'eventstore'`).Scan(&tables))
 			require.LessOrEqual(t, tables, 1, "nothing was created")
 		})
 	}

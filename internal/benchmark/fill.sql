@@ -3,19 +3,19 @@
 -- chance. Words that begin with a colon are replaced.
 
 -- name: postgres_eventstore_before
-insert into streams (name, version, created_at)
+insert into eventstore.streams (name, version, created_at)
 select 'stream-' || i, (:events - i - 1) / :streams + 1, now() from generate_series(0, :streams - 1) as g (i);
 
 -- name: postgres_eventstore_range
-insert into events (append_seq, stream_id, version, created_at, idx, event_id, event_type, data, metadata)
+insert into eventstore.events (append_seq, stream_id, version, created_at, idx, event_id, event_type, data, metadata)
 select i + 1, i % :streams + 1, i / :streams + 1, now(), 0,
   (lpad(to_hex(1790000000000 + i / 20), 12, '0') || '7' || left(md5(i::text), 3) || '8' || right(md5(i::text), 15))::uuid,
   'order.placed', convert_to(:data, 'UTF8'), convert_to(:metadata, 'UTF8')
 from generate_series(:from, :to - 1) as g (i);
-insert into log (position, append_seq, n) select i + 1, i + 1, 1 from generate_series(:from, :to - 1) as g (i);
+insert into eventstore.log (position, append_seq, n) select i + 1, i + 1, 1 from generate_series(:from, :to - 1) as g (i);
 
 -- name: postgres_eventstore_after
-select setval('append_seq', :events);
+select setval('eventstore.append_seq', :events);
 
 -- name: postgres_counter_before
 set session_replication_role = replica; -- no triggers: neither foreign keys nor notifications

@@ -155,7 +155,7 @@ func (g grown) settle(b *testing.B, d dialect) {
 // size returns how many bytes the database takes.
 func (g grown) size(b *testing.B, d dialect) (n int64) {
 	b.Helper()
-	query := "select sum(pg_total_relation_size(c.oid)) from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.relkind = 'r' and n.nspname = 'public'"
+	query := "select sum(pg_total_relation_size(c.oid)) from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.relkind = 'r' and n.nspname in ('public', 'eventstore')"
 	if d.micros {
 		query = "select c.page_count * s.page_size from pragma_page_count as c, pragma_page_size as s"
 	}

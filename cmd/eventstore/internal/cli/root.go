@@ -74,7 +74,7 @@ Exit codes:
 	root.SetErr(a.err)
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.db, "db", "", "the database: a PostgreSQL URL or the path of a SQLite file (default: EVENTSTORE_DB)")
-	flags.StringVar(&a.schema, "schema", "", "PostgreSQL: the store's schema (default \"public\"); SQLite: what its tables' names begin with")
+	flags.StringVar(&a.schema, "schema", "", "PostgreSQL: the store's schema (default \"eventstore\"); SQLite: what its tables' names begin with")
 	flags.StringVarP(&a.output, "output", "o", "text", "output: text, or json (one object per line)")
 	root.PersistentPreRunE = func(*cobra.Command, []string) error {
 		if a.output != "text" && a.output != "json" {

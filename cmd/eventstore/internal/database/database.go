@@ -49,7 +49,7 @@ func (e *NotFoundError) Error() string {
 
 // Options of [Open].
 type Options struct {
-	Schema   string // default: "public", or no prefix
+	Schema   string // default: "eventstore", or no prefix
 	DataType string // of the columns for data that are to be created in PostgreSQL; default: bytea
 	Create   bool   // whether a SQLite file may be created
 }
@@ -61,7 +61,7 @@ func Open(l Location, o Options) (*Database, error) {
 	switch l.Kind {
 	case PostgreSQL:
 		if d.Schema == "" {
-			d.Schema = "public"
+			d.Schema = "eventstore"
 		}
 		if d.DB, err = sql.Open("pgx", l.URL.String()); err != nil {
 			return nil, errors.New(l.Redact(err.Error()))
