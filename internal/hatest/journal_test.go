@@ -20,6 +20,7 @@ const (
 // line is one thing that a process notes.
 type line struct {
 	At      int64 // nanoseconds since 1970
+	Process string
 	Kind    string
 	Stream  string      `json:",omitempty"`
 	IDs     []uuid.UUID `json:",omitempty"`

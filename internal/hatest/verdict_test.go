@@ -26,7 +26,7 @@ func (l *load) read() *truth {
 	for e, err := range l.es.All(l.Context(), &store.ReadOptions{PageSize: 10_000}) {
 		require.NoError(l, err)
 		require.EqualValues(l, len(r.events)+1, e.Number, "positions have no gaps")
-		require.NotContains(l, r.at, e.ID, "an event is there twice")
+		require.Zero(l, r.at[e.ID], "an event is there twice")
 		m, err := store.Decode[money](e)
 		require.NoError(l, err)
 		s := r.sums[e.Stream]
@@ -129,19 +129,27 @@ func (l *load) nothingLost(r *truth, lines []line) {
 	l.tablesMatch(r)
 }
 
-// toldOfLosses checks that no reader ended but for lost events, and that the subscription has sent every event of the history that
+// toldOfLosses checks that no reader ended but for lost events, that a process in which the
+// subscription has sent some is told, and that the subscription has sent every event of the history that
 // counts, in order. It returns how often a reader was told, and how many events came again.
 func (l *load) toldOfLosses(r *truth, lines []line) (told, again int) {
 	l.Helper()
 	var fresh []line
+	sent, knows := map[string]bool{}, map[string]bool{} // processes
 	for _, at := range lines {
 		switch {
 		case at.Kind == ended:
 			assert.True(l, at.Lost, "%s ended: %s", at.Stream, at.Error)
 			told++
+			knows[at.Process] = knows[at.Process] || at.Stream == mailer
 		case at.Kind == delivered && r.at[at.IDs[0]] == at.Number:
 			fresh = append(fresh, at)
+		case at.Kind == delivered:
+			sent[at.Process] = true
 		}
+	}
+	for process := range sent {
+		assert.True(l, knows[process], "the subscription of %s has sent lost events, and is told", process)
 	}
 	return told, l.deliveredInOrder(r, fresh, 1)
 }

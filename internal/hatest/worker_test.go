@@ -102,7 +102,7 @@ func (w *worker) notifier(b *postgres.Backend) (store.Notifier, error) {
 
 // note adds a line to the journal.
 func (w *worker) note(l line) error {
-	l.At = now()
+	l.At, l.Process = now(), w.Name
 	return w.journal.Add(l)
 }
 
