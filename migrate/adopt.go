@@ -19,9 +19,7 @@ type Adopter interface {
 }
 
 // renamed reports whether the tables of a backend stand under another name than when they were made.
-func renamed(ctx context.Context, b Backend, on interface {
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}) (bool, error) {
+func renamed(ctx context.Context, b Backend, on querier) (bool, error) {
 	a, ok := b.(Adopter)
 	if !ok {
 		return false, nil
@@ -36,34 +34,24 @@ func renamed(ctx context.Context, b Backend, on interface {
 	return true, nil
 }
 
-// adopt makes tables fit the name that they have now, unless another process was first.
-func adopt(ctx context.Context, b Backend) error {
-	return run(ctx, b, func(_ *migrate.Migrate, d *driver) (err error) {
-		if err := d.Lock(); err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, d.Unlock()) }()
+// adopt makes tables fit the name that they have now, unless another process was first. It reports whether it did.
+func adopt(ctx context.Context, b Backend) (adopted bool, err error) {
+	err = run(ctx, b, func(_ *migrate.Migrate, d *driver) error {
 		version, _, err := d.Version()
 		if err != nil {
 			return err
 		}
-		still, err := renamed(ctx, b, d.conn)
-		if err != nil || !still {
+		if adopted, err = renamed(ctx, b, d.conn); err != nil || !adopted {
 			return err
 		}
 		text, err := b.(Adopter).Adoption(version)
 		if err != nil {
 			return err
 		}
-		if err := d.exec(ctx, "migrate_begin"); err != nil {
-			return err
-		}
-		d.running = true
 		if _, err := d.conn.ExecContext(ctx, text); err != nil {
 			return fmt.Errorf("migrate: adopt: %w", err)
 		}
-		err = d.exec(ctx, "migrate_commit")
-		d.running = err != nil
-		return err
+		return nil
 	})
+	return adopted && err == nil, err
 }

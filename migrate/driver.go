@@ -17,7 +17,8 @@ var _ database.Driver = (*driver)(nil)
 // driver is golang-migrate's view of a backend, on one connection. Its own drivers each import a database driver, and
 // note the version in another transaction than the migration's.
 //
-// golang-migrate calls, for each step: Lock, Version, SetVersion (dirty), Run, SetVersion (clean), Unlock.
+// golang-migrate calls, for each step: Lock, Version, SetVersion (dirty), Run, SetVersion (clean), Unlock. All steps run between
+// begin and end.
 type driver struct {
 	ctx     context.Context // of the one call it lives for: golang-migrate passes none on
 	backend Backend
@@ -26,13 +27,12 @@ type driver struct {
 
 	version int  // of the tables as last seen or written; 0 before that, and for no tables
 	target  int  // the version that the step under way makes
-	locked  bool // Lock was successful, at least in part
-	running bool // the transaction of a migration is open
+	ran     bool // its file was run
 }
 
 const (
-	busyPause     = 50 * time.Millisecond // before SQLite's lock is tried for again, which waits by itself if so configured
-	unlockTimeout = 10 * time.Second
+	busyPause       = 50 * time.Millisecond // before a lock is tried for again
+	rollbackTimeout = 10 * time.Second
 )
 
 func (d *driver) exec(ctx context.Context, name string, args ...any) error {
@@ -42,21 +42,42 @@ func (d *driver) exec(ctx context.Context, name string, args ...any) error {
 	return nil
 }
 
-// Lock waits for other migrators and makes sure of the version table.
-func (d *driver) Lock() error {
-	err := waiting(d.ctx, func() error { return d.exec(d.ctx, "migrate_lock") })
+// begin begins the transaction and waits for other migrators.
+func (d *driver) begin() error {
+	err := waiting(d.ctx, d.backend, func() error { return d.exec(d.ctx, "migrate_lock") })
 	if err != nil {
-		return err
+		d.rollback() // it may have been cancelled behind the begin
 	}
-	d.locked = true
-	return d.exec(d.ctx, "migrate_prepare")
+	return err
 }
 
-// waiting calls f again while SQLite says that somebody else has a lock, until ctx ends.
-func waiting(ctx context.Context, f func() error) error {
+// end commits the transaction, or rolls it back if err is not nil.
+func (d *driver) end(err error) error {
+	if err == nil {
+		// SQLite may have to wait for readers.
+		err = waiting(d.ctx, d.backend, func() error { return d.exec(d.ctx, "migrate_unlock") })
+	}
+	if err != nil {
+		d.rollback()
+	}
+	return err
+}
+
+// rollback undoes everything, whatever has become of the context. If it can't, the connection goes: the transaction may be open, or
+// the database has undone it already.
+func (d *driver) rollback() {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(d.ctx), rollbackTimeout)
+	defer cancel()
+	if d.exec(ctx, "migrate_rollback") != nil {
+		_ = d.conn.Raw(func(any) error { return sqldriver.ErrBadConn })
+	}
+}
+
+// waiting calls f again while the backend says that another transaction has a lock, until ctx ends.
+func waiting(ctx context.Context, b Backend, f func() error) error {
 	for {
 		err := f()
-		if !busy(err) {
+		if !busy(b, err) {
 			return err
 		}
 		select {
@@ -67,28 +88,21 @@ func waiting(ctx context.Context, f func() error) error {
 	}
 }
 
-// Unlock ends what Lock began, and a migration that failed, whatever has become of the context.
-func (d *driver) Unlock() error {
-	if !d.locked {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(d.ctx), unlockTimeout)
-	defer cancel()
-	var err error
-	if d.running {
-		err = d.exec(ctx, "migrate_rollback")
-	}
-	if err = errors.Join(err, d.exec(ctx, "migrate_unlock")); err != nil {
-		// The lock or the transaction may be there still: nobody may get this connection again.
-		_ = d.conn.Raw(func(any) error { return sqldriver.ErrBadConn })
-	}
-	d.locked, d.running = false, false
-	return err
+func busy(b Backend, err error) bool {
+	w, ok := b.(Waiter)
+	return err != nil && ok && w.Busy(err)
 }
+
+// Lock does nothing: begin has the lock.
+func (d *driver) Lock() error { return nil }
+
+// Unlock does nothing: end gives it back.
+func (d *driver) Unlock() error { return nil }
 
 // Version is never dirty: a migration and its version are written together.
 func (d *driver) Version() (version int, dirty bool, err error) {
-	err = d.conn.QueryRowContext(d.ctx, d.backend.MigrationQuery("migrate_version")).Scan(&version)
+	var oldest int
+	err = d.conn.QueryRowContext(d.ctx, d.backend.MigrationQuery("migrate_version")).Scan(&version, &oldest)
 	if errors.Is(err, sql.ErrNoRows) {
 		d.version = 0
 		return database.NilVersion, false, nil
@@ -97,55 +111,52 @@ func (d *driver) Version() (version int, dirty bool, err error) {
 		return 0, false, fmt.Errorf("migrate: migrate_version: %w", err)
 	}
 	// golang-migrate takes a version it doesn't know for the end of the files.
-	if _, err := d.files.applied(version); err != nil {
+	if _, err := d.files.applied(version, oldest); err != nil {
 		return 0, false, err
 	}
 	d.version = version
 	return version, false, nil
 }
 
-// SetVersion is called before a migration (dirty), when nothing is written, and after it, in its transaction.
+// SetVersion is called before a migration (dirty), when nothing is written, and after it.
 func (d *driver) SetVersion(version int, dirty bool) error {
 	if dirty {
-		d.target = max(version, 0)
+		d.target, d.ran = max(version, 0), false
 		return nil
 	}
-	if !d.running {
+	if !d.ran {
 		return d.failed(errors.New("there is no file for this migration"))
 	}
 	if err := d.note(); err != nil {
 		return d.failed(err)
 	}
-	d.running, d.version = false, d.target
+	d.version = d.target
 	return nil
 }
 
-// note writes the version and commits.
+// note writes the version.
 func (d *driver) note() error {
 	err := d.exec(d.ctx, "migrate_clear_version")
-	if err == nil && d.target != 0 {
-		err = d.exec(d.ctx, "migrate_set_version", d.target)
+	if err != nil || d.target == 0 {
+		return err
 	}
+	oldest, err := d.files.oldest(d.target)
 	if err != nil {
 		return err
 	}
-	return d.exec(d.ctx, "migrate_commit")
+	return d.exec(d.ctx, "migrate_set_version", d.target, oldest)
 }
 
-// Run runs a migration in a transaction, which SetVersion commits, or else Unlock rolls back. It reads the text first
-// and to its end: the goroutine that golang-migrate writes it with waits for that.
+// Run runs a migration. It reads the text first and to its end: the goroutine that golang-migrate writes it with waits for that.
 func (d *driver) Run(migration io.Reader) error {
 	text, err := io.ReadAll(migration)
 	if err != nil {
 		return d.failed(err)
 	}
-	if err := d.exec(d.ctx, "migrate_begin"); err != nil {
-		return d.failed(err)
-	}
-	d.running = true
 	if _, err := d.conn.ExecContext(d.ctx, string(text)); err != nil {
 		return d.failed(err)
 	}
+	d.ran = true
 	return nil
 }
 
@@ -155,11 +166,10 @@ func (d *driver) failed(err error) error {
 
 // Close gives the connection back.
 func (d *driver) Close() error {
-	err := errors.Join(d.Unlock(), d.conn.Close())
-	if errors.Is(err, sql.ErrConnDone) {
-		return nil // Unlock has thrown it away
+	if err := d.conn.Close(); !errors.Is(err, sql.ErrConnDone) { // rollback may have thrown it away
+		return err
 	}
-	return err
+	return nil
 }
 
 // Open is not used: the connection is given.

@@ -3,37 +3,34 @@ package migrate
 import (
 	"context"
 	"database/sql"
-	"errors"
-	"fmt"
 	"io/fs"
-	"math"
-	"time"
-
-	"github.com/golang-migrate/migrate/v4"
+	"log/slog"
 )
 
-// Backend is what this package needs to know of a backend; those of this module have it.
+// Backend is what this package needs of a backend; those of this module have it. [Checker], [Placer], [Waiter] and [Logged] are optional.
 type Backend interface {
 	// DB is the database.
 	DB() *sql.DB
 	// Migrations has the files NNNN_what.up.sql and NNNN_what.down.sql at its root, complete. A file may hold several
-	// statements and must not begin or end a transaction.
+	// statements and must not begin or end a transaction. A line "-- oldest program: N" in an up file says that programs that
+	// have migrations up to N work with the tables that it makes; without one, only programs that have this migration do.
 	Migrations() fs.FS
-	// MigrationQuery returns a statement by its name, complete; it may consist of several. All are run on one
-	// connection, in this order but for the first:
+	// MigrationQuery returns a statement by its name, complete; it may consist of several. All but the first are run on one
+	// connection:
 	//
 	//   - migrate_present: one row if the version table is there; must not fail if it is not
-	//   - migrate_lock: waits for every other migrator of this store, and keeps others waiting. SQLite may give up with
-	//     SQLITE_BUSY: then it is run again
+	//   - migrate_lock: begins a transaction, waits for every other migrator of this store, whatever timeouts the session has,
+	//     and keeps others waiting. SQLite may give up with SQLITE_BUSY: see [Waiter]
+	//   - migrate_taken: what is there already of the names in its argument, a JSON array of objects with kind ("table", "view",
+	//     "index", "sequence", "function", "trigger", or "constraint": one that makes an index) and name; of functions with the
+	//     types of their arguments, as "f(bigint, text)". A row has the kind and the name
 	//   - migrate_prepare: creates the version table, and what it stands in, if missing
-	//   - migrate_version: the version, no row if there is none
-	//   - migrate_begin: begins a migration
+	//   - migrate_version: the version, and the oldest program that works with it; no row if there is none
 	//   - migrate_clear_version: removes the version; then, unless no tables are left, migrate_set_version, with the
-	//     version as its argument
-	//   - migrate_commit, or migrate_rollback: ends the migration
-	//   - migrate_unlock: undoes migrate_lock
-	//
-	// One lock, one migration: migrate_lock may begin a transaction that migrate_unlock commits.
+	//     version and the oldest program as its arguments
+	//   - migrate_unlock commits what migrate_lock began, and migrate_rollback undoes it
+	//   - migrate_script_guard and migrate_script_note, for [Script]: fails unless the tables are at version /*from*/0, and notes
+	//     version /*version*/0 and oldest program /*oldest*/0
 	MigrationQuery(name string) string
 }
 
@@ -43,100 +40,26 @@ type Checker interface {
 	Suitable(ctx context.Context) error
 }
 
-// Up creates the tables or brings them to the newest version. It waits, as long as ctx allows, while another process
-// does the same. With nothing to do it returns nil. Tables in a schema that was renamed are made to fit its new name first: see
-// [Adopter].
-//
-// A failed migration is a [MigrationError]; those before it stay applied. Tables that are newer than the files are a
-// [VersionError], which is [ErrNewer]. When ctx ends, so does the migration that runs, and leaves nothing behind.
-func Up(ctx context.Context, b Backend) error {
-	if c, ok := b.(Checker); ok {
-		if err := waiting(ctx, func() error { return c.Suitable(ctx) }); err != nil {
-			return withContext(ctx, err)
-		}
-	}
-	var status Status
-	err := waiting(ctx, func() (err error) {
-		status, err = StatusOf(ctx, b)
-		return err
-	})
-	if err == nil && status.Renamed {
-		err = adopt(ctx, b)
-	}
-	if err != nil || status.Version == status.Latest {
-		return withContext(ctx, err)
-	}
-	return run(ctx, b, func(m *migrate.Migrate, d *driver) error {
-		// One at a time: given several, golang-migrate leaves goroutines behind when one fails.
-		for d.version != d.files.latest() {
-			err := m.Steps(1)
-			if errors.Is(err, fs.ErrNotExist) && d.version == d.files.latest() {
-				return nil // another process was first
-			}
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+// Placer is implemented by a [Backend] whose tables can stand elsewhere, for a [NameTakenError].
+type Placer interface {
+	// Place returns where the tables stand, such as `schema "shop"`, and what moves them elsewhere.
+	Place() (where, advice string)
 }
 
-// Down undoes the newest migrations, so many steps, and with the first one all events. It is for development. With
-// fewer than that applied it returns an error and undoes none.
-func Down(ctx context.Context, b Backend, steps int) error {
-	if steps < 1 {
-		return fmt.Errorf("migrate: %d steps down: at least 1 is needed", steps)
-	}
-	f, err := open(b)
-	if err != nil {
-		return err
-	}
-	defer f.Close() //nolint:errcheck // it was only read
-	version, err := versionOf(ctx, b)
-	if err != nil {
-		return err
-	}
-	applied, err := f.applied(version)
-	if err != nil {
-		return err
-	}
-	if steps > applied {
-		return fmt.Errorf("migrate: %d steps down: only %d are applied", steps, applied)
-	}
-	return run(ctx, b, func(m *migrate.Migrate, _ *driver) error {
-		for range steps {
-			if err := m.Steps(-1); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+// Waiter is implemented by a [Backend] whose database may give up waiting for a lock before the context ends. Up tries again.
+type Waiter interface {
+	// Busy reports whether err says that another transaction has a lock.
+	Busy(err error) bool
 }
 
-// run runs f with the backend's files, on one connection.
-func run(ctx context.Context, b Backend, f func(*migrate.Migrate, *driver) error) (err error) {
-	defer func() { err = withContext(ctx, err) }()
-	files, err := open(b)
-	if err != nil {
-		return err
+// Logged is implemented by a [Backend] with a logger. Default: [slog.Default].
+type Logged interface {
+	Logger() *slog.Logger
+}
+
+func logger(b Backend) *slog.Logger {
+	if l, ok := b.(Logged); ok {
+		return l.Logger()
 	}
-	var conn *sql.Conn
-	err = waiting(ctx, func() (err error) {
-		conn, err = b.DB().Conn(ctx)
-		return err
-	})
-	if err != nil {
-		return errors.Join(fmt.Errorf("migrate: connect: %w", err), files.Close())
-	}
-	d := &driver{ctx: ctx, backend: b, files: files, conn: conn}
-	m, err := migrate.NewWithInstance("files", files, "backend", d)
-	if err != nil {
-		return errors.Join(fmt.Errorf("migrate: %w", err), files.Close(), d.Close())
-	}
-	m.LockTimeout = time.Duration(math.MaxInt64) // ctx says how long to wait
-	defer func() {
-		fileErr, dbErr := m.Close()
-		err = errors.Join(err, fileErr, dbErr)
-	}()
-	return f(m, d)
+	return slog.Default()
 }

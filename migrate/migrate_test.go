@@ -24,10 +24,21 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
 
+// backend is what the backends of this module are.
+type backend interface {
+	migrate.Backend
+	migrate.Checker
+	migrate.Placer
+	migrate.Waiter
+	migrate.Logged
+	store.Storage
+	store.Checker
+}
+
 // place is where the tests of one database and driver put a store. Each handle has a pool of one.
 type place struct {
-	open func(versionTable string) migrate.Backend // one more handle on the same store
-	next func() migrate.Backend                    // a handle on another store in the same database
+	open func(versionTable string) backend // one more handle on the same store
+	next func() backend                    // a handle on another store in the same database
 }
 
 // eachDatabase runs a test on every database and driver.
@@ -36,22 +47,22 @@ func eachDatabase(t *testing.T, test func(t *testing.T, p place)) {
 	for _, driver := range pgtest.Drivers() {
 		t.Run("postgres/"+driver, func(t *testing.T) {
 			t.Parallel()
-			open := func(schema, table string) migrate.Backend {
+			open := func(schema, table string) backend {
 				db := pgtest.Open(t, driver, pgtest.URL(t))
 				db.SetMaxOpenConns(1)
 				return postgres.New(db, &postgres.Options{Schema: schema, VersionTable: table})
 			}
 			schema := pgtest.Schema(t)
 			test(t, place{
-				open: func(table string) migrate.Backend { return open(schema, table) },
-				next: func() migrate.Backend { return open(pgtest.Schema(t), "") },
+				open: func(table string) backend { return open(schema, table) },
+				next: func() backend { return open(pgtest.Schema(t), "") },
 			})
 		})
 	}
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
 		dsn := impatient(t)
-		open := func(prefix, table string) migrate.Backend {
+		open := func(prefix, table string) backend {
 			db, err := sql.Open("sqlite", dsn)
 			require.NoError(t, err)
 			t.Cleanup(func() { require.NoError(t, db.Close()) })
@@ -59,15 +70,15 @@ func eachDatabase(t *testing.T, test func(t *testing.T, p place)) {
 			return sqlite.New(db, &sqlite.Options{Prefix: prefix, VersionTable: table})
 		}
 		test(t, place{
-			open: func(table string) migrate.Backend { return open("", table) },
-			next: func() migrate.Backend { return open("next_", "") },
+			open: func(table string) backend { return open("", table) },
+			next: func() backend { return open("next_", "") },
 		})
 	})
 }
 
 // with is a backend with other migrations.
 type with struct {
-	migrate.Backend
+	backend
 	files fstest.MapFS
 }
 
@@ -105,12 +116,12 @@ func TestUpStatusDown(t *testing.T) {
 		require.Equal(t, "0001_init.up.sql", fresh.Pending[0])
 		require.Error(t, migrate.Down(t.Context(), b, 1), "nothing is there to undo")
 		require.Equal(t, fresh, status(t, b))
-		es := store.New(b.(store.Storage), nil)
+		es := store.New(b, nil)
 		_, err := es.Head(t.Context())
 		require.ErrorIs(t, err, store.ErrSchema)
 
 		require.NoError(t, migrate.Up(t.Context(), b))
-		require.Equal(t, migrate.Status{Version: fresh.Latest, Latest: fresh.Latest}, status(t, b))
+		require.Equal(t, migrate.Status{Version: fresh.Latest, Latest: fresh.Latest, Oldest: fresh.Latest}, status(t, b))
 		require.NoError(t, migrate.Up(t.Context(), b), "nothing to do is no error")
 		_, err = es.Append(t.Context(), "a", store.NoStream, store.Event{Type: "happened"})
 		require.NoError(t, err)
@@ -134,7 +145,7 @@ func TestDownStepByStep(t *testing.T) {
 		require.NoError(t, migrate.Up(t.Context(), b))
 		require.Equal(t, 5, status(t, b).Version)
 		require.NoError(t, migrate.Down(t.Context(), b, 2))
-		require.Equal(t, migrate.Status{Version: 1, Latest: 5, Pending: []string{"0002_two.up.sql", "0005_five.up.sql"}}, status(t, b))
+		require.Equal(t, migrate.Status{Version: 1, Latest: 5, Oldest: 1, Pending: []string{"0002_two.up.sql", "0005_five.up.sql"}}, status(t, b))
 		require.NoError(t, migrate.Up(t.Context(), b), "the tables were gone")
 	})
 }
@@ -177,30 +188,32 @@ func TestVersionTableOfAnotherName(t *testing.T) {
 
 func TestFailedMigrationLeavesWhatWas(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, p place) {
-		b := with{p.open(""), files(
-			"0001_one.up.sql", `create temporary table one (n int);`,
-			"0002_two.up.sql", `create temporary table two (n int); create temporary table one (n int);`,
-			"0003_three.up.sql", `create temporary table three (n int);`,
-		)}
+		b := with{p.open(""), files("0001_one.up.sql", `create temporary table one (n int);`)}
+		require.NoError(t, migrate.Up(t.Context(), b))
+		good := b.files
+		b.files = files(
+			"0001_one.up.sql", ``,
+			"0002_two.up.sql", `create temporary table two (n int);`,
+			"0003_three.up.sql", `create temporary table three (n int); create temporary table one (n int);`,
+			"0004_four.up.sql", `create temporary table four (n int);`,
+		)
 		err := migrate.Up(t.Context(), b)
 		var failed *migrate.MigrationError
 		require.ErrorAs(t, err, &failed)
-		require.Equal(t, []int{1, 2}, []int{failed.From, failed.To})
-		require.ErrorContains(t, err, "from version 1 to 2", "it says which migration")
+		require.Equal(t, []int{2, 3}, []int{failed.From, failed.To})
+		require.ErrorContains(t, err, "from version 2 to 3", "it says which migration")
 		if strings.Contains(t.Name(), "postgres") {
 			var state interface{ SQLState() string }
 			require.ErrorAs(t, err, &state, "the driver's error stays reachable")
 			require.Equal(t, "42P07", state.SQLState())
 		}
-		require.Equal(t, migrate.Status{Version: 1, Latest: 3, Pending: []string{"0002_two.up.sql", "0003_three.up.sql"}}, status(t, b))
+		require.Equal(t, 1, status(t, b).Version, "those before it are undone, too")
 
-		b.files = files(
-			"0001_one.up.sql", ``,
-			"0002_two.up.sql", `create temporary table two (n int);`,
-			"0003_three.up.sql", `create temporary table three (n int);`,
-		)
-		require.NoError(t, migrate.Up(t.Context(), b), "nothing is dirty, and table two was rolled back")
-		require.Equal(t, migrate.Status{Version: 3, Latest: 3}, status(t, b))
+		b.files = good
+		b.files["0002_two.up.sql"] = files("", `create temporary table two (n int);`)[""]
+		b.files["0003_three.up.sql"] = files("", `create temporary table three (n int);`)[""]
+		require.NoError(t, migrate.Up(t.Context(), b), "nothing is dirty, and tables two and three were rolled back")
+		require.Equal(t, migrate.Status{Version: 3, Latest: 3, Oldest: 3}, status(t, b))
 	})
 }
 
@@ -219,7 +232,7 @@ func TestUnknownVersions(t *testing.T) {
 			for _, err := range []error{migrate.Up(t.Context(), b), migrate.Down(t.Context(), b, 1)} {
 				var unknown *migrate.VersionError
 				require.ErrorAs(t, err, &unknown)
-				require.Equal(t, migrate.VersionError{Version: 3, Latest: status(t, b).Latest}, *unknown)
+				require.Equal(t, migrate.VersionError{Version: 3, Latest: status(t, b).Latest, Oldest: 3}, *unknown)
 				require.Contains(t, err.Error(), "version 3")
 				if c.newer {
 					require.ErrorIs(t, err, migrate.ErrNewer)

@@ -182,6 +182,7 @@ func (e *InvalidError) Is(target error) bool { return target == ErrInvalid }
 // SchemaError is [ErrSchema] with what is there, what is needed, and what to run.
 type SchemaError struct {
 	Have, Want int    // migration versions; Have is 0 if there is none
+	Oldest     int    // if Have is above Want: the version that a program must want at least to work with the tables
 	Renamed    bool   // the tables stand under another name than when they were made
 	Advice     string // what to run
 }
@@ -192,6 +193,9 @@ func (e *SchemaError) Error() string {
 	}
 	if e.Have == 0 {
 		return "store: the store's tables are missing: " + e.Advice
+	}
+	if e.Have > e.Want {
+		return fmt.Sprintf("store: the store's tables are at version %d and need a program for version %d, this one is for %d: %s", e.Have, e.Oldest, e.Want, e.Advice)
 	}
 	return fmt.Sprintf("store: the store's tables are at version %d, this program needs %d: %s", e.Have, e.Want, e.Advice)
 }

@@ -108,7 +108,7 @@ func (b *Backend) append(ctx context.Context, r store.AppendRequest, wasRefused 
 		}
 		if err != nil {
 			// Not the ids, so the number: a tick sets the sequence right.
-			if _, tickErr := b.tick(ctx, true); tickErr != nil {
+			if _, tickErr := b.tick(ctx, maxPlaced, true); tickErr != nil {
 				return store.AppendResult{}, tickErr
 			}
 		}

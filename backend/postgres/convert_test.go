@@ -98,3 +98,33 @@ func TestConvertDataRefuses(t *testing.T) {
 	err := postgres.ConvertData(t.Context(), pgtest.Open(t, "pgx", pgtest.URL(t)), &postgres.Options{Schema: "not there", DataType: "jsonb"})
 	require.ErrorIs(t, err, store.ErrSchema)
 }
+
+// TestConvertDataWaits: whatever timeouts the role has, for a transaction that uses the table.
+func TestConvertDataWaits(t *testing.T) {
+	t.Parallel()
+	schema := pgtest.Schema(t)
+	b, es := open(t, postgres.Options{Schema: schema})
+	_, err := es.Append(t.Context(), "s", store.Any, store.Event{Type: "good", Data: 1})
+	require.NoError(t, err)
+	tx, err := b.DB().BeginTx(t.Context(), nil)
+	require.NoError(t, err)
+	defer tx.Rollback() //nolint:errcheck // that is the point
+	_, err = tx.ExecContext(t.Context(), `lock table `+schema+`.events in access share mode`)
+	require.NoError(t, err)
+	db := pgtest.Open(t, "pgx", pgtest.URL(t)+"&statement_timeout=3000&lock_timeout=20&application_name="+schema)
+	done := make(chan error, 1)
+	go func() {
+		done <- postgres.ConvertData(t.Context(), db, &postgres.Options{Schema: schema, DataType: "jsonb"})
+	}()
+	for waiting := false; !waiting; {
+		select {
+		case err := <-done:
+			require.Fail(t, "it did not wait", "%v", err)
+		default:
+		}
+		require.NoError(t, tx.QueryRowContext(t.Context(), `select exists (select from pg_stat_activity
+			where application_name = $1 and wait_event_type = 'Lock' and clock_timestamp() - query_start > interval '3200 ms'), pg_stat_clear_snapshot()::text`, schema).Scan(&waiting, new(string)))
+	}
+	require.NoError(t, tx.Rollback())
+	require.NoError(t, <-done)
+}

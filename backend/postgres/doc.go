@@ -37,7 +37,13 @@
 // The database must be encoded in UTF8, and so must what sessions send (client_encoding): anything else is refused at the first call,
 // since drivers would not agree on names. Other settings of a session, such as array_nulls or bytea_output, change nothing.
 //
-// The tables stand in one schema and can be read with plain SQL; see migrations/0001_init.up.sql. Nothing depends on the
+// The tables stand in one schema and can be read with plain SQL; see migrations/0001_init.up.sql. The view recorded shows events with the
+// names of their streams and data as text, and the function recorded_from those from a position on:
+//
+//	select * from eventstore.recorded where stream = 'order-17' order by version
+//	select * from eventstore.recorded_from(-10)
+//
+// Nothing depends on the
 // search path or on the state of a session, so a pooler in transaction mode works (see [Options].NoPrepare). Appends
 // are as durable as synchronous_commit says; places in the log are always durable.
 package postgres

@@ -67,11 +67,11 @@ func (b *Backend) readAllFiltered(ctx context.Context, r store.ReadRequest, f st
 			if caughtUp || next > r.From {
 				break
 			}
-			head, moved, err := b.catchUp(ctx)
+			head, moved, more, err := b.catchUpSome(ctx)
 			if err != nil || !moved && head < r.From {
 				return nil, r.From, err
 			}
-			caughtUp = true // and read again: this reader or another has placed events since
+			caughtUp = !more // and read again: this reader or another has placed events since
 			continue
 		}
 		events, cut, err := b.readMatching(ctx, &left, wants, f)

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -46,6 +47,8 @@ type Options struct {
 	// NoGroupCommit gives every append outside a transaction a statement and a commit of its own. By default those that
 	// come while others of this Backend are under way share them, each with its own outcome.
 	NoGroupCommit bool
+	// Logger gets warnings that no call returns, such as that the tables are newer than this program. Default: [slog.Default].
+	Logger *slog.Logger
 }
 
 // Backend is a [store.Storage] on PostgreSQL. It is safe for concurrent use, unless WithTx made it: then it is as safe
@@ -100,6 +103,9 @@ func New(db *sql.DB, opts *Options) *Backend {
 	}
 	if o.VersionTable == "" {
 		o.VersionTable = "eventstore_migrations"
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
 	}
 	streams := newGate()
 	return &Backend{shared: &shared{

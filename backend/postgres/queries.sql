@@ -926,18 +926,37 @@ delete from /*schema.*/snapshots as s where s.source_id = $1::text;
 select current_setting('server_version_num')::int, current_setting('server_version'), version();
 
 -- name: strange_table
--- The first of the store's tables, as far as they are there, that is no plain table, and what it is. Fails in no case.
+-- The first of the store's tables that is no plain table, and what it is. Where the version table is missing there is no store, and
+-- migrate_taken looks at what is there. Fails in no case.
 select c.relname::text, case c.relkind
   when 'f' then 'foreign table' when 'p' then 'partitioned table' when 'v' then 'view' when 'm' then 'materialized view' else 'relation of kind ' || c.relkind::text end
 from pg_class as c
-where c.relkind <> 'r' and (c.oid = to_regclass('/*version_table_text*/')
+where c.relkind <> 'r'
+  and exists (select from pg_attribute as a where a.attrelid = to_regclass('/*version_table_text*/') and a.attname = 'oldest' and not a.attisdropped)
+  and (c.oid = to_regclass('/*version_table_text*/')
   or c.relnamespace = to_regnamespace('/*schema_quoted_text*/') and c.relname in (
     'streams', 'events', 'links', 'log', 'holes', 'retired', 'store', 'subscriptions', 'snapshots', 'projections', 'projection_members', 'parked', 'parked_changes'))
 order by c.relname limit 1;
 
 -- name: migrate_present
--- One row if the version table is there. Fails in no case, so that it can be asked in a caller's transaction.
-select 1 where to_regclass('/*version_table_text*/') is not null;
+-- One row if the version table is there, and not another table of that name. Fails in no case, so that it can be asked in a caller's
+-- transaction.
+select 1 from pg_attribute as a where a.attrelid = to_regclass('/*version_table_text*/') and a.attname = 'oldest' and not a.attisdropped;
+
+-- name: migrate_taken
+-- What is there already of the names in a JSON array. A table or view makes a type of its name.
+select t.kind, t.name from jsonb_to_recordset($1::text::jsonb) as n (kind text, name text) cross join lateral (
+  select case c.relkind when 'r' then 'table' when 'p' then 'table' when 'f' then 'foreign table' when 'v' then 'view' when 'm' then 'materialized view'
+    when 'S' then 'sequence' when 'c' then 'type' else 'index' end, c.relname::text
+  from pg_class as c
+  where n.kind not in ('function', 'trigger') and c.relnamespace = to_regnamespace('/*schema_quoted_text*/') and c.relname = n.name
+  union all
+  select 'type', y.typname::text from pg_type as y
+  where n.kind in ('table', 'view') and y.typnamespace = to_regnamespace('/*schema_quoted_text*/') and y.typname = n.name and y.typrelid = 0
+  union all
+  select 'function', n.name where n.kind = 'function' and to_regprocedure('/*schema_quoted_text*/.' || n.name) is not null
+) as t (kind, name)
+order by 2, 1;
 
 -- name: migrate_renamed
 -- One row if the tables are there, but the functions that name the schema are those of another name. Fails in no case.
@@ -974,9 +993,12 @@ where a.attrelid = to_regclass('/*schema_quoted_text*/.events') and a.attname = 
 -- name: convert_data
 -- Makes data and metadata be of the type that this backend was opened with. Locks out everybody, and writes both tables
 -- anew. The columns pass through text, and so must hold JSON: what else they hold is refused before, or by the cast. So are numbers
--- of jsonb with more digits than may be read back; they are counted by the weight and scale that numeric_send shows.
+-- of jsonb with more digits than may be read back; they are counted by the weight and scale that numeric_send shows. What shows these
+-- columns to people is made to look at nothing meanwhile, and then again as it was: replaced, it keeps its owner and grants.
 do $body$
 declare
+  view_text constant text := pg_get_viewdef(to_regclass('/*schema_quoted_text*/.recorded'));
+  from_text constant text := pg_get_functiondef(to_regprocedure('/*schema_quoted_text*/.recorded_from(bigint, bigint)'));
   wanted constant text := 'bytea/*data_type*/';
   present text;
   stranger record;
@@ -997,6 +1019,15 @@ begin
   end if;
   if found and wanted <> 'bytea' then
     raise exception 'eventstore: % is encoded as %, which is not JSON', stranger.event_id, stranger.content_type using errcode = 'ESTNJ';
+  end if;
+  if view_text is not null then
+    create or replace view /*schema.*/recorded as select null::bigint as position, null::text collate "C" as stream, null::bigint as version,
+      null::text collate "C" as event_type, null::timestamptz as created_at, null::uuid as event_id, null::text collate "C" as content_type,
+      null::text as data, null::text as metadata;
+  end if;
+  if from_text is not null then
+    create or replace function /*schema.*/recorded_from(first bigint, n bigint default 100) returns setof /*schema.*/recorded
+    language sql stable begin atomic; select * from /*schema.*/recorded; end;
   end if;
   for col in select t.name as tab, c.name from (values ('events'), ('snapshots')) as t (name), (values ('data'), ('metadata')) as c (name) loop
     execute format('alter table %s.%I alter column %I type %s using %s', '/*schema_quoted_text*/', col.tab, col.name, wanted,
@@ -1020,16 +1051,30 @@ begin
   create function /*schema.*/to_data(bytes bytea) returns bytea/*data_type*/ language sql immutable as $convert$
     select /*decode_data*/bytes
   $convert$;
+  if view_text is not null then
+    execute format('create or replace view %s.recorded as %s', '/*schema_quoted_text*/', view_text);
+  end if;
+  if from_text is not null then
+    execute from_text;
+  end if;
 end
 $body$;
 
 -- name: migrate_lock
--- Waits for other migrators of this schema. All migrations run in one transaction, each in a savepoint: a lock of the
--- session would stay behind in a pooler in transaction mode.
-begin isolation level read committed; select pg_advisory_xact_lock(hashtextextended('eventstore migrate /*schema_text*/', 0));
+-- Waits for other migrators of this schema, whatever timeouts the role has. All migrations run in one transaction: a lock of the
+-- session would stay behind in a pooler in transaction mode. Once it has the lock, lock_timeout counts again: a migration that waits
+-- for a table keeps everybody from it, so it gives up and is tried again.
+begin isolation level read committed;
+select set_config(s.name, '0', true) from pg_settings as s
+where s.name in ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout');
+select pg_advisory_xact_lock(hashtextextended('eventstore migrate /*schema_text*/', 0));
+set local lock_timeout to default;
 
 -- name: migrate_unlock
 commit;
+
+-- name: migrate_rollback
+rollback;
 
 -- name: migrate_prepare
 -- Creating a schema takes a right on the database, even if it is there.
@@ -1044,23 +1089,40 @@ begin
   end if;
 end
 $body$;
-create table if not exists /*version_table*/ (version bigint not null);
-
--- name: migrate_begin
-savepoint migration;
-
--- name: migrate_commit
-release migration;
-
--- name: migrate_rollback
-rollback to migration; release migration;
+create table if not exists /*version_table*/ (
+  version bigint not null,
+  oldest  bigint not null -- what the latest migration of a program must be at least to work with these tables
+);
 
 -- name: migrate_version
-select v.version from /*version_table*/ as v;
+select v.version, v.oldest from /*version_table*/ as v;
 
 -- name: migrate_clear_version
 delete from /*version_table*/;
 
 -- name: migrate_set_version
 with old as (delete from /*version_table*/)
-insert into /*version_table*/ (version) values ($1::bigint);
+insert into /*version_table*/ (version, oldest) values ($1::bigint, $2::bigint);
+
+-- name: migrate_script_guard
+-- Begins a script of migrations: waits for migrators, and fails unless the tables are at the version that the script is for.
+select pg_advisory_xact_lock(hashtextextended('eventstore migrate /*schema_text*/', 0));
+do $body$
+declare
+  present constant bigint := (select v.version from /*version_table*/ as v);
+begin
+  if present is distinct from /*from*/0 then
+    raise exception 'eventstore: the tables are at version %, but this script is for version %', present, /*from*/0;
+  end if;
+end
+$body$;
+
+-- name: migrate_script_note
+-- Ends a script of migrations.
+delete from /*version_table*/;
+insert into /*version_table*/ (version, oldest) values (/*version*/0, /*oldest*/0);
+
+-- name: without_timeouts
+-- Lets a transaction wait for locks, and work, as long as its context allows.
+select set_config(s.name, '0', true) from pg_settings as s
+where s.name in ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout');

@@ -32,14 +32,14 @@ func (b *Backend) ReadAll(ctx context.Context, r store.ReadRequest) (part store.
 			if caughtUp {
 				break
 			}
-			head, moved, err := b.catchUp(ctx)
+			head, moved, more, err := b.catchUpSome(ctx)
 			if err != nil {
 				return store.Part{}, err
 			}
 			if !moved && head < from {
 				break
 			}
-			caughtUp = true // and read again: this reader or another has placed events since
+			caughtUp = !more // and read again: this reader or another has placed events since
 			continue
 		}
 		events, cut, err := b.readPart(ctx, &left, wants)

@@ -5,6 +5,7 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"strings"
 
 	"github.com/eventstore-go/eventstore/backend/internal/rendered"
@@ -17,7 +18,10 @@ var migrations embed.FS
 // latest is the version of the newest migration.
 const latest = 4
 
-const advice = "run migrate.Up(ctx, backend) once before the program starts"
+const (
+	advice      = "run migrate.Up(ctx, backend) once before the program starts"
+	newerAdvice = "start a newer release of it, or restore a backup from before the migration"
+)
 
 // Migrations returns the migration files, rendered for this backend's schema and data type, for package migrate. With options that
 // are wrong, it has nothing but the error.
@@ -31,6 +35,18 @@ func (b *Backend) Migrations() fs.FS {
 // MigrationQuery returns a statement that package migrate needs.
 func (b *Backend) MigrationQuery(name string) string { return b.queries.Get(name) }
 
+// Logger returns the logger of the options, for package migrate.
+func (b *Backend) Logger() *slog.Logger { return b.opts.Logger }
+
+// Place returns where the tables stand, and what moves them elsewhere, for package migrate.
+func (b *Backend) Place() (where, advice string) {
+	return fmt.Sprintf("schema %q", b.opts.Schema),
+		"give the store a schema without them: set Schema in postgres.Options, or --schema on the command line"
+}
+
+// Busy reports whether err says that another transaction has held a lock for longer than lock_timeout, for package migrate.
+func (b *Backend) Busy(err error) bool { return waitedTooLong(err) }
+
 // oldest is the oldest version of PostgreSQL that has what the queries need, as the server numbers it. The query migrate_prepare
 // refuses older ones, too.
 const oldest = 14_00_00
@@ -42,9 +58,10 @@ var others = map[string]string{
 	"Materialize": "Materialize", "RisingWave": "RisingWave", "QuestDB": "QuestDB", "CrateDB": "CrateDB",
 }
 
-// Check returns [store.ErrUnsupportedDatabase] if the server is too old or is not PostgreSQL, or a table is no plain table, and a [store.SchemaError] if the tables are missing or older
-// than this version needs, or if the schema was renamed. Every operation checks once by itself; [store.Store.Check] at the start of
-// a program tells at once.
+// Check returns [store.ErrUnsupportedDatabase] if the server is too old or is not PostgreSQL, or a table is no plain table, and a
+// [store.SchemaError] if the tables are missing, are older than this version needs or newer than it works with, or if the schema was
+// renamed. Tables that are newer and state that this version works with them are good; a warning goes to the logger. Every operation
+// checks once by itself; [store.Store.Check] at the start of a program tells at once.
 func (b *Backend) Check(ctx context.Context) error {
 	if b.err != nil {
 		return b.err
@@ -65,12 +82,15 @@ func (b *Backend) Check(ctx context.Context) error {
 	if !present {
 		return &store.SchemaError{Want: latest, Advice: advice}
 	}
-	var version int
-	if _, err := b.one(ctx, "migrate_version", nil, &version); err != nil {
+	var version, oldestProgram int
+	if _, err := b.one(ctx, "migrate_version", nil, &version, &oldestProgram); err != nil {
 		return err
 	}
 	if version < latest {
 		return &store.SchemaError{Have: version, Want: latest, Advice: advice}
+	}
+	if oldestProgram > latest {
+		return &store.SchemaError{Have: version, Want: latest, Oldest: oldestProgram, Advice: newerAdvice}
 	}
 	renamed, err := b.one(ctx, "migrate_renamed", nil, new(int))
 	if err != nil {
@@ -85,7 +105,10 @@ func (b *Backend) Check(ctx context.Context) error {
 	}
 	b.jsonOnly.Store(dataType != "bytea")
 	b.jsonb.Store(dataType == "jsonb")
-	b.ready.Store(true)
+	if !b.ready.Swap(true) && version > latest {
+		b.opts.Logger.WarnContext(ctx, "the tables are newer than this program, which works with them",
+			slog.Int("version", version), slog.Int("latest", latest), slog.Int("oldest", oldestProgram))
+	}
 	return nil
 }
 

@@ -40,7 +40,7 @@ func TestFenceIsTakenAfterTheSnapshot(t *testing.T) {
 			at := hold(t, b, "before snapshot")
 			ticked := make(chan error, 1)
 			go func() {
-				_, err := b.tick(t.Context(), true)
+				_, err := b.tick(t.Context(), maxPlaced, true)
 				ticked <- err
 			}()
 			at.reached() // the tick has its fence, if it takes it first, but no snapshot

@@ -49,7 +49,7 @@ func install(t *testing.T, b *Backend, changes ...change) {
 		_, err = b.db.ExecContext(t.Context(), statement)
 		require.NoError(t, err)
 	}
-	_, err = b.db.ExecContext(t.Context(), b.MigrationQuery("migrate_set_version"), latest)
+	_, err = b.db.ExecContext(t.Context(), b.MigrationQuery("migrate_set_version"), latest, latest)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, b.Close()) })
 }

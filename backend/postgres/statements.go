@@ -61,7 +61,7 @@ func (b *Backend) once(ctx context.Context, f func(b *Backend) error) error {
 		err = f(&Backend{shared: b.shared, tx: tx})
 		if errors.Is(err, ErrSequenceBehind) {
 			_ = tx.Rollback() // with a pool of one, the tick needs the connection
-			_, tickErr := b.tick(ctx, true)
+			_, tickErr := b.tick(ctx, maxPlaced, true)
 			return errors.Join(err, tickErr)
 		}
 		if err != nil {

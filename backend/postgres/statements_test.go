@@ -132,7 +132,34 @@ func TestPlans(t *testing.T) {
 				t.Logf("%s\n%s", h.name, plan)
 			}
 		}
+		requireRecorded(t, conn, b, step.events)
 	}
+}
+
+// requireRecorded looks at the plans of what shows events to people: a stream through the view, positions through recorded_from.
+func requireRecorded(t *testing.T, conn *sql.Conn, b *Backend, events int) {
+	t.Helper()
+	b = &Backend{shared: &shared{opts: b.opts, queries: map[string]string{
+		"recorded": strings.NewReplacer(b.opts.replacements()...).Replace(`select * from /*schema.*/recorded where stream = $1 order by version`),
+	}}}
+	plan := explain(t, conn, b, "recorded", `'s-7'`)
+	for _, want := range []string{"Index Scan using streams_name_key", "events_version_key", "Index Scan Backward using log_append_seq_key"} {
+		require.Contains(t, plan, want, "recorded on %d events\n%s", events, plan)
+	}
+	looked := false
+	for _, plan := range nestedPlans(t, pgtest.URL(t), b, `select count(*) from /*schema.*/recorded_from(5000, 1000)`) {
+		if !strings.Contains(plan, "CTE wanted") {
+			continue
+		}
+		looked = true
+		for _, want := range []string{"log_pkey", "events_pkey", "streams_pkey"} {
+			require.Contains(t, plan, want, "recorded_from on %d events\n%s", events, plan)
+		}
+		for _, not := range []string{"Seq Scan", "JIT:", "Hash Join"} {
+			require.NotContains(t, plan, not, "recorded_from on %d events\n%s", events, plan)
+		}
+	}
+	require.True(t, looked)
 }
 
 // TestPlansOutliveATinyTable: a session that has planned while the tables had one page, and statistics that say so, keeps those plans

@@ -188,7 +188,7 @@ func TestUpgrade(t *testing.T) {
 		_, err := db.ExecContext(t.Context(), statement)
 		require.NoError(t, err)
 	}
-	_, err = db.ExecContext(t.Context(), b.MigrationQuery("migrate_set_version"), 1)
+	_, err = db.ExecContext(t.Context(), b.MigrationQuery("migrate_set_version"), 1, 1)
 	require.NoError(t, err)
 	var schema *store.SchemaError
 	require.ErrorAs(t, b.Check(t.Context()), &schema)

@@ -11,8 +11,12 @@ import (
 	"github.com/eventstore-go/eventstore/backend/internal/sqlerr"
 )
 
-// maxPlaced is how many appends one tick places at most, so that its transaction stays short.
-const maxPlaced = 10_000
+// maxPlaced is how many appends one tick places at most, so that its transaction stays short. Where the tick is for a reader of a page, it
+// is readerPlaced: the reader goes on with those, and the others get their positions while its caller works on them.
+const (
+	maxPlaced    = 10_000
+	readerPlaced = 2_000
+)
 
 // Tick gives the appends committed before the call their positions and returns how many it placed. Readers of all events
 // tick by themselves. It never runs in a caller's transaction: there it does nothing.
@@ -24,7 +28,7 @@ func (b *Backend) Tick(ctx context.Context) (placed int64, err error) {
 		return 0, nil
 	}
 	for {
-		n, err := b.tick(ctx, true)
+		n, err := b.tick(ctx, maxPlaced, true)
 		if err != nil {
 			return placed, err
 		}
@@ -35,11 +39,12 @@ func (b *Backend) Tick(ctx context.Context) (placed int64, err error) {
 	}
 }
 
-// tick runs one tick. With wait it waits for one that is running elsewhere; without, it returns -1 then.
-func (b *Backend) tick(ctx context.Context, wait bool) (placed int64, err error) {
-	placed, seen, err := b.runTick(ctx, wait)
+// tick runs one tick, which places so many appends at most. With wait it waits for one that is running elsewhere; without, it
+// returns -1 then.
+func (b *Backend) tick(ctx context.Context, most int64, wait bool) (placed int64, err error) {
+	placed, seen, err := b.runTick(ctx, most, wait)
 	if sqlerr.State(err) == notReadCommitted { // this database's default is another isolation level
-		placed, seen, err = b.tickReadCommitted(ctx, wait)
+		placed, seen, err = b.tickReadCommitted(ctx, most, wait)
 	}
 	if err == nil && seen.Valid {
 		b.seen.Store(&seen.String)
@@ -47,18 +52,18 @@ func (b *Backend) tick(ctx context.Context, wait bool) (placed int64, err error)
 	return placed, err
 }
 
-func (b *Backend) runTick(ctx context.Context, wait bool) (placed int64, seen sql.NullString, err error) {
-	_, err = b.one(ctx, "tick", []any{int64(maxPlaced), wait, b.since()}, &placed, &seen)
+func (b *Backend) runTick(ctx context.Context, most int64, wait bool) (placed int64, seen sql.NullString, err error) {
+	_, err = b.one(ctx, "tick", []any{most, wait, b.since()}, &placed, &seen)
 	return placed, seen, err
 }
 
-func (b *Backend) tickReadCommitted(ctx context.Context, wait bool) (placed int64, seen sql.NullString, err error) {
+func (b *Backend) tickReadCommitted(ctx context.Context, most int64, wait bool) (placed int64, seen sql.NullString, err error) {
 	tx, err := b.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
 	if err != nil {
 		return 0, seen, err
 	}
 	defer tx.Rollback() //nolint:errcheck // after a commit this does nothing; after an error that error counts
-	placed, seen, err = (&Backend{shared: b.shared, tx: tx}).runTick(ctx, wait)
+	placed, seen, err = (&Backend{shared: b.shared, tx: tx}).runTick(ctx, most, wait)
 	if err != nil {
 		return 0, seen, err
 	}
@@ -76,23 +81,44 @@ func (b *Backend) since() any {
 // catchUp places what was committed before the call, if anything was waiting. It returns the head as it was found, and
 // whether it may have moved since. Calls made at the same time share their ticks.
 func (b *Backend) catchUp(ctx context.Context) (head int64, moved bool, err error) {
-	if b.tx != nil {
-		_, err = b.one(ctx, "read_head", nil, &head)
-		return head, false, err
-	}
 	head, moved, _, err = b.placeWaiting(ctx, 0)
 	return head, moved, err
 }
 
-// placeWaiting is catchUp outside of transactions. at is the id of the event at a position, as it was found.
-func (b *Backend) placeWaiting(ctx context.Context, position int64) (head int64, moved bool, at uuid.UUID, err error) {
-	var id uuid.NullUUID
-	if _, err = b.one(ctx, "tick_pending", []any{b.since(), position}, &head, &moved, &id); err != nil || !moved {
-		return head, false, id.UUID, err
+// catchUpSome is catchUp for a reader of a page, which needs no more than a tick places. more says that something may be left to place.
+func (b *Backend) catchUpSome(ctx context.Context) (head int64, moved, more bool, err error) {
+	if head, moved, _, err = b.pending(ctx, 0); err == nil && moved {
+		more, err = b.place(ctx, readerPlaced)
 	}
-	return head, true, id.UUID, b.ticks.do(ctx, func() error {
-		_, err := b.Tick(ctx)
-		return err
+	return head, moved, more, err
+}
+
+// placeWaiting is catchUp. at is the id of the event at a position, as it was found.
+func (b *Backend) placeWaiting(ctx context.Context, position int64) (head int64, moved bool, at uuid.UUID, err error) {
+	head, moved, at, err = b.pending(ctx, position)
+	for more := moved; err == nil && more; {
+		more, err = b.place(ctx, maxPlaced)
+	}
+	return head, moved, at, err
+}
+
+// pending returns the head, whether a tick would find something, and the id of the event at a position. In a transaction, which must
+// not tick, it looks for the head alone.
+func (b *Backend) pending(ctx context.Context, position int64) (head int64, something bool, at uuid.UUID, err error) {
+	if b.tx != nil {
+		_, err = b.one(ctx, "read_head", nil, &head)
+		return head, false, at, err
+	}
+	var id uuid.NullUUID
+	_, err = b.one(ctx, "tick_pending", []any{b.since(), position}, &head, &something, &id)
+	return head, something, id.UUID, err
+}
+
+// place has a tick run that began after the call, and reports whether it left something to place.
+func (b *Backend) place(ctx context.Context, most int64) (more bool, err error) {
+	return b.ticks.do(ctx, func() (more bool, err error) {
+		n, err := b.tick(ctx, most, true)
+		return n >= most, err
 	})
 }
 
@@ -126,22 +152,23 @@ type ticks struct {
 // flight is one tick and who waits for it.
 type flight struct {
 	done chan struct{}
+	more bool // it left something to place
 	err  error
 }
 
-// do returns when a tick that began after the call has ended. tick is run by the callers themselves; the error of one
-// caller's context is not passed on to others.
-func (t *ticks) do(ctx context.Context, tick func() error) error {
+// do returns when a tick that began after the call has ended, and whether it left something to place. tick is run by the callers
+// themselves; the error of one caller's context is not passed on to others.
+func (t *ticks) do(ctx context.Context, tick func() (more bool, err error)) (bool, error) {
 	for {
 		f, mine, before := t.join()
 		if !mine {
 			select {
 			case <-f.done:
 			case <-ctx.Done():
-				return ctx.Err()
+				return false, ctx.Err()
 			}
 			if f.err == nil {
-				return nil
+				return f.more, nil
 			}
 			continue // whoever ran it failed, perhaps for a reason of its own
 		}
@@ -149,14 +176,15 @@ func (t *ticks) do(ctx context.Context, tick func() error) error {
 			select {
 			case <-before.done:
 			case <-ctx.Done():
-				return t.end(f, ctx.Err())
+				t.end(f, false, ctx.Err())
+				return false, ctx.Err()
 			}
 		}
 		t.start(f)
-		err := errors.New("postgres: a tick panicked")
-		defer func() { t.end(f, err) }() //nolint:errcheck // it returns its argument
-		err = tick()
-		return err
+		more, err := false, errors.New("postgres: a tick panicked")
+		defer func() { t.end(f, more, err) }()
+		more, err = tick()
+		return more, err
 	}
 }
 
@@ -177,7 +205,7 @@ func (t *ticks) start(f *flight) {
 	t.running, t.next = f, nil
 }
 
-func (t *ticks) end(f *flight, err error) error {
+func (t *ticks) end(f *flight, more bool, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.running == f {
@@ -186,7 +214,6 @@ func (t *ticks) end(f *flight, err error) error {
 	if t.next == f {
 		t.next = nil
 	}
-	f.err = err
+	f.more, f.err = more, err
 	close(f.done)
-	return err
 }

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -51,18 +52,18 @@ func TestOneTickAtATime(t *testing.T) {
 	at := hold(t, b, "one at a time")
 	first := make(chan error, 1)
 	go func() {
-		_, err := b.tick(t.Context(), true)
+		_, err := b.tick(t.Context(), maxPlaced, true)
 		first <- err
 	}()
 	at.reached()
 
-	n, err := b.tick(t.Context(), false)
+	n, err := b.tick(t.Context(), maxPlaced, false)
 	require.NoError(t, err)
 	require.EqualValues(t, -1, n, "another tick is running")
 	ctx, cancel := context.WithCancel(t.Context())
 	waiting := make(chan error, 1)
 	go func() {
-		_, err := b.tick(ctx, true)
+		_, err := b.tick(ctx, maxPlaced, true)
 		waiting <- err
 	}()
 	cancel()
@@ -87,7 +88,7 @@ func TestHardDeleteDuringATick(t *testing.T) {
 	at := hold(t, b, "after snapshot")
 	ticked := make(chan error, 1)
 	go func() {
-		_, err := b.tick(t.Context(), true)
+		_, err := b.tick(t.Context(), maxPlaced, true)
 		ticked <- err
 	}()
 	at.reached()
@@ -118,17 +119,25 @@ func TestReadersShareTicks(t *testing.T) {
 	release := make(chan struct{})
 	started := make(chan int, 10)
 	n := 0
-	tick := func() error {
+	tick := func() (bool, error) {
 		n++ // one at a time
 		started <- n
 		<-release
-		return nil
+		return n == 2, nil
 	}
-	done := make(chan error, 3)
-	go func() { done <- s.do(t.Context(), tick) }()
+	type outcome struct {
+		more bool
+		err  error
+	}
+	done := make(chan outcome, 3)
+	do := func() {
+		more, err := s.do(t.Context(), tick)
+		done <- outcome{more, err}
+	}
+	go do()
 	<-started
 	for range 2 { // both come after the first tick began: one more tick serves both
-		go func() { done <- s.do(t.Context(), tick) }()
+		go do()
 	}
 	eventually(t, "the next tick has its runner", func() bool {
 		s.mu.Lock()
@@ -136,9 +145,49 @@ func TestReadersShareTicks(t *testing.T) {
 		return s.next != nil
 	})
 	close(release)
+	left := 0
 	for range 3 {
-		require.NoError(t, <-done)
+		o := <-done
+		require.NoError(t, o.err)
+		if o.more {
+			left++
+		}
 	}
 	require.LessOrEqual(t, n, 3)
 	require.GreaterOrEqual(t, n, 2)
+	require.GreaterOrEqual(t, left, 1, "the second tick has left something to place")
+}
+
+// A reader of all events waits for as many positions as a tick gives, not for those of all that was appended before; and
+// leaves out nothing of it.
+func TestFirstReadOfManyAppends(t *testing.T) {
+	t.Parallel()
+	const appends = 2*readerPlaced + 1000
+	for _, filter := range []store.EventFilter{{}, {Types: []string{"happened"}}} {
+		b := setup(t, pgtest.URL(t))
+		exec := func(query string) {
+			t.Helper()
+			_, err := b.db.ExecContext(t.Context(), strings.NewReplacer(b.opts.replacements()...).Replace(query))
+			require.NoError(t, err)
+		}
+		fill(exec, 1, appends)
+		exec(`do $$ begin
+			perform set_config('eventstore.hard_delete', 'on', true);
+			delete from /*schema.*/log;
+			perform setval('/*schema.*/append_seq', ` + itoa(appends) + `);
+		end $$`)
+
+		page, _, err := b.ReadFiltered(t.Context(), store.ReadRequest{Stream: store.All, From: 1, Limit: 100}, filter)
+		require.NoError(t, err)
+		require.NotEmpty(t, page)
+		require.EqualValues(t, readerPlaced, number(t, b, `select max(l.position + l.n * l.appends - 1) from /*schema.*/log l`), "positions given for the first page")
+
+		n := int64(0)
+		for e, err := range store.New(b, nil).All(t.Context(), nil) {
+			require.NoError(t, err)
+			n++
+			require.Equal(t, n, e.Number)
+		}
+		require.EqualValues(t, appends, n)
+	}
 }

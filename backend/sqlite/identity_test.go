@@ -81,7 +81,7 @@ func TestRenamedPrefix(t *testing.T) {
 	require.NoError(t, renamed.Delete(ctx, "s", store.Any, store.HardDelete))
 
 	fresh := sqlite.New(db, &sqlite.Options{Prefix: "a_"})
-	require.ErrorContains(t, migrate.Up(ctx, fresh), "already exists")
+	require.ErrorIs(t, migrate.Up(ctx, fresh), migrate.ErrNameTaken, "triggers and indexes have kept their names")
 }
 
 // tablesOf returns the tables of the store with the prefix a_.

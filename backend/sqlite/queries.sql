@@ -600,38 +600,49 @@ delete from /*prefix*/snapshots where source_id = ?1;
 
 
 -- name: migrate_present
--- One row if the version table is there: a statement on a table that is missing would fail.
-select 1 from sqlite_master where type = 'table' and name = '/*version_table*/eventstore_migrations';
+-- One row if the version table is there, and not another table of that name: a statement on a table that is missing would fail.
+select 1 from pragma_table_info('/*version_table*/eventstore_migrations') where name = 'oldest';
+
+-- name: migrate_taken
+-- What is there already of the names in a JSON array. Triggers have names of their own, and upper case is no other name.
+select m.type, m.name from json_each(?1) as n join sqlite_master as m on m.name = json_extract(n.value, '$.name') collate nocase
+where (m.type = 'trigger') = (json_extract(n.value, '$.kind') = 'trigger') and json_extract(n.value, '$.kind') <> 'constraint'
+order by 2, 1;
 
 -- name: migrate_prepare
 create table if not exists /*version_table*/eventstore_migrations (
   only    integer not null default 1 primary key check (only = 1),
-  version integer not null
+  version integer not null,
+  oldest  integer not null -- what the latest migration of a program must be at least to work with these tables
 ) strict;
 
 -- name: migrate_version
-select version from /*version_table*/eventstore_migrations;
+select version, oldest from /*version_table*/eventstore_migrations;
 
 -- name: migrate_set_version
 -- Replaces the one row.
-insert into /*version_table*/eventstore_migrations (only, version) values (1, ?1)
-on conflict (only) do update set version = excluded.version;
+insert into /*version_table*/eventstore_migrations (only, version, oldest) values (1, ?1, ?2)
+on conflict (only) do update set version = excluded.version, oldest = excluded.oldest;
 
 -- name: migrate_clear_version
 delete from /*version_table*/eventstore_migrations;
 
 -- name: migrate_lock
--- Waits for every other writer, and keeps them waiting: all migrations run in one transaction, each in a savepoint.
+-- Waits for every other writer, and keeps them waiting: all migrations run in one transaction.
 begin immediate;
 
 -- name: migrate_unlock
 commit;
 
--- name: migrate_begin
-savepoint migration;
-
--- name: migrate_commit
-release migration;
-
 -- name: migrate_rollback
-rollback to migration; release migration;
+rollback;
+
+-- name: migrate_script_guard
+-- Begins a script of migrations: fails by the check that "only" is 1, unless the tables are at the version that the script is for.
+insert into /*version_table*/eventstore_migrations (only, version, oldest)
+select 0, 0, 0 where (select version from /*version_table*/eventstore_migrations) is not /*from*/0;
+
+-- name: migrate_script_note
+-- Ends a script of migrations.
+insert into /*version_table*/eventstore_migrations (only, version, oldest) values (1, /*version*/0, /*oldest*/0)
+on conflict (only) do update set version = excluded.version, oldest = excluded.oldest;

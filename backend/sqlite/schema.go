@@ -5,6 +5,7 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"slices"
 	"strings"
 
@@ -18,7 +19,10 @@ var migrations embed.FS
 // latest is the version of the newest migration.
 const latest = 4
 
-const advice = "run migrate.Up(ctx, backend) once before the program starts"
+const (
+	advice      = "run migrate.Up(ctx, backend) once before the program starts"
+	newerAdvice = "start a newer release of it, or restore a backup from before the migration"
+)
 
 // Migrations returns the migration files, rendered for this backend's prefix, for package migrate. With options that
 // are wrong, it has nothing but the error.
@@ -32,9 +36,20 @@ func (b *Backend) Migrations() fs.FS {
 // MigrationQuery returns a statement that package migrate needs.
 func (b *Backend) MigrationQuery(name string) string { return b.queries.Get(name) }
 
-// Check returns [store.ErrUnsupportedDatabase] if SQLite is too old, a [store.SchemaError] if the tables are missing or older than
-// this version needs, and a [PragmaError]
-// if a connection lacks a setting. Every operation checks once by itself; [store.Store.Check] at the start of a
+// Logger returns the logger of the options, for package migrate.
+func (b *Backend) Logger() *slog.Logger { return b.opts.Logger }
+
+// Place returns where the tables stand, and what moves them elsewhere, for package migrate.
+func (b *Backend) Place() (where, advice string) {
+	return "the database", "give the store's tables a prefix: set Prefix in sqlite.Options, or --schema on the command line"
+}
+
+// Busy reports whether err says that another connection has a lock, for package migrate.
+func (b *Backend) Busy(err error) bool { return busy(err) }
+
+// Check returns [store.ErrUnsupportedDatabase] if SQLite is too old, a [store.SchemaError] if the tables are missing, are older than
+// this version needs or newer than it works with, and a [PragmaError] if a connection lacks a setting. Tables that are newer and state
+// that this version works with them are good; a warning goes to the logger. Every operation checks once by itself; [store.Store.Check] at the start of a
 // program tells at once.
 func (b *Backend) Check(ctx context.Context) error {
 	if b.closed.Load() {
@@ -110,16 +125,23 @@ func (b *Backend) checkSettings(ctx context.Context) error {
 }
 
 func (b *Backend) checkSchema(ctx context.Context) error {
-	present, version := 0, 0
+	present, version, oldestProgram := 0, 0, 0
 	found, err := b.one(ctx, "migrate_present", nil, &present)
 	if err == nil && found {
-		_, err = b.one(ctx, "migrate_version", nil, &version)
+		_, err = b.one(ctx, "migrate_version", nil, &version, &oldestProgram)
 	}
 	if err != nil {
 		return err
 	}
 	if version < latest {
 		return &store.SchemaError{Have: version, Want: latest, Advice: advice}
+	}
+	if oldestProgram > latest {
+		return &store.SchemaError{Have: version, Want: latest, Oldest: oldestProgram, Advice: newerAdvice}
+	}
+	if version > latest && b.warned.CompareAndSwap(false, true) {
+		b.opts.Logger.WarnContext(ctx, "the tables are newer than this program, which works with them",
+			slog.Int("version", version), slog.Int("latest", latest), slog.Int("oldest", oldestProgram))
 	}
 	return nil
 }

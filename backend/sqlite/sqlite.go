@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"regexp"
 	"sync"
 	"sync/atomic"
@@ -26,7 +27,7 @@ var (
 // Options of a [Backend]. The zero value of each field is its default.
 type Options struct {
 	// Prefix goes before the names of all tables, triggers and views, so that several stores (tenants) share one
-	// database and one *sql.DB. Letters, digits and underscores, not starting with a digit. To change it, export and import
+	// database and one *sql.DB, and the store's tables stand beside the application's of the same names. Letters, digits and underscores, not starting with a digit. To change it, export and import
 	// the store: triggers and indexes of tables that are renamed keep their names. Default: none.
 	Prefix string
 	// VersionTable is the name of the table in which migrations note their version; the prefix goes before it, too. The
@@ -35,6 +36,8 @@ type Options struct {
 	// NoGroupCommit gives every write a commit of its own. By default those of this Backend that wait for the database's
 	// lock at the same time share one, each with its own outcome.
 	NoGroupCommit bool
+	// Logger gets warnings that no call returns, such as that the tables are newer than this program. Default: [slog.Default].
+	Logger *slog.Logger
 }
 
 // Backend is a [store.Storage] on SQLite. It is safe for concurrent use, unless WithTx made it: then it is as safe as
@@ -58,6 +61,7 @@ type shared struct {
 	writer  writer
 
 	checked  atomic.Bool // settings and schema are good
+	warned   atomic.Bool // that the tables are newer
 	wal      atomic.Bool // readers and the writer do not wait for each other
 	prepared atomic.Bool // all that is kept
 	// correlations says that they were seen indexed.
@@ -81,6 +85,9 @@ func New(db *sql.DB, opts *Options) *Backend {
 	}
 	if o.VersionTable == "" {
 		o.VersionTable = "eventstore_migrations"
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
 	}
 	return &Backend{shared: &shared{
 		db: db, opts: o, err: o.check(), queries: queries.Parse(queriesFile, o.replacements()...),

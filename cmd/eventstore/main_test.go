@@ -87,6 +87,7 @@ func TestScripts(t *testing.T) {
 						"alike":    alike,
 						"many":     many, "park": park,
 						"code": code,
+						"run":  runSQL,
 					},
 				})
 			})

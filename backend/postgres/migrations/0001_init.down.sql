@@ -1,4 +1,7 @@
 -- For development: removes the store's tables and all events in them.
+drop function /*schema.*/recorded_from(bigint, bigint);
+drop view /*schema.*/recorded;
+drop function /*schema.*/shown(bytea), /*schema.*/shown(jsonb), /*schema.*/shown(json);
 drop function /*schema.*/tick/*of*/(bigint, boolean, pg_snapshot);
 drop function /*schema.*/advance(regclass, bigint, bigint);
 drop function /*schema.*/ended(pg_snapshot, pg_snapshot);

@@ -1,3 +1,4 @@
+-- oldest program: 1
 -- The store's tables. Whatever stands before a name as a schema comment is replaced by the store's schema, and the
 -- marked type by the data type chosen for it. A function whose body names the schema has a hash of that name behind its
 -- own (the comment "of"): renaming a schema does not change bodies, and a program that goes by the new name must not call one that
@@ -707,5 +708,70 @@ begin
   if placed > 0 then
     perform pg_notify('/*channel*/', '');
   end if;
+end
+$body$;
+
+-- For people: events with the names of their streams, and data as text. The library does not use what follows.
+
+-- shown makes text of data or metadata. Bytes that are no text in UTF-8 are shown in hex, as PostgreSQL shows bytes. The backslash is not
+-- written as one: what that means in a literal is a setting.
+create function /*schema.*/shown(value bytea) returns text language plpgsql stable strict as $body$
+begin
+  return convert_from(value, 'UTF8');
+exception when character_not_in_repertoire or untranslatable_character then
+  return chr(92) || 'x' || encode(value, 'hex');
+end
+$body$;
+create function /*schema.*/shown(value jsonb) returns text language sql stable as $body$
+  select value::text
+$body$;
+create function /*schema.*/shown(value json) returns text language sql stable as $body$
+  select value::text
+$body$;
+
+-- The position of an event that no tick has placed yet is null. A position is computed, so that no index leads from it to an event:
+-- recorded_from does.
+-- Indexes, by stream: streams_name_key, events_version_key, and for each event log_append_seq_key.
+create view /*schema.*/recorded as
+select case when e.append_seq < l.append_seq + l.appends then l.position + (e.append_seq - l.append_seq) * l.n + e.idx end as position,
+  s.name as stream, e.version, e.event_type, e.created_at, e.event_id, e.content_type, /*schema.*/shown(e.data) as data, /*schema.*/shown(e.metadata) as metadata
+from /*schema.*/events e join /*schema.*/streams s on s.stream_id = e.stream_id
+  left join lateral (
+    select k.position, k.append_seq, k.n, k.appends from /*schema.*/log k where k.append_seq <= e.append_seq order by k.append_seq desc limit 1
+  ) as l on true;
+
+-- recorded_from returns the events at n positions from the first on, in order. A first below 0 counts from the end: -10 is the tenth
+-- from the last. Its body is parsed when it is made, so that it belongs to its tables under whatever name their schema has. It is
+-- made in a do block, since tools that cut files into statements, and some drivers, don't know such bodies.
+-- Indexes: log_pkey, events_pkey, streams_pkey.
+do $body$
+begin
+  execute $create$
+create function /*schema.*/recorded_from(first bigint, n bigint default 100) returns setof /*schema.*/recorded
+language sql stable set enable_seqscan = off set jit = off
+begin atomic
+  with wanted as materialized (
+    select case when recorded_from.first >= 0 then recorded_from.first else recorded_from.first + 1 + coalesce(
+      (select k.position + k.n::bigint * k.appends - 1 from /*schema.*/log k order by k.position desc limit 1), 0) end as position
+  )
+  select l.position + (e.append_seq - l.append_seq) * l.n + e.idx, s.name, e.version, e.event_type, e.created_at, e.event_id, e.content_type,
+    /*schema.*/shown(e.data), /*schema.*/shown(e.metadata)
+  from wanted w cross join lateral (
+    select k.position, k.append_seq, k.n, k.appends from /*schema.*/log k
+    where k.position < w.position + recorded_from.n
+      and k.position >= coalesce((select b.position from /*schema.*/log b where b.position <= w.position order by b.position desc limit 1), 0)
+    offset 0
+  ) as l cross join lateral (
+    select v.append_seq, v.idx, v.stream_id, v.version, v.event_type, v.created_at, v.event_id, v.content_type, v.data, v.metadata
+    from /*schema.*/events v where v.append_seq >= l.append_seq and v.append_seq < l.append_seq + l.appends
+    offset 0
+  ) as e cross join lateral (
+    select t.name from /*schema.*/streams t where t.stream_id = e.stream_id offset 0
+  ) as s
+  where l.position + (e.append_seq - l.append_seq) * l.n + e.idx >= w.position
+    and l.position + (e.append_seq - l.append_seq) * l.n + e.idx < w.position + recorded_from.n
+  order by 1;
+end
+$create$;
 end
 $body$;

@@ -1,3 +1,4 @@
+-- oldest program: 2
 -- Persistent subscriptions: how far each has come, and who runs it until when, on the database's clock. Few rows, each
 -- updated many times: nothing but the key is indexed, and pages have room, so that a row is updated in place (HOT).
 create table /*schema.*/subscriptions (

@@ -1,3 +1,4 @@
+-- oldest program: 3
 -- Snapshots: for each source the newest state that was recorded.
 create table /*schema.*/snapshots (
   version      bigint not null,

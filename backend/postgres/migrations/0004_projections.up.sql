@@ -1,3 +1,4 @@
+-- oldest program: 4
 -- Projections. A partition of one is a row of subscriptions called $<projection>/<generation>/<partition>.
 create table /*schema.*/projections (
   generation   bigint not null, -- of its partitions

@@ -1,3 +1,4 @@
+-- oldest program: 1
 -- The store's tables. Whatever has a prefix comment before its name gets the store's prefix there.
 -- Times are microseconds since 1970, ids of events the 16 bytes of a UUID: small and exact. The view "recorded", at the
 -- end, shows them as people write them.

@@ -1,3 +1,4 @@
+-- oldest program: 2
 -- Persistent subscriptions: how far each has come, and who runs it until when. Times are as in the other tables.
 
 create table /*prefix*/subscriptions (

@@ -1,3 +1,4 @@
+-- oldest program: 3
 -- Snapshots: for each source the newest state that was recorded. Times are as in the other tables.
 
 create table /*prefix*/snapshots (

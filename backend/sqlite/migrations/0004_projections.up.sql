@@ -1,3 +1,4 @@
+-- oldest program: 4
 -- Projections. A partition of one is a row of subscriptions called $<projection>/<generation>/<partition>.
 create table /*prefix*/projections (
   name         text not null,

@@ -60,6 +60,7 @@ func judge(ctx context.Context, err error) (code int, advice string) {
 	var location *database.LocationError
 	var notFound *database.NotFoundError
 	var schema *store.SchemaError
+	var target *migrate.TargetError
 	var chosen *transfer.ChosenError
 	var taken *transfer.TakenError
 	var lacking *transfer.RightsError
@@ -95,9 +96,16 @@ func judge(ctx context.Context, err error) (code int, advice string) {
 		if schema.Have == 0 {
 			return codeUnreachable, "create the tables with `eventstore init`, or name the right --schema"
 		}
+		if schema.Have > schema.Want {
+			return codeUnreachable, ""
+		}
 		return codeUnreachable, "bring the tables up to date with `eventstore migrate`"
 	case is(migrate.ErrNewer):
-		return codeUnreachable, "this program is older than the store: install a newer one"
+		return codeUnreachable, ""
+	case is(migrate.ErrNameTaken):
+		return codeConflict, ""
+	case errors.As(err, &target):
+		return codeUsage, ""
 	case is(store.ErrWrongExpectedVersion, store.ErrStreamExists):
 		return codeConflict, "look with `eventstore stream info`, and say what you expect now"
 	case is(store.ErrStreamReplaced):

@@ -92,7 +92,7 @@ What is there already stays as it is. Any number of processes may do this at the
 					return err
 				}
 			}
-			return a.up(cmd.Context(), database.Options{DataType: dataType, Create: true})
+			return a.up(cmd.Context(), database.Options{DataType: dataType, Create: true}, 0)
 		},
 	}
 	dataTypeFlag(c, &dataType)
@@ -112,103 +112,11 @@ func (a *app) init() *cobra.Command {
   eventstore init --db events.db`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.up(cmd.Context(), database.Options{DataType: dataType})
+			return a.up(cmd.Context(), database.Options{DataType: dataType}, 0)
 		},
 	}
 	dataTypeFlag(c, &dataType)
 	return c
-}
-
-func (a *app) migrate() *cobra.Command {
-	return &cobra.Command{
-		Use:   "migrate",
-		Short: "Bring the tables up to date",
-		Long: `Bring the tables up to date, or create them.
-
-Any number of processes may do this at the same time: one does it, the others wait for it. Each migration is one
-transaction; one that fails leaves everything as it was.
-
-A PostgreSQL schema that was renamed, or restored under another name, is refused until this has made its functions fit
-the new name.`,
-		Example: `  eventstore migrate --schema tenant_1,tenant_2`,
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.up(cmd.Context(), database.Options{})
-		},
-	}
-}
-
-// up brings the tables of all schemas up to date.
-func (a *app) up(ctx context.Context, o database.Options) error {
-	return a.each(o, func(d *database.Database) error {
-		before, err := migrate.StatusOf(ctx, d.Backend)
-		if err != nil {
-			return err
-		}
-		if err := migrate.Up(ctx, d.Backend); err != nil {
-			return err
-		}
-		after, err := migrate.StatusOf(ctx, d.Backend)
-		if err != nil {
-			return err
-		}
-		status := "up to date"
-		switch {
-		case before.Version == 0:
-			status = "created"
-		case before.Version < after.Version:
-			status = "migrated"
-		case before.Renamed:
-			status = "fits its new name"
-		}
-		if a.json() {
-			return a.object(done{Database: d.Name(), Schema: d.Schema, Status: status, Version: after.Version, Latest: after.Latest})
-		}
-		return a.say("%s: %s, version %d", named(d), status, after.Version)
-	})
-}
-
-func (a *app) migrations() *cobra.Command {
-	return &cobra.Command{
-		Use:   "migrations",
-		Short: "Show which migrations are pending; exit 1 if any are",
-		Long: `Show how far the tables are, and which migrations are pending.
-
-The exit code is 1 if any are, or if the tables are newer than this program: for scripts that deploy.`,
-		Example: `  eventstore migrations --schema tenant_1,tenant_2 || eventstore migrate --schema tenant_1,tenant_2`,
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.each(database.Options{}, func(d *database.Database) error {
-				s, err := migrate.StatusOf(cmd.Context(), d.Backend)
-				if err != nil {
-					return err
-				}
-				status := "up to date"
-				switch {
-				case s.Version > s.Latest:
-					status = "newer than this program"
-				case s.Version == 0:
-					status = "no tables"
-				case len(s.Pending) > 0:
-					status = "pending"
-				case s.Renamed:
-					status = "renamed: migrate makes it fit its new name"
-				}
-				if a.json() {
-					err = a.object(done{d.Name(), d.Schema, status, s.Version, s.Latest, s.Pending})
-				} else {
-					err = a.say("%s: %s, version %d of %d", named(d), status, s.Version, s.Latest)
-					for _, p := range s.Pending {
-						err = errors.Join(err, a.say("  pending: %s", p))
-					}
-				}
-				if err == nil && status != "up to date" {
-					err = errFound
-				}
-				return err
-			})
-		},
-	}
 }
 
 func (a *app) drop() *cobra.Command {
@@ -295,7 +203,7 @@ func (a *app) inStore(ctx context.Context, d *database.Database) (string, error)
 		return "", err
 	}
 	what := fmt.Sprintf("This destroys the store in database %s, %s", d.Location, named(d))
-	if status.Version != status.Latest {
+	if !status.Usable() {
 		return what + ".", nil
 	}
 	page, err := store.New(d.Backend, nil).Streams(ctx, &store.ListOptions{Page: 1, PageSize: 1})

@@ -123,16 +123,20 @@ func (e *examination) good(format string, args ...any) {
 func (e *examination) schema(ctx context.Context) (ready bool, err error) {
 	s, err := migrate.StatusOf(ctx, e.d.Backend)
 	switch {
-	case errors.Is(err, migrate.ErrNewer), err == nil && s.Version > s.Latest:
-		e.report(Problem, fmt.Sprintf("the tables are at version %d, newer than this program knows", s.Version), "install a newer version of this program, and of the library")
 	case err != nil:
 		return false, err
+	case s.Version > s.Latest && !s.Usable():
+		e.report(Problem, fmt.Sprintf("the tables are at version %d and need a program that has migration %d, this one has migrations up to %d", s.Version, s.Oldest, s.Latest),
+			"install a newer release of this program, and of the library")
 	case s.Version == 0:
 		e.report(Problem, "there are no tables", "create them with `eventstore init`, or name the right --schema")
 	case len(s.Pending) > 0:
 		e.report(Problem, fmt.Sprintf("the tables are at version %d of %d", s.Version, s.Latest), "bring them up to date with `eventstore migrate`")
 	case s.Renamed:
 		e.report(Problem, "the schema was renamed, or restored under another name, and its functions name the old one", "make them fit with `eventstore migrate`")
+	case s.Version > s.Latest:
+		e.good("the tables are at version %d, newer than this program, which works with them", s.Version)
+		return true, nil
 	default:
 		e.good("the tables are up to date, at version %d", s.Version)
 		return true, nil

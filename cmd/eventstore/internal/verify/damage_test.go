@@ -148,7 +148,8 @@ var postgresDamage = []damage{
 
 // jsonb makes a column of bytes jsonb.
 func jsonb(table, column string) string {
-	return `alter table /*schema.*/` + table + ` alter column ` + column + ` type jsonb using convert_from(` + column + `, 'UTF8')::jsonb;`
+	return `drop function if exists /*schema.*/recorded_from(bigint, bigint); drop view if exists /*schema.*/recorded;
+		alter table /*schema.*/` + table + ` alter column ` + column + ` type jsonb using convert_from(` + column + `, 'UTF8')::jsonb;`
 }
 
 var sqliteDamage = []damage{
