@@ -89,6 +89,7 @@ func TestRolesOfTheDocs(t *testing.T) {
 	ctx := t.Context()
 	for _, es := range []*store.Store{w, r, s, o} {
 		require.NoError(t, es.Check(ctx))
+		t.Cleanup(func() { require.NoError(t, es.Close()) })
 	}
 
 	// The writer.
@@ -188,6 +189,7 @@ func TestMonitoringOfTheDocs(t *testing.T) {
 	_, err = sub.Next(t.Context())
 	require.NoError(t, err)
 	require.NoError(t, sub.Close())
+	require.NoError(t, s.Close())
 	operator := d.as("operator").db
 	for _, query := range statementsOf(t, "Monitoring") {
 		rows, err := operator.QueryContext(t.Context(), query)
