@@ -32,7 +32,7 @@ run it beside others who need the database.`,
 			if err != nil {
 				return err
 			}
-			if a.schema != "" {
+			if len(a.schemas) > 0 {
 				return usage("bench has a schema of its own: leave --schema out")
 			}
 			schema := "eventstore_bench"
@@ -46,7 +46,7 @@ run it beside others who need the database.`,
 			defer func() { _ = d.Close() }()
 			r, err := a.measure(cmd.Context(), d, o)
 			if err != nil {
-				return err
+				return inDatabase(d, err)
 			}
 			if html != "" {
 				if err := writePage(html, r); err != nil {
@@ -75,13 +75,16 @@ func (a *app) measure(ctx context.Context, d *database.Database, o measure.Optio
 		return r, err
 	}
 	if status.Version > 0 {
-		return r, usage("the %s is there already, of another bench that runs, or was killed: remove it with `eventstore drop --schema %s`", named(d), d.Schema)
+		return r, usage("the %s is there already, of another bench that runs, or was killed; remove it with `eventstore drop --schema %s`", named(d), d.Schema)
 	}
 	defer func() {
 		clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 		defer cancel()
 		_, dropErr := d.Drop(clean, false)
-		err = errors.Join(err, dropErr)
+		var none *database.NoStoreError
+		if !errors.As(dropErr, &none) { // creating it has failed
+			err = errors.Join(err, dropErr)
+		}
 	}()
 	if err := migrate.Up(ctx, d.Backend); err != nil {
 		return r, err
@@ -92,8 +95,10 @@ func (a *app) measure(ctx context.Context, d *database.Database, o measure.Optio
 	}
 	es := store.New(d.Backend, nil)
 	defer func() { err = errors.Join(err, es.Close()) }()
+	end := a.busy("measuring")
+	defer end()
 	return measure.Run(ctx, es, o, func(s measure.Step) {
-		if terminal(a.err) {
+		if terminal(a.err) && !a.json() {
 			a.tell("%-40s %12.0f events/s\n", s.Label(), s.PerSecond)
 		}
 	})
@@ -124,5 +129,5 @@ func (a *app) report(r measure.Report) error {
 	if err := a.table([]string{"STEP", ">EVENTS", ">PER SECOND", ">P50 MS", ">P95 MS", ">P99 MS"}, rows); err != nil {
 		return err
 	}
-	return a.say("%s %s, %d CPUs, %d bytes per event, %d streams", r.Backend, r.Server, r.CPUs, r.EventSize, r.Streams)
+	return a.say("%s %s, %s, %s per event, %s", r.Backend, r.Server, count(r.CPUs, "CPU"), count(r.EventSize, "byte"), count(r.Streams, "stream"))
 }

@@ -27,8 +27,10 @@ The exit code is 1 if there is a problem; warnings and notes don't count.`,
 			if err != nil {
 				return err
 			}
-			defer func() { err = errors.Join(err, d.Close()) }()
+			defer func() { err = inDatabase(d, errors.Join(err, d.Close())) }()
+			end := a.busy("examining")
 			found, err := doctor.Examine(cmd.Context(), d, o)
+			end()
 			if err != nil {
 				return err
 			}
@@ -56,7 +58,7 @@ func (a *app) finding(f doctor.Finding) error {
 		return a.object(f)
 	}
 	level := f.Level.String()
-	paint := map[doctor.Level]func(string) string{doctor.Good: a.green, doctor.Note: a.bold, doctor.Warning: a.yellow, doctor.Problem: a.red}[f.Level]
+	paint := map[doctor.Level]func(string) painted{doctor.Good: a.green, doctor.Note: a.bold, doctor.Warning: a.yellow, doctor.Problem: a.red}[f.Level]
 	if err := a.say("%s%s  %s: %s", paint(level), "       "[:7-len(level)], f.Check, f.What); err != nil || f.Advice == "" {
 		return err
 	}

@@ -30,7 +30,7 @@ func (a *app) follow(ctx context.Context, d *database.Database, from *elsewhere,
 	defer func() { err = errors.Join(err, source.Close()) }()
 	options := transfer.FollowOptions{
 		Forever: from.follow, Finish: from.finish, Batch: batch,
-		Resumed: func(u transfer.Unfinished) { a.tell("%s\n", u) },
+		Resumed: func(u transfer.Unfinished) { a.note("%s", u) },
 	}
 	if from.follow {
 		options.Behind = a.printBehind()
@@ -45,30 +45,41 @@ func (a *app) follow(ctx context.Context, d *database.Database, from *elsewhere,
 		return err
 	}
 	for _, n := range commanded.Notes(result.LeftOut) {
-		a.tell("%d %s\n", n.Count, n.Text)
+		a.note("%s: %d", n.Text, n.Count)
 	}
 	for _, name := range source.Anew() {
-		a.tell("subscription %s: set to 0, it is given all events of the stream that has the name now\n", name)
+		a.note("subscription %s: set to 0, it is given all events of the stream that has the name now", name)
 	}
 	if a.json() {
 		return a.object(followed{result, time.Since(begun).Seconds()})
 	}
-	return a.say("%s", followedText(result))
+	for _, line := range followedText(result) {
+		if err := a.say("%s", line); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-func followedText(r transfer.Followed) string {
-	text := fmt.Sprintf("imported %d events, %d streams, %d links, %d snapshots", r.Events, r.Streams, r.Links, r.Snapshots)
+func followedText(r transfer.Followed) []string {
+	text := fmt.Sprintf("imported %s, %s, %s, %s", count(r.Events, "event"), count(r.Streams, "stream"), count(r.Links, "link"), count(r.Snapshots, "snapshot"))
 	if r.Gone > 0 {
-		text += fmt.Sprintf("; removed %d streams that were hard deleted", r.Gone)
+		text += fmt.Sprintf("; removed %s that had been hard deleted", count(r.Gone, "stream"))
 	}
 	if r.Removed > 0 {
-		text += fmt.Sprintf("; removed %d events that went with links to them", r.Removed)
+		text += fmt.Sprintf("; removed %s whose links were removed", count(r.Removed, "event"))
 	}
 	if r.Finished {
-		return text + fmt.Sprintf(", %d subscriptions\nthe store has all of %s up to position %d, and follows it no more", r.Subscriptions, r.Identity, r.Head)
+		return []string{
+			text + ", " + count(r.Subscriptions, "subscription"),
+			fmt.Sprintf("the store has all of %s up to position %d, and follows it no more", r.Identity, r.Head),
+		}
 	}
-	return text + fmt.Sprintf("\nthe store follows %s, and has all up to position %d\n"+
-		"run it again for what is new, and with --finish to end that: until then the library refuses to write to the store", r.Identity, r.Head)
+	return []string{
+		text,
+		fmt.Sprintf("the store follows %s, and has all up to position %d", r.Identity, r.Head),
+		"run it again for what is new, and with --finish to end that: until then the library refuses to write to the store",
+	}
 }
 
 // printBehind returns what prints every few seconds how far behind the store is, and when it has caught up first.
@@ -81,6 +92,6 @@ func (a *app) printBehind() func(position, head int64) {
 		}
 		last = time.Now()
 		caughtUp = caughtUp || position >= head
-		a.tell("%d positions behind, at %d of %d\n", head-position, position, head)
+		a.note("%s behind, at %d of %d", count(head-position, "position"), position, head)
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/spf13/cobra"
 
 	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/archive"
@@ -56,7 +55,7 @@ when reading began. The command removes it after the import, unless --archive na
 			case abandon && (len(args) > 0 || from.url != "" || from.options() || o.Merge):
 				return usage("--abandon takes no archive, and no other flags")
 			case abandon:
-				return a.into(cmd.Context(), func(d *database.Database, _ *store.Store) error { return a.abandon(cmd.Context(), d) })
+				return a.with(cmd.Context(), func(d *database.Database, _ *store.Store) error { return a.abandon(cmd.Context(), d) })
 			case from.url == "" && len(args) == 0:
 				return usage("name the archive, or say --from-commanded")
 			case from.url != "" && len(args) > 0:
@@ -68,7 +67,7 @@ when reading began. The command removes it after the import, unless --archive na
 			case (from.follow || from.finish) && (o.Merge || from.archive != ""):
 				return usage("--follow and --finish go neither with --merge nor with --archive")
 			}
-			return a.into(cmd.Context(), func(d *database.Database, _ *store.Store) error {
+			return a.with(cmd.Context(), func(d *database.Database, _ *store.Store) error {
 				switch {
 				case from.url != "" && from.archive == "" && !o.Merge:
 					return a.follow(cmd.Context(), d, &from, o.Batch)
@@ -131,7 +130,7 @@ func (a *app) write(ctx context.Context, d *database.Database, path string, o tr
 	progress, stop := a.progress("importing")
 	defer stop()
 	o.Progress = progress
-	o.Resumed = func(u transfer.Unfinished) { a.tell("going on with %s\n", u) }
+	o.Resumed = func(u transfer.Unfinished) { a.note("going on with %s", u) }
 	return transfer.Import(ctx, d, path, o)
 }
 
@@ -198,7 +197,7 @@ func (a *app) fetch(ctx context.Context, l database.Location, from *elsewhere, s
 		if h, err = headerOf(path); err != nil {
 			return path, h, err
 		}
-		a.tell("going on with %s, which was read before: it is the %s\n", path, h)
+		a.note("going on with %s, which was read before: it is the %s", path, h)
 		_, err = transfer.Missing(ctx, source, path, h)
 		return path, h, err
 	}
@@ -211,27 +210,11 @@ func (a *app) fetch(ctx context.Context, l database.Location, from *elsewhere, s
 		return path, h, err
 	}
 	for _, n := range commanded.Notes(end.LeftOut) {
-		a.tell("%d %s\n", n.Count, n.Text)
+		a.note("%s: %d", n.Text, n.Count)
 	}
 	for _, name := range source.Anew() {
-		a.tell("subscription %s: set to 0, it is given all events of the stream that has the name now\n", name)
+		a.note("subscription %s: set to 0, it is given all events of the stream that has the name now", name)
 	}
 	h, err = headerOf(path)
 	return path, h, err
-}
-
-// into is with for a store that is imported into: errors of its server say that it is that one.
-func (a *app) into(ctx context.Context, f func(d *database.Database, es *store.Store) error) error {
-	err := a.with(ctx, f)
-	var read *commanded.ReadError
-	var pg *pgconn.PgError
-	var connect *pgconn.ConnectError
-	if errors.As(err, &read) || !errors.As(err, &pg) && !errors.As(err, &connect) {
-		return err
-	}
-	l, parseErr := a.where()
-	if parseErr != nil {
-		return err
-	}
-	return fmt.Errorf("the store to import into, at %s: %w", l, err)
 }

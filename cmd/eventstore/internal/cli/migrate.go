@@ -29,7 +29,7 @@ They fail on tables of another version than they are for. With --from, the datab
 
 A PostgreSQL schema that was renamed, or restored under another name, is refused until this has made its functions fit
 the new name.`,
-		Example: `  eventstore migrate --schema tenant_1,tenant_2
+		Example: `  eventstore migrate --schema tenant_1 --schema tenant_2
   eventstore migrate --print-sql | psql -v ON_ERROR_STOP=1 --single-transaction postgres://localhost/shop
   eventstore migrate --print-sql --from 0 --to 4 > migrations/20300201_eventstore.sql`,
 		Args: cobra.NoArgs,
@@ -64,7 +64,9 @@ the new name.`,
 // up brings the tables of all schemas to a version.
 func (a *app) up(ctx context.Context, o database.Options, to int) error {
 	return a.each(o, func(d *database.Database) error {
+		end := a.busy("migrating")
 		r, err := migrate.Run(ctx, d.Backend, &migrate.Options{To: to})
+		end()
 		if err != nil {
 			return err
 		}
@@ -86,7 +88,7 @@ func (a *app) up(ctx context.Context, o database.Options, to int) error {
 			by = " (newer than this program, which works with them)"
 		}
 		if a.json() {
-			return a.object(done{d.Name(), d.Schema, status, r.Version, after.Latest, after.Pending})
+			return a.object(done{Database: d.Name(), Schema: d.Schema, Status: status, Version: r.Version, Latest: after.Latest, Pending: after.Pending})
 		}
 		err = a.say("%s: %s%s, version %d", named(d), status, by, r.Version)
 		for _, p := range after.Pending {
@@ -128,8 +130,7 @@ func (a *app) printSQL(ctx context.Context, o database.Options, from, to int) er
 		case text == "":
 			text = fmt.Sprintf("-- eventstore: %s: nothing to do, version %d\n", named(d), at)
 		}
-		_, err = fmt.Fprint(a.out, text)
-		return err
+		return a.print(a.out, text)
 	})
 }
 
@@ -140,7 +141,7 @@ func (a *app) migrations() *cobra.Command {
 		Long: `Show how far the tables are, and which migrations are pending.
 
 The exit code is 1 if any are, or if the tables are newer than this program works with: for scripts that deploy.`,
-		Example: `  eventstore migrations --schema tenant_1,tenant_2 || eventstore migrate --schema tenant_1,tenant_2`,
+		Example: `  eventstore migrations --schema tenant_1 --schema tenant_2 || eventstore migrate --schema tenant_1 --schema tenant_2`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.each(database.Options{}, func(d *database.Database) error {
@@ -163,7 +164,7 @@ The exit code is 1 if any are, or if the tables are newer than this program work
 					status = "renamed: migrate makes it fit its new name"
 				}
 				if a.json() {
-					err = a.object(done{d.Name(), d.Schema, status, s.Version, s.Latest, s.Pending})
+					err = a.object(done{Database: d.Name(), Schema: d.Schema, Status: status, Version: s.Version, Latest: s.Latest, Pending: s.Pending})
 				} else {
 					err = a.say("%s: %s%s, version %d of %d", named(d), status, note, s.Version, max(s.Version, s.Latest))
 					for _, p := range s.Pending {

@@ -53,18 +53,18 @@ var (
 // keyed adds the flag that chooses keys.
 func keyed(c *cobra.Command) *store.ParkedFilter {
 	f := &store.ParkedFilter{}
-	c.Flags().StringSliceVar(&f.Keys, "key", nil, "only of this partition key, in most cases a stream; may be given several times")
+	c.Flags().StringArrayVar(&f.Keys, "key", nil, "only of this partition `KEY`, in most cases a stream; may be given several times")
 	return f
 }
 
 func (a *app) parked(by parker) *cobra.Command {
 	c := group(&cobra.Command{Use: "parked", Short: "List, replay and discard the events that a " + by.one + " has put aside"})
 	c.AddCommand(a.listParked(by),
-		a.changeParked(by, "replay", "Let the "+by.one+" handle parked events again, in order", "are replayed", false,
+		a.changeParked(by, "replay", "Let the "+by.one+" handle parked events again, in order", "queued for replay", false,
 			func(ctx context.Context, es *store.Store, name string, f *store.ParkedFilter) (int64, error) {
 				return es.ReplayParked(ctx, name, f)
 			}),
-		a.changeParked(by, "discard", "Give parked events up: they are never handled", "are discarded", true,
+		a.changeParked(by, "discard", "Give parked events up: they are never handled", "discarded", true,
 			func(ctx context.Context, es *store.Store, name string, f *store.ParkedFilter) (int64, error) {
 				return es.DiscardParked(ctx, name, f)
 			}))
@@ -100,7 +100,7 @@ func (a *app) listParked(by parker) *cobra.Command {
 				case e.Attempts > 0:
 					why = "waits to be handled again"
 				}
-				rows = append(rows, []string{number(e.Number), e.Key, fmt.Sprintf("%s@%d", e.Stream, e.Version), e.Type, number(e.Attempts), at(e.ParkedAt), why})
+				rows = append(rows, []string{number(e.Number), e.Key, fmt.Sprintf("%s@%d", e.Stream, e.Version), e.Type, number(e.Attempts), second(e.ParkedAt), why})
 			}
 			if a.json() {
 				return nil
@@ -127,11 +127,17 @@ func (a *app) changeParked(by parker, verb, short, status string, asks bool,
 	}
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		name := by.find(args, f)
-		what := fmt.Sprintf("This discards parked events of %s %q: they are never handled.", by.one, name)
-		if err := a.confirm(yes, what, name); err != nil {
-			return err
-		}
 		return a.with(cmd.Context(), func(_ *database.Database, es *store.Store) error {
+			if !yes {
+				events, err := es.Parked(cmd.Context(), name, f)
+				if err != nil {
+					return err
+				}
+				what := fmt.Sprintf("This discards %s of %s %q: they are never handled.", count(len(events), "parked event"), by.one, name)
+				if err := a.confirm(yes, what, name); err != nil {
+					return err
+				}
+			}
 			n, err := do(cmd.Context(), es, name, f)
 			if err != nil {
 				return err
@@ -139,7 +145,7 @@ func (a *app) changeParked(by parker, verb, short, status string, asks bool,
 			if a.json() {
 				return a.object(map[string]any{"name": name, "events": n})
 			}
-			return a.say("%s: %d events %s", name, n, status)
+			return a.say("%s: %s %s", name, count(n, "event"), status)
 		})
 	}
 	return c

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"fmt"
 	"time"
 
@@ -65,10 +64,10 @@ func (a *app) projections() *cobra.Command {
 					case partitions:
 						for _, i := range p.Partitions {
 							rows = append(rows, []string{p.Name, number(i.Partition), number(i.Passed()), number(i.Lag()),
-								i.Delay().Round(time.Millisecond).String(), number(i.Parked), at(i.StalledSince()), heldBy(i.SubscriptionInfo), lastError(i.SubscriptionInfo)})
+								i.Delay().Round(time.Millisecond).String(), number(i.Parked), second(i.StalledSince()), heldBy(i.SubscriptionInfo), lastError(i.SubscriptionInfo)})
 						}
 					default:
-						rows = append(rows, []string{p.Name, p.Stream, number(len(p.Partitions)), number(p.Checkpoint()), number(p.Lag()), at(p.StalledSince()),
+						rows = append(rows, []string{p.Name, p.Stream, number(len(p.Partitions)), number(p.Checkpoint()), number(p.Lag()), second(p.StalledSince()),
 							fmt.Sprintf("%.0f", p.Rate()), number(p.Parked()), number(p.Members), orDash(p.ReplacedBy)})
 					}
 				}
@@ -83,39 +82,35 @@ func (a *app) projections() *cobra.Command {
 		},
 	}
 	c.Flags().BoolVar(&partitions, "partitions", false, "a row for each partition, with owner and last error")
-	c.AddCommand(
-		a.changeProjection("reset", "Make a projection begin again with the first event",
-			"This makes projection %q apply all events again. Its tables are not emptied: do that, or its handler must.", "begins anew",
-			func(ctx context.Context, es *store.Store, name string) error {
-				return es.ResetProjection(ctx, name, nil)
-			}),
-		a.changeProjection("delete", "Delete a projection: its checkpoints and what it has parked",
-			"This deletes projection %q: its checkpoints and parked events, not its tables.", "deleted",
-			func(ctx context.Context, es *store.Store, name string) error { return es.DeleteProjection(ctx, name) }),
-		a.parked(parkedByProjection))
+	c.AddCommand(a.projectionReset(), a.projectionDelete(), a.parked(parkedByProjection))
 	return c
 }
 
-// changeProjection is a command that asks, and does something to a projection.
-func (a *app) changeProjection(verb, short, what, status string, do func(ctx context.Context, es *store.Store, name string) error) *cobra.Command {
+func (a *app) projectionDelete() *cobra.Command {
 	var yes bool
 	c := &cobra.Command{
-		Use:     verb + " NAME",
-		Short:   short,
-		Example: fmt.Sprintf("  eventstore projections %s balances", verb),
+		Use:   "delete NAME",
+		Short: "Delete a projection: its checkpoints and what it has parked",
+		Long: `Delete a projection: its checkpoints and what it has parked, not its tables. A program that runs a projection of the same name
+begins with the first event: empty its tables first.`,
+		Example: `  eventstore projections delete balances`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := a.confirm(yes, fmt.Sprintf(what, args[0]), args[0]); err != nil {
-				return err
-			}
 			return a.with(cmd.Context(), func(_ *database.Database, es *store.Store) error {
-				if err := do(cmd.Context(), es, args[0]); err != nil {
+				if _, err := es.Projection(cmd.Context(), args[0]); err != nil {
+					return err
+				}
+				what := fmt.Sprintf("This deletes projection %q: its checkpoints and parked events, not its tables.", args[0])
+				if err := a.confirm(yes, what, args[0]); err != nil {
+					return err
+				}
+				if err := es.DeleteProjection(cmd.Context(), args[0]); err != nil {
 					return err
 				}
 				if a.json() {
-					return a.object(map[string]string{"name": args[0], "status": status})
+					return a.object(map[string]string{"name": args[0], "status": "deleted"})
 				}
-				return a.say("%s: %s", args[0], status)
+				return a.say("%s: deleted; its tables are as they were", args[0])
 			})
 		},
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -25,8 +26,12 @@ type app struct {
 	in       io.Reader
 	out, err io.Writer
 
-	db, schema, output string
-	secrets            []database.Location // whose passwords are not to be printed
+	db, output string
+	schemas    []string
+	secrets    []database.Location // whose passwords are not to be printed
+
+	mu     sync.Mutex // guards what follows, and the order of what is printed
+	status string     // the line at the bottom of the terminal, see print
 }
 
 // Main runs the command line and returns its exit code.
@@ -36,11 +41,11 @@ func Main(args []string, in io.Reader, out, errOut io.Writer) int {
 	a := &app{in: in, out: out, err: errOut}
 	root := a.root()
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return codeOK
 	}
-	return a.fail(ctx, err)
+	return a.fail(ctx, cmd, err)
 }
 
 // New returns the tree of commands, for the documentation.
@@ -49,33 +54,46 @@ func New() *cobra.Command {
 }
 
 func (a *app) root() *cobra.Command {
+	var version bool
 	root := &cobra.Command{
 		Use:   "eventstore",
 		Short: "Set up, look into, move and verify stores of events",
 		Long: `Eventstore sets up, looks into, moves and verifies stores of events in PostgreSQL and SQLite.
 
-The database is given by --db or EVENTSTORE_DB: a URL such as postgres://user@host:5432/database, or the path of a SQLite
-file. PostgreSQL takes a password from the URL, PGPASSWORD or ~/.pgpass; it is never printed.
+The database is given by --db or EVENTSTORE_DB: a URL such as postgres://user@host:5432/database, keys and values such as
+"host=localhost dbname=shop", or the path of a SQLite file. For PostgreSQL, PGHOST, PGUSER and the other variables of psql fill in
+what is left out; without --db and EVENTSTORE_DB the database is that of PGDATABASE. The password comes from the URL, PGPASSWORD
+or ~/.pgpass; it is never printed.
+
+Flags that may be given several times take one name each time; a comma is part of the name. With -o json everything is
+printed as JSON, one object per line: results on the standard output; errors, notes and progress on the standard error.
 
 Exit codes:
-  0    all is well
+  0    success
   1    a check has found something: migrations are pending, a store is damaged
-  2    the command line, or what was given to it, is wrong
-  3    what was asked for is not there
+  2    the command line, or its input, is wrong
+  3    not found: a stream, an event, a subscription, or what drop should destroy
   4    a conflict: another version was expected, or it is there already
-  5    the database can't be reached, or its tables are missing or old
+  5    the database can't be reached or used, or its tables are missing or old
   70   another error
   130  interrupted`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if version {
+				return a.version()
+			}
+			return cmd.Help()
+		},
 	}
 	root.SetIn(a.in)
 	root.SetOut(a.out)
 	root.SetErr(a.err)
+	root.Flags().BoolVar(&version, "version", false, "print the version of this program")
 	flags := root.PersistentFlags()
-	flags.StringVar(&a.db, "db", "", "the database: a PostgreSQL URL or the path of a SQLite file (default: EVENTSTORE_DB)")
-	flags.StringVar(&a.schema, "schema", "", "PostgreSQL: the store's schema (default \"eventstore\"); SQLite: what its tables' names begin with")
-	flags.StringVarP(&a.output, "output", "o", "text", "output: text, or json (one object per line)")
+	flags.StringVar(&a.db, "db", "", "the `DATABASE`: a PostgreSQL URL, or the path of a SQLite file (default: EVENTSTORE_DB, or PGDATABASE)")
+	flags.StringArrayVar(&a.schemas, "schema", nil, "PostgreSQL: the store's `SCHEMA` (default \"eventstore\"); SQLite: what its tables' names begin with")
+	flags.StringVarP(&a.output, "output", "o", "text", "output `FORMAT`: text, or json (one object per line)")
 	root.PersistentPreRunE = func(*cobra.Command, []string) error {
 		if a.output != "text" && a.output != "json" {
 			return fmt.Errorf("--output is %q, want text or json", a.output)
@@ -99,16 +117,31 @@ Exit codes:
 			root.AddCommand(c)
 		}
 	}
+	root.SetFlagErrorFunc(wrongFlag)
 	mark(root)
+	if width := columns(a.out); width > 0 {
+		fit(root, width)
+	}
 	return root
 }
 
-// mark makes every command say of its own errors that they are no wrong usage.
+// mark makes every command say of its own errors that they are no wrong usage, and every command that has others below it refuse
+// what is none of them.
 func mark(c *cobra.Command) {
 	if run := c.RunE; run != nil {
 		c.RunE = func(cmd *cobra.Command, args []string) error {
 			if err := run(cmd, args); err != nil {
 				return &runError{err}
+			}
+			return nil
+		}
+	}
+	if args := c.Args; c.HasSubCommands() {
+		c.Args = onlyCommands
+	} else {
+		c.Args = func(cmd *cobra.Command, list []string) error {
+			if err := args(cmd, list); err != nil {
+				return fmt.Errorf("%w; want: %s", err, cmd.UseLine())
 			}
 			return nil
 		}
@@ -142,16 +175,28 @@ func (a *app) where() (database.Location, error) {
 	return l, err
 }
 
+// schema returns the one schema of --schema; "" is the default.
+func (a *app) schema() (string, error) {
+	switch len(a.schemas) {
+	case 0:
+		return "", nil
+	case 1:
+		return a.schemas[0], nil
+	}
+	return "", usage("this command takes one --schema")
+}
+
 // open opens the database, for one schema.
 func (a *app) open() (*database.Database, error) {
-	if strings.Contains(a.schema, ",") {
-		return nil, usage("this command takes one --schema")
+	schema, err := a.schema()
+	if err != nil {
+		return nil, err
 	}
 	l, err := a.where()
 	if err != nil {
 		return nil, err
 	}
-	return database.Open(l, database.Options{Schema: a.schema})
+	return database.Open(l, database.Options{Schema: schema})
 }
 
 // with opens the store, whose tables must be there, and closes it behind f.
@@ -160,21 +205,28 @@ func (a *app) with(ctx context.Context, f func(d *database.Database, es *store.S
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, d.Close()) }()
-	if err := d.Check(ctx); err != nil {
+	defer func() { err = inDatabase(d, errors.Join(err, d.Close())) }()
+	if err := ready(ctx, d); err != nil {
 		return err
 	}
 	return f(d, store.New(d.Backend, &store.Options{HardDelete: true, Logger: slog.New(slog.DiscardHandler)}))
 }
 
+// ready returns why a store can't be used, if it can't. If there is none, the error names those that are in the database.
+func ready(ctx context.Context, d *database.Database) error {
+	err := d.Check(ctx)
+	var schema *store.SchemaError
+	if errors.As(err, &schema) && schema.Have == 0 && !schema.Renamed {
+		if none := d.Holds(ctx); none != nil {
+			return none
+		}
+	}
+	return err
+}
+
 // group is a command that only has commands below it.
 func group(c *cobra.Command) *cobra.Command {
-	c.RunE = func(cmd *cobra.Command, args []string) error {
-		if len(args) > 0 {
-			return usage("unknown command %q for %q", args[0], cmd.CommandPath())
-		}
-		return cmd.Help()
-	}
+	c.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	return c
 }
 
@@ -190,12 +242,20 @@ func (a *app) confirm(yes bool, what, name string) error {
 		return nil
 	}
 	if !terminal(a.in) {
-		return usage("%s\nnobody can be asked here: say --yes if that is what you want", what)
+		return usage("%s\nnot a terminal: pass --yes to confirm", what)
 	}
-	a.tell("%s\ntype %q to go on: ", what, name)
-	typed, err := bufio.NewReader(a.in).ReadString('\n')
-	if err != nil || strings.TrimSpace(typed) != name {
+	a.tell("%s\ntype %s to confirm: ", lines(what), typed(name))
+	answer, err := bufio.NewReader(a.in).ReadString('\n')
+	if answer = strings.TrimSpace(answer); err != nil || answer != name && answer != typed(name) {
 		return usage("nothing was changed")
 	}
 	return nil
+}
+
+// typed is a name as it is to be typed: quoted if it has what a terminal can't show, or begins or ends with a space.
+func typed(name string) string {
+	if clean(name) != name || strings.TrimSpace(name) != name {
+		return fmt.Sprintf("%q", name)
+	}
+	return name
 }

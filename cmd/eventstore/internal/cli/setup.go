@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -13,25 +12,23 @@ import (
 	"github.com/eventstore-go/eventstore/store"
 )
 
-// schemas are those of --schema, which may be several here.
-func (a *app) schemas() []string { return strings.Split(a.schema, ",") }
-
 // each calls do for each schema. One that fails does not keep the others from being done.
 func (a *app) each(o database.Options, do func(d *database.Database) error) error {
 	l, err := a.where()
 	if err != nil {
 		return err
 	}
+	schemas := a.schemas
+	if len(schemas) == 0 {
+		schemas = []string{""}
+	}
 	var errs []error
 	found := false
-	for _, schema := range a.schemas() {
+	for _, schema := range schemas {
 		o.Schema = schema
 		d, err := database.Open(l, o)
 		if err == nil {
-			err = errors.Join(do(d), d.Close())
-		}
-		if err != nil && len(a.schemas()) > 1 && !errors.Is(err, errFound) {
-			err = fmt.Errorf("schema %q: %w", schema, err)
+			err = inDatabase(d, errors.Join(do(d), d.Close()))
 		}
 		if errors.Is(err, errFound) {
 			found = true
@@ -48,11 +45,12 @@ func (a *app) each(o database.Options, do func(d *database.Database) error) erro
 // done is what JSON output says of a schema.
 type done struct {
 	Database string   `json:"database"`
-	Schema   string   `json:"schema"`
+	Schema   string   `json:"schema,omitempty"` // "" if it is about the whole database, or tables without a prefix
 	Status   string   `json:"status"`
 	Version  int      `json:"version,omitempty"`
 	Latest   int      `json:"latest,omitempty"`
 	Pending  []string `json:"pending,omitempty"`
+	Left     []string `json:"left,omitempty"` // in the schema of a store that was dropped
 }
 
 // named is a schema in a sentence.
@@ -75,7 +73,7 @@ func (a *app) create() *cobra.Command {
 
 What is there already stays as it is. Any number of processes may do this at the same time.`,
 		Example: `  eventstore create --db postgres://localhost/shop
-  eventstore create --db postgres://localhost/shop --schema tenant_1,tenant_2 --data-type jsonb
+  eventstore create --db postgres://localhost/shop --schema tenant_1 --schema tenant_2 --data-type jsonb
   eventstore create --db events.db`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -85,10 +83,10 @@ What is there already stays as it is. Any number of processes may do this at the
 			}
 			created, err := database.CreateDatabase(cmd.Context(), l)
 			if err != nil {
-				return err
+				return inLocation(l.String(), err)
 			}
-			if created && !a.json() {
-				if err := a.say("created database %s", l.Name()); err != nil {
+			if created {
+				if err := a.createdDatabase(l); err != nil {
 					return err
 				}
 			}
@@ -97,6 +95,13 @@ What is there already stays as it is. Any number of processes may do this at the
 	}
 	dataTypeFlag(c, &dataType)
 	return c
+}
+
+func (a *app) createdDatabase(l database.Location) error {
+	if a.json() {
+		return a.object(done{Database: l.Name(), Status: "created"})
+	}
+	return a.say("created database %s", l.Name())
 }
 
 func dataTypeFlag(c *cobra.Command, dataType *string) {
@@ -124,7 +129,8 @@ func (a *app) drop() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "drop",
 		Short: "Destroy a store, a schema, or the whole database",
-		Long: `Destroy a store: its tables, and in PostgreSQL its schema, if nothing else is in that and it is not "public".
+		Long: `Destroy a store: its tables, and in PostgreSQL its schema, if nothing else is in that and it is not "public". A schema that holds
+no store is refused, and the exit code is 3; so is a database, or file, that is missing.
 
 With --cascade the schema goes with all that is in it, with --database the whole database, or file. What will be
 destroyed is shown, and the name is to be typed, unless --yes is set.`,
@@ -136,9 +142,9 @@ destroyed is shown, and the name is to be typed, unless --yes is set.`,
 				return usage("--database and --cascade don't go together")
 			}
 			if whole {
-				return a.dropDatabase(cmd.Context(), yes)
+				return absent(a.dropDatabase(cmd.Context(), yes))
 			}
-			return a.each(database.Options{}, func(d *database.Database) error { return a.dropStore(cmd.Context(), d, yes, cascade) })
+			return absent(a.each(database.Options{}, func(d *database.Database) error { return a.dropStore(cmd.Context(), d, yes, cascade) }))
 		},
 	}
 	c.Flags().BoolVar(&yes, "yes", false, "don't ask")
@@ -147,16 +153,29 @@ destroyed is shown, and the name is to be typed, unless --yes is set.`,
 	return c
 }
 
+// absent makes the error of a drop a goneError if what was to be dropped is not there.
+func absent(err error) error {
+	var none *database.NoStoreError
+	var file *database.NotFoundError
+	if errors.As(err, &none) || errors.As(err, &file) || stateOf(err) == "3D000" {
+		return &goneError{err}
+	}
+	return err
+}
+
 func (a *app) dropDatabase(ctx context.Context, yes bool) error {
 	l, err := a.where()
 	if err != nil {
 		return err
 	}
+	if err := database.Reach(ctx, l); err != nil {
+		return inLocation(l.String(), err)
+	}
 	if err := a.confirm(yes, fmt.Sprintf("This destroys the whole database %s, with everything in it.", l), l.Name()); err != nil {
 		return err
 	}
 	if err := database.DropDatabase(ctx, l); err != nil {
-		return err
+		return inLocation(l.String(), err)
 	}
 	if a.json() {
 		return a.object(done{Database: l.Name(), Status: "dropped"})
@@ -165,6 +184,9 @@ func (a *app) dropDatabase(ctx context.Context, yes bool) error {
 }
 
 func (a *app) dropStore(ctx context.Context, d *database.Database, yes, cascade bool) error {
+	if err := d.Holds(ctx); err != nil {
+		return err
+	}
 	what, err := a.inStore(ctx, d)
 	if err != nil {
 		return err
@@ -174,7 +196,7 @@ func (a *app) dropStore(ctx context.Context, d *database.Database, yes, cascade 
 		if err != nil {
 			return err
 		}
-		what += fmt.Sprintf("\nWith it goes all that is in the schema: %s.", strings.Join(others, ", "))
+		what += fmt.Sprintf("\nWith it goes all that is in the schema: %s.", quotedList(others))
 	}
 	name := d.Schema
 	if name == "" {
@@ -188,12 +210,12 @@ func (a *app) dropStore(ctx context.Context, d *database.Database, yes, cascade 
 		return err
 	}
 	if a.json() {
-		return a.object(done{Database: d.Name(), Schema: d.Schema, Status: "dropped", Pending: left})
+		return a.object(done{Database: d.Name(), Schema: d.Schema, Status: "dropped", Left: left})
 	}
 	if err := a.say("%s: dropped", named(d)); err != nil || len(left) == 0 {
 		return err
 	}
-	return a.say("left in the schema: %s", strings.Join(left, ", "))
+	return a.say("left in the schema: %s", quotedList(left))
 }
 
 // inStore says what a store holds.
@@ -211,5 +233,5 @@ func (a *app) inStore(ctx context.Context, d *database.Database) (string, error)
 		return "", err
 	}
 	head, err := d.Backend.Head(ctx)
-	return fmt.Sprintf("%s: %d streams, events up to position %d.", what, page.Total, head), err
+	return fmt.Sprintf("%s: %s, events up to position %d.", what, count(page.Total, "stream"), head), err
 }

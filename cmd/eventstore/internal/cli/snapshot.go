@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -10,17 +9,13 @@ import (
 	"github.com/eventstore-go/eventstore/store"
 )
 
-// snapshotView is a snapshot as JSON output has it.
+// snapshotView is a snapshot as JSON output has it. Data and metadata come behind it, see objectWith.
 type snapshotView struct {
-	SourceID       string          `json:"source_id"`
-	Version        int64           `json:"version"`
-	Type           string          `json:"type"`
-	CreatedAt      time.Time       `json:"created_at"`
-	ContentType    string          `json:"content_type,omitempty"`
-	Data           json.RawMessage `json:"data,omitempty"`
-	DataBase64     []byte          `json:"data_base64,omitempty"`
-	Metadata       json.RawMessage `json:"metadata,omitempty"`
-	MetadataBase64 []byte          `json:"metadata_base64,omitempty"`
+	SourceID    string    `json:"source_id"`
+	Version     int64     `json:"version"`
+	Type        string    `json:"type"`
+	CreatedAt   time.Time `json:"created_at"`
+	ContentType string    `json:"content_type,omitempty"`
 }
 
 func (a *app) snapshot() *cobra.Command {
@@ -41,9 +36,7 @@ func (a *app) snapshot() *cobra.Command {
 						"content type", orDash(s.ContentType), "data", pretty(s.Data, s.ContentType), "metadata", pretty(s.Metadata, s.ContentType))
 				}
 				v := snapshotView{SourceID: s.SourceID, Version: s.Version, Type: s.Type, CreatedAt: s.CreatedAt, ContentType: s.ContentType}
-				v.Data, v.DataBase64 = jsonOr(s.Data)
-				v.Metadata, v.MetadataBase64 = jsonOr(s.Metadata)
-				return a.object(v)
+				return a.objectWith(v, dataOf(s.Data), s.Metadata)
 			})
 		},
 	}, &cobra.Command{

@@ -24,7 +24,9 @@ func (a *app) stats() *cobra.Command {
 				return usage("--top must be positive")
 			}
 			return a.with(cmd.Context(), func(d *database.Database, _ *store.Store) error {
+				end := a.busy("counting")
 				s, err := stats.Collect(cmd.Context(), d, top)
+				end()
 				if err != nil {
 					return err
 				}
@@ -40,7 +42,7 @@ func (a *app) stats() *cobra.Command {
 }
 
 func (a *app) showStats(s stats.Stats) error {
-	err := a.facts("events", number(s.Events), "streams", fmt.Sprintf("%d, of which %d are soft deleted", s.Streams, s.Deleted),
+	err := a.facts("events", number(s.Events), "streams", fmt.Sprintf("%d, %d of them soft deleted", s.Streams, s.Deleted),
 		"links", number(s.Links), "snapshots", number(s.Snapshots), "subscriptions", number(s.Subscriptions),
 		"on disk", size(s.Bytes), "data of events", size(s.DataBytes),
 		"created", fmt.Sprintf("%d in the last minute, %d in the last hour, %d in the last day", s.LastMinute, s.LastHour, s.LastDay),

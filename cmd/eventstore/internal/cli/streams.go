@@ -1,12 +1,7 @@
 package cli
 
 import (
-	"bufio"
-	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"strconv"
 	"time"
 
@@ -58,18 +53,19 @@ func (a *app) streams() *cobra.Command {
 						}
 						continue
 					}
-					rows = append(rows, []string{s.Stream, number(s.Version), string(s.Status()), at(s.CreatedAt)})
+					rows = append(rows, []string{s.Stream, number(s.Version), string(s.Status()), second(s.CreatedAt)})
 				}
+				more := fmt.Sprintf("page %d of %d, %s", page.Page, page.Pages, count(page.Total, "stream"))
 				if a.json() {
+					if page.Pages > 1 {
+						a.note("%s", more)
+					}
 					return nil
 				}
-				if err := a.table([]string{"STREAM", ">VERSION", "STATUS", "CREATED"}, rows); err != nil {
+				if err := a.table([]string{"STREAM", ">VERSION", "STATUS", "CREATED"}, rows); err != nil || page.Pages <= 1 {
 					return err
 				}
-				if page.Pages > 1 {
-					return a.say("page %d of %d, %d streams", page.Page, page.Pages, page.Total)
-				}
-				return nil
+				return a.say("%s", more)
 			})
 		},
 	}
@@ -188,54 +184,6 @@ func expectedFlag(c *cobra.Command, expected *string) {
 	}
 }
 
-// line is an event as append takes it.
-type line struct {
-	ID            uuid.UUID       `json:"id"`
-	Type          string          `json:"type"`
-	Data          json.RawMessage `json:"data"`
-	Metadata      json.RawMessage `json:"metadata"`
-	CausationID   uuid.UUID       `json:"causation_id"`
-	CorrelationID uuid.UUID       `json:"correlation_id"`
-	CreatedAt     time.Time       `json:"created_at"`
-}
-
-// readLines reads events, one JSON object per line.
-func readLines(in io.Reader) (list []store.Event, err error) {
-	lines := bufio.NewReader(in)
-	for n := 1; ; n++ {
-		text, err := lines.ReadBytes('\n')
-		if trimmed := bytes.TrimSpace(text); len(trimmed) > 0 {
-			var l line
-			d := json.NewDecoder(bytes.NewReader(trimmed))
-			d.DisallowUnknownFields()
-			if err := d.Decode(&l); err != nil {
-				return nil, usage("line %d is no event: %v", n, err)
-			}
-			if _, err := d.Token(); !errors.Is(err, io.EOF) {
-				return nil, usage("line %d has something behind the event", n)
-			}
-			if l.Type == "" || l.Data == nil {
-				return nil, usage("line %d has no type or no data; an event looks like {\"type\":\"Deposited\",\"data\":{\"amount\":5}}", n)
-			}
-			e := store.Event{ID: l.ID, Type: l.Type, Data: l.Data, CausationID: l.CausationID, CorrelationID: l.CorrelationID, CreatedAt: l.CreatedAt}
-			if l.Metadata != nil {
-				e.Metadata = l.Metadata
-			}
-			list = append(list, e)
-		}
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	if len(list) == 0 {
-		return nil, usage("there is no event on the standard input")
-	}
-	return list, nil
-}
-
 // written is what a write returns.
 type written struct {
 	Stream  string `json:"stream"`
@@ -252,38 +200,10 @@ func (a *app) wrote(r store.AppendResult) error {
 	if r.Retried {
 		again = " (they were there already)"
 	}
-	return a.say("%s: versions %d to %d%s", r.Stream, r.First, r.Last, again)
-}
-
-func (a *app) streamAppend() *cobra.Command {
-	var expected string
-	c := &cobra.Command{
-		Use:   "append STREAM",
-		Short: "Append events that come as JSON lines",
-		Long: `Append events to a stream, all or none. They come on the standard input, one JSON object per line, with "type" and
-"data", and if wanted "id", "metadata", "causation_id", "correlation_id" and "created_at".`,
-		Example: `  echo '{"type":"Deposited","data":{"amount":5}}' | eventstore stream append account-7 --expected 3`,
-		Args:    cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			version, err := parseExpected(expected)
-			if err != nil {
-				return err
-			}
-			events, err := readLines(a.in)
-			if err != nil {
-				return err
-			}
-			return a.with(cmd.Context(), func(_ *database.Database, es *store.Store) error {
-				r, err := es.Append(cmd.Context(), args[0], version, events...)
-				if err != nil {
-					return err
-				}
-				return a.wrote(r)
-			})
-		},
+	if r.First == r.Last {
+		return a.say("%s: version %d%s", r.Stream, r.First, again)
 	}
-	expectedFlag(c, &expected)
-	return c
+	return a.say("%s: versions %d to %d%s", r.Stream, r.First, r.Last, again)
 }
 
 func (a *app) streamLink() *cobra.Command {
@@ -302,7 +222,7 @@ func (a *app) streamLink() *cobra.Command {
 			for _, text := range args[1:] {
 				id, err := uuid.Parse(text)
 				if err != nil {
-					return usage("%q is no id of an event", text)
+					return usage("invalid event id %q: want a UUID", text)
 				}
 				ids = append(ids, id)
 			}
@@ -347,7 +267,7 @@ stay, and so do read models.`,
 					if err != nil {
 						return err
 					}
-					what := fmt.Sprintf("This removes the stream %q, its events, its snapshot and what is parked of it for good: version %d.", args[0], info.Version)
+					what := fmt.Sprintf("This removes for good the stream %q, which is at version %d, its events, its snapshot and what is parked of it.", args[0], info.Version)
 					if err := a.confirm(yes, what, args[0]); err != nil {
 						return err
 					}
@@ -377,7 +297,7 @@ func (a *app) event() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id, err := uuid.Parse(args[0])
 			if err != nil {
-				return usage("%q is no id of an event", args[0])
+				return usage("invalid event id %q: want a UUID", args[0])
 			}
 			return a.with(cmd.Context(), func(_ *database.Database, es *store.Store) error {
 				e, err := es.Event(cmd.Context(), id)
@@ -385,7 +305,7 @@ func (a *app) event() *cobra.Command {
 					return err
 				}
 				if a.json() {
-					return a.object(viewOf(e))
+					return a.objectWith(viewOf(e), dataOf(e.Data), e.Metadata)
 				}
 				return a.facts("id", e.ID.String(), "stream", e.Stream, "version", number(e.Version), "type", e.Type, "created", at(e.CreatedAt),
 					"causation", idText(e.CausationID), "correlation", idText(e.CorrelationID), "content type", orDash(e.ContentType),

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -47,9 +48,9 @@ func lastError(s store.SubscriptionInfo) string {
 	case s.LastError == "":
 		return "-"
 	case s.LastErrorNumber == 0:
-		return fmt.Sprintf("%s: %s", at(s.LastErrorAt), s.LastError)
+		return fmt.Sprintf("%s: %s", second(s.LastErrorAt), s.LastError)
 	}
-	return fmt.Sprintf("%s, event %d: %s", at(s.LastErrorAt), s.LastErrorNumber, s.LastError)
+	return fmt.Sprintf("%s, event %d: %s", second(s.LastErrorAt), s.LastErrorNumber, s.LastError)
 }
 
 // heldBy says who runs a subscription.
@@ -85,7 +86,7 @@ it. LAST ERROR goes away when its event, or one behind it, has been dealt with.`
 						}
 						continue
 					}
-					rows = append(rows, []string{s.Stream, s.Name, number(s.Passed()), number(s.Head), number(s.Lag()), number(s.Parked), at(s.StalledSince()), heldBy(s), lastError(s)})
+					rows = append(rows, []string{s.Stream, s.Name, number(s.Passed()), number(s.Head), number(s.Lag()), number(s.Parked), second(s.StalledSince()), heldBy(s), lastError(s)})
 				}
 				if a.json() {
 					return nil
@@ -96,6 +97,20 @@ it. LAST ERROR goes away when its event, or one behind it, has been dealt with.`
 	}
 	c.AddCommand(a.subscriptionReset(), a.subscriptionDelete(), a.parked(parkedBySubscription))
 	return c
+}
+
+// findSubscription returns a subscription, before anybody is asked to confirm something about it.
+func findSubscription(ctx context.Context, es *store.Store, stream, name string) (store.SubscriptionInfo, error) {
+	list, err := es.Subscriptions(ctx)
+	if err != nil {
+		return store.SubscriptionInfo{}, err
+	}
+	for _, s := range list {
+		if s.Stream == stream && s.Name == name {
+			return s, nil
+		}
+	}
+	return store.SubscriptionInfo{}, &absentError{fmt.Sprintf("there is no subscription %q on %q", name, stream), "list the subscriptions with `eventstore subscriptions`"}
 }
 
 func (a *app) subscriptionReset() *cobra.Command {
@@ -109,18 +124,22 @@ events are left out; so it asks, unless --yes is set. Parked events are discarde
 		Example: `  eventstore subscriptions reset '$all' mailer --to 1200 --yes`,
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			what := fmt.Sprintf("This sets the checkpoint of subscription %q on %q to %d, and discards what it has parked.", args[1], args[0], to)
-			if err := a.confirm(yes, what, args[1]); err != nil {
-				return err
-			}
 			return a.with(cmd.Context(), func(_ *database.Database, es *store.Store) error {
+				s, err := findSubscription(cmd.Context(), es, args[0], args[1])
+				if err != nil {
+					return err
+				}
+				what := fmt.Sprintf("This sets the checkpoint of subscription %q on %q from %d to %d, and discards what it has parked.", args[1], args[0], s.Passed(), to)
+				if err := a.confirm(yes, what, args[1]); err != nil {
+					return err
+				}
 				if err := es.ResetSubscription(cmd.Context(), args[0], args[1], to); err != nil {
 					return err
 				}
 				if a.json() {
 					return a.object(map[string]any{"stream": args[0], "name": args[1], "checkpoint": to})
 				}
-				return a.say("%s on %s: goes on behind %d", args[1], args[0], to)
+				return a.say("%s on %s: the next event is %d", args[1], args[0], to+1)
 			})
 		},
 	}
@@ -140,11 +159,14 @@ func (a *app) subscriptionDelete() *cobra.Command {
 		Example: `  eventstore subscriptions delete '$all' mailer --yes`,
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			what := fmt.Sprintf("This deletes subscription %q on %q: its checkpoint and what it has parked.", args[1], args[0])
-			if err := a.confirm(yes, what, args[1]); err != nil {
-				return err
-			}
 			return a.with(cmd.Context(), func(_ *database.Database, es *store.Store) error {
+				if _, err := findSubscription(cmd.Context(), es, args[0], args[1]); err != nil {
+					return err
+				}
+				what := fmt.Sprintf("This deletes subscription %q on %q: its checkpoint and what it has parked.", args[1], args[0])
+				if err := a.confirm(yes, what, args[1]); err != nil {
+					return err
+				}
 				if err := es.DeleteSubscription(cmd.Context(), args[0], args[1]); err != nil {
 					return err
 				}

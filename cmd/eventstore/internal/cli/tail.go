@@ -38,7 +38,7 @@ new events from the first one.`,
 	}
 	f := c.Flags()
 	f.StringVar(&t.stream, "stream", store.All, "follow this stream")
-	f.StringSliceVar(&t.filter.Types, "type", nil, "only events of this type; may be given several times")
+	f.StringArrayVar(&t.filter.Types, "type", nil, "only events of this `TYPE`; may be given several times")
 	f.StringVar(&t.filter.StreamPrefix, "prefix", "", "only events of streams whose names begin so")
 	f.Int64Var(&t.from, "from", 0, "begin with this number (default: see --last)")
 	f.Int64Var(&t.last, "last", 10, "begin with the last so many numbers")
@@ -112,13 +112,13 @@ func (t *tailing) page(ctx context.Context, d *database.Database, es *store.Stor
 			return nil, next, err
 		}
 		t.id, t.deleted = info.ID, false
-		t.tell("eventstore: stream %q was created again: its events follow\n", t.stream)
+		t.note("stream %q was created again: its events follow", t.stream)
 	}
 	r := store.ReadRequest{Stream: t.stream, StreamID: t.id, From: next, Limit: store.DefaultPageSize}
 	page, after, err := d.Backend.ReadFiltered(ctx, r, t.filter)
 	if errors.Is(err, store.ErrStreamReplaced) {
 		t.deleted = true
-		t.tell("eventstore: stream %q was hard deleted: waiting until it is created again\n", t.stream)
+		t.note("stream %q was hard deleted: waiting until it is created again", t.stream)
 		return t.page(ctx, d, es, 1)
 	}
 	return page, after, err

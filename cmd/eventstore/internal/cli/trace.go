@@ -19,16 +19,19 @@ func (a *app) trace() *cobra.Command {
 		Long: `Draw all events with a correlation id as a tree: each below the event that caused it. Those whose cause is not among
 them, such as a command's id, stand at the left.
 
-This needs an index that not every store has; --index makes it, without locking anybody out.`,
+This needs an index that a store does not have at first. --index creates it: that reads all events once, and blocks neither readers
+nor writers.`,
 		Example: `  eventstore trace 0192b0a4-7b11-7c7e-9a57-2d0b8a1f4c11`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id, err := uuid.Parse(args[0])
 			if err != nil {
-				return usage("%q is no id of a correlation", args[0])
+				return usage("invalid correlation id %q: want a UUID", args[0])
 			}
 			return a.with(cmd.Context(), func(d *database.Database, es *store.Store) error {
 				if index {
+					end := a.busy("indexing")
+					defer end()
 					if err := d.Backend.IndexCorrelations(cmd.Context()); err != nil {
 						return err
 					}
@@ -41,13 +44,13 @@ This needs an index that not every store has; --index makes it, without locking 
 					list = append(list, e)
 				}
 				if len(list) == 0 {
-					return fmt.Errorf("no event has the correlation id %s: %w", id, store.ErrEventNotFound)
+					return &absentError{fmt.Sprintf("no event has the correlation id %s", id), "look at an event for its correlation id: eventstore event ID"}
 				}
 				return a.drawTree(list)
 			})
 		},
 	}
-	c.Flags().BoolVar(&index, "index", false, "make the index that this needs")
+	c.Flags().BoolVar(&index, "index", false, "create the index that this needs, if it is missing")
 	return c
 }
 
@@ -77,10 +80,10 @@ func (a *app) drawTree(list []store.Recorded) error {
 	draw = func(e store.Recorded, depth int, before, mark, behind string) error {
 		drawn[e.ID] = true
 		if a.json() {
-			if err := a.object(traced{depth, viewOf(e)}); err != nil {
+			if err := a.objectWith(traced{depth, viewOf(e)}, dataOf(e.Data), e.Metadata); err != nil {
 				return err
 			}
-		} else if err := a.say("%s%s%s  %s@%d  %s", before, mark, a.green(clean(e.Type)), clean(e.Stream), e.Version, e.ID); err != nil {
+		} else if err := a.say("%s%s%s  %s@%d  %s", before, mark, a.green(e.Type), e.Stream, e.Version, e.ID); err != nil {
 			return err
 		}
 		children := slices.DeleteFunc(slices.Clone(below[e.ID]), func(c store.Recorded) bool { return drawn[c.ID] })

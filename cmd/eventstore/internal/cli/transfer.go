@@ -30,8 +30,8 @@ func (a *app) moved(verb, path string, h archive.Header, end archive.End, missin
 	if err := a.printMoved(verb, moved{path, h.Identity, h.ExportedAt, h.Head, end, missing, time.Since(begun).Seconds()}); err != nil || missing == 0 {
 		return err
 	}
-	a.tell("the source has %d more positions: it was read up to position %d, which was its end at %s, and ends at %d now\n",
-		missing, h.Head, at(h.ExportedAt), h.Head+missing)
+	a.note("the source has %s: it was read up to position %d, which was its end at %s, and ends at %d now",
+		count(missing, "more position"), h.Head, at(h.ExportedAt), h.Head+missing)
 	return errFound
 }
 
@@ -39,11 +39,15 @@ func (a *app) printMoved(verb string, m moved) error {
 	if a.json() {
 		return a.object(m)
 	}
-	text := fmt.Sprintf("%s %d events, %d streams, %d links, %d snapshots, %d subscriptions", verb, m.Events, m.Streams, m.Links, m.Snapshots, m.Subscriptions)
+	text := fmt.Sprintf("%s %s, %s, %s, %s, %s", verb, count(m.Events, "event"), count(m.Streams, "stream"), count(m.Links, "link"),
+		count(m.Snapshots, "snapshot"), count(m.Subscriptions, "subscription"))
 	if m.Gone > 0 {
-		text += fmt.Sprintf("; %d streams were hard deleted meanwhile", m.Gone)
+		text += fmt.Sprintf("; hard deleted meanwhile: %s", count(m.Gone, "stream"))
 	}
-	return a.say("%s, up to position %d\nsha256 %s", text, m.Head, m.SHA256)
+	if err := a.say("%s, up to position %d", text, m.Head); err != nil {
+		return err
+	}
+	return a.say("sha256 %s", m.SHA256)
 }
 
 // headerOf reads the header of an archive.
@@ -57,7 +61,7 @@ func headerOf(path string) (archive.Header, error) {
 
 // resumed says that an earlier read goes on, and that it is of the time when it began.
 func (a *app) resumed(p archive.Progress) {
-	a.tell("going on at position %d with the %s\n", p.Position, p.Header)
+	a.note("going on at position %d with the %s", p.Position, p.Header)
 }
 
 func (a *app) export() *cobra.Command {

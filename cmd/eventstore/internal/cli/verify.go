@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 
 	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/database"
@@ -33,20 +31,21 @@ func (a *app) verify() *cobra.Command {
 		Short: "Check that a store is not damaged; exit 1 if it is",
 		Long: `Check that a store is not damaged: versions, the global order, links, checkpoints, sequences. It only reads, waits for
 nobody and keeps nobody waiting, so it may run on a store that is in use.`,
-		Example: `  eventstore verify || echo "call somebody"`,
+		Example: `  eventstore verify || echo "the store is damaged"`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.with(cmd.Context(), func(d *database.Database, _ *store.Store) error {
+				end := a.busy("verifying")
 				s, err := verify.Run(cmd.Context(), d, func(v verify.Violation) error {
 					if a.json() {
 						return a.object(violation(v))
 					}
-					text := fmt.Sprintf("%s: %s", a.red(v.Check), v.What)
-					if v.Fix != "" {
-						text += "\n    " + v.Fix
+					if err := a.say("%s: %s", a.red(v.Check), v.What); err != nil || v.Fix == "" {
+						return err
 					}
-					return a.say("%s", text)
+					return a.say("    %s", v.Fix)
 				})
+				end()
 				if err != nil {
 					return err
 				}
@@ -55,9 +54,10 @@ nobody and keeps nobody waiting, so it may run on a store that is in use.`,
 				} else {
 					verdict := a.green("nothing is wrong")
 					if s.Violations > 0 {
-						verdict = a.red(fmt.Sprintf("%d violations", s.Violations))
+						verdict = a.red(count(s.Violations, "violation"))
 					}
-					err = a.say("%d checks of %d streams, %d events, %d links, %d subscriptions: %s", s.Checks, s.Streams, s.Events, s.Links, s.Subscriptions, verdict)
+					err = a.say("%s of %s, %s, %s, %s: %s", count(s.Checks, "check"), count(s.Streams, "stream"), count(s.Events, "event"),
+						count(s.Links, "link"), count(s.Subscriptions, "subscription"), verdict)
 				}
 				if err == nil && s.Violations > 0 {
 					err = errFound

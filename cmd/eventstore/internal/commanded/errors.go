@@ -1,6 +1,7 @@
 package commanded
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -123,4 +124,16 @@ func (e *NamesError) Error() string {
 		text += fmt.Sprintf(", and %d more", more)
 	}
 	return text
+}
+
+// Is reports whether an error is of this package: it names its database by itself.
+func Is(err error) bool {
+	var read *ReadError
+	var notFound *NotFoundError
+	var rights *RightsError
+	var version *VersionError
+	var mapping *MappingError
+	var names *NamesError
+	return errors.As(err, &read) || errors.As(err, &notFound) || errors.As(err, &rights) || errors.As(err, &version) ||
+		errors.As(err, &mapping) || errors.As(err, &names)
 }

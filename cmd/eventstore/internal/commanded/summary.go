@@ -31,17 +31,17 @@ type note struct {
 
 func (s Summary) notes() []note {
 	return []note{
-		{s.Orphans, "events_without_position", "events that have no place in $all were left out"},
-		{s.Lost, "positions_without_event", "places in $all whose event is gone were left out"},
-		{s.Links, "links_without_event", "links to events that are gone were left out"},
-		{s.Checkpoints, "checkpoints_changed", "checkpoints were set back, since they count, or may count, in streams that were hard deleted, or are beyond the end of $all"},
-		{s.ErlangTerms, "erlang_terms", "events or snapshots are in the external term format of Erlang, and marked so"},
-		{s.Unknown, "unknown_format", "events or snapshots are in an unknown format, and marked so"},
-		{s.SkippedStreams, "streams_skipped", "streams were skipped"},
-		{s.SkippedEvents, "events_skipped", "events of skipped streams were left out"},
-		{s.SkippedLinks, "links_skipped", "links in skipped streams, or to events of such, were left out"},
-		{s.SkippedSnapshots, "snapshots_skipped", "snapshots of skipped streams were left out"},
-		{s.SkippedSubscriptions, "subscriptions_skipped", "subscriptions on skipped streams were left out"},
+		{s.Orphans, "events_without_position", "events that have no place in $all, left out"},
+		{s.Lost, "positions_without_event", "places in $all whose event is gone, left out"},
+		{s.Links, "links_without_event", "links to events that are gone, left out"},
+		{s.Checkpoints, "checkpoints_changed", "checkpoints set back, since they count, or may count, in streams that were hard deleted, or are beyond the end of $all"},
+		{s.ErlangTerms, "erlang_terms", "events or snapshots in the external term format of Erlang, marked so"},
+		{s.Unknown, "unknown_format", "events or snapshots in an unknown format, marked so"},
+		{s.SkippedStreams, "streams_skipped", "streams skipped"},
+		{s.SkippedEvents, "events_skipped", "events of skipped streams, left out"},
+		{s.SkippedLinks, "links_skipped", "links in skipped streams, or to events of such, left out"},
+		{s.SkippedSnapshots, "snapshots_skipped", "snapshots of skipped streams, left out"},
+		{s.SkippedSubscriptions, "subscriptions_skipped", "subscriptions on skipped streams, left out"},
 	}
 }
 

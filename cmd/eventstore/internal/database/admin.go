@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/eventstore-go/eventstore/backend/sqlite"
 	"github.com/eventstore-go/eventstore/internal/queries"
 	"github.com/eventstore-go/eventstore/migrate"
 )
@@ -36,18 +37,20 @@ func stateOf(err error) string {
 	return ""
 }
 
-// CreateDatabase creates the database unless it is there; that of SQLite is created when it is opened. It reports whether it
-// did. Many may call it at the same time.
+// CreateDatabase creates the database, or the file, unless it is there. It reports whether it did. Many may call it at the same time.
 func CreateDatabase(ctx context.Context, l Location) (created bool, err error) {
 	if l.Kind == SQLite {
-		return !l.Exists(), nil
+		if l.Exists() {
+			return false, nil
+		}
+		db, err := sql.Open("sqlite", sqlite.DSN(l.Path))
+		if err != nil {
+			return false, err
+		}
+		err = errors.Join(db.PingContext(ctx), db.Close())
+		return err == nil, err
 	}
-	db, err := sql.Open("pgx", l.URL.String())
-	if err != nil {
-		return false, err
-	}
-	err = errors.Join(db.PingContext(ctx), db.Close())
-	if stateOf(err) != noSuchDatabase {
+	if err = Reach(ctx, l); stateOf(err) != noSuchDatabase {
 		return false, err
 	}
 	err = maintain(ctx, l, "create_database")
@@ -58,6 +61,22 @@ func CreateDatabase(ctx context.Context, l Location) (created bool, err error) {
 		err = fmt.Errorf("%w; create the database yourself: create database … encoding 'UTF8' locale 'C' template template0", err)
 	}
 	return err == nil, err
+}
+
+// Reach returns why a database can't be used, if it can't: in PostgreSQL an error of SQLSTATE 3D000 says that it is not there, for
+// a SQLite file a NotFoundError.
+func Reach(ctx context.Context, l Location) error {
+	if l.Kind == SQLite {
+		if !l.Exists() {
+			return &NotFoundError{l.Path}
+		}
+		return nil
+	}
+	db, err := sql.Open("pgx", l.URL.String())
+	if err != nil {
+		return err
+	}
+	return errors.Join(db.PingContext(ctx), db.Close())
 }
 
 // DropDatabase drops the whole database, or the file, with all that is in it.
@@ -85,8 +104,9 @@ func maintain(ctx context.Context, l Location, name string) error {
 		u.Path = "/" + other
 		q := u.Query()
 		q.Del("dbname")
+		q.Del("database")
 		u.RawQuery = q.Encode()
-		if err = in(ctx, &u, queries.Parse(adminFile, "/*name*/", strings.ReplaceAll(databaseOf(l.URL), `"`, `""`)).Get(name)); stateOf(err) != noSuchDatabase {
+		if err = in(ctx, &u, queries.Parse(adminFile, "/*name*/", strings.ReplaceAll(databaseOf(l), `"`, `""`)).Get(name)); stateOf(err) != noSuchDatabase {
 			return err
 		}
 	}
@@ -103,10 +123,42 @@ func in(ctx context.Context, u *url.URL, statement string) (err error) {
 	return err
 }
 
+// NoStoreError says that a schema, or a prefix of tables, holds no store.
+type NoStoreError struct {
+	Where  string   // the database and the schema, as people read them
+	Stores []string // schemas or prefixes of the stores that are in the database
+}
+
+func (e *NoStoreError) Error() string { return "there is no store in " + e.Where }
+
+// Holds returns a NoStoreError unless the schema holds a store, or what is left of one that was being created or dropped.
+func (d *Database) Holds(ctx context.Context) error {
+	err := d.QueryRowContext(ctx, d.Backend.MigrationQuery("migrate_present")).Scan(new(int))
+	if !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	stores, err := d.Stores(ctx)
+	if err != nil {
+		return err
+	}
+	return &NoStoreError{d.String(), stores}
+}
+
+// Stores returns the schemas, or prefixes of tables, of all stores in the database.
+func (d *Database) Stores(ctx context.Context) ([]string, error) {
+	if d.Kind == SQLite {
+		return d.names(ctx, "stores_sqlite")
+	}
+	return d.names(ctx, "stores_postgres")
+}
+
 // Drop drops the store: its tables, functions and sequences, and in PostgreSQL the schema, if nothing else is in it and it is
 // not "public". With cascade the schema goes with all that is in it. A store whose import is unfinished stays so until its tables are gone.
-// It returns what is left in the schema.
+// It returns what is left in the schema. If there is no store, nothing is dropped, and the error is a NoStoreError.
 func (d *Database) Drop(ctx context.Context, cascade bool) (left []string, err error) {
+	if err := d.Holds(ctx); err != nil {
+		return nil, err
+	}
 	q := queries.Parse(adminFile, "/*prefix*/", d.Schema, "/*schema_name*/", strings.ReplaceAll(d.Schema, `"`, `""`), "/*schema.*/", `"`+strings.ReplaceAll(d.Schema, `"`, `""`)+`".`)
 	if d.Kind == PostgreSQL && cascade {
 		_, err := d.ExecContext(ctx, q.Get("drop_schema_cascade"))
@@ -145,11 +197,16 @@ func (d *Database) Drop(ctx context.Context, cascade bool) (left []string, err e
 }
 
 // Others returns the tables, views and sequences of a PostgreSQL schema.
-func (d *Database) Others(ctx context.Context) (names []string, err error) {
+func (d *Database) Others(ctx context.Context) ([]string, error) {
 	if d.Kind == SQLite {
 		return nil, nil
 	}
-	rows, err := d.QueryContext(ctx, queries.Parse(adminFile).Get("others"), d.Schema)
+	return d.names(ctx, "others", d.Schema)
+}
+
+// names returns the names that a query of admin.sql returns.
+func (d *Database) names(ctx context.Context, query string, args ...any) (names []string, err error) {
+	rows, err := d.QueryContext(ctx, queries.Parse(adminFile).Get(query), args...)
 	if err != nil {
 		return nil, err
 	}

@@ -16,15 +16,26 @@ select current_database();
 select c.relname from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
 where n.nspname = $1::text and c.relkind in ('r', 'p', 'v', 'm', 'S', 'f') order by 1;
 
+-- name: stores_postgres
+-- Schemas with a table of migrations. The catalog has an index on the names of tables.
+select n.nspname from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
+where c.relname = 'eventstore_migrations' and c.relkind = 'r' order by 1;
+
+-- name: stores_sqlite
+-- Likewise prefixes: what stands before the name of such a table.
+select substr(name, 1, length(name) - length('eventstore_migrations')) from sqlite_master
+where type = 'table' and substr(name, -length('eventstore_migrations')) = 'eventstore_migrations' order by 1;
+
 -- name: drop_import_postgres
 -- What says that an import is unfinished, once the tables are gone that it guards.
 drop table if exists /*schema.*/import_progress, /*schema.*/import_snapshots;
 drop function if exists /*schema.*/import_guard();
 
 -- name: drop_import_sqlite
--- Likewise. The triggers have gone with the tables.
+-- Likewise, and the table of the version. The triggers have gone with the tables.
 drop table if exists /*prefix*/import_progress;
 drop table if exists /*prefix*/import_snapshots;
+drop table if exists /*prefix*/eventstore_migrations;
 
 -- name: drop_version_table
 drop table if exists /*schema.*/eventstore_migrations;
@@ -41,3 +52,11 @@ show server_version;
 
 -- name: version_sqlite
 select sqlite_version();
+
+-- name: set_statement
+-- A statement of the user's, for run_statement. The setting ends with the transaction.
+select set_config('eventstore.statement', $1::text, true);
+
+-- name: run_statement
+-- Within a function the server refuses statements that end the transaction.
+do $$ begin execute current_setting('eventstore.statement'); end $$;

@@ -43,8 +43,17 @@ type Backend interface {
 // NotFoundError says that a SQLite file is not there.
 type NotFoundError struct{ Path string }
 
-func (e *NotFoundError) Error() string {
-	return fmt.Sprintf("there is no file %s: create it with `eventstore create`", e.Path)
+func (e *NotFoundError) Error() string { return fmt.Sprintf("there is no file %s", e.Path) }
+
+// String is where the store is, without a password: its database and schema.
+func (d *Database) String() string {
+	switch {
+	case d.Kind == PostgreSQL:
+		return fmt.Sprintf("%s, schema %q", d.Location, d.Schema)
+	case d.Schema != "":
+		return fmt.Sprintf("%s, prefix %q", d.Location, d.Schema)
+	}
+	return d.Location.String()
 }
 
 // Options of [Open].

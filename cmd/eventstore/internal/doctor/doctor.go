@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/database"
 	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/transfer"
 	"github.com/eventstore-go/eventstore/internal/queries"
@@ -105,10 +107,19 @@ func (e *examination) make(ctx context.Context, list []check) error {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			e.report(Warning, "this could not be looked at: "+e.d.Redact(err.Error()), "look at it as a user who may, such as the owner of the tables")
+			e.report(Warning, "this could not be looked at: "+e.d.Redact(words(err)), "look at it as a user who may, such as the owner of the tables")
 		}
 	}
 	return nil
+}
+
+// words is what a server says, without the names of statements, or else the text of an error.
+func words(err error) string {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg.Message
+	}
+	return err.Error()
 }
 
 func (e *examination) report(l Level, what, advice string) {
@@ -207,7 +218,7 @@ func (e *examination) subscriptions(ctx context.Context) error {
 		bad += e.reader(name, s)
 		if s.Parked > 0 {
 			bad++
-			e.report(Warning, fmt.Sprintf("%s has parked %d events", name, s.Parked), "see `eventstore subscriptions parked list`, then replay or discard them")
+			e.report(Warning, fmt.Sprintf("%s has parked events: %d", name, s.Parked), "see `eventstore subscriptions parked list`, then replay or discard them")
 		}
 		if !s.Held && s.Lag() >= e.o.Lag {
 			bad++
@@ -215,7 +226,7 @@ func (e *examination) subscriptions(ctx context.Context) error {
 		}
 	}
 	if bad == 0 {
-		e.good("%d subscriptions, each moves or is at the end, and has parked nothing", len(list))
+		e.good("%d; each moves or is at the end, and has parked nothing", len(list))
 	}
 	return nil
 }
@@ -230,7 +241,7 @@ func (e *examination) projections(ctx context.Context) error {
 	for _, p := range list {
 		if p.Parked() > 0 {
 			bad++
-			e.report(Warning, fmt.Sprintf("projection %q has parked %d events", p.Name, p.Parked()), "see `eventstore projections parked list`, then replay or discard them")
+			e.report(Warning, fmt.Sprintf("projection %q has parked events: %d", p.Name, p.Parked()), "see `eventstore projections parked list`, then replay or discard them")
 		}
 		if p.Members == 0 && p.Lag() >= e.o.Lag && p.ReplacedBy == "" {
 			bad++
@@ -241,7 +252,7 @@ func (e *examination) projections(ctx context.Context) error {
 		}
 	}
 	if bad == 0 {
-		e.good("%d projections, each moves or is at the end, and has parked nothing", len(list))
+		e.good("%d; each moves or is at the end, and has parked nothing", len(list))
 	}
 	return nil
 }

@@ -193,8 +193,8 @@ func TestReaders(t *testing.T) {
 		require.NoError(t, err)
 		found := strings.Join(bad(t, d, Options{Long: time.Hour}), "\n")
 		assert.Contains(t, found, `warning subscriptions: "stopped" on "a" is run by nobody, and 3 behind`)
-		assert.Contains(t, found, `warning subscriptions: "stopped" on "a" has parked 1 events`)
-		assert.Contains(t, found, `warning projections: projection "balances" has parked 3 events`)
+		assert.Contains(t, found, `warning subscriptions: "stopped" on "a" has parked events: 1`)
+		assert.Contains(t, found, `warning projections: projection "balances" has parked events: 3`)
 		assert.Contains(t, found, `warning projections: projection "balances" is run by nobody, and 1 behind`)
 	})
 }
