@@ -37,7 +37,8 @@ test/short: ## run the quick tests, without the race detector, on what is instal
 	go test -short -timeout 5m ./...
 
 .PHONY: test/matrix
-test/matrix: ## run the tests that use PostgreSQL on each version, and count them (VERSIONS="14 15 16 17 18")
+test/matrix: ## run the tests that use PostgreSQL on each version, SQLite's suite with other drivers, and count them (VERSIONS="14 15 16 17 18")
+	scripts/test-sqlite-drivers
 	scripts/test-matrix $(VERSIONS)
 
 .PHONY: test/matrix/short
