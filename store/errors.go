@@ -89,7 +89,7 @@ var (
 	ErrSnapshotConflict = errors.New("newer snapshot exists")
 	// ErrNotIndexed is returned by Correlation as long as the backend has no index of correlations.
 	ErrNotIndexed = errors.New("correlations are not indexed: call the backend's IndexCorrelations once")
-	// ErrClosed is returned from every call on a closed Store, or on a Store whose backend was closed.
+	// ErrClosed is returned from every call on a closed Store, or on a Store whose backend or *sql.DB was closed.
 	ErrClosed = errors.New("store is closed")
 	// ErrUnregisteredType is returned by [As], and by a [Router] with a handler added by [On], for a Go type that no event decodes
 	// to. See [UnregisteredTypeError].

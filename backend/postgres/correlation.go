@@ -96,6 +96,9 @@ func (b *Backend) findCorrelation(ctx context.Context, r store.CorrelationReques
 		if err := rows.Scan(&packed); err != nil {
 			return err
 		}
+		if err := b.unhex((*[]byte)(&packed)); err != nil {
+			return err
+		}
 		const size = 8 + 8 + 4
 		list = make([]correlated, 0, len(packed)/size)
 		for ; len(packed) >= size; packed = packed[size:] {

@@ -33,8 +33,20 @@
 // SELECT and UPDATE on its sequences. With SELECT on tables and sequences alone a role reads, and sees of all events those
 // that others have placed in the log; so do sessions on a standby.
 //
-// The database must be encoded in UTF8, and so must what sessions send (client_encoding): anything else is refused at the first call,
-// since drivers would not agree on names. Other settings of a session, such as array_nulls or bytea_output, change nothing.
+// The database must be encoded in UTF8, and so must what sessions send (client_encoding), since drivers would not agree on names. The
+// first call, [Backend.Check] and migrate.Up return a [store.InvalidError] for anything else, and for these settings of a session:
+// session_replication_role = replica, which turns off the triggers that guard recorded events; a search_path that finds a function, an
+// operator or a type of another schema before PostgreSQL's own; a DateStyle that the driver can't read, as pgx can only ISO where answers
+// are sent as text. Other settings, such as array_nulls or bytea_output, change nothing, with any driver and protocol.
+//
+// # Connections that die
+//
+// When the context of a call ends, its connection may die, and a pool that is full hands that connection to another call. The backend
+// then sends the statement of the other call again while the context of that call is alive: at most 100 times. It does so outside
+// transactions, and for the begin of one, and only if the driver says that the server has not received the statement. A statement that
+// only reads is also sent again if the connection is lost with its answer: at most 10 times. A write is not sent again then: its error
+// leaves open whether it was done. To find out, send an append again with the same event ids. [Options].Logger gets a line for each
+// statement that is sent again, at debug level.
 //
 // The tables stand in one schema and can be read with plain SQL; see migrations/0001_init.up.sql. The view recorded shows events with the
 // names of their streams and data as text, and the function recorded_from those from a position on:

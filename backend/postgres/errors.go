@@ -69,6 +69,12 @@ func translate(ctx context.Context, statement string, err error) error {
 			return &store.InvalidError{Field: "data or metadata", Reason: "is more than the column's data type takes: " + err.Error(), Err: err}
 		}
 	}
+	switch {
+	case sqlerr.Closed(err):
+		return fmt.Errorf("postgres: %s: the *sql.DB was closed: %w: %w", statement, store.ErrClosed, err)
+	case lost(err):
+		return fmt.Errorf("postgres: %s: the connection was lost: %w", statement, err)
+	}
 	return fmt.Errorf("postgres: %s: %w", statement, err)
 }
 

@@ -134,7 +134,7 @@ func (b *Backend) readMatching(ctx context.Context, left *room, wanted wanted, f
 	first, last := wanted.list[0], wanted.list[len(wanted.list)-1]
 	args := append(filterArgs(f), first.seq, int64(first.lo), last.seq, int64(last.hi)) // both ends are read whatever f says
 	r := left.request
-	p := placing{request: r, scanner: newPlacedScanner(r.Bytes), statement: "read_events_filtered", args: args, wants: wanted.list}
+	p := placing{request: r, scanner: b.newPlacedScanner(r.Bytes), statement: "read_events_filtered", args: args, wants: wanted.list}
 	if events, err = b.readWants(ctx, &p, wanted.era); err != nil {
 		return nil, false, err
 	}

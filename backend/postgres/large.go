@@ -100,6 +100,9 @@ func (b *Backend) fetchLarge(ctx context.Context, r room, events []store.Recorde
 		if err := rows.Scan(&nr, &data, &metadata); err != nil {
 			return err
 		}
+		if err := b.unhex((*[]byte)(&data), (*[]byte)(&metadata)); err != nil {
+			return err
+		}
 		e := large[nr-1]
 		e.Data = memory.Keep(data)
 		if metadata != nil {

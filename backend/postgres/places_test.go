@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"net/url"
@@ -24,6 +25,7 @@ type places struct {
 	driver string
 	conns  int
 	opts   postgres.Options
+	url    string // default: pgtest's
 
 	mu   sync.Mutex
 	free []place
@@ -69,7 +71,7 @@ func (p *places) take(tb testing.TB) (at place, used bool) {
 	}
 	p.mu.Unlock()
 	at.schema = pgtest.Schema(p.t)
-	u, err := url.Parse(pgtest.URL(p.t))
+	u, err := url.Parse(cmp.Or(p.url, pgtest.URL(p.t)))
 	require.NoError(tb, err)
 	q := u.Query()
 	q.Set("application_name", at.schema)

@@ -47,7 +47,8 @@ type Options struct {
 	// NoGroupCommit gives every append outside a transaction a statement and a commit of its own. By default those that
 	// come while others of this Backend are under way share them, each with its own outcome.
 	NoGroupCommit bool
-	// Logger gets warnings that no call returns, such as that the tables are newer than this program. Default: [slog.Default].
+	// Logger gets warnings that no call returns, such as that the tables are newer than this program, and at debug level each statement
+	// that is sent again because its connection was dead. Default: [slog.Default].
 	Logger *slog.Logger
 }
 
@@ -76,6 +77,9 @@ type shared struct {
 	jsonOnly atomic.Bool
 	// jsonb says that they keep the value, not the text. It is set before ready.
 	jsonb atomic.Bool
+	// hex says that statements send bytes as text, and hexQueries are those statements. It is set before ready.
+	hex        atomic.Bool
+	hexQueries func() queries.Set
 	// correlations says that they were seen indexed.
 	correlations atomic.Bool
 
@@ -111,6 +115,9 @@ func New(db *sql.DB, opts *Options) *Backend {
 	return &Backend{shared: &shared{
 		db: db, opts: o, err: o.check(), queries: queries.Parse(queriesFile, o.replacements()...), names: newNames(), group: newGroup(streams),
 		streams: streams, sources: newGate(),
+		hexQueries: sync.OnceValue(func() queries.Set {
+			return queries.Parse(queriesFile, append(o.replacements(), "/*out*/", quote(o.Schema)+".hex")...)
+		}),
 	}}
 }
 
@@ -195,8 +202,12 @@ func (b *Backend) BeginTx(ctx context.Context, opts *sql.TxOptions) (*sql.Tx, er
 	if b.err != nil {
 		return nil, b.err
 	}
-	tx, err := b.db.BeginTx(ctx, opts)
-	return tx, translate(ctx, "begin", err)
+	for attempt := 1; ; attempt++ {
+		tx, err := b.db.BeginTx(ctx, opts)
+		if err == nil || !b.again(ctx, "begin", attempt, err) {
+			return tx, translate(ctx, "begin", err)
+		}
+	}
 }
 
 // CommitTx implements [store.Transactional].

@@ -1,4 +1,5 @@
--- All statements of this backend. The schema comment before a name is replaced by the store's schema.
+-- All statements of this backend. The schema comment before a name is replaced by the store's schema. The comment "out" before bytes is
+-- replaced by the function hex, for drivers that can't read them otherwise.
 
 -- name: append_events
 -- Where an append goes: the function append, in the migrations, tells what happens, and which locks and indexes it takes.
@@ -145,18 +146,18 @@ select /*schema.*/hard_delete/*of*/($1::bigint);
 -- A page of a stream's own events, with the stream's id before each header. Data is null of an event that weighs more than $5, here and
 -- in all statements that read pages: read_large fetches it. No rows if the stream has links, is deleted or
 -- absent, or has another id than $4 (0: any id); find_stream shows which. Indexes: events_version_key, streams_name_key.
-select int8send(e.stream_id) || /*schema.*/header(e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type), e.content_type,
-  case when /*schema.*/weight(e.data) + coalesce(/*schema.*/weight(e.metadata), 0) <= $5::bigint then e.data end,
-  case when /*schema.*/weight(e.data) + coalesce(/*schema.*/weight(e.metadata), 0) <= $5::bigint then e.metadata end
+select /*out*/(int8send(e.stream_id) || /*schema.*/header(e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type)), e.content_type,
+  /*out*/(case when /*schema.*/weight(e.data) + coalesce(/*schema.*/weight(e.metadata), 0) <= $5::bigint then e.data end),
+  /*out*/(case when /*schema.*/weight(e.data) + coalesce(/*schema.*/weight(e.metadata), 0) <= $5::bigint then e.metadata end)
 from /*schema.*/events as e
 where e.stream_id = (select s.stream_id from /*schema.*/streams as s where s.name = $1::text and s.deleted_at is null and not s.linked and $4::bigint in (0, s.stream_id))
   and e.version >= $2::bigint
 order by e.version limit $3::int;
 
 -- name: read_stream_backward
-select int8send(e.stream_id) || /*schema.*/header(e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type), e.content_type,
-  case when /*schema.*/weight(e.data) + coalesce(/*schema.*/weight(e.metadata), 0) <= $5::bigint then e.data end,
-  case when /*schema.*/weight(e.data) + coalesce(/*schema.*/weight(e.metadata), 0) <= $5::bigint then e.metadata end
+select /*out*/(int8send(e.stream_id) || /*schema.*/header(e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type)), e.content_type,
+  /*out*/(case when /*schema.*/weight(e.data) + coalesce(/*schema.*/weight(e.metadata), 0) <= $5::bigint then e.data end),
+  /*out*/(case when /*schema.*/weight(e.data) + coalesce(/*schema.*/weight(e.metadata), 0) <= $5::bigint then e.metadata end)
 from /*schema.*/events as e
 where e.stream_id = (select s.stream_id from /*schema.*/streams as s where s.name = $1::text and s.deleted_at is null and not s.linked and $4::bigint in (0, s.stream_id))
   and e.version <= $2::bigint
@@ -164,9 +165,9 @@ order by e.version desc limit $3::int;
 
 -- name: read_linked_forward
 -- A page of a stream that has links. Each branch stops at the page's size. Indexes: events_version_key, links_pkey, events_pkey.
-select r.number, /*schema.*/header(r.version, r.created_at, r.event_id, r.causation_id, r.correlation_id, r.event_type), r.content_type,
-  case when /*schema.*/weight(r.data) + coalesce(/*schema.*/weight(r.metadata), 0) <= $4::bigint then r.data end,
-  case when /*schema.*/weight(r.data) + coalesce(/*schema.*/weight(r.metadata), 0) <= $4::bigint then r.metadata end, s.name
+select r.number, /*out*/(/*schema.*/header(r.version, r.created_at, r.event_id, r.causation_id, r.correlation_id, r.event_type)), r.content_type,
+  /*out*/(case when /*schema.*/weight(r.data) + coalesce(/*schema.*/weight(r.metadata), 0) <= $4::bigint then r.data end),
+  /*out*/(case when /*schema.*/weight(r.data) + coalesce(/*schema.*/weight(r.metadata), 0) <= $4::bigint then r.metadata end), s.name
 from (
   (select e.version as number, e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.content_type, e.data, e.metadata
    from /*schema.*/events as e where e.stream_id = $1::bigint and e.version >= $2::bigint order by e.version limit $3::int)
@@ -179,9 +180,9 @@ from (
 order by r.number limit $3::int;
 
 -- name: read_linked_backward
-select r.number, /*schema.*/header(r.version, r.created_at, r.event_id, r.causation_id, r.correlation_id, r.event_type), r.content_type,
-  case when /*schema.*/weight(r.data) + coalesce(/*schema.*/weight(r.metadata), 0) <= $4::bigint then r.data end,
-  case when /*schema.*/weight(r.data) + coalesce(/*schema.*/weight(r.metadata), 0) <= $4::bigint then r.metadata end, s.name
+select r.number, /*out*/(/*schema.*/header(r.version, r.created_at, r.event_id, r.causation_id, r.correlation_id, r.event_type)), r.content_type,
+  /*out*/(case when /*schema.*/weight(r.data) + coalesce(/*schema.*/weight(r.metadata), 0) <= $4::bigint then r.data end),
+  /*out*/(case when /*schema.*/weight(r.data) + coalesce(/*schema.*/weight(r.metadata), 0) <= $4::bigint then r.metadata end), s.name
 from (
   (select e.version as number, e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.content_type, e.data, e.metadata
    from /*schema.*/events as e where e.stream_id = $1::bigint and e.version <= $2::bigint order by e.version desc limit $3::int)
@@ -199,7 +200,7 @@ order by r.number desc limit $3::int;
 -- the reader as much as the event itself. The store, and the server since its start with the database, tell what the ids of streams
 -- belong to: a standby that takes over, a server that was restored, and a copy of a database are others. Not the timeline of the
 -- WAL, which not every server shows (Amazon Aurora). Index: log_pkey, pg_database_datname_index.
-select string_agg(int8send(p.position) || int8send(p.append_seq) || int4send(p.n) || int4send(p.appends), ''::bytea),
+select /*out*/(string_agg(int8send(p.position) || int8send(p.append_seq) || int4send(p.n) || int4send(p.appends), ''::bytea)),
   (select h.store_id::text from /*schema.*/store as h),
   (select extract(epoch from pg_postmaster_start_time()) || '/' || d.oid from pg_database as d where d.datname = current_database())
 from (
@@ -212,7 +213,7 @@ from (
 
 -- name: read_log_backward
 -- The same, downwards. Index: log_pkey.
-select string_agg(int8send(p.position) || int8send(p.append_seq) || int4send(p.n) || int4send(p.appends), ''::bytea),
+select /*out*/(string_agg(int8send(p.position) || int8send(p.append_seq) || int4send(p.n) || int4send(p.appends), ''::bytea)),
   (select h.store_id::text from /*schema.*/store as h),
   (select extract(epoch from pg_postmaster_start_time()) || '/' || d.oid from pg_database as d where d.datname = current_database())
 from (
@@ -223,16 +224,16 @@ from (
 
 -- name: read_events_range
 -- Events in the order of their numbers, both ends inclusive: a plain range of events_pkey.
-select /*schema.*/place(e.append_seq, e.idx, e.stream_id) || /*schema.*/header(e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type), e.content_type,
-  case when /*schema.*/weight(e.data) + coalesce(/*schema.*/weight(e.metadata), 0) <= $6::bigint then e.data end,
-  case when /*schema.*/weight(e.data) + coalesce(/*schema.*/weight(e.metadata), 0) <= $6::bigint then e.metadata end
+select /*out*/(/*schema.*/place(e.append_seq, e.idx, e.stream_id) || /*schema.*/header(e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type)), e.content_type,
+  /*out*/(case when /*schema.*/weight(e.data) + coalesce(/*schema.*/weight(e.metadata), 0) <= $6::bigint then e.data end),
+  /*out*/(case when /*schema.*/weight(e.data) + coalesce(/*schema.*/weight(e.metadata), 0) <= $6::bigint then e.metadata end)
 from /*schema.*/events as e
 where (e.append_seq, e.idx) >= ($1::bigint, $2::int) and (e.append_seq, e.idx) <= ($3::bigint, $4::int)
 order by e.append_seq, e.idx limit $5::int;
 
 -- name: read_event
 -- Index: events_event_id_key, streams_pkey.
-select e.version, /*schema.*/header(e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type), e.content_type, e.data, e.metadata, s.name
+select e.version, /*out*/(/*schema.*/header(e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type)), e.content_type, /*out*/(e.data), /*out*/(e.metadata), s.name
 from /*schema.*/events as e join /*schema.*/streams as s on s.stream_id = e.stream_id
 where e.event_id = $1::uuid;
 
@@ -250,12 +251,12 @@ with recursive r (nr, bytes, data, metadata) as (
   ) as l
   where r.nr = 0 and $4::boolean or ((select $2::text::bigint[]))[r.nr + 1] + r.bytes + l.bytes <= $3::bigint
 )
-select r.nr, r.data, r.metadata from r where r.nr > 0;
+select r.nr, /*out*/(r.data), /*out*/(r.metadata) from r where r.nr > 0;
 
 -- name: find_correlation
 -- Where the events of a correlation are from position $2 on, in one value, 20 bytes each, in no order. All pages of the correlation
 -- are read by it. Indexes: events_correlation_idx, log_append_seq_key.
-select string_agg(int8send(l.position + e.idx) || int8send(e.append_seq) || int4send(e.idx), ''::bytea)
+select /*out*/(string_agg(int8send(l.position + e.idx) || int8send(e.append_seq) || int4send(e.idx), ''::bytea))
 from /*schema.*/events as e
   cross join lateral (
     select k.position + (e.append_seq - k.append_seq) * k.n as position, k.append_seq + k.appends as behind
@@ -266,9 +267,9 @@ where e.append_seq < l.behind and e.correlation_id = $1::uuid and l.position + e
 -- name: read_correlation
 -- The events at the places ($2, $3), each with its position in $1, in their order, with their streams' names; those that were hard
 -- deleted are missing. Indexes: events_pkey, streams_pkey.
-select i.position, /*schema.*/header(e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type), e.content_type,
-  case when /*schema.*/weight(e.data) + coalesce(/*schema.*/weight(e.metadata), 0) <= $4::bigint then e.data end,
-  case when /*schema.*/weight(e.data) + coalesce(/*schema.*/weight(e.metadata), 0) <= $4::bigint then e.metadata end, s.name
+select i.position, /*out*/(/*schema.*/header(e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type)), e.content_type,
+  /*out*/(case when /*schema.*/weight(e.data) + coalesce(/*schema.*/weight(e.metadata), 0) <= $4::bigint then e.data end),
+  /*out*/(case when /*schema.*/weight(e.data) + coalesce(/*schema.*/weight(e.metadata), 0) <= $4::bigint then e.metadata end), s.name
 from unnest($1::text::bigint[], $2::text::bigint[], $3::text::int[]) with ordinality as i (position, append_seq, idx, nr)
   cross join lateral (select f.* from /*schema.*/events as f where f.append_seq = i.append_seq and f.idx = i.idx offset 0) as e
   cross join lateral (select t.name from /*schema.*/streams as t where t.stream_id = e.stream_id offset 0) as s
@@ -328,9 +329,9 @@ select s.name, s.stream_id, s.version, s.created_at, s.deleted_at from unnest($1
 -- Behind an "or" neither look can become a join: the types are a hash table made once, and the name is looked up for
 -- each event that has the type. The inner limit is one that the planner does not know, so that it takes the events in
 -- the order of the index, however few it thinks will match. Indexes: events_pkey, streams_pkey.
-select /*schema.*/place(e.append_seq, e.idx, e.stream_id) || /*schema.*/header(e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type), e.content_type,
-  case when /*schema.*/weight(e.data) + coalesce(/*schema.*/weight(e.metadata), 0) <= $12::bigint then e.data end,
-  case when /*schema.*/weight(e.data) + coalesce(/*schema.*/weight(e.metadata), 0) <= $12::bigint then e.metadata end
+select /*out*/(/*schema.*/place(e.append_seq, e.idx, e.stream_id) || /*schema.*/header(e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type)), e.content_type,
+  /*out*/(case when /*schema.*/weight(e.data) + coalesce(/*schema.*/weight(e.metadata), 0) <= $12::bigint then e.data end),
+  /*out*/(case when /*schema.*/weight(e.data) + coalesce(/*schema.*/weight(e.metadata), 0) <= $12::bigint then e.metadata end)
 from (
   select f.append_seq, f.idx, f.stream_id, f.version, f.created_at, f.event_id, f.causation_id, f.correlation_id, f.event_type, f.content_type, f.data, f.metadata
   from /*schema.*/events as f
@@ -345,9 +346,9 @@ order by e.append_seq, e.idx limit $5::int;
 -- name: read_stream_filtered
 -- At most $3 events of the versions $2 to $4 of a stream, its own and linked ones, with the filter, and the inner limits,
 -- of read_events_filtered. Those at $2 and $4 are among them, whatever the filter says. Indexes: events_version_key, links_pkey, events_pkey, streams_pkey.
-select r.number, /*schema.*/header(r.version, r.created_at, r.event_id, r.causation_id, r.correlation_id, r.event_type), r.content_type,
-  case when /*schema.*/weight(r.data) + coalesce(/*schema.*/weight(r.metadata), 0) <= $7::bigint then r.data end,
-  case when /*schema.*/weight(r.data) + coalesce(/*schema.*/weight(r.metadata), 0) <= $7::bigint then r.metadata end, s.name
+select r.number, /*out*/(/*schema.*/header(r.version, r.created_at, r.event_id, r.causation_id, r.correlation_id, r.event_type)), r.content_type,
+  /*out*/(case when /*schema.*/weight(r.data) + coalesce(/*schema.*/weight(r.metadata), 0) <= $7::bigint then r.data end),
+  /*out*/(case when /*schema.*/weight(r.data) + coalesce(/*schema.*/weight(r.metadata), 0) <= $7::bigint then r.metadata end), s.name
 from (
   (select e.version as number, e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.content_type, e.data, e.metadata
    from (
@@ -902,7 +903,7 @@ order by k.key desc, k.stream_id desc limit $3::bigint offset $4::bigint;
 
 -- name: read_snapshot
 -- Index: snapshots_pkey.
-select s.version, s.created_at, s.source_type, s.content_type, s.data, s.metadata from /*schema.*/snapshots as s where s.source_id = $1::text;
+select s.version, s.created_at, s.source_type, s.content_type, /*out*/(s.data), /*out*/(s.metadata) from /*schema.*/snapshots as s where s.source_id = $1::text;
 
 -- name: record_snapshot
 -- Nothing comes back if the one that is there is newer. Locks the row. Index: snapshots_pkey.
@@ -977,13 +978,47 @@ begin
 end
 $body$;
 
--- name: encodings
--- How the database encodes text, and this session.
-select current_setting('server_encoding'), current_setting('client_encoding');
+-- name: settings
+-- How the database and this session encode text, settings of the session, and whether it looks anywhere before pg_catalog.
+select current_setting('server_encoding'), current_setting('client_encoding'), current_setting('bytea_output'), current_setting('datestyle'),
+  current_setting('session_replication_role'), (array_remove(current_schemas(true), pg_my_temp_schema()::regnamespace::name))[1] <> 'pg_catalog';
+
+-- name: shadowed
+-- The first function, operator or type that the session finds in place of PostgreSQL's own. Reads the catalogs: run only if the search
+-- path names another schema before pg_catalog. Indexes: pg_proc_proname_args_nsp_index, pg_operator_oprname_l_r_n_index,
+-- pg_type_typname_nsp_index.
+with before (schema) as (
+  select n.oid from unnest(current_schemas(true)) with ordinality as i (name, nr) join pg_namespace as n on n.nspname = i.name
+  where i.nr < array_position(current_schemas(true), 'pg_catalog') and n.oid <> pg_my_temp_schema()
+)
+select n.nspname::pg_catalog.text, o.kind, o.name::pg_catalog.text
+from (
+  select 'function' as kind, p.pronamespace as schema, p.proname as name from pg_proc as p
+  where p.pronamespace in (select b.schema from before as b) and exists (
+    select from pg_proc as q where q.proname = p.proname and q.proargtypes = p.proargtypes and q.pronamespace = 'pg_catalog'::regnamespace)
+  union all
+  select 'operator', p.oprnamespace, p.oprname from pg_operator as p
+  where p.oprnamespace in (select b.schema from before as b) and exists (
+    select from pg_operator as q
+    where q.oprname = p.oprname and q.oprleft = p.oprleft and q.oprright = p.oprright and q.oprnamespace = 'pg_catalog'::regnamespace)
+  union all
+  select 'type', t.typnamespace, t.typname from pg_type as t
+  where t.typnamespace in (select b.schema from before as b) and t.typelem = 0 and exists (
+    select from pg_type as q where q.typname = t.typname and q.typnamespace = 'pg_catalog'::regnamespace)
+) as o join pg_namespace as n on n.oid = o.schema
+order by 1, 2, 3 limit 1;
+
+-- name: time
+-- A time, to find out whether the driver can read it.
+select timestamptz 'epoch' - interval '123456 microseconds';
+
+-- name: bytes
+-- Bytes, likewise.
+select decode('005c27ff', 'hex');
 
 -- name: data_type
--- The type of the columns for data and metadata.
-select format_type(a.atttypid, null) from pg_attribute as a
+-- The type of the columns for data and metadata. Not as format_type has it, which goes by quote_all_identifiers.
+select t.typname::text from pg_attribute as a join pg_type as t on t.oid = a.atttypid
 where a.attrelid = to_regclass('/*schema_quoted_text*/.events') and a.attname = 'data';
 
 -- name: convert_data
@@ -1002,7 +1037,7 @@ declare
   grown text;
 begin
   lock table /*schema.*/events, /*schema.*/snapshots in access exclusive mode;
-  select format_type(a.atttypid, null) into present from pg_attribute a
+  select t.typname into present from pg_attribute a join pg_type t on t.oid = a.atttypid
   where a.attrelid = to_regclass('/*schema_quoted_text*/.events') and a.attname = 'data';
   if present = wanted then
     return;

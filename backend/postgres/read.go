@@ -71,7 +71,7 @@ func direction(r store.ReadRequest) string {
 
 // readOwn reads a page of a stream that has no links, and returns the stream's id unless the page is empty.
 func (b *Backend) readOwn(ctx context.Context, r store.ReadRequest) (part store.Part, id int64, err error) {
-	s := newScanner(false, r.Bytes)
+	s := b.newScanner(false, r.Bytes)
 	s.owned = true
 	var list []store.Recorded
 	err = b.each(ctx, "read_stream_"+direction(r), func(rows *sql.Rows) error {
@@ -92,7 +92,7 @@ func (b *Backend) readOwn(ctx context.Context, r store.ReadRequest) (part store.
 
 // readLinked reads a part of a page by a statement that returns events with their numbers and streams, and fills it.
 func (b *Backend) readLinked(ctx context.Context, left *room, statement string, args ...any) (part store.Part, err error) {
-	s := newScanner(true, left.request.Bytes)
+	s := b.newScanner(true, left.request.Bytes)
 	var page []store.Recorded
 	err = b.each(ctx, statement, func(rows *sql.Rows) error {
 		if err := s.scan(rows); err != nil {
@@ -113,7 +113,7 @@ func (b *Backend) ReadEvent(ctx context.Context, id uuid.UUID) (store.Recorded, 
 	if err := b.Check(ctx); err != nil {
 		return store.Recorded{}, err
 	}
-	s := newScanner(true, 0)
+	s := b.newScanner(true, 0)
 	var e store.Recorded
 	err := b.each(ctx, "read_event", func(rows *sql.Rows) error {
 		if err := s.scan(rows); err != nil {

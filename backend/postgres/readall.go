@@ -152,6 +152,9 @@ func (b *Backend) readLogRows(ctx context.Context, statement string, args ...any
 		if err := rows.Scan(&packed, &now.store, &now.server); err != nil {
 			return err
 		}
+		if err := b.unhex((*[]byte)(&packed)); err != nil {
+			return err
+		}
 		const size = 8 + 8 + 4 + 4
 		list = make([]logged, 0, len(packed)/size)
 		for ; len(packed) >= size; packed = packed[size:] {
@@ -237,7 +240,7 @@ type placing struct {
 
 // readPlaced reads the events of wants and returns them in the order of wants. Hard-deleted ones are missing.
 func (b *Backend) readPlaced(ctx context.Context, r store.ReadRequest, wanted wanted) ([]store.Recorded, error) {
-	p := placing{request: r, scanner: newPlacedScanner(r.Bytes), statement: "read_events_range", wants: wanted.list, starts: make([]int, len(wanted.list))}
+	p := placing{request: r, scanner: b.newPlacedScanner(r.Bytes), statement: "read_events_range", wants: wanted.list, starts: make([]int, len(wanted.list))}
 	total := 0
 	for i, w := range wanted.list {
 		p.starts[i] = total

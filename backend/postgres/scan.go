@@ -12,8 +12,9 @@ import (
 
 // scanner reads rows of events.
 type scanner struct {
-	memory page.Memory
-	into   []any // pointers to the fields below, in the order of the columns
+	backend *Backend
+	memory  page.Memory
+	into    []any // pointers to the fields below, in the order of the columns
 
 	number                              int64
 	header, contentType, data, metadata sql.RawBytes
@@ -35,8 +36,8 @@ const (
 
 // newScanner is for queries that return the header of an event, its content type, data and metadata, or those between its
 // number and its stream's name. It keeps data and metadata of that many bytes, or of any number if most is 0.
-func newScanner(numbered bool, most int) *scanner {
-	s := &scanner{most: most}
+func (b *Backend) newScanner(numbered bool, most int) *scanner {
+	s := &scanner{backend: b, most: most}
 	if numbered {
 		s.into = append(s.into, &s.number)
 	}
@@ -48,8 +49,8 @@ func newScanner(numbered bool, most int) *scanner {
 }
 
 // newPlacedScanner is for queries that return the place of an event before its header, in one value.
-func newPlacedScanner(most int) *scanner {
-	s := newScanner(false, most)
+func (b *Backend) newPlacedScanner(most int) *scanner {
+	s := b.newScanner(false, most)
 	s.placed = true
 	return s
 }
@@ -57,6 +58,9 @@ func newPlacedScanner(most int) *scanner {
 // scan reads a row, and event makes an event of it, before the next row is read.
 func (s *scanner) scan(rows *sql.Rows) error {
 	if err := rows.Scan(s.into...); err != nil {
+		return err
+	}
+	if err := s.backend.unhex((*[]byte)(&s.header), (*[]byte)(&s.data), (*[]byte)(&s.metadata)); err != nil {
 		return err
 	}
 	if s.placed && len(s.header) > placeSize {

@@ -114,7 +114,8 @@ func (b *Backend) Check(ctx context.Context) error {
 
 // Suitable returns [store.ErrUnsupportedDatabase] if the server is too old or is not PostgreSQL, or if a table of the store is there that
 // is no plain table, such as a foreign one. It returns a [store.InvalidError] if the database, or the session, does not encode text as
-// UTF-8: names would not be the same for every driver. [migrate.Up] asks before it creates anything, and Check before everything else.
+// UTF-8: names would not be the same for every driver. It returns one for other settings of the session that the package comment names.
+// [migrate.Up] asks before it creates anything, and Check before everything else.
 //
 // [migrate.Up]: https://pkg.go.dev/github.com/eventstore-go/eventstore/migrate#Up
 func (b *Backend) Suitable(ctx context.Context) error {
@@ -127,19 +128,7 @@ func (b *Backend) Suitable(ctx context.Context) error {
 	if err := b.checkTables(ctx); err != nil {
 		return err
 	}
-	var server, client string
-	if _, err := b.one(ctx, "encodings", nil, &server, &client); err != nil {
-		return err
-	}
-	switch {
-	case server != "UTF8":
-		return &store.InvalidError{Field: "database", Reason: fmt.Sprintf(
-			"is encoded in %s, must be in UTF8; create another one: create database … encoding 'UTF8' template template0", server)}
-	case client != "UTF8":
-		return &store.InvalidError{Field: "client_encoding", Reason: fmt.Sprintf(
-			"is %s, must be UTF8; set it in the connection string, or alter the role or the database that sets it", client)}
-	}
-	return nil
+	return b.checkSettings(ctx)
 }
 
 func (b *Backend) checkServer(ctx context.Context) error {

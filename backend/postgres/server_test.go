@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"context"
 	"database/sql"
 	"net/url"
 	"testing"
@@ -16,20 +17,20 @@ import (
 // logical.
 func TestReadsWithoutWALPosition(t *testing.T) {
 	t.Parallel()
-	aurora := pgtest.Schema(t)
-	db := pgtest.Open(t, "pgx", pgtest.URL(t))
-	_, err := db.ExecContext(t.Context(), `create schema `+aurora+`;
-		create function `+aurora+`.pg_current_wal_lsn() returns pg_lsn language plpgsql as $$
-			begin raise exception 'WAL control functions cannot be executed' using errcode = '55000'; end $$;
-		create function `+aurora+`.pg_current_wal_insert_lsn() returns pg_lsn language sql as $$ select `+aurora+`.pg_current_wal_lsn() $$;
-		create function `+aurora+`.pg_walfile_name(pg_lsn) returns text language sql as $$ select `+aurora+`.pg_current_wal_lsn()::text $$;
-		create function `+aurora+`.pg_control_checkpoint() returns text language sql as $$ select `+aurora+`.pg_current_wal_lsn()::text $$`)
+	where, role := pgtest.Database(t), pgtest.Schema(t)
+	db := pgtest.Open(t, "pgx", where)
+	_, err := db.ExecContext(t.Context(), `create role `+role+`; do $$ begin execute format('grant create on database %I to `+role+`', current_database()); end $$;
+		revoke execute on function pg_current_wal_lsn(), pg_current_wal_insert_lsn(), pg_walfile_name(pg_lsn), pg_control_checkpoint() from public`)
 	require.NoError(t, err)
+	t.Cleanup(func() {
+		_, err := db.ExecContext(context.WithoutCancel(t.Context()), `drop owned by `+role+` cascade; drop role `+role)
+		require.NoError(t, err)
+	})
 	for _, driver := range pgtest.Drivers() {
 		t.Run(driver, func(t *testing.T) {
-			db := pgtest.Open(t, driver, pgtest.URL(t)+"&search_path="+aurora+"%2Cpg_catalog")
-			require.Error(t, db.QueryRowContext(t.Context(), `select pg_current_wal_lsn()`).Scan(new(string)), "the function is shadowed")
-			b := New(db, &Options{Schema: pgtest.Schema(t)})
+			db := pgtest.Open(t, driver, where+"&role="+role)
+			require.Error(t, db.QueryRowContext(t.Context(), `select pg_current_wal_lsn()`).Scan(new(string)), "the function is refused")
+			b := New(db, &Options{Schema: "aurora_" + driver})
 			install(t, b)
 			appendTo(t, b, "a", 2)
 			appendTo(t, b, "b", 1)

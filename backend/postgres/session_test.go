@@ -86,32 +86,6 @@ func TestEncoding(t *testing.T) {
 	}
 }
 
-// TestSessionSettings: what a store writes and reads does not go by the settings of the server, the database, the role or the session.
-func TestSessionSettings(t *testing.T) {
-	t.Parallel()
-	at := databaseWith(t, "encoding 'UTF8' template template0", "array_nulls = off", "standard_conforming_strings = off", "escape_string_warning = off", "bytea_output = 'escape'",
-		"intervalstyle = 'sql_standard'", "datestyle = 'SQL, DMY'", "extra_float_digits = 0", "timezone = 'Asia/Kathmandu'", "xmloption = 'document'")
-	for _, driver := range pgtest.Drivers() {
-		for _, group := range []bool{true, false} {
-			t.Run(fmt.Sprintf("%s group=%v", driver, group), func(t *testing.T) {
-				t.Parallel()
-				b := postgres.New(pgtest.Open(t, driver, at), &postgres.Options{Schema: fmt.Sprintf("%s_%v", driver, group), NoGroupCommit: !group})
-				require.NoError(t, migrate.Up(t.Context(), b))
-				var array string
-				require.NoError(t, b.DB().QueryRowContext(t.Context(), "show array_nulls").Scan(&array))
-				require.Equal(t, "off", array)
-				es := store.New(b, &store.Options{HardDelete: true})
-				writeOddities(t, es, es)
-				tx, err := b.BeginTx(t.Context(), nil)
-				require.NoError(t, err)
-				defer tx.Rollback() //nolint:errcheck // after a commit this does nothing
-				writeOddities(t, es.WithTx(tx), es.WithTx(tx))
-				require.NoError(t, tx.Commit())
-			})
-		}
-	}
-}
-
 // writeOddities appends events with and without what may be null, alone and several at a time, and reads them.
 func writeOddities(t *testing.T, es, reader *store.Store) {
 	t.Helper()

@@ -22,6 +22,9 @@ func (b *Backend) ReadSnapshot(ctx context.Context, sourceID string) (store.Reco
 	if !found {
 		return store.RecordedSnapshot{}, &store.SnapshotNotFoundError{SourceID: sourceID}
 	}
+	if err := b.unhex(&s.Data, &s.Metadata); err != nil {
+		return store.RecordedSnapshot{}, err
+	}
 	s.ContentType, s.CreatedAt = contentType.String, s.CreatedAt.UTC()
 	return s, nil
 }

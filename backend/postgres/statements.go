@@ -29,7 +29,7 @@ func (b *Backend) statement(ctx context.Context, name string) (*sql.Stmt, error)
 	if b.tx != nil {
 		return nil, nil
 	}
-	fresh, err := b.db.PrepareContext(ctx, b.queries.Get(name))
+	fresh, err := b.db.PrepareContext(ctx, b.text(name))
 	if err != nil {
 		return nil, err
 	}
@@ -71,8 +71,18 @@ func (b *Backend) once(ctx context.Context, f func(b *Backend) error) error {
 	})
 }
 
-// rows runs the statement called name.
+// rows runs the statement called name. Outside a transaction it is sent again if its connection turns out to be dead: see again.
 func (b *Backend) rows(ctx context.Context, name string, args ...any) (*sql.Rows, error) {
+	for attempt := 1; ; attempt++ {
+		rows, err := b.send(ctx, name, args...)
+		if err == nil || b.tx != nil || !b.again(ctx, name, attempt, err) {
+			return rows, err
+		}
+	}
+}
+
+// send sends the statement called name.
+func (b *Backend) send(ctx context.Context, name string, args ...any) (*sql.Rows, error) {
 	stmt, err := b.statement(ctx, name) //nolint:sqlclosecheck // Close closes it
 	switch {
 	case err != nil:
@@ -83,13 +93,13 @@ func (b *Backend) rows(ctx context.Context, name string, args ...any) (*sql.Rows
 			return rows, err
 		}
 		// The server has not refused it: tx is of another *sql.DB, which takes the text, or it has ended, and says so again.
-		return b.tx.QueryContext(ctx, b.queries.Get(name), args...)
+		return b.tx.QueryContext(ctx, b.text(name), args...)
 	case stmt != nil:
 		return stmt.QueryContext(ctx, args...)
 	case b.tx != nil:
-		return b.tx.QueryContext(ctx, b.queries.Get(name), args...)
+		return b.tx.QueryContext(ctx, b.text(name), args...)
 	}
-	return b.db.QueryContext(ctx, b.queries.Get(name), args...)
+	return b.db.QueryContext(ctx, b.text(name), args...)
 }
 
 // each runs the statement called name and calls scan for each row. It owns the rows.

@@ -39,6 +39,9 @@ func (b *Backend) fail(ctx context.Context, statement string, err error) error {
 	if code(err) == codeCheck && strings.Contains(err.Error(), importUnfinished) {
 		err = fmt.Errorf("%w: %w", store.ErrImporting, err)
 	}
+	if sqlerr.Closed(err) {
+		err = fmt.Errorf("%w: %w", store.ErrClosed, err)
+	}
 	if b.tx != nil && busy(err) {
 		err = fmt.Errorf("%w: %w", store.ErrRetryTx, err)
 	}

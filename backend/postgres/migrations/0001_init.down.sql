@@ -17,6 +17,7 @@ drop function /*schema.*/guard();
 drop function /*schema.*/place(bigint, int, bigint);
 drop function /*schema.*/header(bigint, timestamptz, uuid, uuid, uuid, text);
 drop function /*schema.*/size(bytea), /*schema.*/size(jsonb), /*schema.*/size(json);
+drop function /*schema.*/hex(bytea), /*schema.*/hex(jsonb), /*schema.*/hex(json);
 drop function /*schema.*/weight(bytea), /*schema.*/weight(jsonb), /*schema.*/weight(json);
 drop function /*schema.*/to_data(bytea);
 drop function /*schema.*/from_micros(bigint);

@@ -159,6 +159,18 @@ create function /*schema.*/weight(value json) returns bigint language sql stable
   select case when pg_column_compression(value) is null then pg_column_size(value) else 4611686018427387904 end
 $body$;
 
+-- hex is bytes as text, whatever bytea_output is: never empty. For drivers that can't read bytes otherwise; of jsonb and json the
+-- text's bytes. Inlined by the planner.
+create function /*schema.*/hex(value bytea) returns text language sql immutable as $body$
+  select chr(92) || 'x' || encode(value, 'hex')
+$body$;
+create function /*schema.*/hex(value jsonb) returns text language sql stable as $body$
+  select chr(92) || 'x' || encode(convert_to(value::text, 'UTF8'), 'hex')
+$body$;
+create function /*schema.*/hex(value json) returns text language sql stable as $body$
+  select chr(92) || 'x' || encode(convert_to(value::text, 'UTF8'), 'hex')
+$body$;
+
 -- History is not rewritten. A hard delete says so in its own transaction, and only it may delete.
 create function /*schema.*/guard() returns trigger language plpgsql as $body$
 begin

@@ -30,7 +30,7 @@ order by a.xact_start;
 select p.gid, extract(epoch from clock_timestamp() - p.prepared)::double precision from pg_prepared_xacts as p where p.database = current_database() order by 2 desc limit 10;
 
 -- name: data_type
-select format_type(a.atttypid, null) from pg_attribute as a where a.attrelid = to_regclass('/*schema.*/events') and a.attname = 'data';
+select t.typname::text from pg_attribute as a join pg_type as t on t.oid = a.atttypid where a.attrelid = to_regclass('/*schema.*/events') and a.attname = 'data';
 
 -- name: objects
 -- What a store consists of, as it is here.

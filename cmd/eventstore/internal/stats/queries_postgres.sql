@@ -9,7 +9,7 @@ select (select count(*) from /*schema.*/links), (select count(*) from /*schema.*
 -- name: types
 -- Reads all events: their number by type, and in the last minute, hour and day.
 select e.event_type, count(*),
-  coalesce(sum(case when pg_typeof(e.data) = 'bytea'::regtype then (octet_length(e.data::text) - 2) / 2 else octet_length(e.data::text) end), 0),
+  coalesce(sum(/*schema.*/size(e.data)), 0),
   count(*) filter (where e.created_at > clock_timestamp() - interval '1 minute'),
   count(*) filter (where e.created_at > clock_timestamp() - interval '1 hour'),
   count(*) filter (where e.created_at > clock_timestamp() - interval '1 day')

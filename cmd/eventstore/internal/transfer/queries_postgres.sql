@@ -146,7 +146,7 @@ select s.stream_id from /*schema.*/streams as s order by s.stream_id;
 
 -- name: data_type
 -- The type of the columns for data and metadata.
-select format_type(a.atttypid, null) from pg_attribute as a where a.attrelid = to_regclass('/*schema.*/events') and a.attname = 'data';
+select t.typname::text from pg_attribute as a join pg_type as t on t.oid = a.atttypid where a.attrelid = to_regclass('/*schema.*/events') and a.attname = 'data';
 
 -- name: progress_present
 select 1 where to_regclass('/*schema.*/import_progress') is not null;
