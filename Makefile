@@ -44,6 +44,10 @@ test/matrix: ## run the tests that use PostgreSQL on each version, and count the
 test/matrix/short: ## the suite with pgx, plans and the sequencer on the oldest and the newest version
 	scripts/test-matrix -short $(sort $(firstword $(VERSIONS)) $(lastword $(VERSIONS)))
 
+.PHONY: test/dqlite
+test/dqlite: ## kill the leader of three nodes of dqlite, a replicated SQLite, under load
+	scripts/test-dqlite
+
 .PHONY: lint
 lint: ## check format, go vet and golangci-lint
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt -w is due for:"; echo "$$unformatted"; exit 1; fi

@@ -188,6 +188,22 @@ var txFaults = []fault{
 			return err
 		}
 	}},
+	{name: "end-not-told", what: "InTx returns what became of the transaction, and not that its context has ended", store: func(c *careless) {
+		c.inTx = func(ctx context.Context, f func(tx *sql.Tx) error) error {
+			if err := c.face.InTx(ctx, f); err == nil || ctx.Err() == nil {
+				return err
+			}
+			return sql.ErrTxDone
+		}
+	}},
+	{name: "end-commits", what: "InTx commits although its context has ended", store: func(c *careless) {
+		c.inTx = func(ctx context.Context, f func(tx *sql.Tx) error) error {
+			if err := c.face.InTx(context.WithoutCancel(ctx), f); err != nil {
+				return err
+			}
+			return ctx.Err()
+		}
+	}},
 	{name: "checkpoint-commits-early", what: "a checkpoint ends the caller's transaction", tx: binding(func(tx *sql.Tx, bound *broken) {
 		bound.checkpoint = func(ctx context.Context, r store.CheckpointRequest) error {
 			err := bound.SubscriptionStorage.SaveCheckpoint(ctx, r)

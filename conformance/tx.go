@@ -28,6 +28,7 @@ var txCases = []testCase{
 	{name: "tx/in-tx-commits", tx: ownTx, run: inTxCommits, why: "InTx begins, runs, commits, and wakes subscribers at once"},
 	{name: "tx/in-tx-rolls-back", tx: ownTx, run: inTxRollsBack, why: "an error ends the transaction and comes back as it is"},
 	{name: "tx/in-tx-panics", tx: ownTx, run: inTxPanics, why: "a panic leaves no transaction behind, which would hold its streams and its connection"},
+	{name: "tx/in-tx-cancelled", tx: ownTx, run: inTxCancelled, why: "when the context ends, so does the transaction, and InTx returns the context's error, whatever the function made of it"},
 	{name: "tx/in-tx-nested", tx: ownTx, run: inTxNested, why: "a caller's transaction is the caller's to end"},
 }
 
@@ -344,6 +345,45 @@ func inTxPanics(f *fixture) {
 	})
 	assert.Empty(f, f.all())
 	f.append("a", store.NoStream, events(1)...)
+}
+
+func inTxCancelled(f *fixture) {
+	hints := &countingNotifier{}
+	es := f.face(f.hinting(hints))
+	own := errors.New("the caller's own")
+	for name, fails := range sorted(map[string]func(ctx context.Context, tx *sql.Tx) error{
+		"nothing-noticed": func(context.Context, *sql.Tx) error { return nil },
+		"own-error":       func(context.Context, *sql.Tx) error { return own },
+		"tx-done":         func(context.Context, *sql.Tx) error { return sql.ErrTxDone }, // what a statement in it returns
+		"statement": func(ctx context.Context, tx *sql.Tx) error {
+			return tx.QueryRowContext(ctx, "select 1").Scan(new(int))
+		},
+	}) {
+		f.sub(name, func(f *fixture) {
+			ctx, cancel := context.WithCancel(f.ctx)
+			defer cancel()
+			var failed error
+			err := es.InTx(ctx, func(tx *sql.Tx) error {
+				f.in(tx).append("a", store.NoStream, events(1)...)
+				cancel()
+				failed = fails(ctx, tx)
+				return failed
+			})
+			require.ErrorIs(f, err, context.Canceled)
+			if failed != nil {
+				assert.ErrorIs(f, err, failed, "the function's error is not lost")
+			}
+			_, err = f.es.StreamInfo(f.ctx, "a")
+			assert.ErrorIs(f, err, store.ErrStreamNotFound, "nothing is left")
+			assert.Zero(f, hints.n.Load())
+		})
+	}
+	f.sub("before", func(f *fixture) {
+		ctx, cancel := context.WithCancel(f.ctx)
+		cancel()
+		err := es.InTx(ctx, func(*sql.Tx) error { f.Error("the transaction has begun"); return nil })
+		assert.ErrorIs(f, err, context.Canceled)
+	})
 }
 
 func inTxNested(f *fixture) {

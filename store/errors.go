@@ -37,6 +37,10 @@ var (
 	// ErrRetryTx is returned when the database gave up this transaction for the sake of another (a serialization
 	// failure at REPEATABLE READ and above, or a deadlock): roll back and run the transaction again.
 	ErrRetryTx = errors.New("transaction must be rolled back and run again")
+	// ErrSelfDeadlock is returned from Project, and from a write in its handler, when the handler writes outside its transaction
+	// to a database that has one writer at a time, as SQLite: the write waits for the transaction, and the transaction for the
+	// handler. Write through the handler's tx, and append with [Store.WithTx].
+	ErrSelfDeadlock = errors.New("the handler of a projection waits for the lock that its own transaction holds; use tx and es.WithTx(tx) in it, not db and es")
 	// ErrTimeout is returned when the database ended a statement that took too long, by its statement_timeout, or that was cancelled
 	// there. Where a page of events takes too long, the Store reads half of it, down to one event, before it returns the error.
 	ErrTimeout = errors.New("statement took too long")

@@ -413,7 +413,10 @@ func (w *worker) attempt(ctx context.Context, list []task, how treatment, why er
 	direct, aside := w.sort(list, how, why, attempts)
 	if len(direct) > 0 {
 		if err := w.handle(ctx, tx, direct, attempts); err != nil {
-			if errors.Is(err, ErrUnregisteredType) {
+			if d, ok := w.p.storage.(DeadlockDetector); ok && !errors.Is(err, ErrSelfDeadlock) && d.SelfDeadlock(ctx, tx, err) {
+				err = fmt.Errorf("%w: %w", ErrSelfDeadlock, err)
+			}
+			if errors.Is(err, ErrUnregisteredType) || errors.Is(err, ErrSelfDeadlock) {
 				return err // no retry mends the program
 			}
 			if w.p.storage.Temporary(ctx, StepHandler, tx, err) {
@@ -450,7 +453,7 @@ func (w *worker) handle(ctx context.Context, tx *sql.Tx, events []Recorded, atte
 	outcome := Outcome{Err: errHandler, Count: len(events)} // unless it returns
 	defer func() { end(outcome) }()
 	w.handling, w.attempts = events, attempts
-	outcome.Err = w.p.handler(ctx, tx, events)
+	outcome.Err = w.p.handler(context.WithValue(ctx, txKey{}, tx), tx, events)
 	w.handling = nil
 	return outcome.Err
 }

@@ -118,8 +118,7 @@ func (r *Router) HandleBatch(ctx context.Context, tx *sql.Tx, events []Recorded)
 // txKey is the key of a projection's transaction in a context.
 type txKey struct{}
 
-// TxFrom returns the transaction of the projection that calls a router's handler, or nil if ctx is not of
-// [Router.HandleBatch].
+// TxFrom returns the transaction of the projection whose handler ctx was given to, or nil if ctx is of no such handler.
 func TxFrom(ctx context.Context) *sql.Tx {
 	tx, _ := ctx.Value(txKey{}).(*sql.Tx)
 	return tx

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 )
 
@@ -36,7 +37,8 @@ func (s *Store) WithTx(tx *sql.Tx) *Store {
 }
 
 // InTx runs f in a new transaction of the backend's database and commits it, or rolls it back if f returns an error
-// or panics. Bind the Store to it inside f: es.WithTx(tx). The error of f is returned as it is. If the commit fails because the
+// or panics. Bind the Store to it inside f: es.WithTx(tx). The error of f is returned as it is; if ctx has ended, joined with
+// ctx.Err(), which may be why f failed: the transaction is rolled back as soon as ctx ends. If the commit fails because the
 // database gave the transaction up, the error is [ErrRetryTx], and f may be run again.
 func (s *Store) InTx(ctx context.Context, f func(tx *sql.Tx) error) error {
 	if err := s.usable(ctx); err != nil {
@@ -55,6 +57,9 @@ func (s *Store) InTx(ctx context.Context, f func(tx *sql.Tx) error) error {
 	}
 	defer tx.Rollback() //nolint:errcheck // after a commit this does nothing; after an error that error counts
 	if err := f(tx); err != nil {
+		if ended := ctx.Err(); ended != nil && !errors.Is(err, ended) {
+			return fmt.Errorf("%w: %w", ended, err)
+		}
 		return err
 	}
 	if err := t.CommitTx(ctx, tx); err != nil {

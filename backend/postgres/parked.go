@@ -4,10 +4,10 @@ import (
 	"context"
 	"database/sql"
 	"strconv"
-	"strings"
 
 	"github.com/google/uuid"
 
+	"github.com/eventstore-go/eventstore/backend/internal/sqlerr"
 	"github.com/eventstore-go/eventstore/store"
 )
 
@@ -44,8 +44,7 @@ func parkedArrays(events []store.ParkedEvent) []any {
 		for k, v := range []int64{e.Number, e.Hash, e.Version, int64(e.Attempts), at} {
 			ints[k] = append(ints[k], v)
 		}
-		text := strings.ToValidUTF8(strings.ReplaceAll(e.Error, "\x00", ""), "")
-		for k, v := range []string{e.ID.String(), e.Key, e.Stream, e.Type, text} {
+		for k, v := range []string{e.ID.String(), e.Key, e.Stream, e.Type, sqlerr.Text(e.Error)} {
 			texts[k] = append(texts[k], v)
 		}
 		failed[i] = strconv.FormatBool(e.Failed)

@@ -5,9 +5,9 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"strings"
 	"time"
 
+	"github.com/eventstore-go/eventstore/backend/internal/sqlerr"
 	"github.com/eventstore-go/eventstore/store"
 )
 
@@ -88,8 +88,7 @@ func (b *Backend) SaveCheckpoint(ctx context.Context, r store.CheckpointRequest)
 
 // SaveError implements [store.SubscriptionStorage]. What a text column can't hold is left out.
 func (b *Backend) SaveError(ctx context.Context, id store.SubscriptionID, epoch int64, text string, number int64) error {
-	text = strings.ToValidUTF8(strings.ReplaceAll(text, "\x00", ""), "")
-	return b.writeRow(ctx, id, store.ErrLeaseLost, "save_error", id.Stream, id.Name, epoch, text, number)
+	return b.writeRow(ctx, id, store.ErrLeaseLost, "save_error", id.Stream, id.Name, epoch, sqlerr.Text(text), number)
 }
 
 // ReleaseLease implements [store.SubscriptionStorage].

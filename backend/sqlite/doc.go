@@ -23,6 +23,19 @@
 // for each other, and synchronous FULL, without which SQLite in WAL mode may lose the last commits in a power failure.
 // A database in UTF-16, which one can choose when it is created, is refused with a [PragmaError]: names are compared byte by byte.
 //
+// The same settings in the words of other drivers:
+//
+//	mattn/go-sqlite3    file:events.db?_busy_timeout=10000&_journal_mode=WAL&_synchronous=FULL&_foreign_keys=1&_txlock=immediate
+//	ncruces/go-sqlite3  file:events.db?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&_txlock=immediate
+//
+// # One SQLite library per file and process
+//
+// A process must open a file with one SQLite library only. Each driver brings its own: do not open a file with two drivers in one
+// process, nor with a driver and a C extension. SQLite locks a file with POSIX locks, and the operating system drops all
+// locks that a process has on a file as soon as the process closes any descriptor of it. One library knows which of its descriptors
+// it must keep open, and nothing of another's. When one closes a connection, the other one loses its locks in the middle of a transaction,
+// two writers write at once, and events are lost. Other processes may use other drivers.
+//
 // # One writer
 //
 // A SQLite database has one writer at a time, over all processes. So an append numbers its events itself, and
@@ -32,7 +45,11 @@
 // Appends outside a transaction wait for the writer for as long as their context lets them. Those of one process
 // queue up in Go and are committed together, each with its own outcome.
 //
-// In a transaction of the caller's, begin with [store.Store.InTx] or set _txlock=immediate, as [DSN] does: then it
+// The handler of a projection runs in a transaction that has the write lock. A write beside it, through the *sql.DB or the Store that is
+// not bound to the handler's tx, would wait for the handler's own transaction: [store.Store.Project] ends with
+// [store.ErrSelfDeadlock].
+//
+// In a transaction of the caller's, which may be one of another *sql.DB on the same file, begin with [store.Store.InTx] or set _txlock=immediate, as [DSN] does: then it
 // has the write lock from the start. A deferred transaction that has read before it writes may find that somebody else
 // wrote in between; SQLite can't let it go on, and the error is [store.ErrRetryTx].
 //

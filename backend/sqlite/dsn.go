@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"net/url"
 	"strings"
 
 	"github.com/google/uuid"
@@ -13,9 +14,28 @@ const settings = "_pragma=busy_timeout(10000)&_pragma=synchronous(FULL)&_pragma=
 // DSN returns the data source name for the database in the file path, created if it is absent, for modernc.org/sqlite.
 // It sets WAL mode, busy_timeout, synchronous, foreign_keys and immediate transactions. A read-only transaction
 // (sql.TxOptions) is not immediate.
+//
+// DSN(":memory:") is [Memory]. With an empty path, or one with a NUL, which SQLite would cut off there, connections fail with an
+// error that says so.
 func DSN(path string) string {
+	switch {
+	case path == ":memory:":
+		return Memory()
+	case path == "":
+		return refused("the path of the database is empty; give sqlite.DSN the path of a file, or use sqlite.Memory")
+	case strings.ContainsRune(path, 0):
+		return refused("the path of the database has a NUL in it; give sqlite.DSN the path of a file")
+	case strings.HasPrefix(path, "//"):
+		path = "//" + path // else what comes next would be a host
+	}
 	path = strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(path)
 	return "file:" + path + "?" + settings + "&_pragma=journal_mode(WAL)"
+}
+
+// refused returns a data source name that no connection can be made with: SQLite's error gives the reason, in place of the name of
+// a file system that it does not know.
+func refused(reason string) string {
+	return "file:refused?vfs=" + url.PathEscape("none ("+reason+")")
 }
 
 // Memory returns the data source name for a new database in memory, another one at each call, for modernc.org/sqlite.

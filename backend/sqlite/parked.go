@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/eventstore-go/eventstore/backend/internal/sqlerr"
 	"github.com/eventstore-go/eventstore/store"
 )
 
@@ -55,7 +56,7 @@ func (b *Backend) park(ctx context.Context, reader, stream string, e *store.Park
 	if at.IsZero() {
 		at = now()
 	}
-	return b.exec(ctx, "park", reader, e.Number, e.ID[:], e.Hash, e.Key, e.Stream, e.Version, e.Type, e.Failed, e.Error, e.Attempts,
+	return b.exec(ctx, "park", reader, e.Number, e.ID[:], e.Hash, e.Key, e.Stream, e.Version, e.Type, e.Failed, sqlerr.Text(e.Error), e.Attempts,
 		at.UnixMicro(), stream)
 }
 

@@ -12,7 +12,10 @@ import (
 	"github.com/eventstore-go/eventstore/store"
 )
 
-var _ store.ProjectionStorage = (*Backend)(nil)
+var (
+	_ store.ProjectionStorage = (*Backend)(nil)
+	_ store.DeadlockDetector  = (*Backend)(nil)
+)
 
 // Advance implements [store.ProjectionStorage].
 func (b *Backend) Advance(ctx context.Context, r store.AdvanceRequest) error {
@@ -233,16 +236,34 @@ var troubleCodes = map[int]bool{7: true, 9: true, 10: true, codeFull: true, 14: 
 
 const codeFull = 13
 
-// Temporary implements [store.ProjectionStorage]. The connection to a file does not break.
-func (b *Backend) Temporary(_ context.Context, step store.FailedStep, _ *sql.Tx, err error) bool {
+// Temporary implements [store.ProjectionStorage]. The connection to a file does not break; one to a replicated SQLite does.
+func (b *Backend) Temporary(ctx context.Context, step store.FailedStep, tx *sql.Tx, err error) bool {
 	c := code(err) & 0xff
 	switch {
 	case c == 0:
-		return step == store.StepCommit || errors.Is(err, store.ErrRetryTx) // else a handler's own words
+		return step == store.StepCommit || errors.Is(err, store.ErrRetryTx) || tx != nil && !b.answers(ctx, tx) // else a handler's own words
 	case busyCodes[c]:
 		return true
 	case step == store.StepCommit && c == codeFull: // it is rolled back, and a smaller batch may do
 		return false
 	}
 	return step != store.StepHandler && troubleCodes[c]
+}
+
+// answers reports whether the connection of a transaction is there.
+func (b *Backend) answers(ctx context.Context, tx *sql.Tx) bool {
+	var version string
+	_, err := (&Backend{shared: b.shared, tx: tx}).one(ctx, "version", nil, &version)
+	return err == nil || code(err) != 0 || errors.Is(err, sql.ErrTxDone)
+}
+
+// SelfDeadlock implements [store.DeadlockDetector]. The handler's transaction has the write lock from its beginning: so no statement in it
+// finds the database busy, but for one on a database that is attached.
+func (b *Backend) SelfDeadlock(ctx context.Context, tx *sql.Tx, err error) bool {
+	if code(err)&0xff != codeBusy {
+		return false
+	}
+	attached := 0
+	_, failed := (&Backend{shared: b.shared, tx: tx}).one(ctx, "attached", nil, &attached)
+	return failed == nil && attached == 0
 }

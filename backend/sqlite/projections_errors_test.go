@@ -52,6 +52,32 @@ func TestTemporary(t *testing.T) {
 	}
 }
 
+// TestTemporaryConnection: an error without a code is the handler's own if the connection still answers, and else the connection's, as
+// of a replicated SQLite whose leader has gone.
+func TestTemporaryConnection(t *testing.T) {
+	t.Parallel()
+	dsn := file(t)
+	db := handle(t, dsn, 0)
+	b := backend(t, db, nil)
+	gone := sql.OpenDB(reporting{db.Driver(), dsn, broken})
+	t.Cleanup(func() { require.NoError(t, gone.Close()) })
+	for name, c := range map[string]struct {
+		db   *sql.DB
+		want bool
+	}{"there": {db, false}, "gone": {gone, true}} {
+		tx, err := c.db.BeginTx(t.Context(), nil)
+		require.NoError(t, err)
+		for _, step := range []store.FailedStep{store.StepHandler, store.StepStorage} {
+			assert.Equal(t, c.want, b.Temporary(t.Context(), step, tx, errors.New("EOF")), "%s, step %d", name, step)
+			assert.False(t, b.Temporary(t.Context(), step, tx, codeError(19)), "%s, step %d", name, step)
+		}
+		_ = tx.Rollback()
+		if c.db == db {
+			assert.False(t, b.Temporary(t.Context(), store.StepHandler, tx, sql.ErrTxDone), "the handler has ended it")
+		}
+	}
+}
+
 // TestProjectTooLarge: an event that makes its handler write more than the database may hold is parked, and others go on.
 func TestProjectTooLarge(t *testing.T) {
 	t.Parallel()

@@ -580,6 +580,19 @@ pragma encoding;
 -- name: journal_mode
 pragma journal_mode;
 
+-- name: attached
+-- How many databases the connection has attached to its own.
+select count(*) from pragma_database_list where name not in ('main', 'temp');
+
+-- name: other_case
+-- The store's tables under names that differ from the ones here in the case of letters only: SQLite takes both for the same.
+select name from sqlite_master
+where type = 'table' and name = '/*prefix*/streams' collate nocase and name <> '/*prefix*/streams'
+union all
+select name from sqlite_master
+where type = 'table' and name = '/*version_table*/eventstore_migrations' collate nocase and name <> '/*version_table*/eventstore_migrations'
+limit 1;
+
 -- Snapshots
 
 -- name: read_snapshot

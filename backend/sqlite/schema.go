@@ -74,8 +74,8 @@ func (b *Backend) Check(ctx context.Context) error {
 // oldest is the oldest version of SQLite that has what the queries need: JSON functions that can't be left out.
 var oldest = [2]int{3, 38}
 
-// Suitable returns [store.ErrUnsupportedDatabase] if SQLite is too old, and a [PragmaError] if the database does not encode text as UTF-8:
-// names are compared byte by byte. [migrate.Up] asks before it creates anything, and Check before everything else.
+// Suitable returns [store.ErrUnsupportedDatabase] if SQLite is too old, a [PragmaError] if the database does not encode text as UTF-8:
+// names are compared byte by byte, and a [store.InvalidError] if tables are there whose prefix differs in case only. [migrate.Up] asks before it creates anything, and Check before everything else.
 //
 // [migrate.Up]: https://pkg.go.dev/github.com/eventstore-go/eventstore/migrate#Up
 func (b *Backend) Suitable(ctx context.Context) error {
@@ -88,6 +88,12 @@ func (b *Backend) Suitable(ctx context.Context) error {
 	}
 	if encoding != "UTF-8" {
 		return &PragmaError{Pragma: "encoding", Have: encoding, Want: "UTF-8: create another file, since the encoding of one that has tables can't be changed"}
+	}
+	var table string
+	if found, err := b.one(ctx, "other_case", nil, &table); err != nil {
+		return err
+	} else if found {
+		return b.opts.otherCase(table)
 	}
 	return nil
 }

@@ -15,10 +15,13 @@ import (
 
 func TestDSN(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "a b?c#d%20&.db")
+	dir := t.TempDir()
+	path, slashes := filepath.Join(dir, "a b?c#d%20&.db"), filepath.Join(dir, "slashes.db")
 	for name, tc := range map[string]struct{ dsn, journal string }{
-		"file":   {sqlite.DSN(path), "wal"},
-		"memory": {sqlite.Memory(), "memory"},
+		"file":        {sqlite.DSN(path), "wal"},
+		"two slashes": {sqlite.DSN("/" + slashes), "wal"},
+		"memory":      {sqlite.Memory(), "memory"},
+		":memory:":    {sqlite.DSN(":memory:"), "memory"},
 	} {
 		db := handle(t, tc.dsn, 0)
 		for pragma, want := range map[string]string{
@@ -29,22 +32,45 @@ func TestDSN(t *testing.T) {
 			assert.Equal(t, want, got, "%s: %s", name, pragma)
 		}
 	}
-	_, err := os.Stat(path)
+	for _, path := range []string{path, slashes} {
+		_, err := os.Stat(path)
+		require.NoError(t, err)
+	}
+}
+
+// TestDSNRefused: what is no path of a file is refused, and nothing is created in its place.
+func TestDSNRefused(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	for path, reason := range map[string]string{
+		"": "is empty", "events.db\x00.txt": "has a NUL", "\x00": "has a NUL", filepath.Join(dir, "a\x00?b"): "has a NUL",
+	} {
+		b := sqlite.New(handle(t, sqlite.DSN(path), 0), nil)
+		_, appended := store.New(b, nil).Append(t.Context(), "a", store.Any, events(1)...)
+		for call, err := range map[string]error{"up": migrate.Up(t.Context(), b), "check": b.Check(t.Context()), "append": appended} {
+			require.ErrorContains(t, err, reason, "%q: %s", path, call)
+		}
+	}
+	left, err := os.ReadDir(dir)
 	require.NoError(t, err)
+	require.Empty(t, left)
 }
 
 // All connections of a pool, and other pools, share a database in memory; another Memory is another one.
 func TestMemory(t *testing.T) {
 	t.Parallel()
-	dsn := sqlite.Memory()
-	es := store.New(backend(t, handle(t, dsn, 0), nil), nil)
-	_, err := es.Append(t.Context(), "a", store.NoStream, events(1)...)
-	require.NoError(t, err)
-	head, err := store.New(sqlite.New(handle(t, dsn, 0), nil), nil).Head(t.Context())
-	require.NoError(t, err)
-	require.EqualValues(t, 1, head)
-	_, err = store.New(sqlite.New(handle(t, sqlite.Memory(), 0), nil), nil).Head(t.Context())
-	require.ErrorIs(t, err, store.ErrSchema)
+	for _, dsn := range []string{sqlite.Memory(), sqlite.DSN(":memory:")} {
+		es := store.New(backend(t, handle(t, dsn, 0), nil), nil)
+		_, err := es.Append(t.Context(), "a", store.NoStream, events(1)...)
+		require.NoError(t, err)
+		head, err := store.New(sqlite.New(handle(t, dsn, 0), nil), nil).Head(t.Context())
+		require.NoError(t, err)
+		require.EqualValues(t, 1, head)
+	}
+	for _, dsn := range []string{sqlite.Memory(), sqlite.DSN(":memory:")} {
+		_, err := store.New(sqlite.New(handle(t, dsn, 0), nil), nil).Head(t.Context())
+		require.ErrorIs(t, err, store.ErrSchema)
+	}
 }
 
 func TestNoBusyTimeout(t *testing.T) {
@@ -107,10 +133,18 @@ func TestPrefixes(t *testing.T) {
 func TestOptionsRefused(t *testing.T) {
 	t.Parallel()
 	db := handle(t, file(t), 0)
-	for field, opts := range map[string]*sqlite.Options{
-		"sqlite.Options.Prefix":       {Prefix: "drop table x;"},
-		"sqlite.Options.VersionTable": {VersionTable: "1st"},
+	for _, c := range []struct {
+		field string
+		opts  *sqlite.Options
+	}{
+		{"sqlite.Options.Prefix", &sqlite.Options{Prefix: "drop table x;"}},
+		{"sqlite.Options.Prefix", &sqlite.Options{Prefix: "sqlite_"}},
+		{"sqlite.Options.Prefix", &sqlite.Options{Prefix: "SQLite_shop_"}},
+		{"sqlite.Options.VersionTable", &sqlite.Options{VersionTable: "1st"}},
+		{"sqlite.Options.VersionTable", &sqlite.Options{VersionTable: "sqlite_versions"}},
+		{"sqlite.Options.VersionTable", &sqlite.Options{Prefix: "sqlite", VersionTable: "_versions"}},
 	} {
+		field, opts := c.field, c.opts
 		es := store.New(sqlite.New(db, opts), nil)
 		_, err := es.Head(t.Context())
 		var invalid *store.InvalidError
@@ -141,5 +175,37 @@ func TestEncoding(t *testing.T) {
 		var tables int
 		require.NoError(t, db.QueryRowContext(t.Context(), "select count(*) from sqlite_master where type = 'table'").Scan(&tables))
 		assert.Equal(t, 1, tables)
+	}
+}
+
+// TestOtherCase: SQLite ignores the case of names, so that two prefixes which differ in case only would be one store. The second is
+// refused before anything is created, read or written.
+func TestOtherCase(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		first, second sqlite.Options
+		field         string
+	}{
+		"prefix":        {sqlite.Options{Prefix: "shop_"}, sqlite.Options{Prefix: "Shop_"}, "sqlite.Options.Prefix"},
+		"other table":   {sqlite.Options{Prefix: "shop_"}, sqlite.Options{Prefix: "SHOP_", VersionTable: "other"}, "sqlite.Options.Prefix"},
+		"version table": {sqlite.Options{VersionTable: "versions"}, sqlite.Options{VersionTable: "Versions"}, "sqlite.Options.VersionTable"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db := handle(t, file(t), 0)
+			first := store.New(backend(t, db, &c.first), nil)
+			_, err := first.Append(t.Context(), "a", store.NoStream, events(1)...)
+			require.NoError(t, err)
+			second := sqlite.New(db, &c.second)
+			_, appended := store.New(second, nil).Append(t.Context(), "a", store.Any, events(1)...)
+			for call, err := range map[string]error{"up": migrate.Up(t.Context(), second), "check": second.Check(t.Context()), "append": appended} {
+				var invalid *store.InvalidError
+				require.ErrorAs(t, err, &invalid, call)
+				assert.Equal(t, c.field, invalid.Field, call)
+			}
+			head, err := first.Head(t.Context())
+			require.NoError(t, err)
+			require.EqualValues(t, 1, head)
+		})
 	}
 }

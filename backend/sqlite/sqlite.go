@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"regexp"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -27,11 +28,13 @@ var (
 // Options of a [Backend]. The zero value of each field is its default.
 type Options struct {
 	// Prefix goes before the names of all tables, triggers and views, so that several stores (tenants) share one
-	// database and one *sql.DB, and the store's tables stand beside the application's of the same names. Letters, digits and underscores, not starting with a digit. To change it, export and import
+	// database and one *sql.DB, and the store's tables stand beside the application's of the same names. Letters, digits and
+	// underscores, not starting with a digit or "sqlite_". SQLite ignores the case of names, so a prefix that differs from an
+	// existing store's in case only is refused. To change it, export and import
 	// the store: triggers and indexes of tables that are renamed keep their names. Default: none.
 	Prefix string
 	// VersionTable is the name of the table in which migrations note their version; the prefix goes before it, too. The
-	// same characters as in Prefix. Default: "eventstore_migrations".
+	// same rules as for Prefix. Default: "eventstore_migrations".
 	VersionTable string
 	// NoGroupCommit gives every write a commit of its own. By default those of this Backend that wait for the database's
 	// lock at the same time share one, each with its own outcome.
@@ -44,7 +47,8 @@ type Options struct {
 // the transaction.
 type Backend struct {
 	*shared
-	tx *sql.Tx // nil, or where all statements run
+	tx  *sql.Tx     // nil, or where all statements run
+	own atomic.Bool // tx is known to be of db, and can run what db has prepared
 
 	// In the middle of a write, whose goroutine alone has this Backend:
 
@@ -107,8 +111,31 @@ func (o Options) check() error {
 		return invalid("Prefix", o.Prefix)
 	case !identifier.MatchString(o.VersionTable):
 		return invalid("VersionTable", o.VersionTable)
+	case reserved(o.Prefix + streamsTable):
+		return &store.InvalidError{Field: prefixField, Reason: fmt.Sprintf("%q: SQLite keeps names that start with sqlite_ for itself; choose another prefix", o.Prefix)}
+	case reserved(o.Prefix + o.VersionTable):
+		return &store.InvalidError{Field: versionTableField, Reason: fmt.Sprintf("%q, after the prefix %q: SQLite keeps names that start with sqlite_ for itself; choose another name", o.VersionTable, o.Prefix)}
 	}
 	return nil
+}
+
+const (
+	streamsTable      = "streams"
+	prefixField       = "sqlite.Options.Prefix"
+	versionTableField = "sqlite.Options.VersionTable"
+)
+
+// reserved reports whether SQLite refuses to create a table of this name.
+func reserved(table string) bool { return strings.HasPrefix(strings.ToLower(table), "sqlite_") }
+
+// otherCase is the error for a table that is there under a name which differs from the options' in case only.
+func (o Options) otherCase(found string) error {
+	field, value := prefixField, o.Prefix
+	if strings.EqualFold(found, o.Prefix+o.VersionTable) {
+		field, value = versionTableField, o.VersionTable
+	}
+	return &store.InvalidError{Field: field, Reason: fmt.Sprintf(
+		"%q: the database has the table %s, and SQLite ignores the case of names; write it in the same case, or choose a name that differs in more", value, found)}
 }
 
 // replacements are what stands for the placeholders in queries.sql and the migrations.
@@ -119,9 +146,11 @@ func (o Options) replacements() []string {
 	}
 }
 
-// writingIn returns b over tx for the length of a write; end it with unbind.
-func (b *Backend) writingIn(tx *sql.Tx) *Backend {
-	return &Backend{shared: b.shared, tx: tx, writing: true, bound: map[string]*sql.Stmt{}}
+// forWrite returns b, which is bound to a transaction, for the length of a write; end it with unbind.
+func (b *Backend) forWrite() *Backend {
+	in := &Backend{shared: b.shared, tx: b.tx, writing: true, bound: map[string]*sql.Stmt{}}
+	in.own.Store(b.own.Load())
+	return in
 }
 
 // DB returns the *sql.DB that the Backend was made on.

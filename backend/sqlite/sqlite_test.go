@@ -3,6 +3,7 @@ package sqlite_test
 import (
 	"context"
 	"database/sql"
+	"sync"
 	"testing"
 
 	"github.com/eventstore-go/eventstore/backend/sqlite"
@@ -16,6 +17,7 @@ func TestConformance(t *testing.T) {
 	oneConn := conformance.Excuse("there is one connection, and the open transaction has it", conformance.NeedTwoConnections()...)
 	inMemory := conformance.Excuse("in memory, readers and the writer wait for each other", conformance.NeedTwoConnections()...)
 	memory := func(testing.TB) string { return sqlite.Memory() }
+	var others sync.Map // storage to another *sql.DB on its database, not in use before a transaction begins there
 	for _, run := range []struct {
 		name     string
 		dsn      func(tb testing.TB) string
@@ -28,8 +30,9 @@ func TestConformance(t *testing.T) {
 	}{
 		{name: "file", dsn: file, excused: oneWriter},
 		{name: "file/pool=1", dsn: file, conns: 1, excused: oneConn},
-		{name: "file/deferred/page=3", pageSize: 3, dsn: deferred, excused: oneWriter, opts: &sqlite.Options{NoGroupCommit: true}, begin: func(ctx context.Context, s store.Storage) (*sql.Tx, error) {
-			return s.(*sqlite.Backend).DB().BeginTx(ctx, nil) // as an application's own DSN would have it
+		{name: "file/deferred/other-db/page=3", pageSize: 3, dsn: deferred, excused: oneWriter, opts: &sqlite.Options{NoGroupCommit: true}, begin: func(ctx context.Context, s store.Storage) (*sql.Tx, error) {
+			other, _ := others.Load(s) // of the application's own, on the same file, with its own DSN
+			return other.(*sql.DB).BeginTx(ctx, nil)
 		}},
 		{name: "memory", dsn: memory, excused: inMemory, without: []string{"project/"}}, // as the file
 	} {
@@ -39,7 +42,10 @@ func TestConformance(t *testing.T) {
 				Name:    "sqlite/modernc/" + run.name,
 				NotInTx: run.name == "memory",
 				New: func(tb testing.TB) store.Storage {
-					return backend(tb, handle(tb, run.dsn(tb), run.conns), run.opts)
+					dsn := run.dsn(tb)
+					b := backend(tb, handle(tb, dsn, run.conns), run.opts)
+					others.Store(b, handle(tb, dsn, run.conns))
+					return b
 				},
 				Begin:    run.begin,
 				PageSize: run.pageSize,

@@ -75,18 +75,31 @@ func (b *Backend) statement(ctx context.Context, name string) (*sql.Stmt, error)
 	if b.tx == nil {
 		return stmt, nil
 	}
-	if stmt != nil {
+	switch {
+	case stmt != nil && b.owns(ctx, stmt):
 		stmt = b.tx.StmtContext(ctx, stmt)
-	} else if name == "append_event" { // it may run many times
+	case name == "append_event": // it may run many times
 		var err error
 		if stmt, err = b.tx.PrepareContext(ctx, b.queries.Get(name)); err != nil {
 			return nil, err
 		}
+	default:
+		stmt = nil
 	}
 	if b.bound != nil && stmt != nil {
 		b.bound[name] = stmt
 	}
 	return stmt, nil
+}
+
+// owns reports whether the transaction can run stmt, which db has prepared. One of another *sql.DB on the same file can't, and one
+// that has ended; both get the text.
+func (b *Backend) owns(ctx context.Context, stmt *sql.Stmt) bool {
+	if !b.own.Load() {
+		// What StmtContext returns keeps to itself that it can't be run, until it is closed.
+		b.own.Store(b.tx.StmtContext(ctx, stmt).Close() == nil)
+	}
+	return b.own.Load()
 }
 
 // unbind closes what statement kept for one write.

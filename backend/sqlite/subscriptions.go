@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"time"
 
+	"github.com/eventstore-go/eventstore/backend/internal/sqlerr"
 	"github.com/eventstore-go/eventstore/store"
 )
 
@@ -154,7 +155,7 @@ func (b *Backend) noteCheckpoint(ctx context.Context, r store.CheckpointRequest)
 // SaveError implements [store.SubscriptionStorage].
 func (b *Backend) SaveError(ctx context.Context, id store.SubscriptionID, epoch int64, text string, number int64) error {
 	return b.writeRow(ctx, id, store.ErrLeaseLost, func(tx *Backend) (found bool, err error) {
-		return tx.one(ctx, "save_error", []any{id.Stream, id.Name, epoch, text, number, now().UnixMicro()}, new(int))
+		return tx.one(ctx, "save_error", []any{id.Stream, id.Name, epoch, sqlerr.Text(text), number, now().UnixMicro()}, new(int))
 	})
 }
 

@@ -18,6 +18,9 @@ func (b *Backend) BeginTx(ctx context.Context, opts *sql.TxOptions) (*sql.Tx, er
 		tx, err := b.db.BeginTx(ctx, opts)
 		return tx, b.fail(ctx, "begin", err)
 	}
+	if err := b.waitsForItself(ctx); err != nil {
+		return nil, b.fail(ctx, "begin", err)
+	}
 	// In its turn, so that it does not have to wait in the database for writers of this process one after another.
 	select {
 	case b.writer.turn <- struct{}{}:
@@ -35,7 +38,7 @@ func (b *Backend) begin(ctx, owner context.Context, opts *sql.TxOptions) (*sql.T
 		tx, err := b.db.BeginTx(owner, opts) // with _txlock=immediate it waits for the lock
 		if err != nil {
 			err = b.fail(ctx, "begin", err)
-		} else if err = (&Backend{shared: b.shared, tx: tx}).exec(ctx, "lock"); err == nil {
+		} else if err = b.begun(tx).exec(ctx, "lock"); err == nil {
 			return tx, nil
 		} else {
 			_ = tx.Rollback()
@@ -45,6 +48,13 @@ func (b *Backend) begin(ctx, owner context.Context, opts *sql.TxOptions) (*sql.T
 		}
 		// busy_timeout is over, ctx is not: the lock is waited for as any database's.
 	}
+}
+
+// begun returns b over a transaction that db began.
+func (b *Backend) begun(tx *sql.Tx) *Backend {
+	in := &Backend{shared: b.shared, tx: tx}
+	in.own.Store(true)
+	return in
 }
 
 // CommitTx implements [store.Transactional].
@@ -62,6 +72,9 @@ func (b *Backend) write(ctx context.Context, f func(tx *Backend) error) error {
 		return err
 	}
 	if b.tx == nil {
+		if err := b.waitsForItself(ctx); err != nil {
+			return b.fail(ctx, "begin", err)
+		}
 		return b.enqueue(ctx, f)
 	}
 	if err := b.open(ctx); err != nil {
@@ -70,9 +83,23 @@ func (b *Backend) write(ctx context.Context, f func(tx *Backend) error) error {
 	if err := b.exec(ctx, "lock"); err != nil {
 		return err
 	}
-	tx := b.writingIn(b.tx)
+	tx := b.forWrite()
 	defer tx.unbind()
 	return tx.atomically(ctx, f)
+}
+
+// waitsForItself returns [store.ErrSelfDeadlock] if ctx is of the handler of a projection whose transaction has the write lock
+// of this database: a write beside it would never begin. It comes after usable.
+func (b *Backend) waitsForItself(ctx context.Context) error {
+	tx := store.TxFrom(ctx)
+	if tx == nil {
+		return nil
+	}
+	lock, ok := b.statements.Load("lock")
+	if ok && (&Backend{shared: b.shared, tx: tx}).owns(ctx, lock.(*sql.Stmt)) {
+		return store.ErrSelfDeadlock
+	}
+	return nil
 }
 
 // errBroken says that the transaction is lost with everything in it.

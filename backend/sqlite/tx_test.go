@@ -2,6 +2,7 @@ package sqlite_test
 
 import (
 	"context"
+	"database/sql"
 	"path/filepath"
 	"testing"
 	"time"
@@ -156,4 +157,44 @@ func (c *endsLater) Err() error {
 		return context.Canceled
 	}
 	return nil
+}
+
+// TestOtherHandle: a transaction of another *sql.DB on the same file takes all that one of the backend's own does.
+func TestOtherHandle(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	dsn := file(t)
+	es := store.New(backend(t, handle(t, dsn, 1), nil), &store.Options{HardDelete: true})
+	first, err := es.Append(ctx, "a", store.NoStream, events(3)...) // prepares all that is kept
+	require.NoError(t, err)
+	require.EqualValues(t, 3, first.Last)
+	other := handle(t, dsn, 1)
+	_, err = other.ExecContext(ctx, "create table mine (n integer)")
+	require.NoError(t, err)
+	for i, end := range []func(*sql.Tx) error{(*sql.Tx).Rollback, (*sql.Tx).Commit} {
+		tx, err := other.BeginTx(ctx, nil)
+		require.NoError(t, err)
+		in := es.WithTx(tx)
+		_, err = tx.ExecContext(ctx, "insert into mine values (?)", i)
+		require.NoError(t, err)
+		_, err = in.Append(ctx, "a", store.NoStream, events(1)...)
+		require.ErrorIs(t, err, store.ErrStreamExists)
+		res, err := in.Append(ctx, "a", store.Version(3), events(200)...)
+		require.NoError(t, err)
+		require.EqualValues(t, 203, res.Last)
+		page, err := in.Page(ctx, "a", nil)
+		require.NoError(t, err)
+		_, err = in.Link(ctx, "b", store.NoStream, page[0].ID)
+		require.NoError(t, err)
+		require.NoError(t, in.Delete(ctx, "b", store.Any, store.HardDelete))
+		head, err := in.Head(ctx)
+		require.NoError(t, err)
+		require.EqualValues(t, 203, head)
+		require.NoError(t, end(tx))
+		_, err = in.Append(ctx, "a", store.Any, events(1)...)
+		require.ErrorIs(t, err, sql.ErrTxDone)
+	}
+	head, err := es.Head(ctx)
+	require.NoError(t, err)
+	require.EqualValues(t, 203, head)
 }

@@ -20,6 +20,9 @@ type reporting struct {
 	dsn, version string
 }
 
+// broken is the version of a driver whose connection is gone when it is asked for.
+const broken = "broken"
+
 func (r reporting) Driver() driver.Driver { return r.driver }
 
 func (r reporting) Connect(context.Context) (driver.Conn, error) {
@@ -40,6 +43,9 @@ type reportingConn struct {
 }
 
 func (c reportingConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	if strings.Contains(query, "sqlite_version()") && c.version == broken {
+		return nil, driver.ErrBadConn
+	}
 	if strings.Contains(query, "sqlite_version()") {
 		query = "select '" + c.version + "';"
 	}

@@ -106,7 +106,7 @@ func (b *Backend) lead(ctx context.Context) error {
 	if !stop() {
 		return b.fail(ctx, "begin", ctx.Err())
 	}
-	b.writingIn(tx).runAll(b.writer.take())
+	b.begun(tx).forWrite().runAll(b.writer.take())
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // State returns the five-character SQLSTATE of err, or "". Drivers are told apart by behaviour: pgx, lib/pq and others
@@ -16,6 +17,10 @@ func State(err error) string {
 	}
 	return ""
 }
+
+// Text returns the text of an error as a text column can hold it: errors are made by anybody, and may have bytes in them that are
+// not UTF-8, or a NUL, which PostgreSQL refuses and some drivers of SQLite take for the end.
+func Text(text string) string { return strings.ToValidUTF8(strings.ReplaceAll(text, "\x00", ""), "") }
 
 // WithContext makes err satisfy errors.Is(err, ctx.Err()) if ctx is done: some drivers only say that the statement was
 // cancelled. The driver's error stays reachable.
