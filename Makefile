@@ -37,7 +37,8 @@ test/short: ## run the quick tests, without the race detector, on what is instal
 	go test -short -timeout 5m ./...
 
 .PHONY: test/matrix
-test/matrix: ## run the tests that use PostgreSQL on each version, and count them (VERSIONS="14 15 16 17 18")
+test/matrix: ## run the tests that use PostgreSQL on each version, SQLite's suite with other drivers, and count them (VERSIONS="14 15 16 17 18")
+	scripts/test-sqlite-drivers
 	scripts/test-matrix $(VERSIONS)
 
 .PHONY: test/matrix/short
@@ -48,6 +49,10 @@ test/matrix/short: ## the suite with pgx, plans and the sequencer on the oldest 
 test/ha: patroni ## let real clusters fail over, be upgraded and be restored, under load; takes ten minutes
 	EVENTSTORE_TEST_HA=1 go test -count=1 -timeout 40m -parallel 2 -json ./internal/hatest | \
 		go run ./internal/testreport -want TestSynchronous,TestWithoutFencing,TestLaggingFailover,TestUpgrade,TestDumpToTheNewest,TestPointInTime
+
+.PHONY: test/dqlite
+test/dqlite: ## kill the leader of three nodes of dqlite, a replicated SQLite, under load
+	scripts/test-dqlite
 
 .PHONY: lint
 lint: ## check format, go vet and golangci-lint
