@@ -37,7 +37,8 @@ test/short: ## run the quick tests, without the race detector, on what is instal
 	go test -short -timeout 5m ./...
 
 .PHONY: test/matrix
-test/matrix: pgbouncer test/poolers ## run the tests that use PostgreSQL on each version, and through poolers, and count them (VERSIONS="14 15 16 17 18")
+test/matrix: pgbouncer test/poolers ## run the tests that use PostgreSQL on each version, through poolers, SQLite's suite with other drivers, and count them (VERSIONS="14 15 16 17 18")
+	scripts/test-sqlite-drivers
 	scripts/test-matrix $(VERSIONS)
 
 .PHONY: test/poolers
@@ -47,6 +48,11 @@ test/poolers: ## run the suite through a pgbouncer in transaction mode
 .PHONY: test/matrix/short
 test/matrix/short: ## the suite with pgx, plans and the sequencer on the oldest and the newest version
 	scripts/test-matrix -short $(sort $(firstword $(VERSIONS)) $(lastword $(VERSIONS)))
+
+.PHONY: test/ha
+test/ha: patroni ## let real clusters fail over, be upgraded and be restored, under load; takes ten minutes
+	EVENTSTORE_TEST_HA=1 go test -count=1 -timeout 40m -parallel 2 -json ./internal/hatest | \
+		go run ./internal/testreport -want TestSynchronous,TestWithoutFencing,TestLaggingFailover,TestUpgrade,TestDumpToTheNewest,TestPointInTime
 
 .PHONY: test/dqlite
 test/dqlite: ## kill the leader of three nodes of dqlite, a replicated SQLite, under load
@@ -93,6 +99,10 @@ doc: ## show the documentation in a browser
 .PHONY: postgres
 postgres: # a PostgreSQL for the tests
 	@scripts/ensure-postgres
+
+.PHONY: patroni
+patroni: # Patroni and etcd for the tests of high availability
+	@scripts/ensure-patroni
 
 .PHONY: cc
 cc: # a C compiler for the race detector

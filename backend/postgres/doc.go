@@ -29,9 +29,10 @@
 //
 // # What it asks of the database
 //
-// A role that appends and reads needs USAGE on the schema; SELECT, INSERT, UPDATE and DELETE on its tables; and USAGE,
-// SELECT and UPDATE on its sequences. With SELECT on tables and sequences alone a role reads, and sees of all events those
-// that others have placed in the log; so do sessions on a standby.
+// A role that appends and reads needs USAGE on the schema; SELECT, INSERT, UPDATE and DELETE on its tables; USAGE,
+// SELECT and UPDATE on its sequences; and EXECUTE on its functions, where that is revoked from PUBLIC. With SELECT on tables and sequences
+// and EXECUTE alone a role reads, and sees of all events those that others have placed in the log; so do sessions on a standby.
+// docs/operations.md lists less for each kind of program.
 //
 // The database must be encoded in UTF8, and so must what sessions send (client_encoding), since drivers would not agree on names. The
 // first call, [Backend.Check] and migrate.Up return a [store.InvalidError] for anything else, and for these settings of a session:

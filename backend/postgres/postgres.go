@@ -216,9 +216,14 @@ func (b *Backend) BeginTx(ctx context.Context, opts *sql.TxOptions) (*sql.Tx, er
 	}
 }
 
-// CommitTx implements [store.Transactional].
+// CommitTx implements [store.Transactional]. If ctx has ended, it returns ctx's error also when the server has reported a commit: a
+// server with synchronous replication does that when the wait for a standby is cancelled, though a failover may lose the commit.
 func (b *Backend) CommitTx(ctx context.Context, tx *sql.Tx) error {
-	return b.translate(ctx, "commit", tx.Commit())
+	err := tx.Commit()
+	if err == nil {
+		err = ctx.Err()
+	}
+	return b.translate(ctx, "commit", err)
 }
 
 // WithTx implements [store.Transactional].

@@ -88,6 +88,10 @@ left join lateral (
   order by i.n limit 1
 ) as k on true;
 
+-- name: wait_for_standby
+-- Writes a record that means nothing, so that the commit waits for synchronous standbys until they have all that was committed before.
+select pg_logical_emit_message(true, 'eventstore', '')::text;
+
 -- name: find_linkable
 -- Resolves the ids (16 bytes each in $1, $2 of them) for a link, and locks their streams against a hard delete, which
 -- waits, or is waited for and then seen. Appends to those streams go on. Indexes: events_event_id_key, streams_pkey.
