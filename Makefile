@@ -24,11 +24,11 @@ help: ## list the targets
 	@sed -nE 's/^([a-z/]+):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 19
 
 .PHONY: test
-test: postgres cc ## run all tests, with the race detector, on a real PostgreSQL, and count them
+test: postgres pgbouncer cc ## run all tests, with the race detector, on a real PostgreSQL, and count them
 	{ go test $(RACE) -skip '$(UNRACED)' -timeout 45m -json ./...; $(FAULTS) -json; } | go run ./internal/testreport
 
 .PHONY: test/race
-test/race: postgres cc ## the same, in go test's own words
+test/race: postgres pgbouncer cc ## the same, in go test's own words
 	go test $(RACE) -skip '$(UNRACED)' -timeout 45m ./...
 	$(FAULTS)
 
@@ -37,8 +37,13 @@ test/short: ## run the quick tests, without the race detector, on what is instal
 	go test -short -timeout 5m ./...
 
 .PHONY: test/matrix
-test/matrix: ## run the tests that use PostgreSQL on each version, and count them (VERSIONS="14 15 16 17 18")
+test/matrix: pgbouncer test/poolers ## run the tests that use PostgreSQL on each version, through poolers, SQLite's suite with other drivers, and count them (VERSIONS="14 15 16 17 18")
+	scripts/test-sqlite-drivers
 	scripts/test-matrix $(VERSIONS)
+
+.PHONY: test/poolers
+test/poolers: ## run the suite through a pgbouncer in transaction mode
+	scripts/test-poolers
 
 .PHONY: test/matrix/short
 test/matrix/short: ## the suite with pgx, plans and the sequencer on the oldest and the newest version
@@ -47,6 +52,11 @@ test/matrix/short: ## the suite with pgx, plans and the sequencer on the oldest 
 .PHONY: test/standby
 test/standby: postgres cc ## run the whole suite with reads from a streaming standby, and from the primary itself
 	EVENTSTORE_TEST_STANDBY=1 go test -timeout 45m -parallel 4 -run TestConformanceOfReplica ./backend/postgres
+
+.PHONY: test/ha
+test/ha: patroni ## let real clusters fail over, be upgraded and be restored, under load; takes ten minutes
+	EVENTSTORE_TEST_HA=1 go test -count=1 -timeout 40m -parallel 2 -json ./internal/hatest | \
+		go run ./internal/testreport -want TestSynchronous,TestWithoutFencing,TestLaggingFailover,TestUpgrade,TestDumpToTheNewest,TestPointInTime
 
 .PHONY: test/dqlite
 test/dqlite: ## kill the leader of three nodes of dqlite, a replicated SQLite, under load
@@ -94,6 +104,14 @@ doc: ## show the documentation in a browser
 postgres: # a PostgreSQL for the tests
 	@scripts/ensure-postgres
 
+.PHONY: patroni
+patroni: # Patroni and etcd for the tests of high availability
+	@scripts/ensure-patroni
+
 .PHONY: cc
 cc: # a C compiler for the race detector
 	@scripts/ensure-cc
+
+.PHONY: pgbouncer
+pgbouncer: # a pooler for the tests
+	@scripts/ensure-pgbouncer

@@ -23,6 +23,11 @@ func (s *subscription) acquire(ctx context.Context, create bool) (lease Lease, v
 	lease, err = s.takeLease(ctx, LeaseRequest{
 		ID: s.id, Owner: s.hub.owner, TTL: s.hub.leaseTTL, Create: create, Checkpoint: lease.Checkpoint, StreamID: lease.StreamID,
 	})
+	if errors.Is(err, ErrLeaseHeld) {
+		if lost := s.carried(ctx); lost != nil {
+			err = lost
+		}
+	}
 	if err != nil {
 		return lease, valid, err
 	}

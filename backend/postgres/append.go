@@ -260,7 +260,8 @@ func (b *Backend) writeChunk(ctx context.Context, r store.AppendRequest, from, t
 
 // judgeAppend returns why nothing was written. It returns neither a result nor an error if there is no reason left: then
 // the stream has changed since. It looks for ids that were drawn just now, too: if the answer to an append is lost,
-// database/sql may send the append again by itself, and what refuses it then is what it has written.
+// database/sql may send the append again by itself, and what refuses it then is what it has written. An append that is there is
+// acknowledged only when synchronous standbys have it: its own wait for them may have been cancelled.
 func (b *Backend) judgeAppend(ctx context.Context, r store.AppendRequest) (store.AppendResult, error) {
 	ids := make([]uuid.UUID, len(r.Events))
 	for i := range ids {
@@ -273,6 +274,9 @@ func (b *Backend) judgeAppend(ctx context.Context, r store.AppendRequest) (store
 		return store.AppendResult{}, err
 	}
 	if first.Valid && !deleted && r.MayBeRetry(first.Int64) {
+		if err := b.exec(ctx, "wait_for_standby"); err != nil {
+			return store.AppendResult{}, err
+		}
 		return store.AppendResult{Stream: r.Stream, First: first.Int64, Last: first.Int64 + int64(len(ids)) - 1, Retried: true}, nil
 	}
 	state := store.State{Exists: version.Valid, Deleted: deleted, Version: version.Int64}

@@ -29,10 +29,11 @@
 //
 // # What it asks of the database
 //
-// A role that appends and reads needs USAGE on the schema; SELECT, INSERT, UPDATE and DELETE on its tables; and USAGE,
-// SELECT and UPDATE on its sequences. With SELECT on tables and sequences alone a role reads, and sees of all events those
-// that others have placed in the log; so do sessions on a standby. A store on a standby alone reads and watches; what writes, such as
-// Consume and Project, returns [store.ErrReadOnly]. To spread reads over standbys see [Options].Reads.
+// A role that appends and reads needs USAGE on the schema; SELECT, INSERT, UPDATE and DELETE on its tables; USAGE,
+// SELECT and UPDATE on its sequences; and EXECUTE on its functions, where that is revoked from PUBLIC. With SELECT on tables and sequences
+// and EXECUTE alone a role reads, and sees of all events those that others have placed in the log; so do sessions on a standby.
+// docs/operations.md lists less for each kind of program. A store on a standby alone reads and watches; what writes, such as Consume and
+// Project, returns [store.ErrReadOnly]. To spread reads over standbys see [Options].Reads.
 //
 // The database must be encoded in UTF8, and so must what sessions send (client_encoding), since drivers would not agree on names. The
 // first call, [Backend.Check] and migrate.Up return a [store.InvalidError] for anything else, and for these settings of a session:
@@ -55,7 +56,14 @@
 //	select * from eventstore.recorded where stream = 'order-17' order by version
 //	select * from eventstore.recorded_from(-10)
 //
-// Nothing depends on the
-// search path or on the state of a session, so a pooler in transaction mode works (see [Options].NoPrepare). Appends
-// are as durable as synchronous_commit says; places in the log are always durable.
+// Nothing depends on the search path or on the state of a session. Appends are as durable as synchronous_commit says; places in the
+// log are always durable.
+//
+// # Poolers
+//
+// A pooler in transaction mode works if the driver sends each statement in one round trip. In the connection string of pgx:
+// default_query_exec_mode=exec, simple_protocol or cache_describe. In that of lib/pq: binary_parameters=yes. The Backend then prepares
+// nothing by itself. The first use of a *sql.DB looks at the driver and at the sessions that two connections have, and Check and every
+// operation return a [PoolerError] if the pooler would lose the driver's statements. Without a second connection the look may miss
+// a pooler; then the errors of lost and mixed-up statements are a PoolerError, too.
 package postgres

@@ -41,8 +41,9 @@ type Options struct {
 	// VersionTable is the name of the table, in Schema, in which migrations note their version. Default:
 	// "eventstore_migrations".
 	VersionTable string
-	// NoPrepare sends every statement anew instead of preparing the frequent ones once per connection. Set it behind a
-	// pooler in transaction mode that does not keep prepared statements (pgbouncer before 1.21).
+	// NoPrepare sends every statement anew instead of preparing the frequent ones once per connection. A pooler does not need it:
+	// the Backend prepares nothing by itself if the driver sends each statement in one round trip, as a pooler in transaction mode asks
+	// for. See the package comment.
 	NoPrepare bool
 	// NoGroupCommit gives every append outside a transaction a statement and a commit of its own. By default those that
 	// come while others of this Backend are under way share them, each with its own outcome.
@@ -75,8 +76,10 @@ type shared struct {
 	err     error // what is wrong with the options
 	names   *names
 	group   *group
-	streams *gate // for writes to streams
-	sources *gate // for snapshots
+	wire    *wire
+	looked  atomic.Bool // at the wire, by this Backend
+	streams *gate       // for writes to streams
+	sources *gate       // for snapshots
 	ticks   ticks
 	replica *replica               // or nil
 	seen    atomic.Pointer[string] // the snapshot of this process's latest tick
@@ -129,7 +132,7 @@ func New(db *sql.DB, opts *Options) *Backend {
 func newShared(db *sql.DB, o Options) *shared {
 	streams := newGate()
 	return &shared{
-		db: db, opts: o, err: o.check(), queries: queries.Parse(queriesFile, o.replacements()...), names: newNames(), group: newGroup(streams),
+		db: db, opts: o, err: o.check(), queries: queries.Parse(queriesFile, o.replacements()...), names: newNames(), group: newGroup(streams), wire: wireOf(db),
 		streams: streams, sources: newGate(),
 		hexQueries: sync.OnceValue(func() queries.Set {
 			return queries.Parse(queriesFile, append(o.replacements(), "/*out*/", quote(o.Schema)+".hex")...)
@@ -221,17 +224,25 @@ func (b *Backend) BeginTx(ctx context.Context, opts *sql.TxOptions) (*sql.Tx, er
 	if b.err != nil {
 		return nil, b.err
 	}
+	if err := b.checkPooler(ctx); err != nil {
+		return nil, err
+	}
 	for attempt := 1; ; attempt++ {
 		tx, err := b.db.BeginTx(ctx, opts)
 		if err == nil || !b.again(ctx, "begin", attempt, err) {
-			return tx, translate(ctx, "begin", err)
+			return tx, b.translate(ctx, "begin", err)
 		}
 	}
 }
 
-// CommitTx implements [store.Transactional].
+// CommitTx implements [store.Transactional]. If ctx has ended, it returns ctx's error also when the server has reported a commit: a
+// server with synchronous replication does that when the wait for a standby is cancelled, though a failover may lose the commit.
 func (b *Backend) CommitTx(ctx context.Context, tx *sql.Tx) error {
-	return translate(ctx, "commit", tx.Commit())
+	err := tx.Commit()
+	if err == nil {
+		err = ctx.Err()
+	}
+	return b.translate(ctx, "commit", err)
 }
 
 // WithTx implements [store.Transactional].

@@ -122,12 +122,12 @@ func exited(pid int) bool {
 
 func interrupt(pid int) error { return syscall.Kill(pid, syscall.SIGINT) }
 
-// killTree kills the child and its children. It stops the child first, so that it neither has more nor sees them go.
+// killTree kills a process and its children. It stops the process first, so that it neither has more nor sees them go.
 func killTree(pid int) error {
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		return err
 	}
-	if _, err := wait4(pid, syscall.WUNTRACED); err != nil { // until it stands still
+	if err := standsStill(pid); err != nil {
 		return err
 	}
 	pids, err := children(pid)
@@ -142,16 +142,33 @@ func killTree(pid int) error {
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		return err
 	}
-	if _, err := wait4(pid, 0); err != nil {
+	if _, err := wait4(pid, 0); err != nil && !errors.Is(err, syscall.ECHILD) {
 		return err
 	}
-	return until("the server's children are gone", func() (bool, error) {
-		for _, child := range pids {
-			if running(child) {
+	return until("the server and its children are gone", func() (bool, error) {
+		for _, one := range append(pids, pid) {
+			if running(one) {
 				return false, nil
 			}
 		}
 		return true, nil
+	})
+}
+
+// standsStill waits until a process that was told to stop has stopped.
+func standsStill(pid int) error {
+	_, err := wait4(pid, syscall.WUNTRACED)
+	if !errors.Is(err, syscall.ECHILD) {
+		return err
+	}
+	return until("the server stands still", func() (bool, error) { // it is not a child of this process
+		all, err := processes()
+		for _, p := range all {
+			if p.pid == pid {
+				return strings.HasPrefix(p.state, "T"), err
+			}
+		}
+		return err == nil, err
 	})
 }
 

@@ -51,7 +51,13 @@ type Server struct {
 // It needs the server's binaries, whatever EVENTSTORE_TEST_POSTGRES says.
 func StartServer(tb testing.TB, settings ...string) *Server {
 	tb.Helper()
-	s, err := newServer(requireBinaries(tb), settings)
+	return StartServerOf(tb, requireBinaries(tb), settings...)
+}
+
+// StartServerOf is [StartServer] with the binaries of a folder.
+func StartServerOf(tb testing.TB, bin string, settings ...string) *Server {
+	tb.Helper()
+	s, err := newServer(bin, settings)
 	require.NoError(tb, err)
 	s.tb = tb
 	tb.Cleanup(s.remove)
@@ -88,6 +94,9 @@ func (s *Server) Program(tb testing.TB, name string) string {
 	}
 	return filepath.Join(s.bin, name)
 }
+
+// Bin returns the folder of the server's binaries.
+func (s *Server) Bin() string { return s.bin }
 
 // Kill ends the server as a crash does: postmaster and all its children at once by SIGKILL. It returns when all are
 // gone, and does nothing to a server that doesn't run.
@@ -225,8 +234,11 @@ func (s *Server) data() string    { return filepath.Join(s.dir, "data") }
 func (s *Server) logFile() string { return filepath.Join(s.dir, "log") }
 
 // log returns the end of the server's log.
-func (s *Server) log() string {
-	b, err := os.ReadFile(s.logFile())
+func (s *Server) log() string { return end(s.logFile()) }
+
+// end returns the end of a file.
+func end(file string) string {
+	b, err := os.ReadFile(file)
 	if err != nil {
 		return err.Error()
 	}

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"net"
 	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -15,17 +17,68 @@ import (
 // passwords are the same.
 func (s *Server) StartStandby(tb testing.TB) *Server {
 	tb.Helper()
+	standby := s.Backup(tb, "-R")
+	require.NoError(tb, standby.startSomewhere())
+	return standby
+}
+
+// Backup takes a base backup of a server, with more arguments of pg_basebackup. The result is a server of its own that does not run
+// yet, with the settings and passwords of the first. It is removed when the test ends.
+func (s *Server) Backup(tb testing.TB, args ...string) *Server {
+	tb.Helper()
 	basebackup := s.Program(tb, "pg_basebackup")
+	backup := s.beside(tb, s.bin)
+	args = append([]string{"-D", backup.data(), "-d", s.URL(), "-X", "stream", "-c", "fast", "--no-sync"}, args...)
+	require.NoError(tb, run(backup.dir, basebackup, args...))
+	return backup
+}
+
+// Recover starts a backup, which replays what an archive holds, with settings such as recovery_target_time, and returns when the
+// server takes writes.
+func (s *Server) Recover(settings ...string) {
+	s.tb.Helper()
+	signal := filepath.Join(s.data(), "recovery.signal")
+	require.NoError(s.tb, os.WriteFile(signal, nil, 0o600))
+	require.NoError(s.tb, giveAway(signal))
+	s.settings = append(slices.Clip(s.settings), append(settings, "recovery_target_action=promote")...)
+	require.NoError(s.tb, s.startSomewhere())
+	db := s.own()
+	defer db.Close() //nolint:errcheck // nothing is written
+	require.NoError(s.tb, until("the server has recovered", func() (bool, error) {
+		var recovering bool
+		err := db.QueryRowContext(context.Background(), `select pg_is_in_recovery()`).Scan(&recovering)
+		return !recovering, err
+	}))
+}
+
+// Upgrade stops a server and makes a new one of its data, by the pg_upgrade of another folder of binaries, and starts that.
+func (s *Server) Upgrade(tb testing.TB, bin string) *Server {
+	tb.Helper()
+	upgraded := s.beside(tb, bin)
+	require.NoError(tb, upgraded.initialise())
+	for _, one := range []*Server{s, upgraded} { // pg_upgrade knows no password
+		hba := filepath.Join(one.data(), "pg_hba.conf")
+		rules, err := os.ReadFile(hba)
+		require.NoError(tb, err)
+		require.NoError(tb, os.WriteFile(hba, append([]byte("local all all trust\n"), rules...), 0o600))
+	}
+	s.Stop()
+	require.NoError(tb, run(upgraded.dir, upgraded.Program(tb, "pg_upgrade"), "-b", s.bin, "-B", bin, "-d", s.data(), "-D", upgraded.data(), "-U", superuser))
+	require.NoError(tb, upgraded.startSomewhere())
+	return upgraded
+}
+
+// beside makes the folder of another server with the settings and passwords of this one.
+func (s *Server) beside(tb testing.TB, bin string) *Server {
+	tb.Helper()
 	dir, err := os.MkdirTemp(tempDir(), "pgtest-")
 	require.NoError(tb, err)
 	require.NoError(tb, giveAway(dir))
-	standby := &Server{tb: tb, bin: s.bin, dir: dir, password: s.password, settings: s.settings}
-	standby.watch, standby.watchPID, err = startWatch(s.bin, dir)
+	other := &Server{tb: tb, bin: bin, dir: dir, password: s.password, settings: s.settings}
+	other.watch, other.watchPID, err = startWatch(bin, dir)
 	require.NoError(tb, err)
-	tb.Cleanup(standby.remove)
-	require.NoError(tb, run(dir, basebackup, "-D", standby.data(), "-d", s.URL(), "-R", "-X", "stream", "-c", "fast", "--no-sync"))
-	require.NoError(tb, standby.startSomewhere())
-	return standby
+	tb.Cleanup(other.remove)
+	return other
 }
 
 // CutOff ends the stream of a standby for good: what its primary commits from now on does not reach it. It returns when the

@@ -22,7 +22,10 @@ func judge(err error) (code int, advice string) {
 	var absent *absentError
 	var none *database.NoStoreError
 	var file *database.NotFoundError
+	var beyond *database.BeyondPoolerError
 	switch {
+	case errors.As(err, &beyond):
+		return codeUnreachable, "create it by the server's own URL"
 	case errors.As(err, &absent):
 		return codeNotFound, absent.advice
 	case errors.As(err, &gone) && errors.As(err, &none):
@@ -139,6 +142,8 @@ func judgeImport(err error) (code int, advice string) {
 		return codeConflict, ""
 	case errors.As(err, &read) && stateOf(err) == "3D000":
 		return codeUnreachable, "this is the database of --from-commanded: is its URL right?"
+	case errors.As(err, &read) && strings.HasPrefix(stateOf(err), "28"):
+		return codeUnreachable, "this is the server of --from-commanded: are user and password right?"
 	case errors.As(err, &read) && unreachable(err):
 		return codeUnreachable, "this is the server of --from-commanded: is it running, and are host and port right?"
 	case is(err, transfer.ErrNotEmpty):

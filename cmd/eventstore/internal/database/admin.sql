@@ -8,6 +8,9 @@ create database "/*name*/" encoding 'UTF8';
 -- Whoever is connected is thrown out.
 drop database "/*name*/" with (force);
 
+-- name: database_exists
+select exists (select from pg_database as d where d.datname = $1::text);
+
 -- name: current_database
 select current_database();
 
@@ -17,14 +20,15 @@ select c.relname from pg_class as c join pg_namespace as n on n.oid = c.relnames
 where n.nspname = $1::text and c.relkind in ('r', 'p', 'v', 'm', 'S', 'f') order by 1;
 
 -- name: stores_postgres
--- Schemas with a table of migrations. The catalog has an index on the names of tables.
+-- Schemas with a table of migrations, told from another of that name as in migrate_present. The catalog is small.
 select n.nspname from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
+join pg_attribute as a on a.attrelid = c.oid and a.attname = 'oldest' and not a.attisdropped
 where c.relname = 'eventstore_migrations' and c.relkind = 'r' order by 1;
 
 -- name: stores_sqlite
 -- Likewise prefixes: what stands before the name of such a table.
-select substr(name, 1, length(name) - length('eventstore_migrations')) from sqlite_master
-where type = 'table' and substr(name, -length('eventstore_migrations')) = 'eventstore_migrations' order by 1;
+select substr(m.name, 1, length(m.name) - length('eventstore_migrations')) from sqlite_master as m join pragma_table_info(m.name) as c
+where m.type = 'table' and substr(m.name, -length('eventstore_migrations')) = 'eventstore_migrations' and c.name = 'oldest' order by 1;
 
 -- name: drop_import_postgres
 -- What says that an import is unfinished, once the tables are gone that it guards.
