@@ -24,11 +24,11 @@ help: ## list the targets
 	@sed -nE 's/^([a-z/]+):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 19
 
 .PHONY: test
-test: postgres cc ## run all tests, with the race detector, on a real PostgreSQL, and count them
+test: postgres pgbouncer cc ## run all tests, with the race detector, on a real PostgreSQL, and count them
 	{ go test $(RACE) -skip '$(UNRACED)' -timeout 45m -json ./...; $(FAULTS) -json; } | go run ./internal/testreport
 
 .PHONY: test/race
-test/race: postgres cc ## the same, in go test's own words
+test/race: postgres pgbouncer cc ## the same, in go test's own words
 	go test $(RACE) -skip '$(UNRACED)' -timeout 45m ./...
 	$(FAULTS)
 
@@ -37,9 +37,13 @@ test/short: ## run the quick tests, without the race detector, on what is instal
 	go test -short -timeout 5m ./...
 
 .PHONY: test/matrix
-test/matrix: ## run the tests that use PostgreSQL on each version, SQLite's suite with other drivers, and count them (VERSIONS="14 15 16 17 18")
+test/matrix: pgbouncer test/poolers ## run the tests that use PostgreSQL on each version, through poolers, SQLite's suite with other drivers, and count them (VERSIONS="14 15 16 17 18")
 	scripts/test-sqlite-drivers
 	scripts/test-matrix $(VERSIONS)
+
+.PHONY: test/poolers
+test/poolers: ## run the suite through a pgbouncer in transaction mode
+	scripts/test-poolers
 
 .PHONY: test/matrix/short
 test/matrix/short: ## the suite with pgx, plans and the sequencer on the oldest and the newest version
@@ -107,3 +111,7 @@ patroni: # Patroni and etcd for the tests of high availability
 .PHONY: cc
 cc: # a C compiler for the race detector
 	@scripts/ensure-cc
+
+.PHONY: pgbouncer
+pgbouncer: # a pooler for the tests
+	@scripts/ensure-pgbouncer

@@ -29,6 +29,11 @@ func StatusOf(ctx context.Context, b Backend) (Status, error) {
 	defer f.Close() //nolint:errcheck // it was only read
 	s := Status{Latest: f.latest()}
 	if s.Version, s.Oldest, err = versionOf(ctx, b); err != nil {
+		if c, ok := b.(Checker); ok { // it may know why
+			if reason := c.Suitable(ctx); reason != nil {
+				return Status{}, withContext(ctx, reason)
+			}
+		}
 		return Status{}, err
 	}
 	for _, v := range f.between(s.Version, s.Latest) {

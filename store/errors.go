@@ -57,6 +57,9 @@ var (
 	// ErrUnsupportedDatabase is returned when the database can't hold a store at all, such as PostgreSQL before version 14, SQLite before 3.38,
 	// a server that is not PostgreSQL, or foreign tables.
 	ErrUnsupportedDatabase = errors.New("unsupported database")
+	// ErrNoNotifications is returned by [Notifier].Listen when the notifier has notified itself and heard nothing: as behind a pooler in
+	// transaction mode, where LISTEN goes nowhere. The Store logs it, and finds new events by polling.
+	ErrNoNotifications = errors.New("notifications do not arrive")
 	// ErrPositionLost is returned when a reader says that it has already read something the store does not have: events
 	// were lost behind its back, as in a failover to a standby that lagged. See [PositionLostError].
 	ErrPositionLost = errors.New("position lost")

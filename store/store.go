@@ -76,7 +76,7 @@ type Notifier interface {
 	Notify()
 	// Listen calls wake whenever there may be new events, or a lease may be free, until ctx ends, and returns ctx's error.
 	// It connects again by itself, and calls wake after it has, since hints were lost meanwhile. wake does not block
-	// and may be called concurrently.
+	// and may be called concurrently. If no hint can ever arrive, it returns at once: [ErrNoNotifications].
 	Listen(ctx context.Context, wake func()) error
 }
 

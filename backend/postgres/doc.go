@@ -55,7 +55,14 @@
 //	select * from eventstore.recorded where stream = 'order-17' order by version
 //	select * from eventstore.recorded_from(-10)
 //
-// Nothing depends on the
-// search path or on the state of a session, so a pooler in transaction mode works (see [Options].NoPrepare). Appends
-// are as durable as synchronous_commit says; places in the log are always durable.
+// Nothing depends on the search path or on the state of a session. Appends are as durable as synchronous_commit says; places in the
+// log are always durable.
+//
+// # Poolers
+//
+// A pooler in transaction mode works if the driver sends each statement in one round trip. In the connection string of pgx:
+// default_query_exec_mode=exec, simple_protocol or cache_describe. In that of lib/pq: binary_parameters=yes. The Backend then prepares
+// nothing by itself. The first use of a *sql.DB looks at the driver and at the sessions that two connections have, and Check and every
+// operation return a [PoolerError] if the pooler would lose the driver's statements. Without a second connection the look may miss
+// a pooler; then the errors of lost and mixed-up statements are a PoolerError, too.
 package postgres

@@ -25,7 +25,8 @@ type places struct {
 	driver string
 	conns  int
 	opts   postgres.Options
-	url    string // default: pgtest's
+	url    string         // default: pgtest's
+	pooler *pgtest.Pooler // between the backends and the server, or nil
 
 	mu   sync.Mutex
 	free []place
@@ -33,6 +34,7 @@ type places struct {
 
 type place struct {
 	db     *sql.DB
+	server *sql.DB // without a pooler
 	schema string
 }
 
@@ -71,7 +73,11 @@ func (p *places) take(tb testing.TB) (at place, used bool) {
 	}
 	p.mu.Unlock()
 	at.schema = pgtest.Schema(p.t)
-	u, err := url.Parse(cmp.Or(p.url, pgtest.URL(p.t)))
+	where := cmp.Or(p.url, pgtest.URL(p.t))
+	if p.pooler != nil {
+		where = p.pooler.URL(through[p.driver])
+	}
+	u, err := url.Parse(where)
 	require.NoError(tb, err)
 	q := u.Query()
 	q.Set("application_name", at.schema)
@@ -79,6 +85,10 @@ func (p *places) take(tb testing.TB) (at place, used bool) {
 	at.db = pgtest.Open(p.t, p.driver, u.String())
 	at.db.SetMaxOpenConns(p.conns)
 	at.db.SetMaxIdleConns(p.conns)
+	at.server = at.db
+	if p.pooler != nil {
+		at.server = pgtest.Open(p.t, "pgx", pgtest.URL(p.t))
+	}
 	return at, false
 }
 
@@ -90,8 +100,8 @@ func (p place) empty(tb testing.TB) {
 	defer cancel()
 	var pids []string
 	var conn *sql.Conn
-	for range max(p.db.Stats().OpenConnections, 1) { // all, so that none that has died is counted
-		c, err := p.db.Conn(ctx)
+	for range max(p.server.Stats().OpenConnections, 1) { // all, so that none that has died is counted
+		c, err := p.server.Conn(ctx)
 		require.NoError(tb, err, "the case has left a connection in use")
 		defer c.Close() //nolint:errcheck // it goes back to the pool
 		conn = c
@@ -103,7 +113,7 @@ func (p place) empty(tb testing.TB) {
 	defer every.Stop()
 	for others := -1; others != 0; <-every.C {
 		require.NoError(tb, conn.QueryRowContext(ctx, `select count(*) from pg_stat_activity
-			where application_name = $1 and pid <> all ($2::text::int[])`, p.schema, "{"+strings.Join(pids, ",")+"}").Scan(&others))
+			where application_name = $1 and pid <> all ($2::text::int[]) and (state <> 'idle' or not $3)`, p.schema, "{"+strings.Join(pids, ",")+"}", p.server != p.db).Scan(&others)) // a pooler keeps its sessions
 	}
 	_, err := conn.ExecContext(ctx, `set search_path = "`+p.schema+`"; begin;`+`
 		set local session_replication_role = replica; -- no triggers

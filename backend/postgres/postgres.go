@@ -41,8 +41,9 @@ type Options struct {
 	// VersionTable is the name of the table, in Schema, in which migrations note their version. Default:
 	// "eventstore_migrations".
 	VersionTable string
-	// NoPrepare sends every statement anew instead of preparing the frequent ones once per connection. Set it behind a
-	// pooler in transaction mode that does not keep prepared statements (pgbouncer before 1.21).
+	// NoPrepare sends every statement anew instead of preparing the frequent ones once per connection. A pooler does not need it:
+	// the Backend prepares nothing by itself if the driver sends each statement in one round trip, as a pooler in transaction mode asks
+	// for. See the package comment.
 	NoPrepare bool
 	// NoGroupCommit gives every append outside a transaction a statement and a commit of its own. By default those that
 	// come while others of this Backend are under way share them, each with its own outcome.
@@ -68,8 +69,10 @@ type shared struct {
 	err     error // what is wrong with the options
 	names   *names
 	group   *group
-	streams *gate // for writes to streams
-	sources *gate // for snapshots
+	wire    *wire
+	looked  atomic.Bool // at the wire, by this Backend
+	streams *gate       // for writes to streams
+	sources *gate       // for snapshots
 	ticks   ticks
 	seen    atomic.Pointer[string] // the snapshot of this process's latest tick
 	ready   atomic.Bool            // the schema was checked
@@ -113,7 +116,7 @@ func New(db *sql.DB, opts *Options) *Backend {
 	}
 	streams := newGate()
 	return &Backend{shared: &shared{
-		db: db, opts: o, err: o.check(), queries: queries.Parse(queriesFile, o.replacements()...), names: newNames(), group: newGroup(streams),
+		db: db, opts: o, err: o.check(), queries: queries.Parse(queriesFile, o.replacements()...), names: newNames(), group: newGroup(streams), wire: wireOf(db),
 		streams: streams, sources: newGate(),
 		hexQueries: sync.OnceValue(func() queries.Set {
 			return queries.Parse(queriesFile, append(o.replacements(), "/*out*/", quote(o.Schema)+".hex")...)
@@ -202,10 +205,13 @@ func (b *Backend) BeginTx(ctx context.Context, opts *sql.TxOptions) (*sql.Tx, er
 	if b.err != nil {
 		return nil, b.err
 	}
+	if err := b.checkPooler(ctx); err != nil {
+		return nil, err
+	}
 	for attempt := 1; ; attempt++ {
 		tx, err := b.db.BeginTx(ctx, opts)
 		if err == nil || !b.again(ctx, "begin", attempt, err) {
-			return tx, translate(ctx, "begin", err)
+			return tx, b.translate(ctx, "begin", err)
 		}
 	}
 }
@@ -217,7 +223,7 @@ func (b *Backend) CommitTx(ctx context.Context, tx *sql.Tx) error {
 	if err == nil {
 		err = ctx.Err()
 	}
-	return translate(ctx, "commit", err)
+	return b.translate(ctx, "commit", err)
 }
 
 // WithTx implements [store.Transactional].

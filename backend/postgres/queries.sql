@@ -926,6 +926,18 @@ returning s.version;
 -- name: delete_snapshot
 delete from /*schema.*/snapshots as s where s.source_id = $1::text;
 
+-- name: probe
+-- What the first use of a *sql.DB looks at, see pooler.go: the session of the server, which two servers do not share; whether the
+-- transaction that runs the statement parsed it, too; and the name under which the session keeps the statement, found by its mark.
+-- The many arguments only have to be there. Reads no table and takes no lock.
+select pg_backend_pid()::text || '@' || extract(epoch from pg_postmaster_start_time())::text, timestamptz 'now' = transaction_timestamp(),
+  coalesce((select min(p.name) from pg_prepared_statements as p where strpos(p.statement, $1::text) > 0), '') /*mark*/
+where concat($2::text, $3::text, $4::text, $5::text, $6::text, $7::text, $8::text, $9::text, $10::text, $11::text, $12::text, $13::text, $14::text, $15::text, $16::text, $17::text, $18::text, $19::text, $20::text, $21::text, $22::text, $23::text, $24::text) <> '';
+
+-- name: probe_forget
+-- Has the session forget the statement that the probe found.
+deallocate statement;
+
 -- name: server_version
 -- The server's version, as a number and in words, and what the server calls itself.
 select current_setting('server_version_num')::int, current_setting('server_version'), version();

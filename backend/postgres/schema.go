@@ -60,14 +60,18 @@ var others = map[string]string{
 
 // Check returns [store.ErrUnsupportedDatabase] if the server is too old or is not PostgreSQL, or a table is no plain table, and a
 // [store.SchemaError] if the tables are missing, are older than this version needs or newer than it works with, or if the schema was
-// renamed. Tables that are newer and state that this version works with them are good; a warning goes to the logger. Every operation
-// checks once by itself; [store.Store.Check] at the start of a program tells at once.
+// renamed. Tables that are newer and state that this version works with them are good; a warning goes to the logger. It returns a [PoolerError]
+// if the driver's prepared statements do not work through the pooler before the server. Every operation checks once by itself;
+// [store.Store.Check] at the start of a program tells at once.
 func (b *Backend) Check(ctx context.Context) error {
 	if b.err != nil {
 		return b.err
 	}
 	if b.closed.Load() {
 		return store.ErrClosed
+	}
+	if err := b.checkPooler(ctx); err != nil {
+		return err
 	}
 	if b.ready.Load() {
 		return nil
@@ -121,6 +125,9 @@ func (b *Backend) Check(ctx context.Context) error {
 func (b *Backend) Suitable(ctx context.Context) error {
 	if b.err != nil {
 		return b.err
+	}
+	if err := b.checkPooler(ctx); err != nil {
+		return err
 	}
 	if err := b.checkServer(ctx); err != nil {
 		return err

@@ -18,9 +18,9 @@ var kept = map[string]bool{
 }
 
 // statement returns the prepared statement called name, or nil if it is to be sent as text. In a caller's transaction
-// it prepares nothing: that may need another connection.
+// it prepares nothing: that may need another connection. Where the driver is told to prepare nothing, it obeys, too.
 func (b *Backend) statement(ctx context.Context, name string) (*sql.Stmt, error) {
-	if b.opts.NoPrepare || !kept[name] {
+	if b.opts.NoPrepare || b.wire.plain.Load() || !kept[name] {
 		return nil, nil
 	}
 	if s, ok := b.statements.Load(name); ok {
@@ -106,29 +106,32 @@ func (b *Backend) send(ctx context.Context, name string, args ...any) (*sql.Rows
 func (b *Backend) each(ctx context.Context, name string, scan func(*sql.Rows) error, args ...any) (err error) {
 	rows, err := b.rows(ctx, name, args...)
 	if err != nil {
-		return translate(ctx, name, err)
+		return b.translate(ctx, name, err)
 	}
 	defer func() {
 		if e := rows.Close(); err == nil {
-			err = translate(ctx, name, e)
+			err = b.translate(ctx, name, e)
 		}
 	}()
 	for rows.Next() {
 		if err := scan(rows); err != nil {
-			return translate(ctx, name, err)
+			return b.translate(ctx, name, err)
 		}
 	}
 	if err := rows.Err(); err != nil {
-		return translate(ctx, name, err)
+		return b.translate(ctx, name, err)
 	}
-	return translate(ctx, name, ctx.Err()) // a cancelled context is never a short result
+	return b.translate(ctx, name, ctx.Err()) // a cancelled context is never a short result
 }
 
 // one is each for a statement that returns at most one row; found says whether it did.
 func (b *Backend) one(ctx context.Context, name string, args []any, into ...any) (found bool, err error) {
 	err = b.each(ctx, name, func(rows *sql.Rows) error {
 		found = true
-		return rows.Scan(into...)
+		if err := rows.Scan(into...); err != nil {
+			return &PoolerError{Advice: b.advice(), Err: err, statement: name} // those are not the columns of this statement
+		}
+		return nil
 	}, args...)
 	return found && err == nil, err
 }

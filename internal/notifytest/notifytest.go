@@ -31,6 +31,7 @@ func Run(t *testing.T, newNotifier New) {
 	t.Helper()
 	for name, test := range map[string]func(*fixture){
 		"tick": tick, "terminated": terminated, "cut": cut, "stalled": stalled, "end": end, "unreachable": unreachable, "wrong password": wrongPassword,
+		"pooler": pooler, "pooler with several sessions": roundRobin, "session pooler": sessionPooler, "slow server": slow, "one connection": alone,
 	} {
 		t.Run(name, func(t *testing.T) { test(newFixture(t, newNotifier, pgtest.Schema(t))) })
 	}
@@ -63,8 +64,7 @@ type fixture struct {
 	newNotifier New
 	backend     *postgres.Backend
 	woken       chan struct{}
-	mu          sync.Mutex
-	log         bytes.Buffer // guarded by mu
+	log         syncBuffer
 }
 
 func newFixture(t *testing.T, newNotifier New, schema string) *fixture {
@@ -76,23 +76,12 @@ func newFixture(t *testing.T, newNotifier New, schema string) *fixture {
 	return f
 }
 
-// Write collects what is logged.
-func (f *fixture) Write(p []byte) (int, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.log.Write(p)
-}
-
-func (f *fixture) logged() string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.log.String()
-}
+func (f *fixture) logged() string { return f.log.String() }
 
 // listen starts the notifier, and returns a function that stops it.
 func (f *fixture) listen(connString string, keepAlive time.Duration) (stop func()) {
 	f.Helper()
-	n, err := f.newNotifier(connString, f.backend.Channel(), slog.New(slog.NewTextHandler(f, nil)), keepAlive)
+	n, err := f.newNotifier(connString, f.backend.Channel(), slog.New(slog.NewTextHandler(&f.log, nil)), keepAlive)
 	require.NoError(f, err)
 	ctx, cancel := context.WithCancel(f.Context())
 	done := make(chan error, 1)
@@ -190,9 +179,8 @@ func terminated(f *fixture) {
 	name := "terminated-" + pgtest.Schema(f)
 	f.listen(pgtest.URL(f)+"&application_name="+name, 0)
 	f.wakes("when it has connected")
-	pids := f.pids(name)
-	require.Len(f, pids, 1, "it has one connection")
-	_, err := f.backend.DB().ExecContext(f.Context(), `select pg_terminate_backend($1)`, pids[0])
+	f.until("it has one connection", func() bool { return len(f.pids(name)) == 1 }) // the others have ended, with which it tried itself
+	_, err := f.backend.DB().ExecContext(f.Context(), `select pg_terminate_backend($1)`, f.pids(name)[0])
 	require.NoError(f, err)
 	f.wakes("when it has connected again: hints were lost meanwhile")
 	f.hears()
@@ -234,7 +222,7 @@ func end(f *fixture) {
 	name := "end-" + pgtest.Schema(f)
 	stop := f.listen(pgtest.URL(f)+"&application_name="+name, 0)
 	f.wakes("when it has connected")
-	require.Len(f, f.pids(name), 1)
+	f.until("it has one connection", func() bool { return len(f.pids(name)) == 1 })
 	stop()
 	f.until("its connection is gone", func() bool { return len(f.pids(name)) == 0 })
 }
@@ -258,4 +246,93 @@ func wrongPassword(f *fixture) {
 	f.listen(u.String(), 0)
 	f.until("it says that it can't log in", func() bool { return f.logged() != "" })
 	require.NotContains(f, f.logged(), "not-the-secret")
+}
+
+// goesNowhere checks that the notifier finds out that it hears nothing, and gives up.
+func (f *fixture) goesNowhere(connString string) {
+	f.Helper()
+	n, err := f.newNotifier(connString, f.backend.Channel(), slog.New(slog.NewTextHandler(&f.log, nil)), 0)
+	require.NoError(f, err)
+	ctx, cancel := context.WithTimeout(f.Context(), patience)
+	defer cancel()
+	err = n.Listen(ctx, func() { f.Error("it was woken") })
+	require.ErrorIs(f, err, store.ErrNoNotifications)
+	require.ErrorContains(f, err, f.backend.Channel())
+
+	// A Store says so in its log, and finds events all the same.
+	var log syncBuffer
+	es := store.New(f.backend, &store.Options{Notifier: n, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	defer func() { require.NoError(f, es.Close()) }()
+	w, err := es.Watch(ctx, store.All, nil)
+	require.NoError(f, err)
+	f.append()
+	events, err := w.Next(ctx)
+	require.NoError(f, err)
+	require.Len(f, events, 1)
+	f.until("the store's log has it", func() bool { return strings.Contains(log.String(), "notifications do not arrive") })
+}
+
+func pooler(f *fixture) {
+	f.goesNowhere(pgtest.StartPooler(f, pgtest.URL(f)).URL())
+}
+
+func roundRobin(f *fixture) {
+	f.goesNowhere(pgtest.StartPooler(f, pgtest.URL(f), "server_round_robin = 1", "min_pool_size = 3").URL())
+}
+
+// sessionPooler: a pooler that keeps sessions is as good as none.
+func sessionPooler(f *fixture) {
+	f.listen(pgtest.StartPooler(f, pgtest.URL(f), "pool_mode = session").URL(), 0)
+	f.wakes("when it has connected")
+	f.hears()
+	require.Empty(f, f.logged())
+}
+
+// slow: whoever waits long for each answer hears itself all the same.
+func slow(f *fixture) {
+	p, connString := f.through()
+	p.Delay(50 * time.Millisecond)
+	f.listen(connString, 0)
+	f.wakes("when it has connected")
+	f.hears()
+	require.Empty(f, f.logged())
+}
+
+// alone: a role that may have one connection can't try, says so, and listens.
+func alone(f *fixture) {
+	role := "alone_" + pgtest.Schema(f)
+	exec := func(ctx context.Context, statement string) {
+		_, err := f.backend.DB().ExecContext(ctx, statement)
+		require.NoError(f, err)
+	}
+	exec(f.Context(), `create role "`+role+`" login connection limit 1 password 'only'`)
+	u, err := url.Parse(pgtest.URL(f))
+	require.NoError(f, err)
+	u.User = url.UserPassword(role, "only")
+	stop := f.listen(u.String(), 0)
+	f.Cleanup(func() {
+		stop()
+		exec(context.WithoutCancel(f.Context()), `drop role "`+role+`"`)
+	})
+	f.wakes("when it has connected")
+	f.hears()
+	require.Contains(f, f.logged(), "could not find out whether notifications arrive")
+}
+
+// syncBuffer collects a log.
+type syncBuffer struct {
+	mu  sync.Mutex
+	log bytes.Buffer // guarded by mu
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.log.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.log.String()
 }

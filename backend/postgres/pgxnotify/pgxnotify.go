@@ -1,6 +1,7 @@
 // Package pgxnotify is a [store.Notifier] that listens to PostgreSQL by jackc/pgx. It keeps one connection of its own,
-// which must reach the server itself: LISTEN does not work through a pooler in transaction mode. Where there is only
-// one of those, do without: subscribers poll then.
+// which must reach the server itself: LISTEN does not work through a pooler in transaction mode. Once it is connected, it
+// notifies itself from a second connection, and Listen returns [store.ErrNoNotifications] if nothing arrives. Where there is only a
+// pooler, do without: subscribers poll then.
 //
 //	notifier, err := pgxnotify.New(url, backend.Channel(), nil)
 //	es := store.New(backend, &store.Options{Notifier: notifier})
@@ -8,6 +9,7 @@ package pgxnotify
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -78,6 +80,7 @@ func (n *Notifier) Notify() {}
 
 // Listen implements [store.Notifier].
 func (n *Notifier) Listen(ctx context.Context, wake func()) error {
+	tried := false
 	wait := &backoff.ExponentialBackOff{
 		InitialInterval: n.opts.MinBackoff, MaxInterval: n.opts.MaxBackoff,
 		Multiplier: backoff.DefaultMultiplier, RandomizationFactor: backoff.DefaultRandomizationFactor,
@@ -85,12 +88,15 @@ func (n *Notifier) Listen(ctx context.Context, wake func()) error {
 	for {
 		wait.Reset()
 		for connected := false; !connected; {
-			err := n.listen(ctx, func() {
+			err := n.listen(ctx, &tried, func() {
 				connected = true
 				wake()
 			})
 			if ctx.Err() != nil {
 				return ctx.Err()
+			}
+			if errors.Is(err, store.ErrNoNotifications) {
+				return err
 			}
 			n.opts.Logger.Warn("eventstore: not listening; new events are found by polling until this is over",
 				"channel", n.channel, "err", err)
@@ -103,8 +109,8 @@ func (n *Notifier) Listen(ctx context.Context, wake func()) error {
 	}
 }
 
-// listen connects and calls wake then, and for each notification, until the connection is lost.
-func (n *Notifier) listen(ctx context.Context, wake func()) error {
+// listen connects and calls wake then, and for each notification, until the connection is lost. It tries the first connection.
+func (n *Notifier) listen(ctx context.Context, tried *bool, wake func()) error {
 	conn, err := n.connect(ctx)
 	if err != nil {
 		return err
@@ -114,6 +120,12 @@ func (n *Notifier) listen(ctx context.Context, wake func()) error {
 		defer cancel()
 		_ = conn.Close(ctx)
 	}()
+	if !*tried {
+		*tried = true
+		if err := n.try(ctx, conn); err != nil {
+			return err
+		}
+	}
 	for {
 		wake()
 		if err := n.wait(ctx, conn); err != nil {

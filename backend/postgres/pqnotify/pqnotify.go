@@ -1,6 +1,7 @@
 // Package pqnotify is a [store.Notifier] that listens to PostgreSQL by lib/pq. It keeps one connection of its own, which
-// must reach the server itself: LISTEN does not work through a pooler in transaction mode. Where there is only one
-// of those, do without: subscribers poll then.
+// must reach the server itself: LISTEN does not work through a pooler in transaction mode. Once it is connected, it notifies itself by
+// two more connections, and Listen returns [store.ErrNoNotifications] if nothing arrives. Where there is only a pooler, do without:
+// subscribers poll then.
 //
 //	notifier, err := pqnotify.New(url, backend.Channel(), nil)
 //	es := store.New(backend, &store.Options{Notifier: notifier})
@@ -82,7 +83,7 @@ func (n *Notifier) Listen(ctx context.Context, wake func()) error {
 		}
 	})
 	results := make(chan error, 2) // of calls that wait for the server
-	calls := 1
+	calls, tried := 1, false
 	go func() { results <- listener.Listen(n.channel) }() // until the first connection is there
 	defer func() {
 		link.close() // whatever waits for an answer has one now
@@ -99,9 +100,16 @@ func (n *Notifier) Listen(ctx context.Context, wake func()) error {
 			wake()
 		case err := <-results:
 			calls--
-			if err == nil {
-				wake()
+			if err != nil {
+				break
 			}
+			if !tried {
+				tried = true
+				if err := n.try(ctx); err != nil {
+					return err
+				}
+			}
+			wake()
 		case <-idle.C:
 			if calls > 0 {
 				link.close() // no answer: let the listener connect again

@@ -22,7 +22,10 @@ func judge(err error) (code int, advice string) {
 	var absent *absentError
 	var none *database.NoStoreError
 	var file *database.NotFoundError
+	var beyond *database.BeyondPoolerError
 	switch {
+	case errors.As(err, &beyond):
+		return codeUnreachable, "create it by the server's own URL"
 	case errors.As(err, &absent):
 		return codeNotFound, absent.advice
 	case errors.As(err, &gone) && errors.As(err, &none):

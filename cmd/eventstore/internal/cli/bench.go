@@ -39,7 +39,7 @@ run it beside others who need the database.`,
 			if l.Kind == database.SQLite {
 				schema += "_"
 			}
-			d, err := database.Open(l, database.Options{Schema: schema})
+			d, err := database.Open(l, database.Options{Schema: schema, Prepare: true})
 			if err != nil {
 				return err
 			}

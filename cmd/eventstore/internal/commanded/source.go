@@ -58,7 +58,7 @@ func Open(ctx context.Context, l database.Location, o Options) (*Source, error) 
 	if err != nil {
 		return nil, err
 	}
-	db, err := sql.Open("pgx", l.URL.String())
+	db, err := database.OpenPostgres(l.URL)
 	if err != nil { // its text may show the password
 		return nil, errors.New(l.Redact(err.Error()))
 	}

@@ -25,6 +25,7 @@ const (
 	duplicateDatabase = "42P04"
 	uniqueViolation   = "23505" // two sessions create the same
 	noSuchDatabase    = "3D000"
+	refusedLogin      = "08P01" // by pgbouncer, whatever the server's reason was
 	dependents        = "2BP01"
 	invalidParameter  = "22023" // the encoding is not that of template1
 )
@@ -50,8 +51,18 @@ func CreateDatabase(ctx context.Context, l Location) (created bool, err error) {
 		err = errors.Join(db.PingContext(ctx), db.Close())
 		return err == nil, err
 	}
-	if err = Reach(ctx, l); stateOf(err) != noSuchDatabase {
+	err = Reach(ctx, l)
+	pooled := stateOf(err) == refusedLogin
+	if stateOf(err) != noSuchDatabase && !pooled {
 		return false, err
+	}
+	if pooled {
+		switch there, refused := databaseExists(ctx, l, err); {
+		case refused != nil:
+			return false, refused
+		case there:
+			return false, err
+		}
 	}
 	err = maintain(ctx, l, "create_database")
 	switch stateOf(err) {
@@ -59,6 +70,9 @@ func CreateDatabase(ctx context.Context, l Location) (created bool, err error) {
 		return false, nil
 	case invalidParameter:
 		err = fmt.Errorf("%w; create the database yourself: create database … encoding 'UTF8' locale 'C' template template0", err)
+	}
+	if err == nil && pooled {
+		err = awaitPooler(ctx, l)
 	}
 	return err == nil, err
 }
@@ -72,7 +86,7 @@ func Reach(ctx context.Context, l Location) error {
 		}
 		return nil
 	}
-	db, err := sql.Open("pgx", l.URL.String())
+	db, err := OpenPostgres(l.URL)
 	if err != nil {
 		return err
 	}
@@ -106,7 +120,7 @@ func maintain(ctx context.Context, l Location, name string) error {
 		q.Del("dbname")
 		q.Del("database")
 		u.RawQuery = q.Encode()
-		if err = in(ctx, &u, queries.Parse(adminFile, "/*name*/", strings.ReplaceAll(databaseOf(l), `"`, `""`)).Get(name)); stateOf(err) != noSuchDatabase {
+		if err = in(ctx, &u, queries.Parse(adminFile, "/*name*/", strings.ReplaceAll(databaseOf(l), `"`, `""`)).Get(name)); stateOf(err) != noSuchDatabase && stateOf(err) != refusedLogin {
 			return err
 		}
 	}
@@ -114,7 +128,7 @@ func maintain(ctx context.Context, l Location, name string) error {
 }
 
 func in(ctx context.Context, u *url.URL, statement string) (err error) {
-	db, err := sql.Open("pgx", u.String())
+	db, err := OpenPostgres(u)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,9 @@ create database "/*name*/" encoding 'UTF8';
 -- Whoever is connected is thrown out.
 drop database "/*name*/" with (force);
 
+-- name: database_exists
+select exists (select from pg_database as d where d.datname = $1::text);
+
 -- name: current_database
 select current_database();
 

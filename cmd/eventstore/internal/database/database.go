@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
@@ -61,6 +62,7 @@ type Options struct {
 	Schema   string // default: "eventstore", or no prefix
 	DataType string // of the columns for data that are to be created in PostgreSQL; default: bytea
 	Create   bool   // whether a SQLite file may be created
+	Prepare  bool   // whether statements are prepared, as in a program with the driver's defaults; no pooler in transaction mode takes that
 }
 
 // Open opens the store of a schema. Nothing is asked of the server yet.
@@ -72,7 +74,11 @@ func Open(l Location, o Options) (*Database, error) {
 		if d.Schema == "" {
 			d.Schema = "eventstore"
 		}
-		if d.DB, err = sql.Open("pgx", l.URL.String()); err != nil {
+		open := OpenPostgres
+		if o.Prepare {
+			open = func(u *url.URL) (*sql.DB, error) { return sql.Open("pgx", u.String()) }
+		}
+		if d.DB, err = open(l.URL); err != nil {
 			return nil, errors.New(l.Redact(err.Error()))
 		}
 		d.Backend = postgres.New(d.DB, &postgres.Options{Schema: d.Schema, DataType: o.DataType})

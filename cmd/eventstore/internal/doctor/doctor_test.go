@@ -48,6 +48,28 @@ func TestHealthy(t *testing.T) {
 	})
 }
 
+// TestPooler: one idle session of the server is enough to find a pooler in transaction mode, and one in session mode is none.
+func TestPooler(t *testing.T) {
+	t.Parallel()
+	const found = "note pooler: connected through a pooler in transaction mode"
+	for name, c := range map[string]struct {
+		settings []string
+		want     []string
+	}{
+		"one session":      {nil, []string{found}},
+		"several sessions": {[]string{"server_round_robin = 1", "min_pool_size = 3"}, []string{found}},
+		"session mode":     {[]string{"pool_mode = session"}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			schema := pgtest.Schema(t)
+			require.NoError(t, migrate.Up(t.Context(), databasetest.Open(t, pgtest.URL(t), schema).Backend))
+			d := databasetest.Open(t, pgtest.StartPooler(t, pgtest.URL(t), c.settings...).URL(), schema)
+			assert.Equal(t, c.want, bad(t, d, Options{Long: time.Hour}))
+		})
+	}
+}
+
 // TestExpected: the lists are complete.
 func TestExpected(t *testing.T) {
 	t.Parallel()

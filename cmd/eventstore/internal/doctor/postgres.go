@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	_ "embed"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -115,28 +116,34 @@ func (e *examination) server(ctx context.Context) error {
 	return nil
 }
 
-// pooler finds a pooler in transaction mode: it gives a client another session of the server for each transaction, while a
-// connection of its own keeps its session. Several clients at the same time make that visible.
+// pooler finds a pooler in transaction mode: it gives a connection another session of the server for each transaction, or the same one
+// to several. Two connections that stay open make both visible.
 func (e *examination) pooler(ctx context.Context) (err error) {
-	conn, err := e.d.Conn(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = joined(err, conn.Close()) }()
-	pids := map[int]bool{}
-	for range 20 {
-		var mine, other int
-		if err := conn.QueryRowContext(ctx, e.queries.Get("pid")).Scan(&mine); err != nil {
+	var conns [2]*sql.Conn
+	for i := range conns {
+		if conns[i], err = e.d.Conn(ctx); err != nil {
 			return err
 		}
-		if err := e.d.QueryRowContext(ctx, e.queries.Get("pid")).Scan(&other); err != nil {
+		defer func() { err = errors.Join(err, conns[i].Close()) }()
+	}
+	var first string
+	for i := range 20 {
+		var here, there string
+		if err := conns[0].QueryRowContext(ctx, e.queries.Get("session")).Scan(&here); err != nil {
 			return err
 		}
-		pids[mine] = true
-	}
-	if len(pids) > 1 {
-		e.report(Note, "connected through a pooler in transaction mode", "LISTEN does not work there: give notifiers a direct connection; before pgbouncer 1.21 set NoPrepare")
-		return nil
+		if err := conns[1].QueryRowContext(ctx, e.queries.Get("session")).Scan(&there); err != nil {
+			return err
+		}
+		if i == 0 {
+			first = here
+		}
+		// The first connection answers again in the next round: its session has not ended in between.
+		if here != first || i > 0 && there == first {
+			e.report(Note, "connected through a pooler in transaction mode", "give notifiers a connection to the server itself: LISTEN does not work here; "+
+				"have programs send each statement in one round trip: default_query_exec_mode=exec in pgx's connection string, binary_parameters=yes in lib/pq's")
+			return nil
+		}
 	}
 	e.good("connected to the server, or through a pooler that keeps sessions")
 	return nil

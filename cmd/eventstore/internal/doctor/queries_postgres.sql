@@ -12,8 +12,9 @@ select pg_is_in_recovery(), (select count(*) from pg_stat_activity as a where a.
   (select age(d.datfrozenxid) from pg_database as d where d.datname = current_database()),
   extract(epoch from clock_timestamp() - $1::timestamptz)::double precision;
 
--- name: pid
-select pg_backend_pid();
+-- name: session
+-- The session of the server, which no other server has.
+select pg_backend_pid()::text || '@' || extract(epoch from pg_postmaster_start_time())::text;
 
 -- name: long_transactions
 -- Transactions of others that have been open for $1 seconds.
