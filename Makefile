@@ -53,6 +53,10 @@ test/matrix/short: ## the suite with pgx, plans and the sequencer on the oldest 
 test/standby: postgres cc ## run the whole suite with reads from a streaming standby, and from the primary itself
 	EVENTSTORE_TEST_STANDBY=1 go test -timeout 45m -parallel 4 -run TestConformanceOfReplica ./backend/postgres
 
+.PHONY: test/transactions
+test/transactions: postgres ## build and run the examples of transactions with gorm, bun, sqlx, sqlc and pgx, modules of their own
+	@for dir in examples/transactions/*/; do echo "== $$dir"; (cd "$$dir" && go mod tidy -diff && go vet ./... && go test -count=1 ./...); done
+
 .PHONY: test/ha
 test/ha: patroni ## let real clusters fail over, be upgraded and be restored, under load; takes ten minutes
 	EVENTSTORE_TEST_HA=1 go test -count=1 -timeout 40m -parallel 2 -json ./internal/hatest | \

@@ -17,6 +17,7 @@ type broken struct {
 	append     func(ctx context.Context, r store.AppendRequest) (store.AppendResult, error)
 	link       func(ctx context.Context, r store.LinkRequest) (store.AppendResult, error)
 	delete     func(ctx context.Context, r store.DeleteRequest) error
+	undelete   func(ctx context.Context, r store.UndeleteRequest) error
 	readStream func(ctx context.Context, r store.ReadRequest) (store.StreamPart, error)
 	readAll    func(ctx context.Context, r store.ReadRequest) (store.Part, error)
 	recycle    func(page []store.Recorded)
@@ -54,6 +55,13 @@ func (b *broken) Delete(ctx context.Context, r store.DeleteRequest) error {
 		return b.delete(ctx, r)
 	}
 	return b.Storage.Delete(ctx, r)
+}
+
+func (b *broken) Undelete(ctx context.Context, r store.UndeleteRequest) error {
+	if b.undelete != nil {
+		return b.undelete(ctx, r)
+	}
+	return b.Storage.Undelete(ctx, r)
 }
 
 func (b *broken) ReadStream(ctx context.Context, r store.ReadRequest) (store.StreamPart, error) {
@@ -219,18 +227,19 @@ func (b *brokenTx) WithTx(tx *sql.Tx) store.Storage {
 // careless is a Store that does not do some of what it should before a call gets to the storage, or after.
 type careless struct {
 	face
-	append  func(ctx context.Context, stream string, e store.Expected, events []store.Event) (store.AppendResult, error)
-	link    func(ctx context.Context, stream string, e store.Expected, ids []uuid.UUID) (store.AppendResult, error)
-	delete  func(ctx context.Context, stream string, e store.Expected, kind store.DeleteKind) error
-	stream  func(ctx context.Context, stream string, o *store.ReadOptions) iter.Seq2[store.Recorded, error]
-	page    func(ctx context.Context, stream string, o *store.ReadOptions) ([]store.Recorded, error)
-	event   func(ctx context.Context, id uuid.UUID) (store.Recorded, error)
-	head    func(ctx context.Context) (int64, error)
-	info    func(ctx context.Context, stream string) (store.StreamInfo, error)
-	streams func(ctx context.Context, o *store.ListOptions) (store.StreamPage, error)
-	inTx    func(ctx context.Context, f func(tx *sql.Tx) error) error
-	hint    func()
-	close   func() error
+	append   func(ctx context.Context, stream string, e store.Expected, events []store.Event) (store.AppendResult, error)
+	link     func(ctx context.Context, stream string, e store.Expected, ids []uuid.UUID) (store.AppendResult, error)
+	delete   func(ctx context.Context, stream string, e store.Expected, kind store.DeleteKind) error
+	undelete func(ctx context.Context, stream string, e store.Expected) error
+	stream   func(ctx context.Context, stream string, o *store.ReadOptions) iter.Seq2[store.Recorded, error]
+	page     func(ctx context.Context, stream string, o *store.ReadOptions) ([]store.Recorded, error)
+	event    func(ctx context.Context, id uuid.UUID) (store.Recorded, error)
+	head     func(ctx context.Context) (int64, error)
+	info     func(ctx context.Context, stream string) (store.StreamInfo, error)
+	streams  func(ctx context.Context, o *store.ListOptions) (store.StreamPage, error)
+	inTx     func(ctx context.Context, f func(tx *sql.Tx) error) error
+	hint     func()
+	close    func() error
 
 	recordSnapshot func(ctx context.Context, snapshot store.Snapshot) error
 }
@@ -261,6 +270,13 @@ func (c *careless) Delete(ctx context.Context, stream string, e store.Expected, 
 		return c.delete(ctx, stream, e, kind)
 	}
 	return c.face.Delete(ctx, stream, e, kind)
+}
+
+func (c *careless) Undelete(ctx context.Context, stream string, e store.Expected) error {
+	if c.undelete != nil {
+		return c.undelete(ctx, stream, e)
+	}
+	return c.face.Undelete(ctx, stream, e)
 }
 
 func (c *careless) Stream(ctx context.Context, stream string, o *store.ReadOptions) iter.Seq2[store.Recorded, error] {

@@ -41,6 +41,7 @@ func cancelBefore(f *fixture) {
 		"link":        func(ctx context.Context) error { _, err := f.es.Link(ctx, "new", store.Any, id); return err },
 		"soft-delete": func(ctx context.Context) error { return f.es.Delete(ctx, "s", store.Any, store.SoftDelete) },
 		"hard-delete": func(ctx context.Context) error { return f.es.Delete(ctx, "s", store.Any, store.HardDelete) },
+		"undelete":    func(ctx context.Context) error { return f.es.Undelete(ctx, "s", store.Any) },
 		"stream":      func(ctx context.Context) error { return onlyError(f, ctx, "s", nil) },
 		"backward":    func(ctx context.Context) error { return onlyError(f, ctx, "s", &store.ReadOptions{Backward: true}) },
 		"after":       func(ctx context.Context) error { return onlyError(f, ctx, "s", &store.ReadOptions{After: 1}) },

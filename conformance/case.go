@@ -53,7 +53,7 @@ func (u txUse) runsInTx() bool { return u == oneTx || u == manyTx }
 // cases returns all cases in the order of their topics.
 func cases() []testCase {
 	return slices.Concat(
-		appendCases, retryCases, eventCases, readCases, bytesCases, pinnedCases, allCases, linkCases, deleteCases, matrixCases, streamsCases,
+		appendCases, retryCases, eventCases, readCases, bytesCases, pinnedCases, allCases, linkCases, deleteCases, matrixCases, undeleteCases, streamsCases,
 		snapshotCases, limitCases, cancelCases, concurrentCases, storeCases, txCases, openTxCases, betweenCases,
 		leaseCases, checkpointCases, arrivalCases, seenCases, filterCases, subCases(), projectCases, projectManageCases, projectRenewedCases,
 		projectDeletedCases,

@@ -10,8 +10,8 @@ import (
 )
 
 var deleteCases = []testCase{
-	{name: "delete/soft", run: deleteSoft, why: "a soft delete hides a stream for good; its info says since when"},
-	{name: "delete/soft-is-final", run: deleteSoftFinal, why: "no write brings a soft-deleted stream back"},
+	{name: "delete/soft", run: deleteSoft, why: "a soft delete hides a stream; its info says since when"},
+	{name: "delete/soft-is-final", run: deleteSoftFinal, why: "no append, link or delete brings a soft-deleted stream back"},
 	{name: "delete/hard", run: deleteHard, why: "after a hard delete the stream is as if it had never been"},
 	{name: "delete/hard-after-soft", run: deleteHardAfterSoft, why: "what was hidden can still be destroyed"},
 	{name: "delete/hard-with-links", run: deleteHardWithLinks, why: "a hard delete of a stream of links must not destroy other streams' events"},

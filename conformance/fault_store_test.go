@@ -42,6 +42,10 @@ func targeting(change func(stream string, e store.Expected) (string, store.Expec
 			stream, e = change(stream, e)
 			return c.face.Delete(ctx, stream, e, kind)
 		}
+		c.undelete = func(ctx context.Context, stream string, e store.Expected) error {
+			stream, e = change(stream, e)
+			return c.face.Undelete(ctx, stream, e)
+		}
 	}
 }
 
@@ -82,6 +86,9 @@ func swallowing(is error) func(c *careless) {
 		}
 		c.delete = func(ctx context.Context, stream string, e store.Expected, kind store.DeleteKind) error {
 			return swallow(c.face.Delete(ctx, stream, e, kind))
+		}
+		c.undelete = func(ctx context.Context, stream string, e store.Expected) error {
+			return swallow(c.face.Undelete(ctx, stream, e))
 		}
 		c.page = func(ctx context.Context, stream string, o *store.ReadOptions) ([]store.Recorded, error) {
 			page, err := c.face.Page(ctx, stream, o)
@@ -220,6 +227,9 @@ var storeFaults = []fault{
 		c.delete = func(ctx context.Context, stream string, e store.Expected, kind store.DeleteKind) error {
 			return c.face.Delete(context.WithoutCancel(ctx), stream, e, kind)
 		}
+		c.undelete = func(ctx context.Context, stream string, e store.Expected) error {
+			return c.face.Undelete(context.WithoutCancel(ctx), stream, e)
+		}
 		c.stream = func(ctx context.Context, stream string, o *store.ReadOptions) iter.Seq2[store.Recorded, error] {
 			return c.face.Stream(context.WithoutCancel(ctx), stream, o)
 		}
@@ -261,6 +271,10 @@ var storeFaults = []fault{
 		c.delete = func(ctx context.Context, stream string, e store.Expected, kind store.DeleteKind) error {
 			defer c.face.Committed()
 			return c.face.Delete(ctx, stream, e, kind)
+		}
+		c.undelete = func(ctx context.Context, stream string, e store.Expected) error {
+			defer c.face.Committed()
+			return c.face.Undelete(ctx, stream, e)
 		}
 	}},
 	{name: "commit-not-passed-on", what: "the notifier does not hear of the caller's commits", store: func(c *careless) { c.hint = func() {} }},

@@ -35,6 +35,13 @@ var txFaults = []fault{
 			return err
 		}
 	})},
+	{name: "undelete-commits-early", what: "an undelete ends the caller's transaction", tx: binding(func(tx *sql.Tx, bound *broken) {
+		bound.undelete = func(ctx context.Context, r store.UndeleteRequest) error {
+			err := bound.Storage.Undelete(ctx, r)
+			_ = tx.Commit()
+			return err
+		}
+	})},
 	{name: "link-commits-early", what: "a link ends the caller's transaction", tx: binding(func(tx *sql.Tx, bound *broken) {
 		bound.link = func(ctx context.Context, r store.LinkRequest) (store.AppendResult, error) {
 			res, err := bound.Storage.Link(ctx, r)

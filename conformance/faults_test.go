@@ -31,7 +31,7 @@ type fault struct {
 
 // faults returns all faults on top of memory.
 func faults() []fault {
-	return slices.Concat(expectedFaults, retryFaults, eventFaults, readFaults, pinnedFaults, orderFaults, linkFaults, deleteFaults, streamsFaults, snapshotFaults, storeFaults,
+	return slices.Concat(expectedFaults, retryFaults, eventFaults, readFaults, pinnedFaults, orderFaults, linkFaults, deleteFaults, undeleteFaults, streamsFaults, snapshotFaults, storeFaults,
 		leaseFaults, filterFaults, bytesFaults)
 }
 

@@ -23,6 +23,7 @@ type face interface {
 	Append(ctx context.Context, stream string, expected store.Expected, events ...store.Event) (store.AppendResult, error)
 	Link(ctx context.Context, stream string, expected store.Expected, ids ...uuid.UUID) (store.AppendResult, error)
 	Delete(ctx context.Context, stream string, expected store.Expected, kind store.DeleteKind) error
+	Undelete(ctx context.Context, stream string, expected store.Expected) error
 	Stream(ctx context.Context, stream string, opts *store.ReadOptions) iter.Seq2[store.Recorded, error]
 	All(ctx context.Context, opts *store.ReadOptions) iter.Seq2[store.Recorded, error]
 	Page(ctx context.Context, stream string, opts *store.ReadOptions) ([]store.Recorded, error)

@@ -135,6 +135,10 @@ func (s *inTx) Delete(ctx context.Context, r store.DeleteRequest) error {
 	return s.do(ctx, func(b store.Storage) error { return b.Delete(ctx, r) })
 }
 
+func (s *inTx) Undelete(ctx context.Context, r store.UndeleteRequest) error {
+	return s.do(ctx, func(b store.Storage) error { return b.Undelete(ctx, r) })
+}
+
 func (s *inTx) ReadStream(ctx context.Context, r store.ReadRequest) (store.StreamPart, error) {
 	return call(ctx, s, func(b store.Storage) (store.StreamPart, error) { return b.ReadStream(ctx, r) })
 }

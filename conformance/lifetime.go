@@ -35,7 +35,8 @@ func (f *fixture) everyCall(es face) map[string]error {
 	_, streams := es.Streams(f.ctx, nil)
 	return map[string]error{
 		"append": appended, "link": linked, "delete": es.Delete(f.ctx, "s", store.Any, store.SoftDelete),
-		"stream": read, "all": all, "page": page, "event": event, "head": head, "info": info, "streams": streams,
+		"undelete": es.Undelete(f.ctx, "s", store.Any),
+		"stream":   read, "all": all, "page": page, "event": event, "head": head, "info": info, "streams": streams,
 		"in-tx": es.InTx(f.ctx, func(*sql.Tx) error { return nil }),
 	}
 }
@@ -108,6 +109,11 @@ func storeNotifier(f *fixture) {
 			f.fill("u", 1)
 			return es.Delete(f.ctx, "u", store.Any, store.SoftDelete)
 		},
+		"undelete": func() error {
+			f.fill("w", 1)
+			f.delete("w", store.SoftDelete)
+			return es.Undelete(f.ctx, "w", store.Any)
+		},
 		"hard-delete": func() error {
 			f.fill("v", 1)
 			return es.Delete(f.ctx, "v", store.Any, store.HardDelete)
@@ -127,6 +133,7 @@ func storeNotifier(f *fixture) {
 		_, err = es.Link(f.ctx, "t", store.Any, uuid.New())
 		require.Error(f, err)
 		require.Error(f, es.Delete(f.ctx, "absent", store.Any, store.SoftDelete))
+		require.Error(f, es.Undelete(f.ctx, "source", store.Any))
 		_, err = es.Page(f.ctx, "source", nil)
 		require.NoError(f, err)
 		assert.Equal(f, was, hints.n.Load())

@@ -72,6 +72,7 @@ func (f *fixture) writesTo(stream string) map[string]error {
 		"link":        linked,
 		"soft delete": f.es.Delete(f.ctx, stream, store.Any, store.SoftDelete),
 		"hard delete": f.es.Delete(f.ctx, stream, store.Any, store.HardDelete),
+		"undelete":    f.es.Undelete(f.ctx, stream, store.Any),
 	}
 }
 
@@ -120,6 +121,7 @@ func limitExpected(f *fixture) {
 		f.invalid(err, "expected")
 		f.invalid(f.es.Delete(f.ctx, stream, zero, store.SoftDelete), "expected")
 		f.invalid(f.es.Delete(f.ctx, stream, zero, store.HardDelete), "expected")
+		f.invalid(f.es.Undelete(f.ctx, stream, zero), "expected")
 	}
 	assert.Len(f, f.read("s", nil), 2)
 	assert.Equal(f, []string{"s"}, f.byNumber(store.ListOptions{}))

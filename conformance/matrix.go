@@ -84,7 +84,8 @@ var (
 func (v verdict) check(f *fixture, err error) {
 	f.Helper()
 	for _, sentinel := range []error{
-		store.ErrWrongExpectedVersion, store.ErrStreamExists, store.ErrStreamNotFound, store.ErrStreamDeleted, store.ErrHardDeleteDisabled,
+		store.ErrWrongExpectedVersion, store.ErrStreamExists, store.ErrStreamNotFound, store.ErrStreamDeleted, store.ErrStreamNotDeleted,
+		store.ErrHardDeleteDisabled,
 	} {
 		owed := false
 		for _, s := range v {

@@ -424,7 +424,7 @@ var subAckFaults = []subFault{
 }
 
 var subStorageFaults = []subFault{
-	{name: "begins-anew", what: "a subscription begins anew each time", cases: []string{"sub/start-once", "sub/close-flushes", "sub/unsubscribe", "sub/lease-lost"},
+	{name: "begins-anew", what: "a subscription begins anew each time", cases: []string{"sub/start-once", "sub/close-flushes", "sub/unsubscribe", "sub/lease-lost", "sub/undeleted"},
 		tap: tapping(func(b *broken) {
 			b.acquire = func(ctx context.Context, r store.LeaseRequest) (store.Lease, error) {
 				l, err := b.SubscriptionStorage.AcquireLease(ctx, r)
@@ -527,7 +527,7 @@ var subStorageFaults = []subFault{
 		tap: looking(func(i *store.StreamInfo) { i.ID = 1 })},
 	{name: "streams-never-change", what: "a stream stays as it was first seen", cases: []string{"sub/watch-links", "sub/hint-lost", "sub/soft-deleted"},
 		tap: func(t *tap) { looking(frozen())(t) }},
-	{name: "deletion-not-seen", what: "a soft-deleted stream looks as if it went on", cases: []string{"sub/watch-deleted", "sub/soft-deleted", "sub/soft-deleted-refused"},
+	{name: "deletion-not-seen", what: "a soft-deleted stream looks as if it went on", cases: []string{"sub/watch-deleted", "sub/soft-deleted", "sub/soft-deleted-refused", "sub/undeleted"},
 		tap: looking(func(i *store.StreamInfo) { i.DeletedAt = time.Time{} })},
 	{name: "absent-is-error", what: "a stream that is not there can't be looked at", cases: []string{"sub/absent-stream"},
 		tap: tapping(func(b *broken) {

@@ -268,6 +268,7 @@ func txEnded(f *fixture) {
 	_, err := in.es.Page(f.ctx, "s", nil)
 	assert.ErrorIs(f, err, sql.ErrTxDone)
 	assert.ErrorIs(f, in.es.Delete(f.ctx, "s", store.Any, store.SoftDelete), sql.ErrTxDone)
+	assert.ErrorIs(f, in.es.Undelete(f.ctx, "s", store.Any), sql.ErrTxDone)
 	assert.Len(f, f.read("s", nil), 2)
 }
 

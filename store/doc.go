@@ -73,7 +73,7 @@
 //
 // Every write says what it believes of the stream: [Version](n), [NoStream], [StreamExists], or [Any], which claims
 // nothing. The belief is judged under the stream's lock, together with the write (matrix/append, matrix/link,
-// matrix/soft-delete, matrix/hard-delete). Any and StreamExists never conflict on a version, however many write at the
+// matrix/soft-delete, matrix/hard-delete, matrix/undelete). Any and StreamExists never conflict on a version, however many write at the
 // same time (concurrent/append-any, concurrent/append-stream-exists).
 //
 // An append that is sent again as it was, with the same event ids, succeeds and returns the first result (retry/same,

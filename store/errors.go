@@ -25,6 +25,8 @@ var (
 	ErrStreamReplaced = errors.New("stream was hard deleted")
 	// ErrStreamDeleted is returned for a read of, or a write to, a soft-deleted stream.
 	ErrStreamDeleted = errors.New("stream is deleted")
+	// ErrStreamNotDeleted is returned by Undelete for a stream that is not soft deleted.
+	ErrStreamNotDeleted = errors.New("stream is not soft deleted")
 	// ErrDuplicateEvent is returned when an event id is already in the store, unless the append is a retry (or when an event is
 	// already in the stream it is linked to). See [DuplicateEventError].
 	ErrDuplicateEvent = errors.New("duplicate event")
@@ -144,7 +146,8 @@ func (e *WrongExpectedVersionError) Is(target error) bool {
 		target == ErrStreamNotFound && e.Expected == StreamExists
 }
 
-// StreamError is [ErrStreamNotFound], [ErrStreamReplaced] or [ErrStreamDeleted] with the stream's name.
+// StreamError is [ErrStreamNotFound], [ErrStreamReplaced], [ErrStreamDeleted], [ErrStreamNotDeleted] or [ErrHardDeleteDisabled] with the
+// stream's name.
 type StreamError struct {
 	Stream string
 	Err    error

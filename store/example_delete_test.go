@@ -10,7 +10,7 @@ import (
 	"github.com/eventstore-go/eventstore/store"
 )
 
-// A soft delete hides a stream for good; All still shows its events. A hard delete, which must be enabled, destroys them.
+// A soft delete hides a stream until it is undeleted; All still shows its events. A hard delete, which must be enabled, destroys them.
 func ExampleStore_Delete() {
 	ctx := context.Background()
 	es := store.New(memory.New(), &store.Options{HardDelete: true})
@@ -28,6 +28,11 @@ func ExampleStore_Delete() {
 	}
 	_, err := es.Append(ctx, "user-1", store.Any, store.Event{Type: "renamed"})
 	fmt.Println("user-1 is deleted:", errors.Is(err, store.ErrStreamDeleted))
+	if err := es.Undelete(ctx, "user-1", store.Version(1)); err != nil {
+		log.Fatal(err)
+	}
+	_, err = es.Append(ctx, "user-1", store.Version(1), store.Event{Type: "renamed"})
+	fmt.Println("user-1 is back:", err == nil)
 	_, err = es.Page(ctx, "user-2", nil)
 	fmt.Println("user-2 never was:", errors.Is(err, store.ErrStreamNotFound))
 	for e, err := range es.All(ctx, nil) {
@@ -38,7 +43,9 @@ func ExampleStore_Delete() {
 	}
 	// Output:
 	// user-1 is deleted: true
+	// user-1 is back: true
 	// user-2 never was: true
 	// 1 user-1
 	// 3 user-3
+	// 4 user-1
 }

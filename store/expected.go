@@ -118,3 +118,12 @@ func (e Expected) JudgeDelete(stream string, s State, kind DeleteKind) error {
 	s.Deleted = false
 	return e.Judge(stream, s)
 }
+
+// JudgeUndelete is [Expected.Judge] for an undelete: only a soft-deleted stream can be undeleted, whatever was expected of an
+// active one. An absent stream is judged as by [Expected.JudgeDelete].
+func (e Expected) JudgeUndelete(stream string, s State) error {
+	if s.Exists && !s.Deleted {
+		return &StreamError{Stream: stream, Err: ErrStreamNotDeleted}
+	}
+	return e.JudgeDelete(stream, s, HardDelete)
+}

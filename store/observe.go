@@ -22,10 +22,11 @@ type OperationKind string
 
 // Kinds of operations. New ones may come; an [Observer] leaves alone what it does not know.
 const (
-	OpAppend OperationKind = "append" // by Append
-	OpLink   OperationKind = "link"   // by Link
-	OpDelete OperationKind = "delete" // by Delete
-	OpRead   OperationKind = "read"   // a page, by Stream, All or Page
+	OpAppend   OperationKind = "append"   // by Append
+	OpLink     OperationKind = "link"     // by Link
+	OpDelete   OperationKind = "delete"   // by Delete
+	OpUndelete OperationKind = "undelete" // by Undelete
+	OpRead     OperationKind = "read"     // a page, by Stream, All or Page
 
 	OpHandle  OperationKind = "handle"  // a handler of Consume is called with one event
 	OpProject OperationKind = "project" // a projection is called with a batch of events

@@ -21,7 +21,8 @@ func (still) Append(context.Context, AppendRequest) (AppendResult, error) {
 func (still) Link(context.Context, LinkRequest) (AppendResult, error) {
 	return AppendResult{First: 1, Last: 1}, nil
 }
-func (still) Delete(context.Context, DeleteRequest) error { return nil }
+func (still) Delete(context.Context, DeleteRequest) error     { return nil }
+func (still) Undelete(context.Context, UndeleteRequest) error { return nil }
 func (s still) ReadAll(context.Context, ReadRequest) (Part, error) {
 	return Part{Events: s.page}, nil
 }
@@ -57,6 +58,7 @@ func TestNoObserverCostsNothing(t *testing.T) { // not parallel: it counts alloc
 			func() error { _, err := s.link(ctx, "a", Any, ids); return err }},
 		{"delete", func() error { return s.Delete(ctx, "a", Any, SoftDelete) },
 			func() error { return s.delete(ctx, "a", Any, SoftDelete) }},
+		{"undelete", func() error { return s.Undelete(ctx, "a", Any) }, func() error { return s.undelete(ctx, "a", Any) }},
 		{"read", read((*reader).next), read(func(r *reader, ctx context.Context) ([]Recorded, error) {
 			r.request.Limit = min(r.pageSize, r.left)
 			page, err := r.page(ctx, r.request)

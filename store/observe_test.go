@@ -125,6 +125,8 @@ func TestObserver(t *testing.T) {
 	assert.Equal(t, store.Outcome{Count: 2}, got.Outcome)
 	require.NoError(t, es.Delete(ctx, "b", store.Any, store.SoftDelete))
 	assert.Equal(t, "b", n.only(t, store.OpDelete).Stream)
+	require.NoError(t, es.Undelete(ctx, "b", store.Any))
+	assert.Equal(t, "b", n.only(t, store.OpUndelete).Stream)
 
 	require.NoError(t, es.InTx(ctx, func(tx *sql.Tx) error {
 		_, err := es.WithTx(tx).Append(ctx, "c", store.Any, events[0])

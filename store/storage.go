@@ -23,6 +23,8 @@ type Storage interface {
 	Link(ctx context.Context, r LinkRequest) (AppendResult, error)
 	// Delete removes a stream; a hard delete also the snapshot of its name, and what is parked of it or on it.
 	Delete(ctx context.Context, r DeleteRequest) error
+	// Undelete undoes the soft delete of a stream: its StreamInfo is then what it was before the delete.
+	Undelete(ctx context.Context, r UndeleteRequest) error
 
 	// ReadStream returns one page of a stream, made by [ReadRequest.Page]. Fewer than r.Limit events means that the stream
 	// ends there, unless More is set. All events of a page belong to the same stream, even if another stream takes the name
@@ -169,7 +171,7 @@ type LinkRequest struct {
 type DeleteKind int
 
 const (
-	// SoftDelete hides the stream: it can't be read or written any more; [All] and links still show its events.
+	// SoftDelete hides the stream: it can't be read or written until [Store.Undelete]; [All] and links still show its events.
 	SoftDelete DeleteKind = iota
 	// HardDelete removes the stream, its events everywhere, and its own links; what it linked to stays. In the same
 	// transaction it removes the snapshot whose source is called like the stream, and the events that projections and subscriptions have
@@ -196,6 +198,15 @@ func (r DeleteRequest) Judge(s State) error {
 	}
 	return err
 }
+
+// UndeleteRequest asks for a soft-deleted stream to be shown again. See [Expected.JudgeUndelete].
+type UndeleteRequest struct {
+	Stream   string
+	Expected Expected // set
+}
+
+// Judge returns nil if the undelete may go ahead, else the error to return. For backends.
+func (r UndeleteRequest) Judge(s State) error { return r.Expected.JudgeUndelete(r.Stream, s) }
 
 // ReadRequest asks for one page.
 type ReadRequest struct {

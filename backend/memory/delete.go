@@ -3,6 +3,7 @@ package memory
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/eventstore-go/eventstore/store"
 )
@@ -32,6 +33,20 @@ func (b *Backend) Delete(ctx context.Context, r store.DeleteRequest) error {
 	delete(b.streams, r.Stream)
 	delete(b.snapshots, r.Stream)
 	b.forgetParked(r.Stream)
+	return nil
+}
+
+// Undelete implements [store.Storage].
+func (b *Backend) Undelete(ctx context.Context, r store.UndeleteRequest) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := r.Judge(b.state(r.Stream)); err != nil {
+		return err
+	}
+	b.streams[r.Stream].info.DeletedAt = time.Time{}
 	return nil
 }
 

@@ -34,6 +34,25 @@ func (b *Backend) delete(ctx context.Context, r store.DeleteRequest) error {
 	return b.exec(ctx, "hard_delete", s.id)
 }
 
+// Undelete implements [store.Storage].
+func (b *Backend) Undelete(ctx context.Context, r store.UndeleteRequest) error {
+	if err := b.Check(ctx); err != nil {
+		return err
+	}
+	return b.pass(ctx, b.streams, r.Stream, func() error {
+		return b.once(ctx, func(b *Backend) error {
+			s, err := b.lockForDelete(ctx, r.Stream)
+			if err == nil {
+				err = r.Judge(s.State)
+			}
+			if err != nil {
+				return err
+			}
+			return b.exec(ctx, "undelete", s.id)
+		})
+	})
+}
+
 // lockForDelete locks a stream, if it is there. Whoever waits for a row that is deleted, and replaced by the same transaction, does
 // not see the new one: it looks again.
 func (b *Backend) lockForDelete(ctx context.Context, stream string) (s found, err error) {

@@ -142,6 +142,10 @@ select s.stream_id, s.version, s.created_at, s.deleted_at, s.linked from /*schem
 -- name: soft_delete
 update /*schema.*/streams as s set deleted_at = clock_timestamp() where s.stream_id = $1::bigint;
 
+-- name: undelete
+-- The row is locked by lock_for_delete.
+update /*schema.*/streams as s set deleted_at = null where s.stream_id = $1::bigint;
+
 -- name: hard_delete
 -- See the function hard_delete, in the migrations.
 select /*schema.*/hard_delete/*of*/($1::bigint);

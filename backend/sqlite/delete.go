@@ -23,6 +23,20 @@ func (b *Backend) Delete(ctx context.Context, r store.DeleteRequest) error {
 	})
 }
 
+// Undelete implements [store.Storage].
+func (b *Backend) Undelete(ctx context.Context, r store.UndeleteRequest) error {
+	return b.write(ctx, func(tx *Backend) error {
+		s, err := tx.stream(ctx, r.Stream)
+		if err != nil {
+			return err
+		}
+		if err := r.Judge(s.state()); err != nil {
+			return err
+		}
+		return tx.exec(ctx, "undelete", s.info.ID)
+	})
+}
+
 // hardDelete removes the stream, its events everywhere, its links, its snapshot and what is parked of it. The head, and so all positions, stay as they are.
 func (b *Backend) hardDelete(ctx context.Context, id int64) error {
 	for _, query := range []string{

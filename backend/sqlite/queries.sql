@@ -42,6 +42,9 @@ update /*prefix*/streams set version = ?2 where stream_id = ?1;
 -- name: soft_delete
 update /*prefix*/streams set deleted_at = ?2 where stream_id = ?1;
 
+-- name: undelete
+update /*prefix*/streams set deleted_at = null where stream_id = ?1;
+
 -- Append
 
 -- name: advance_head

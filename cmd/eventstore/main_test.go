@@ -86,8 +86,8 @@ func TestScripts(t *testing.T) {
 						"half":     half,
 						"alike":    alike,
 						"many":     many, "park": park,
-						"code": code,
-						"run":  runSQL,
+						"code": code, "keys": keys,
+						"run": runSQL,
 					},
 				})
 			})

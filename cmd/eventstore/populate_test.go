@@ -15,6 +15,7 @@ import (
 
 	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/database"
 	"github.com/eventstore-go/eventstore/migrate"
+	"github.com/eventstore-go/eventstore/serializer/encryption/sqlkeys"
 	"github.com/eventstore-go/eventstore/store"
 )
 
@@ -175,4 +176,24 @@ func many(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(err)
 	}
 	ts.Check(errors.Join(es.Close(), d.Close()))
+}
+
+// keys makes a table of keys, and two keys in it for a subject: keys PREFIX SUBJECT
+func keys(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: keys PREFIX SUBJECT")
+	}
+	l, err := database.Parse(ts.Getenv("EVENTSTORE_DB"))
+	ts.Check(err)
+	d, err := database.Open(l, database.Options{})
+	ts.Check(err)
+	k, err := sqlkeys.New(d.DB, &sqlkeys.Options{MasterKeys: [][]byte{make([]byte, 32)}, Prefix: args[0]})
+	ts.Check(err)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	ts.Check(k.Create(ctx))
+	_, err = k.Current(ctx, args[1])
+	ts.Check(err)
+	_, err = k.Rotate(ctx, args[1])
+	ts.Check(errors.Join(err, d.Close()))
 }

@@ -14,7 +14,7 @@ import (
 
 // kinds of errors that both stores must agree on.
 var kinds = []error{
-	store.ErrInvalid, store.ErrWrongExpectedVersion, store.ErrStreamExists, store.ErrStreamNotFound, store.ErrStreamDeleted,
+	store.ErrInvalid, store.ErrWrongExpectedVersion, store.ErrStreamExists, store.ErrStreamNotFound, store.ErrStreamDeleted, store.ErrStreamNotDeleted,
 	store.ErrDuplicateEvent, store.ErrEventNotFound, store.ErrHardDeleteDisabled, store.ErrPositionLost,
 }
 

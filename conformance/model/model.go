@@ -38,6 +38,7 @@ func check(failures rapid.TB, t testing.TB, newStorage func(tb testing.TB) store
 			"link":       h.link,
 			"softDelete": func(rt *rapid.T) { h.delete(rt, store.SoftDelete) },
 			"hardDelete": func(rt *rapid.T) { h.delete(rt, store.HardDelete) },
+			"undelete":   h.undelete,
 			"read":       h.read,
 			"page":       h.page,
 			"event":      h.event,
@@ -184,6 +185,14 @@ func (h *history) delete(rt *rapid.T, kind store.DeleteKind) {
 	realErr := h.real.Delete(h.ctx, stream, expected, kind)
 	modelErr := h.model.Delete(h.ctx, stream, expected, kind)
 	same(rt, fmt.Sprintf("delete (%d) of %q expecting %s", kind, stream, expected), 0, 0, realErr, modelErr)
+}
+
+func (h *history) undelete(rt *rapid.T) {
+	stream := written().Draw(rt, "stream")
+	expected := h.expected(rt, stream)
+	realErr := h.real.Undelete(h.ctx, stream, expected)
+	modelErr := h.model.Undelete(h.ctx, stream, expected)
+	same(rt, fmt.Sprintf("undelete of %q expecting %s", stream, expected), 0, 0, realErr, modelErr)
 }
 
 // check compares the heads, after every step.

@@ -83,7 +83,7 @@ func (*Coding) Name() string { return "aes" }
 // Forget deletes all keys of a subject. From now on its events are [serializer.Forgotten]: here at once, in other processes
 // when their cache has run out. An event that is appended for the subject later has a new key.
 func (c *Coding) Forget(ctx context.Context, subject string) error {
-	if err := checkSubject(subject); err != nil {
+	if err := CheckSubject(subject); err != nil {
 		return err
 	}
 	err := c.keys.Forget(ctx, subject)
@@ -93,7 +93,7 @@ func (c *Coding) Forget(ctx context.Context, subject string) error {
 
 // Rotate makes a new key for the subject's new events. Old ones stay readable, with the keys they have.
 func (c *Coding) Rotate(ctx context.Context, subject string) error {
-	if err := checkSubject(subject); err != nil {
+	if err := CheckSubject(subject); err != nil {
 		return err
 	}
 	_, err := c.keys.Rotate(ctx, subject)
@@ -103,7 +103,7 @@ func (c *Coding) Rotate(ctx context.Context, subject string) error {
 
 // Prepare has the subject's current key made, and kept in memory for CacheFor at most.
 func (c *Coding) Prepare(ctx context.Context, subject string) error {
-	if err := checkSubject(subject); err != nil {
+	if err := CheckSubject(subject); err != nil {
 		return err
 	}
 	_, err := c.key(ctx, subject, 0)
@@ -123,7 +123,7 @@ func (c *Coding) Encode(p serializer.Plain) (coded []byte, applied bool, err err
 	if subject == "" {
 		return nil, false, nil
 	}
-	if err := checkSubject(subject); err != nil {
+	if err := CheckSubject(subject); err != nil {
 		return nil, false, err
 	}
 	key, err := c.key(context.Background(), subject, 0)
@@ -191,7 +191,7 @@ func parse(coded []byte) (id int64, subject string, header int, err error) {
 	header = at + int(length) //nolint:gosec // at most MaxSubject
 	subject = string(coded[at:header])
 	switch {
-	case checkSubject(subject) != nil:
+	case CheckSubject(subject) != nil:
 		return 0, "", 0, &MalformedError{"the subject is none"}
 	case len(coded)-header < overhead:
 		return 0, "", 0, &MalformedError{"the data is cut off"}

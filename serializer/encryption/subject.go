@@ -39,7 +39,9 @@ func (e *SubjectError) Error() string {
 	return fmt.Sprintf("encryption: the subject %.50q is empty, longer than %d bytes, not UTF-8, or has a zero byte", e.Subject, MaxSubject)
 }
 
-func checkSubject(subject string) error {
+// CheckSubject returns a [SubjectError] if a text can't be the name of a subject: if it is empty, longer than MaxSubject, not UTF-8, or has
+// a zero byte.
+func CheckSubject(subject string) error {
 	if subject == "" || len(subject) > MaxSubject || !utf8.ValidString(subject) || strings.ContainsRune(subject, 0) {
 		return &SubjectError{subject}
 	}

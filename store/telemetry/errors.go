@@ -17,6 +17,7 @@ var classes = []struct {
 	{store.ErrWrongExpectedVersion, "wrong_expected_version"},
 	{store.ErrStreamNotFound, "stream_not_found"},
 	{store.ErrStreamDeleted, "stream_deleted"},
+	{store.ErrStreamNotDeleted, "stream_not_deleted"},
 	{store.ErrDuplicateEvent, "duplicate_event"},
 	{store.ErrEventNotFound, "event_not_found"},
 	{store.ErrHardDeleteDisabled, "hard_delete_disabled"},

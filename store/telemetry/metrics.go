@@ -123,7 +123,7 @@ func (m *metrics) end(ctx context.Context, op *store.Operation, out *store.Outco
 		if class != "invalid" && class != "closed" { // those were not even tried
 			m.sent.Add(ctx, int64(op.Count), set)
 		}
-	case store.OpLink, store.OpDelete:
+	case store.OpLink, store.OpDelete, store.OpUndelete:
 		m.operations.Record(ctx, duration, set)
 	case store.OpRead:
 		m.operations.Record(ctx, duration, set)

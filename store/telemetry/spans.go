@@ -32,12 +32,13 @@ var kinds = map[store.OperationKind]struct {
 	span      trace.SpanKind
 	operation attribute.KeyValue // messaging.operation.type, or none
 }{
-	store.OpAppend:  {trace.SpanKindProducer, semconv.MessagingOperationTypeSend},
-	store.OpLink:    {trace.SpanKindClient, attribute.KeyValue{}},
-	store.OpDelete:  {trace.SpanKindClient, attribute.KeyValue{}},
-	store.OpRead:    {trace.SpanKindClient, semconv.MessagingOperationTypeReceive},
-	store.OpHandle:  {trace.SpanKindConsumer, semconv.MessagingOperationTypeProcess},
-	store.OpProject: {trace.SpanKindConsumer, semconv.MessagingOperationTypeProcess},
+	store.OpAppend:   {trace.SpanKindProducer, semconv.MessagingOperationTypeSend},
+	store.OpLink:     {trace.SpanKindClient, attribute.KeyValue{}},
+	store.OpDelete:   {trace.SpanKindClient, attribute.KeyValue{}},
+	store.OpUndelete: {trace.SpanKindClient, attribute.KeyValue{}},
+	store.OpRead:     {trace.SpanKindClient, semconv.MessagingOperationTypeReceive},
+	store.OpHandle:   {trace.SpanKindConsumer, semconv.MessagingOperationTypeProcess},
+	store.OpProject:  {trace.SpanKindConsumer, semconv.MessagingOperationTypeProcess},
 }
 
 type spans struct {

@@ -20,7 +20,12 @@ select secret from /*prefix*/subject_keys where subject = $1 and id = $2;
 insert into /*prefix*/subject_keys (subject, id, secret) values ($1, $2, $3) on conflict (subject, id) do nothing;
 
 -- name: forget
-update /*prefix*/subject_keys set secret = null where subject = $1;
+-- Keys that were deleted before do not count among the rows. Index: the primary key.
+update /*prefix*/subject_keys set secret = null where subject = $1 and secret is not null;
+
+-- name: count
+-- Keys of a subject, deleted ones included.
+select count(*) from /*prefix*/subject_keys where subject = $1;
 
 -- name: page
 -- Keys in order behind one, to be encrypted with another master key.

@@ -34,6 +34,9 @@ type Options struct {
 	Prefix string
 }
 
+// Table is the name of the table, behind [Options].Prefix.
+const Table = "subject_keys"
+
 // Keys is an [encryption.KeyStore] in a database. It is safe for concurrent use.
 type Keys struct {
 	db      *sql.DB
@@ -48,10 +51,10 @@ func New(db *sql.DB, opts *Options) (*Keys, error) {
 	if opts == nil || len(opts.MasterKeys) == 0 {
 		return nil, &store.InvalidError{Field: "sqlkeys.Options.MasterKeys", Reason: "are empty: give one of 32 random bytes, and keep it apart from the database"}
 	}
-	if !prefix.MatchString(opts.Prefix) {
-		return nil, &store.InvalidError{Field: "sqlkeys.Options.Prefix", Reason: fmt.Sprintf("%q is no beginning of a name", opts.Prefix)}
+	if err := CheckPrefix(opts.Prefix); err != nil {
+		return nil, err
 	}
-	k := &Keys{db: db, queries: map[string]string{}}
+	k := &Keys{db: db, queries: parse(opts.Prefix)}
 	for i, master := range opts.MasterKeys {
 		if len(master) != 32 {
 			return nil, &store.InvalidError{Field: fmt.Sprintf("sqlkeys.Options.MasterKeys[%d]", i), Reason: fmt.Sprintf("has %d bytes, not 32", len(master))}
@@ -66,11 +69,25 @@ func New(db *sql.DB, opts *Options) (*Keys, error) {
 		}
 		k.masters = append(k.masters, aead)
 	}
+	return k, nil
+}
+
+// CheckPrefix returns why a text can't be [Options].Prefix, an error that is [store.ErrInvalid], or nil.
+func CheckPrefix(text string) error {
+	if prefix.MatchString(text) {
+		return nil
+	}
+	return &store.InvalidError{Field: "sqlkeys.Options.Prefix", Reason: fmt.Sprintf("%q is no beginning of a name", text)}
+}
+
+// parse returns the statements by name.
+func parse(prefix string) map[string]string {
+	queries := map[string]string{}
 	for _, part := range strings.Split(queriesFile, "\n-- name: ")[1:] {
 		name, text, _ := strings.Cut(part, "\n")
-		k.queries[name] = strings.ReplaceAll(text, "/*prefix*/", opts.Prefix)
+		queries[name] = strings.ReplaceAll(text, "/*prefix*/", prefix)
 	}
-	return k, nil
+	return queries
 }
 
 // Create makes the table if it is not there. Many may call it at once.

@@ -104,6 +104,44 @@ func TestKeys(t *testing.T) {
 	})
 }
 
+// TestForgetWithoutMasterKey: an operator's tool forgets a subject, and a program that has the master key can't read it any more.
+func TestForgetWithoutMasterKey(t *testing.T) {
+	t.Parallel()
+	eachDatabase(t, func(t *testing.T, db *sql.DB, prefix string, open func(...[]byte) *sqlkeys.Keys) {
+		keys := open(masters[0])
+		for _, subject := range []string{"a", "b"} {
+			_, err := keys.Current(t.Context(), subject)
+			require.NoError(t, err)
+		}
+		_, err := keys.Rotate(t.Context(), "a")
+		require.NoError(t, err)
+
+		had, deleted, err := sqlkeys.Forget(t.Context(), db, prefix, "a")
+		require.NoError(t, err)
+		assert.Equal(t, []int64{2, 2}, []int64{had, deleted})
+		for id := range int64(2) {
+			_, err = keys.Key(t.Context(), "a", id+1)
+			require.ErrorIs(t, err, encryption.ErrForgotten)
+		}
+		_, err = keys.Key(t.Context(), "b", 1)
+		require.NoError(t, err, "others stay")
+
+		had, deleted, err = sqlkeys.Forget(t.Context(), db, prefix, "a")
+		require.NoError(t, err)
+		assert.Equal(t, []int64{2, 0}, []int64{had, deleted}, "again")
+		had, deleted, err = sqlkeys.Forget(t.Context(), db, prefix, "nobody")
+		require.NoError(t, err)
+		assert.Zero(t, had+deleted)
+		_, _, err = sqlkeys.Forget(t.Context(), db, "a b", "a")
+		require.ErrorIs(t, err, store.ErrInvalid)
+		var wrong *encryption.SubjectError
+		_, _, err = sqlkeys.Forget(t.Context(), db, prefix, "")
+		require.ErrorAs(t, err, &wrong)
+		_, _, err = sqlkeys.Forget(t.Context(), db, prefix+"none_", "a")
+		require.Error(t, err, "no table")
+	})
+}
+
 func TestAllAtOnce(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, _ *sql.DB, _ string, open func(...[]byte) *sqlkeys.Keys) {

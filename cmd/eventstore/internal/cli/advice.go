@@ -37,7 +37,7 @@ func judge(err error) (code int, advice string) {
 	case errors.As(err, &file):
 		return codeUnreachable, "create it with `eventstore create`, or name another file with --db"
 	}
-	for _, of := range []func(error) (int, string){judgeImport, judgeStore, judgePostgres, judgeSQLite, judgeFile} {
+	for _, of := range []func(error) (int, string){judgeImport, judgeKeys, judgeStore, judgePostgres, judgeSQLite, judgeFile} {
 		if code, advice := of(err); code != 0 {
 			return code, advice
 		}
@@ -89,7 +89,9 @@ func judgeStore(err error) (code int, advice string) {
 	case is(err, store.ErrStreamReplaced):
 		return codeConflict, "read the stream again from the start"
 	case is(err, store.ErrStreamDeleted):
-		return codeConflict, "its events are still in `eventstore all`"
+		return codeConflict, "undo its soft delete with `eventstore stream undelete`; its events are still in `eventstore all`"
+	case is(err, store.ErrStreamNotDeleted):
+		return codeConflict, "there is nothing to undo"
 	case is(err, store.ErrDuplicateEvent):
 		return codeConflict, "to append or copy events that are in the store already, set --new-ids or leave out their ids"
 	case is(err, store.ErrSnapshotConflict):

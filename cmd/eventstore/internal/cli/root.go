@@ -105,9 +105,10 @@ Exit codes:
 		commands  []*cobra.Command
 	}{
 		{"setup", "Set up:", []*cobra.Command{a.create(), a.init(), a.migrate(), a.migrations(), a.drop()}},
-		{"look", "Look inside:", []*cobra.Command{a.streams(), a.stream(), a.all(), a.event(), a.trace(), a.tail(), a.snapshot(), a.stats()}},
+		{"look", "Look inside:", []*cobra.Command{a.streams(), a.stream(), a.all(), a.event(), a.trace(), a.tail(), a.snapshot(), a.stats(), a.types()}},
 		{"run", "Readers:", []*cobra.Command{a.subscriptions(), a.projections()}},
 		{"move", "Move:", []*cobra.Command{a.export(), a.importer()}},
+		{"keys", "Forget:", []*cobra.Command{a.forget()}},
 		{"check", "Check:", []*cobra.Command{a.verify(), a.doctor(), a.bench()}},
 	}
 	for _, g := range groups {
@@ -119,6 +120,7 @@ Exit codes:
 	}
 	root.SetFlagErrorFunc(wrongFlag)
 	mark(root)
+	a.complete(root)
 	if width := columns(a.out); width > 0 {
 		fit(root, width)
 	}

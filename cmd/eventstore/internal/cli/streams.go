@@ -81,7 +81,7 @@ func (a *app) streams() *cobra.Command {
 
 func (a *app) stream() *cobra.Command {
 	c := group(&cobra.Command{Use: "stream", Short: "Look at, write and delete one stream"})
-	c.AddCommand(a.streamInfo(), a.streamRead(), a.streamAppend(), a.streamLink(), a.streamDelete())
+	c.AddCommand(a.streamInfo(), a.streamRead(), a.streamAppend(), a.streamLink(), a.streamDelete(), a.streamUndelete())
 	return c
 }
 
@@ -105,58 +105,6 @@ func (a *app) streamInfo() *cobra.Command {
 			})
 		},
 	}
-}
-
-// readFlags are those of commands that read.
-func readFlags(c *cobra.Command, o *store.ReadOptions) {
-	c.Flags().Int64Var(&o.From, "from", 0, "first number (default: the first, or with --backward the last)")
-	c.Flags().IntVarP(&o.Limit, "limit", "n", 0, "how many events (default: all)")
-	c.Flags().BoolVar(&o.Backward, "backward", false, "from high numbers to low")
-}
-
-func (a *app) streamRead() *cobra.Command {
-	var o store.ReadOptions
-	c := &cobra.Command{
-		Use:   "read STREAM",
-		Short: "Read a stream",
-		Example: `  eventstore stream read account-7 --from 10 --limit 5
-  eventstore stream read account-7 -o json | jq .data`,
-		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.read(cmd, args[0], &o) },
-	}
-	readFlags(c, &o)
-	return c
-}
-
-func (a *app) all() *cobra.Command {
-	var o store.ReadOptions
-	c := &cobra.Command{
-		Use:     "all",
-		Short:   "Read all events, in their global order",
-		Example: `  eventstore all --backward --limit 20`,
-		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return a.read(cmd, store.All, &o) },
-	}
-	readFlags(c, &o)
-	return c
-}
-
-func (a *app) read(cmd *cobra.Command, stream string, o *store.ReadOptions) error {
-	return a.with(cmd.Context(), func(_ *database.Database, es *store.Store) error {
-		events := es.Stream(cmd.Context(), stream, o)
-		if stream == store.All {
-			events = es.All(cmd.Context(), o)
-		}
-		for e, err := range events {
-			if err != nil {
-				return err
-			}
-			if err := a.printEvent(e); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
 }
 
 // parseExpected understands what --expected says.
@@ -247,8 +195,8 @@ func (a *app) streamDelete() *cobra.Command {
 		Short: "Delete a stream: hide it, or with --hard remove its events",
 		Long: `Delete a stream.
 
-A soft delete hides it: it can't be read or written any more, but its events stay in the order of all events and where
-they are linked. With --hard its events are removed everywhere, and with them the snapshot of that name and what
+A soft delete hides it until ` + "`eventstore stream undelete`" + `: it can't be read or written, but its events stay in the order of all
+events and where they are linked. With --hard its events are removed everywhere, and with them the snapshot of that name and what
 projections and subscriptions have parked of the stream; that can't be undone, so it asks, unless --yes is set. Subscriptions to the stream
 stay, and so do read models.`,
 		Example: `  eventstore stream delete account-7 --expected 12

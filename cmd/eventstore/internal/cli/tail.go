@@ -38,8 +38,7 @@ new events from the first one.`,
 	}
 	f := c.Flags()
 	f.StringVar(&t.stream, "stream", store.All, "follow this stream")
-	f.StringArrayVar(&t.filter.Types, "type", nil, "only events of this `TYPE`; may be given several times")
-	f.StringVar(&t.filter.StreamPrefix, "prefix", "", "only events of streams whose names begin so")
+	filterFlags(c, &t.filter)
 	f.Int64Var(&t.from, "from", 0, "begin with this number (default: see --last)")
 	f.Int64Var(&t.last, "last", 10, "begin with the last so many numbers")
 	f.IntVarP(&t.limit, "limit", "n", 0, "end after so many events (default: when it is interrupted)")

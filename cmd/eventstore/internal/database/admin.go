@@ -244,3 +244,13 @@ func (d *Database) Version(ctx context.Context) (version string, err error) {
 	err = d.QueryRowContext(ctx, queries.Parse(adminFile).Get(name)).Scan(&version)
 	return version, err
 }
+
+// HasTable returns what identifies the table that a name means, which stands in statements without quotes; "" if there is none.
+func (d *Database) HasTable(ctx context.Context, name string) (id string, err error) {
+	query := "table_postgres"
+	if d.Kind == SQLite {
+		query = "table_sqlite"
+	}
+	err = d.QueryRowContext(ctx, queries.Parse(adminFile).Get(query), name).Scan(&id)
+	return id, err
+}

@@ -57,6 +57,13 @@ show server_version;
 -- name: version_sqlite
 select sqlite_version();
 
+-- name: table_postgres
+-- The id of the table that a name means; '' if there is none.
+select coalesce(to_regclass($1::text)::oid::text, '');
+
+-- name: table_sqlite
+-- The table that a name means, whatever its case; '' if there is none.
+select coalesce((select name from sqlite_schema where type = 'table' and name = ?1 collate nocase), '');
 -- name: set_statement
 -- A statement of the user's, for run_statement. The setting ends with the transaction.
 select set_config('eventstore.statement', $1::text, true);

@@ -67,14 +67,10 @@ func Collect(ctx context.Context, d *database.Database, top int) (s Stats, err e
 	if err := d.Check(ctx); err != nil {
 		return s, err
 	}
-	q := d.Queries(postgresFile)
-	if d.Kind == database.SQLite {
-		q = d.Queries(sqliteFile)
-	}
+	c := newCollector(d)
 	if _, err := d.Backend.Head(ctx); err != nil { // what is committed gets its position
 		return s, err
 	}
-	c := collector{d, q}
 	for _, one := range []struct {
 		name string
 		into []any
@@ -83,7 +79,7 @@ func Collect(ctx context.Context, d *database.Database, top int) (s Stats, err e
 		{"others", []any{&s.Links, &s.Snapshots, &s.Subscriptions}},
 		{"order", []any{&s.Head, &s.Unnumbered, &s.OpenHoles}},
 	} {
-		if err := d.QueryRowContext(ctx, q.Get(one.name)).Scan(one.into...); err != nil {
+		if err := d.QueryRowContext(ctx, c.q.Get(one.name)).Scan(one.into...); err != nil {
 			return s, err
 		}
 	}
@@ -122,6 +118,13 @@ func Collect(ctx context.Context, d *database.Database, top int) (s Stats, err e
 type collector struct {
 	d *database.Database
 	q queries.Set
+}
+
+func newCollector(d *database.Database) collector {
+	if d.Kind == database.SQLite {
+		return collector{d, d.Queries(sqliteFile)}
+	}
+	return collector{d, d.Queries(postgresFile)}
 }
 
 func (c collector) each(ctx context.Context, name string, do func(rows *sql.Rows) error, args ...any) (err error) {
