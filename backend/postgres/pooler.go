@@ -139,7 +139,7 @@ func (p *probe) run(ctx context.Context) error {
 		}
 	}
 	shared, err := p.shared(ctx, conn, first)
-	if err == nil && shared && !renamed(first.name) {
+	if err == nil && shared && !keptApart(first.name) {
 		p.pooler = &PoolerError{Advice: p.b.advice(), proven: true}
 	}
 	return err
@@ -220,10 +220,10 @@ func (p *probe) lookInTx(ctx context.Context, conn *sql.Conn) (s sight, err erro
 	return s, err
 }
 
-// renamed reports whether a pooler that shares sessions keeps prepared statements apart, as pgbouncer does from 1.21 on: it gives each a
+// keptApart reports whether a pooler that shares sessions keeps prepared statements apart, as pgbouncer does from 1.21 on: it gives each a
 // name of its own. "stmtcache_…" and "lrupsc_…" are names of pgx, as it sent them. The name of another driver, or of another pooler,
 // is no proof.
-func renamed(name string) bool {
+func keptApart(name string) bool {
 	return name != "" && !strings.HasPrefix(name, "stmtcache_") && !strings.HasPrefix(name, "lrupsc_")
 }
 
