@@ -166,6 +166,7 @@
 //   - [ParkedStorage]: it keeps what Consume parks. Without it, a decision to park ends Consume with [ErrNoParking].
 //   - [CheckpointBatcher]: it saves many checkpoints at the price of one. Without it, the Store saves one after the other.
 //   - [ProjectionStorage]: it keeps projections. Without it, calls that need it fail with [ErrNoTransactions].
+//   - [DeadlockDetector]: it can tell that a handler waits for its own transaction. Without it, such a handler waits until its context ends.
 //   - [CorrelationStorage]: it finds the events of a correlation. Without it, [Store.Correlation] fails with [errors.ErrUnsupported].
 //   - [Ticker]: it gives events their positions after the commit. Without it, they have positions when they are committed.
 //   - [Poller]: it tells in one round trip that nothing is new. Without it, the Store reads an empty page.
