@@ -81,6 +81,7 @@ type node struct {
 func Start(tb testing.TB) *Cluster {
 	tb.Helper()
 	c := &Cluster{tb: tb, store: client.NewInmemNodeStore()}
+	dir := tb.TempDir() // first: it is removed when the nodes have ended
 	tb.Cleanup(func() {
 		for _, n := range c.nodes {
 			if n.cmd != nil {
@@ -88,7 +89,6 @@ func Start(tb testing.TB) *Cluster {
 			}
 		}
 	})
-	dir := tb.TempDir()
 	var infos []client.NodeInfo
 	for i := range 3 {
 		n := &node{address: freeAddress(tb), dir: filepath.Join(dir, fmt.Sprint(i))}
