@@ -63,7 +63,7 @@ test/ha: patroni ## let real clusters fail over, be upgraded and be restored, un
 		go run ./internal/testreport -want TestSynchronous,TestWithoutFencing,TestLaggingFailover,TestUpgrade,TestDumpToTheNewest,TestPointInTime
 
 .PHONY: test/dqlite
-test/dqlite: ## kill the leader of three nodes of dqlite, a replicated SQLite, under load
+test/dqlite: ## run the suite on three nodes of dqlite, a replicated SQLite, and kill their leader under load; takes six minutes
 	scripts/test-dqlite
 
 .PHONY: lint

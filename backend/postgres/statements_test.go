@@ -217,12 +217,20 @@ func fill(exec func(string), from, to int) {
 const correlation = "00000000-0000-0000-0000-000000000007"
 
 func fillChunk(exec func(string), from, to int) {
-	bounds := ` from generate_series(` + itoa(from) + `, ` + itoa(to) + `) as i (n)`
+	fillEvents(exec, from, to)
+	exec(`insert into /*schema.*/log (position, append_seq, n) select i.n, i.n, 1` + bounds(from, to))
+}
+
+func bounds(from, to int) string {
+	return ` from generate_series(` + itoa(from) + `, ` + itoa(to) + `) as i (n)`
+}
+
+// fillEvents is fillChunk without positions.
+func fillEvents(exec func(string), from, to int) {
 	exec(`insert into /*schema.*/streams (name, version, created_at) select 's-' || i.n, 0, now() from generate_series(1, 1000) as i (n) on conflict do nothing`)
 	exec(`insert into /*schema.*/events (append_seq, stream_id, version, created_at, idx, event_id, correlation_id, event_type, data)
 		select i.n, i.n % 1000 + 1, i.n / 1000 + 1, now(), 0, md5(i.n::text)::uuid, case i.n % 4 when 0 then '` + correlation + `'::uuid when 1 then md5((i.n / 100)::text)::uuid end,
-		'happened', convert_to(repeat('x', 200), 'UTF8')` + bounds)
-	exec(`insert into /*schema.*/log (position, append_seq, n) select i.n, i.n, 1` + bounds)
+		'happened', convert_to(repeat('x', 200), 'UTF8')` + bounds(from, to))
 }
 
 func itoa(n int) string { return string(appendInt(nil, int64(n))[1:]) }
