@@ -71,8 +71,8 @@ func TestPoolerIsFound(t *testing.T) {
 							return store.New(b, nil).InTx(t.Context(), func(*sql.Tx) error { return nil })
 						},
 						"Up": func(b *postgres.Backend) error { return migrate.Up(t.Context(), b) },
-						"again, without preparing": func(b *postgres.Backend) error {
-							b = postgres.New(db, &postgres.Options{Schema: schema, NoPrepare: true})
+						"again, without preparing": func(*postgres.Backend) error {
+							b := postgres.New(db, &postgres.Options{Schema: schema, NoPrepare: true})
 							return errors.Join(b.Check(t.Context()), b.Check(t.Context()))
 						},
 					} {

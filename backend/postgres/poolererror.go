@@ -65,7 +65,7 @@ func (b *Backend) translate(ctx context.Context, statement string, err error) er
 		return err
 	}
 	// No argument of the Backend is malformed, but JSON for a column that takes it.
-	malformed := sqlerr.State(err) == invalidText && statement != "convert_data" && !(b.JSONOnly() && writesData(statement))
+	malformed := sqlerr.State(err) == invalidText && statement != "convert_data" && (!b.JSONOnly() || !writesData(statement))
 	if mixedUp(err) || malformed {
 		return &PoolerError{Advice: b.advice(), Err: err, statement: statement}
 	}

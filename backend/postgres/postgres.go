@@ -214,7 +214,7 @@ func (b *Backend) Close() error {
 		return true
 	})
 	if b.replica != nil {
-		errs = append(errs, b.replica.Backend.Close())
+		errs = append(errs, b.replica.Close())
 	}
 	return errors.Join(errs...)
 }

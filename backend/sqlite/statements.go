@@ -97,7 +97,7 @@ func (b *Backend) statement(ctx context.Context, name string) (*sql.Stmt, error)
 func (b *Backend) owns(ctx context.Context, stmt *sql.Stmt) bool {
 	if !b.own.Load() {
 		// What StmtContext returns keeps to itself that it can't be run, until it is closed.
-		b.own.Store(b.tx.StmtContext(ctx, stmt).Close() == nil)
+		b.own.Store(b.tx.StmtContext(ctx, stmt).Close() == nil) //nolint:sqlclosecheck // closing it is what tells
 	}
 	return b.own.Load()
 }

@@ -149,7 +149,7 @@ func reasons(err error) []string {
 	var list []string
 	var visit func(err error)
 	visit = func(err error) {
-		if several, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // this is the walk itself
+		if several, ok := err.(interface{ Unwrap() []error }); ok {
 			for _, e := range several.Unwrap() {
 				visit(e)
 			}

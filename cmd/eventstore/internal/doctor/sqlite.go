@@ -4,15 +4,12 @@ import (
 	"context"
 	"database/sql"
 	_ "embed"
-	"errors"
 	"fmt"
 	"os"
 )
 
 //go:embed queries_sqlite.sql
 var sqliteFile string
-
-func joined(a, b error) error { return errors.Join(a, b) }
 
 // sqlite are the checks of a file.
 func (e *examination) sqlite() []check {
