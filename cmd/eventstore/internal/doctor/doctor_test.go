@@ -112,7 +112,8 @@ func TestSick(t *testing.T) {
 			where p.pronamespace = to_regnamespace('SCHEMA') and p.proname like 'hard\_delete%'); end $$`, ``, "problem objects: function hard_delete is missing"},
 		{"invalid index", `update pg_index set indisvalid = false where indexrelid = 'S.holes_fence_idx'::regclass`, ``, "problem objects: index holes_fence_idx is switched off, or invalid"},
 		{"old", `update S.eventstore_migrations set version = 3`, `update P_eventstore_migrations set version = 3`, "problem schema: the tables are at version 3 of"},
-		{"new", `update S.eventstore_migrations set version = 99`, `update P_eventstore_migrations set version = 99`, "problem schema: the tables are at version"},
+		{"new", `update S.eventstore_migrations set version = 99, oldest = 98`, `update P_eventstore_migrations set version = 99, oldest = 98`,
+			"problem schema: the tables are at version 99 and need a program that has migration 98"},
 		{"renamed", `do $$ declare f record; begin
 				for f in select p.oid::regprocedure as name, p.proname from pg_proc as p
 					where p.pronamespace = to_regnamespace('SCHEMA') and p.proname ~ '_[0-9a-f]{10}$' loop
