@@ -74,7 +74,11 @@ func run(ctx context.Context, url string, out io.Writer) error {
 
 // placeAll places three orders, of which one goes through, and prints what is there then.
 func placeAll(ctx context.Context, out io.Writer, es *store.Store, place func(Order) error, ids func() ([]string, error)) error {
-	for _, o := range []Order{{"17", "customer-7", 4200}, {"18", "customer-7", 100}, {"19", "customer-8", 9_999_999}} {
+	for _, o := range []Order{
+		{ID: "17", Customer: "customer-7", Cents: 4200},
+		{ID: "18", Customer: "customer-7", Cents: 100},
+		{ID: "19", Customer: "customer-8", Cents: 9_999_999},
+	} {
 		fmt.Fprintf(out, "order %s: %v\n", o.ID, place(o)) //nolint:errcheck // a line of the example
 	}
 	rows, err := ids()
