@@ -83,7 +83,7 @@ func TestRulesCanFail(t *testing.T) {
 		{"./store/telemetry", "testing", "only packages for tests import test libraries"},
 		{"./store", "./backend/memory", "store imports the standard library"},
 		{"./store/internal/queue", "./store", "a machine below store/internal imports only packages that compute"},
-		{"./store/internal/queue", "time", "a machine below store/internal imports only packages that compute"},
+		{"./store/internal/queue", "context", "a machine below store/internal imports only packages that compute"},
 		{"./store/internal/queue", "sync", "a machine below store/internal imports only packages that compute"},
 		{"./store/internal/queue", "github.com/google/uuid", "a machine below store/internal imports only packages that compute"},
 		{"./cmd/eventstore", "./store/internal/queue", "only store imports its machines"},
