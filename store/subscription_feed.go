@@ -1,7 +1,5 @@
 package store
 
-import "time"
-
 // fedPage is a part of what the feed has read.
 type fedPage struct {
 	events []Recorded
@@ -82,11 +80,7 @@ func (s *subscription) lookAgain() {
 func (s *subscription) committed(checkpoint int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.refused != nil {
+	if s.pace.Committed(checkpoint, s.queue().Checkpoint()) {
 		s.poke()
-	}
-	s.saved, s.refused = max(s.saved, checkpoint), nil
-	if s.queue().Checkpoint() <= s.saved { // nothing is left to write
-		s.dirty, s.asked = time.Time{}, false
 	}
 }

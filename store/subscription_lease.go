@@ -124,7 +124,8 @@ func (s *subscription) lose(err error) {
 	s.hub.leases.leave(s)
 	s.hub.feed.leave(s)
 	s.mu.Lock()
-	s.lost, s.refused = true, nil
+	s.lost = true
+	s.pace.Forgive()
 	s.leaseEnd(err)
 	s.desk.Void(s.newQueue(s.queue().Received()), s.failed(err))
 	s.mu.Unlock()

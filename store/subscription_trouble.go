@@ -111,7 +111,7 @@ func (s *subscription) solved(first, last int64) {
 
 // solve is solved. s.mu is held.
 func (s *subscription) solve(first, last int64) {
-	if len(s.troubles.open) > 0 && s.troubles.solve(first, last, s.saved) {
+	if len(s.troubles.open) > 0 && s.troubles.solve(first, last, s.pace.Saved()) {
 		s.poke()
 	}
 }
@@ -126,11 +126,11 @@ func (s *subscription) applied(over func(number int64) bool) {
 	if len(t.open) == 0 {
 		return
 	}
-	if !t.writing && t.listed <= s.saved {
+	if !t.writing && t.listed <= s.pace.Saved() {
 		t.noted = false
 	}
-	write := t.solveIf(over, s.saved)
-	if _, ok := t.open[t.shown]; ok && t.shown <= s.saved {
+	write := t.solveIf(over, s.pace.Saved())
+	if _, ok := t.open[t.shown]; ok && t.shown <= s.pace.Saved() {
 		t.show(t.shown)
 		write = true
 	}
