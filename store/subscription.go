@@ -11,6 +11,7 @@ import (
 
 	"github.com/eventstore-go/eventstore/store/internal/checkpoint"
 	"github.com/eventstore-go/eventstore/store/internal/queue"
+	"github.com/eventstore-go/eventstore/store/internal/trouble"
 )
 
 // subscription is one subscription as this Store runs it: its queue, its subscribers, and the goroutine that reads for
@@ -57,15 +58,13 @@ type subscription struct {
 	looked     bool      // the stream has been looked at since it was last asked to
 	pace       *checkpoint.Pace
 	settled    *sync.Cond // signalled when a write of the checkpoint has ended
-	troubles   trouble    // what goes wrong
+	troubles   trouble.List
 	inbox      []fedPage
 	inboxSize  int // events
 	inboxBytes int
 	fed        int64 // the last number that the feed has offered
 	missed     bool  // the inbox is not all there is: read from storage
-	unfed      error // why the feed can't read, or nil
-	unread     error // why the subscription itself can't, or nil
-	answered   bool  // the lease was renewed since
+	reading    trouble.Reading
 	retryAt    time.Time
 }
 
@@ -147,17 +146,15 @@ func (s *subscription) begin(ctx context.Context, create bool) error {
 			s.writes = true
 			s.mu.Lock()
 			s.desk.Void(s.newQueue(lease.Checkpoint), nil)
-			if lease.StreamID == s.streamID {
-				s.troubles.begin(lease.Checkpoint)
-			} else {
-				s.troubles = trouble{}
+			if lease.StreamID != s.streamID {
+				s.troubles = trouble.List{}
 			}
+			s.reading.Begin(&s.troubles, lease.Checkpoint)
 			s.lease, s.validUntil, s.streamID = lease, valid, lease.StreamID
 			s.pace.Begin(lease.Checkpoint)
 			s.seen, s.unproven, s.doubted = lease.Seen, lease.hasRead(), false
 			s.lost, s.looked = false, false
 			s.emptyInbox(true)
-			s.unfed, s.unread, s.answered = nil, nil, false
 			s.leaseCtx, s.leaseEnd = context.WithCancelCause(context.Background())
 			s.mu.Unlock()
 			if !s.opts.Transient {
@@ -333,7 +330,7 @@ func (s *subscription) step(ctx context.Context) (more bool, err error) {
 	if s.unknown() && inbox {
 		s.missed = true // the stream is there now: find out which one it is, and read it
 	}
-	ending, drained, missed, unfed := s.ending, s.queue().Empty(), s.missed, s.unfed
+	ending, drained, missed, unfed := s.ending, s.queue().Empty(), s.missed, s.reading.FeedError()
 	if unfed == nil && !s.valid() {
 		unfed = ErrLeaseLost
 	}
@@ -349,9 +346,9 @@ func (s *subscription) step(ctx context.Context) (more bool, err error) {
 	case ending != nil:
 		return false, nil
 	case look:
-		return true, s.reading(s.look(ctx))
+		return true, s.attempt(s.look(ctx))
 	case again:
-		return true, s.reading(s.readAgain(ctx, from))
+		return true, s.attempt(s.readAgain(ctx, from))
 	case !enough:
 		if waiting {
 			s.goOn(CatchingUp, nil) // when there is room
@@ -359,10 +356,10 @@ func (s *subscription) step(ctx context.Context) (more bool, err error) {
 		return false, nil
 	case missed:
 		s.goOn(CatchingUp, nil)
-		return true, s.reading(s.read(ctx, min(room, readSize)))
+		return true, s.attempt(s.read(ctx, min(room, readSize)))
 	case inbox:
 		s.goOn(Live, nil)
-		return true, s.reading(s.unpack(ctx, room))
+		return true, s.attempt(s.unpack(ctx, room))
 	case unfed != nil:
 		s.goOn(Waiting, unfed)
 		return false, nil
@@ -376,9 +373,9 @@ func (s *subscription) step(ctx context.Context) (more bool, err error) {
 // subscriber waits at an event of an unknown version.
 func (s *subscription) goOn(p Phase, err error) {
 	s.mu.Lock()
-	reason := cmp.Or(s.pace.Refused(), s.unread)
+	reason := cmp.Or(s.pace.Refused(), s.reading.OwnError())
 	if reason == nil && !s.valid() {
-		reason = cmp.Or(s.unfed, ErrLeaseLost)
+		reason = cmp.Or(s.reading.FeedError(), ErrLeaseLost)
 	}
 	if reason == nil {
 		reason = s.unknownVersion()
@@ -450,16 +447,16 @@ func (s *subscription) leave(ctx context.Context, why error) error {
 	}
 	lost := s.lost
 	if final(why) && !errors.Is(why, ErrSubscriberClosed) && !errors.Is(why, ErrClosed) {
-		s.troubles.problem = &problem{why.Error(), r.Checkpoint + 1} // it is over when that is dealt with
+		s.troubles.End(r.Checkpoint+1, why.Error()) // it is over when that is dealt with
 	}
-	problem := s.troubles.problem
+	problem := s.troubles.Pending()
 	s.mu.Unlock()
 	if lost {
 		s.note(ErrLeaseLost, r.Checkpoint)
 		return why
 	}
 	if problem != nil {
-		if err := s.hub.storage.SaveError(ctx, s.id, r.Epoch, problem.text, problem.number); err != nil {
+		if err := s.hub.storage.SaveError(ctx, s.id, r.Epoch, problem.Text, problem.Number); err != nil {
 			s.hub.log.Warn("eventstore: the last error of a subscription was not noted", "stream", s.id.Stream, "subscription", s.id.Name, "err", err)
 		}
 	}

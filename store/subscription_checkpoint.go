@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/eventstore-go/eventstore/store/internal/checkpoint"
+	"github.com/eventstore-go/eventstore/store/internal/trouble"
 )
 
 // noteProgress notes that the checkpoint may have advanced. s.mu is held.
@@ -35,7 +36,7 @@ func (s *subscription) save(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	due := s.pace.Ask(s.queue().Checkpoint(), time.Now())
-	problem, epoch, err := s.troubles.problem, s.lease.Epoch, s.pace.Failure()
+	problem, epoch, err := s.troubles.Pending(), s.lease.Epoch, s.pace.Failure()
 	s.mu.Unlock()
 	if err != nil {
 		return err
@@ -50,17 +51,17 @@ func (s *subscription) save(ctx context.Context) error {
 }
 
 // saveProblem writes the last error, unless that is over meanwhile.
-func (s *subscription) saveProblem(ctx context.Context, epoch int64, p *problem) error {
+func (s *subscription) saveProblem(ctx context.Context, epoch int64, p *trouble.Problem) error {
 	s.mu.Lock()
-	begun := s.troubles.write(p)
+	begun := s.troubles.Write(p)
 	s.mu.Unlock()
 	if !begun {
 		return nil
 	}
-	err := s.hub.storage.SaveError(ctx, s.id, epoch, p.text, p.number)
+	err := s.hub.storage.SaveError(ctx, s.id, epoch, p.Text, p.Number)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.troubles.written(p, err, s.pace.Saved())
+	s.troubles.Written(p, err, s.pace.Saved())
 	return err
 }
 
@@ -68,7 +69,7 @@ func (s *subscription) saveProblem(ctx context.Context, epoch int64, p *problem)
 func (s *subscription) isLeased() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return (s.pace.Refused() != nil || s.unread != nil || s.unknownVersion() != nil) && s.valid()
+	return (s.pace.Refused() != nil || s.reading.OwnError() != nil || s.unknownVersion() != nil) && s.valid()
 }
 
 // left returns why the subscription has no subscribers any more, or nil.

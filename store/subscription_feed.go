@@ -61,9 +61,7 @@ func (s *subscription) suspect(head int64) {
 func (s *subscription) starve(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.unfed != nil || err != nil {
-		s.unfed = err
-		s.readResult()
+	if s.reading.Fed(err, &s.troubles, s.queue().Received()+1, s.pace.Saved()) {
 		s.poke()
 	}
 }

@@ -139,7 +139,7 @@ func (s *subscription) extend(until time.Time) {
 	defer s.mu.Unlock()
 	was := s.validUntil
 	s.validUntil = until
-	s.answered = s.unread != nil || s.unfed != nil
+	s.reading.Renewed()
 	if !was.After(time.Now()) { // it had expired
 		s.poke()
 		s.desk.Stir()
