@@ -207,7 +207,7 @@ func (l *leases) renew(ctx context.Context) {
 			lost++
 			s.loseLease(was.Epoch)
 		default:
-			s.extend(until)
+			s.extend(was.Epoch, until)
 		}
 	}
 	end(Outcome{Count: len(list), Lost: lost})
