@@ -120,7 +120,7 @@ func (s *subscription) run(ctx context.Context) {
 	defer func() {
 		s.settle()
 		s.ahead.wait()
-		s.hub.feed.leave(s)
+		s.hub.feed.leave(s.id.Stream, s)
 		s.hub.leases.leave(s)
 		s.handBack()
 		s.hub.forget(s)
@@ -300,7 +300,7 @@ func (s *subscription) serve(ctx context.Context) error {
 // join becomes a member of the feed.
 func (s *subscription) join(ctx context.Context) error {
 	for {
-		err := s.hub.feed.join(ctx, s)
+		err := s.hub.feed.join(ctx, s.opts.Timeout, s.id.Stream, s)
 		if err == nil || final(err) {
 			return err
 		}
