@@ -180,7 +180,7 @@ func (s *subscription) begin(ctx context.Context, create bool) error {
 		retry := s.opts.RetryInterval
 		if errors.Is(err, ErrLeaseHeld) {
 			create, s.writes = false, true // it is there: if it is deleted meanwhile, it stays deleted
-			s.hub.leases.wait(s)
+			s.hub.leases.watch(s, s.opts.RetryInterval, s.id)
 			retry = s.hub.leaseTTL // to notice that
 		} else {
 			s.lines.warn(ctx, "eventstore: a subscription can't begin; trying again", append(s.names(), "err", err)...)
