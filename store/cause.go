@@ -41,32 +41,6 @@ func (n *NewEvent) inherit(c cause) {
 	}
 }
 
-// CorrelationStorage is implemented by a [Storage] that finds the events of a correlation.
-type CorrelationStorage interface {
-	// ReadCorrelation returns a page of the events that have the CorrelationID, in their global order. Fewer than r.Limit
-	// events means the end, unless More is set. It returns ErrNotIndexed rather than look at every event there is. Reading all
-	// pages of a correlation must cost no more than in proportion to its events.
-	ReadCorrelation(ctx context.Context, r CorrelationRequest) (CorrelationPart, error)
-}
-
-// CorrelationRequest asks for a page of the events of a correlation.
-type CorrelationRequest struct {
-	CorrelationID uuid.UUID // not zero
-	From          int64     // first position wanted; at least 1
-	Limit         int       // at least 1
-	Bytes         int       // see [ReadRequest]
-	// Rest is that of the page before, which ended right before From; nil for the first page.
-	Rest any
-}
-
-// CorrelationPart is a page of the events of a correlation.
-type CorrelationPart struct {
-	Part
-	// Rest is what the backend wants to be given with the request for the next page, such as what it knows of the events behind
-	// this one; or nil.
-	Rest any
-}
-
 // Correlation reads all events that have a CorrelationID, in their global order; Number is an event's position. An error
 // comes last, as from [Store.Stream]; it is [ErrNotIndexed] unless the backend's IndexCorrelations was called once, since
 // not everybody wants to pay for that index.

@@ -115,28 +115,17 @@ func (c *checkpoints) save(ctx context.Context, subs []*subscription, list []Che
 func (s *subscription) checkpointRequest(soon bool) (r CheckpointRequest, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	checkpoint := s.queue().Checkpoint()
-	ahead := checkpoint - s.saved
-	if s.opts.Transient || s.saving || s.gone || s.lost || s.lease.Epoch == 0 || s.saveErr != nil || s.retryAt.After(time.Now()) || ahead <= 0 {
+	now, checkpoint := time.Now(), s.queue().Checkpoint()
+	if s.opts.Transient || s.gone || s.lost || s.lease.Epoch == 0 || s.retryAt.After(now) || !s.pace.Write(checkpoint, soon, now) {
 		return r, false
 	}
-	after := s.opts.CheckpointAfter
-	if soon && after > 0 {
-		after /= 2
-	}
-	if s.refused == nil && !s.due(ahead) && (after < 0 || time.Since(s.dirty) < after) {
-		return r, false
-	}
-	s.saving, s.asked, s.wasAcked, s.acked = true, false, s.acked, false
-	s.savedAt, s.timed = time.Now(), false
-	s.savingAt, s.dirtyNext = checkpoint, time.Time{}
 	return s.request(checkpoint), true
 }
 
 // request asks to save a checkpoint. s.mu is held.
 func (s *subscription) request(checkpoint int64) CheckpointRequest {
 	return CheckpointRequest{
-		ID: s.id, Epoch: s.lease.Epoch, Checkpoint: checkpoint, StreamID: s.streamID, Seen: s.seen, Known: max(s.saved, 0),
+		ID: s.id, Epoch: s.lease.Epoch, Checkpoint: checkpoint, StreamID: s.streamID, Seen: s.seen, Known: max(s.pace.Saved(), 0),
 		Era: s.lease.Era,
 	}
 }
@@ -146,23 +135,15 @@ func (s *subscription) savedCheckpoint(r CheckpointRequest, err error) {
 	s.warnIfLost(err)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.saving = false
-	s.settled.Broadcast()
-	current := r.StreamID == s.streamID && r.Epoch == s.lease.Epoch
-	switch {
-	case err != nil:
-		s.acked = s.acked || s.wasAcked
-		s.saveErr = err
-		switch {
-		case errors.Is(err, ErrLeaseLost) && r.Epoch == s.lease.Epoch:
-			s.lost = true
-		case current && r.Checkpoint > s.saved:
-			s.refuse(err)
-		}
-	case current:
-		s.saved, s.dirty, s.refused = max(s.saved, r.Checkpoint), s.dirtyNext, nil
-		s.noteProgress()
+	current := r.Epoch == s.lease.Epoch && r.StreamID == s.streamID
+	if errors.Is(err, ErrLeaseLost) {
+		s.lost = s.lost || r.Epoch == s.lease.Epoch
+		current = false
 	}
+	if s.pace.Written(s.queue().Checkpoint(), err, current, time.Now()) {
+		s.change()
+	}
+	s.settled.Broadcast()
 	s.poke()
 }
 
@@ -179,7 +160,7 @@ func (s *subscription) warnIfLost(err error) {
 func (s *subscription) settle() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.saving {
+	for s.pace.Writing() {
 		s.settled.Wait()
 	}
 }

@@ -2,13 +2,6 @@ package store
 
 import "context"
 
-// ParallelReader is implemented by a [Storage] that gains from reading several pages of a stream at the same time.
-type ParallelReader interface {
-	// ParallelReads is how many pages one reader may have on their way beside the one that its caller works on. It is 0
-	// in a transaction, which has one connection, and where readers would wait for each other.
-	ParallelReads() int
-}
-
 // ahead reads pages of a stream while the caller works on the ones before. It begins when a page was full, so that there
 // are likely to be more, and goes by the numbers: those of a stream have few gaps. Behind a gap it begins anew.
 //

@@ -9,18 +9,6 @@ import (
 	"github.com/google/uuid"
 )
 
-// Replicated is implemented by a [Storage] whose database may have a replica: a copy that follows it, and may lag, such as a streaming
-// standby. See [Store.Primary] for which calls of a Store read the replica.
-type Replicated interface {
-	// Replica returns a Storage that reads the replica, or nil if there is none. [New] asks once. The Store uses its reads only: those
-	// of Storage, ReadFiltered, ReadCorrelation and ParallelReads.
-	//
-	// A page must be of one moment. The next call may be answered by an earlier one, as where several standbys share an address. The
-	// replica gives no positions, and writes nothing. Every error of its database must be [ErrReplica]; what it finds out about events and
-	// streams must not be.
-	Replica() Storage
-}
-
 // replicaOf returns the replica of a storage, or nil.
 func replicaOf(s Storage) Storage {
 	if r, ok := s.(Replicated); ok {

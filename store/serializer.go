@@ -41,11 +41,6 @@ type ContentTyper interface {
 	ContentType() string
 }
 
-// JSONOnly is implemented by a [Storage] that may take JSON only. It refuses other events with an [InvalidError].
-type JSONOnly interface {
-	JSONOnly() bool
-}
-
 // checkCodec returns why a Store with these serializers can't be used on storage.
 func checkCodec(storage Storage, c *codec) error {
 	only, ok := storage.(JSONOnly)
@@ -58,11 +53,6 @@ func checkCodec(storage Storage, c *codec) error {
 		}
 	}
 	return nil
-}
-
-// NotJSON is the reason why a [Storage] that takes JSON only refuses a content type. For backends.
-func NotJSON(contentType string) string {
-	return fmt.Sprintf("encodes as %q, but the columns of this schema take JSON only: use a JSON serializer without compression and encryption, or a schema with columns of bytes", contentType)
 }
 
 // TypeNamer is implemented by a [Serializer] that knows the names of registered types: an [Event] may then leave out

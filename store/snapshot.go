@@ -51,16 +51,6 @@ func (s RecordedSnapshot) recorded() Recorded {
 	}
 }
 
-// SnapshotRequest asks a [Storage] to record a snapshot.
-type SnapshotRequest struct {
-	SourceID       string
-	Version        int64
-	Type           string
-	ContentType    string // see Recorded; empty if none
-	Data, Metadata []byte // Metadata is nil if there is none
-	Force          bool
-}
-
 // ReadSnapshot returns the snapshot of a source. Errors: [ErrInvalid], [ErrSnapshotNotFound], or the database's.
 func (s *Store) ReadSnapshot(ctx context.Context, sourceID string) (RecordedSnapshot, error) {
 	if err := s.usable(ctx); err != nil {

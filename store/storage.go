@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"time"
 
@@ -55,58 +54,6 @@ type Storage interface {
 	RecordSnapshot(ctx context.Context, r SnapshotRequest) error
 	// DeleteSnapshot deletes the snapshot of a source, if there is one.
 	DeleteSnapshot(ctx context.Context, sourceID string) error
-}
-
-// Transactional is implemented by a [Storage] that keeps its events in a database/sql database.
-type Transactional interface {
-	// BeginTx begins a transaction on the backend's own database.
-	BeginTx(ctx context.Context, opts *sql.TxOptions) (*sql.Tx, error)
-	// CommitTx commits a transaction begun by BeginTx. The error is ErrRetryTx where that is what to do.
-	CommitTx(ctx context.Context, tx *sql.Tx) error
-	// WithTx returns a Storage whose statements all run in tx. It never ends tx, changes no session state, and opens
-	// no other connection.
-	WithTx(tx *sql.Tx) Storage
-}
-
-// Checker is implemented by a [Storage] that has something to look at before it can be used, such as tables. See
-// [Store.Check].
-type Checker interface {
-	// Check returns why the storage can't be used: an error that is ErrSchema if the tables are missing or old. JSONOnly
-	// then goes by what is there.
-	Check(ctx context.Context) error
-}
-
-// WriteChecker is implemented by a [Storage] whose database may take no writes, such as a standby. See [Store.Check].
-type WriteChecker interface {
-	// CheckWrites returns an error that is ErrReadOnly if that is so. It writes nothing.
-	CheckWrites(ctx context.Context) error
-}
-
-// Recycler is implemented by a [Storage] that makes new pages of the memory of old ones.
-type Recycler interface {
-	// Recycle is given a page that ReadStream, ReadAll or ReadFiltered returned, when nobody uses it any more. Copies of its events are still
-	// in use, so that what they point to must stay as it is: their data, metadata and strings. It must not block, nor call the
-	// Store: locks may be held.
-	Recycle(page []Recorded)
-}
-
-// Ticker is implemented by a [Storage] that gives events their positions after the commit. A Store with a [Notifier] then calls Tick
-// after its own commits, in the background, so that readers in other processes are told. A Storage that implements it does what
-// [Storage.ReadAll] and [Storage.Head] owe all the same: it gives positions before it reads.
-type Ticker interface {
-	// Tick gives the events committed before the call their positions, and returns how many appends or links got theirs. It has
-	// readers in other processes told if there were any. In a transaction it does nothing. It may be called concurrently.
-	Tick(ctx context.Context) (placed int64, err error)
-}
-
-// Poller is implemented by a [Storage] that tells a reader in one round trip whether there is anything new. Without it, the Store reads
-// a page.
-type Poller interface {
-	// Poll returns where the stream [All] ends, as [Storage.Head] does, and the id of the event at a position: zero if there is none.
-	Poll(ctx context.Context, position int64) (head int64, at uuid.UUID, err error)
-	// PollKey is equal, by ==, for storages that have the same events. Stores of a process with equal keys poll together: also what one
-	// has read by StreamVersions serves the others. A Storage that wraps another, and answers otherwise, needs a key of its own.
-	PollKey() any
 }
 
 // NewEvent is an event on its way into a [Storage].
@@ -334,4 +281,14 @@ type ListRequest struct {
 	Offset     int    // at least 0; 0 if After is set
 	// After is the last stream of the page before; nil to start at the first. Only its key and ID are looked at.
 	After *StreamInfo
+}
+
+// SnapshotRequest asks a [Storage] to record a snapshot.
+type SnapshotRequest struct {
+	SourceID       string
+	Version        int64
+	Type           string
+	ContentType    string // see Recorded; empty if none
+	Data, Metadata []byte // Metadata is nil if there is none
+	Force          bool
 }

@@ -375,7 +375,7 @@ func (s *subscription) epoch() int64 {
 func (s *subscription) known() Lease {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return Lease{ID: s.id, Epoch: s.lease.Epoch, Checkpoint: s.saved, StreamID: s.streamID}
+	return Lease{ID: s.id, Epoch: s.lease.Epoch, Checkpoint: s.pace.Saved(), StreamID: s.streamID}
 }
 
 // differs reports whether there is more in the stream than the subscription has read, or another stream.

@@ -71,7 +71,7 @@ func (r *Subscriber) answer(ctx context.Context, what answer, n int, event func(
 		return s.notAnswered(what, err)
 	}
 	if what != nack {
-		s.acked = true
+		s.pace.Acked()
 		s.noteProgress()
 	}
 	if s.ending != nil && s.queue().Empty() {

@@ -9,7 +9,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/eventstore-go/eventstore/store/internal/checkpoint"
 	"github.com/eventstore-go/eventstore/store/internal/queue"
+	"github.com/eventstore-go/eventstore/store/internal/trouble"
 )
 
 // subscription is one subscription as this Store runs it: its queue, its subscribers, and the goroutine that reads for
@@ -43,39 +45,26 @@ type subscription struct {
 	lease      Lease
 	leaseCtx   context.Context // ends when the lease is lost
 	leaseEnd   context.CancelCauseFunc
-	validUntil time.Time  // when the lease ends for all this process knows; zero for one without
-	lost       bool       // somebody else has, or had, the lease
-	gone       bool       // it is about to stop, and takes no more subscribers
-	unwritten  error      // what kept the last checkpoint from being written
-	closing    error      // why all subscribers were closed, or nil
-	ending     error      // why it ends when what is queued has been dealt with, or nil
-	streamID   int64      // of the stream that numbers count in
-	seen       SeenEvent  // the last event that was read, or that the lease came with
-	unproven   bool       // that the lease's seen event is in its place
-	doubted    bool       // that the primary has seen; with a replica only
-	looked     bool       // the stream has been looked at since it was last asked to
-	saved      int64      // the checkpoint in the database
-	dirty      time.Time  // since when the checkpoint is ahead of saved, or zero
-	dirtyNext  time.Time  // since when it is ahead of the one that is being written, or zero
-	savingAt   int64      // the one that is being written
-	acked      bool       // an event was acknowledged since the checkpoint was saved
-	asked      bool       // a checkpoint is due, and is going to be written
-	saving     bool       // a checkpoint is being written
-	savedAt    time.Time  // when the writing of the last one began
-	timed      bool       // the goroutine was told that the next one has reached its threshold
-	saveErr    error      // why the last one was not, or nil
-	refused    error      // why checkpoints are not, until one is or there is none to write
-	wasAcked   bool       // what acked was when the writing began
-	settled    *sync.Cond // told when saving has ended
-	troubles   trouble    // what goes wrong
+	validUntil time.Time // when the lease ends for all this process knows; zero for one without
+	lost       bool      // somebody else has, or had, the lease
+	gone       bool      // it is about to stop, and takes no more subscribers
+	unwritten  error     // what kept the last checkpoint from being written
+	closing    error     // why all subscribers were closed, or nil
+	ending     error     // why it ends when what is queued has been dealt with, or nil
+	streamID   int64     // of the stream that numbers count in
+	seen       SeenEvent // the last event that was read, or that the lease came with
+	unproven   bool      // that the lease's seen event is in its place
+	doubted    bool      // that the primary has seen; with a replica only
+	looked     bool      // the stream has been looked at since it was last asked to
+	pace       *checkpoint.Pace
+	settled    *sync.Cond // signalled when a write of the checkpoint has ended
+	troubles   trouble.List
 	inbox      []fedPage
 	inboxSize  int // events
 	inboxBytes int
 	fed        int64 // the last number that the feed has offered
 	missed     bool  // the inbox is not all there is: read from storage
-	unfed      error // why the feed can't read, or nil
-	unread     error // why the subscription itself can't, or nil
-	answered   bool  // the lease was renewed since
+	reading    trouble.Reading
 	retryAt    time.Time
 }
 
@@ -91,6 +80,7 @@ func newSubscription(h *hub, id SubscriptionID, opts SubscribeOptions) *subscrip
 		s.recycle = recycler.Recycle
 	}
 	s.desk = queue.NewDesk(s.newQueue(0), opts.ConcurrencyLimit)
+	s.pace = checkpoint.New(opts.pace())
 	s.settled = sync.NewCond(&s.mu)
 	return s
 }
@@ -156,17 +146,15 @@ func (s *subscription) begin(ctx context.Context, create bool) error {
 			s.writes = true
 			s.mu.Lock()
 			s.desk.Void(s.newQueue(lease.Checkpoint), nil)
-			if lease.StreamID == s.streamID {
-				s.troubles.begin(lease.Checkpoint)
-			} else {
-				s.troubles = trouble{}
+			if lease.StreamID != s.streamID {
+				s.troubles = trouble.List{}
 			}
-			s.lease, s.validUntil, s.streamID, s.saved = lease, valid, lease.StreamID, lease.Checkpoint
+			s.reading.Begin(&s.troubles, lease.Checkpoint)
+			s.lease, s.validUntil, s.streamID = lease, valid, lease.StreamID
+			s.pace.Begin(lease.Checkpoint)
 			s.seen, s.unproven, s.doubted = lease.Seen, lease.hasRead(), false
 			s.lost, s.looked = false, false
 			s.emptyInbox(true)
-			s.dirty, s.dirtyNext, s.acked, s.asked, s.timed = time.Time{}, time.Time{}, false, false, false
-			s.saveErr, s.refused, s.unfed, s.unread, s.answered = nil, nil, nil, nil, false
 			s.leaseCtx, s.leaseEnd = context.WithCancelCause(context.Background())
 			s.mu.Unlock()
 			if !s.opts.Transient {
@@ -342,7 +330,7 @@ func (s *subscription) step(ctx context.Context) (more bool, err error) {
 	if s.unknown() && inbox {
 		s.missed = true // the stream is there now: find out which one it is, and read it
 	}
-	ending, drained, missed, unfed := s.ending, s.queue().Empty(), s.missed, s.unfed
+	ending, drained, missed, unfed := s.ending, s.queue().Empty(), s.missed, s.reading.FeedError()
 	if unfed == nil && !s.valid() {
 		unfed = ErrLeaseLost
 	}
@@ -358,9 +346,9 @@ func (s *subscription) step(ctx context.Context) (more bool, err error) {
 	case ending != nil:
 		return false, nil
 	case look:
-		return true, s.reading(s.look(ctx))
+		return true, s.attempt(s.look(ctx))
 	case again:
-		return true, s.reading(s.readAgain(ctx, from))
+		return true, s.attempt(s.readAgain(ctx, from))
 	case !enough:
 		if waiting {
 			s.goOn(CatchingUp, nil) // when there is room
@@ -368,10 +356,10 @@ func (s *subscription) step(ctx context.Context) (more bool, err error) {
 		return false, nil
 	case missed:
 		s.goOn(CatchingUp, nil)
-		return true, s.reading(s.read(ctx, min(room, readSize)))
+		return true, s.attempt(s.read(ctx, min(room, readSize)))
 	case inbox:
 		s.goOn(Live, nil)
-		return true, s.reading(s.unpack(ctx, room))
+		return true, s.attempt(s.unpack(ctx, room))
 	case unfed != nil:
 		s.goOn(Waiting, unfed)
 		return false, nil
@@ -385,9 +373,9 @@ func (s *subscription) step(ctx context.Context) (more bool, err error) {
 // subscriber waits at an event of an unknown version.
 func (s *subscription) goOn(p Phase, err error) {
 	s.mu.Lock()
-	reason := cmp.Or(s.refused, s.unread)
+	reason := cmp.Or(s.pace.Refused(), s.reading.OwnError())
 	if reason == nil && !s.valid() {
-		reason = cmp.Or(s.unfed, ErrLeaseLost)
+		reason = cmp.Or(s.reading.FeedError(), ErrLeaseLost)
 	}
 	if reason == nil {
 		reason = s.unknownVersion()
@@ -418,13 +406,8 @@ func (s *subscription) rest(ctx context.Context) {
 	}
 	if s.retryAt.After(now) {
 		until(s.retryAt)
-	} else if !s.dirty.IsZero() && !s.asked && !s.saving && !s.opts.Transient {
-		if s.opts.CheckpointAfter >= 0 {
-			until(s.dirty.Add(s.opts.CheckpointAfter))
-		}
-		if at, reached := s.dueAt(s.queue().Checkpoint() - s.saved); reached {
-			until(at)
-		}
+	} else {
+		until(s.pace.Deadline(s.queue().Checkpoint()))
 	}
 	expired := !s.validUntil.IsZero() && !s.validUntil.After(now)
 	if !expired {
@@ -458,22 +441,22 @@ func (s *subscription) leave(ctx context.Context, why error) error {
 	defer cancel()
 	s.mu.Lock()
 	s.desk.Seal(s.failed(why))
-	r := s.request(max(s.queue().Checkpoint(), s.saved))
+	r := s.request(max(s.queue().Checkpoint(), s.pace.Saved()))
 	if errors.Is(why, ErrPositionLost) {
 		r = s.lease.request() // what was dealt with since then is not in this database
 	}
 	lost := s.lost
 	if final(why) && !errors.Is(why, ErrSubscriberClosed) && !errors.Is(why, ErrClosed) {
-		s.troubles.problem = &problem{why.Error(), r.Checkpoint + 1} // it is over when that is dealt with
+		s.troubles.End(r.Checkpoint+1, why.Error()) // it is over when that is dealt with
 	}
-	problem := s.troubles.problem
+	problem := s.troubles.Pending()
 	s.mu.Unlock()
 	if lost {
 		s.note(ErrLeaseLost, r.Checkpoint)
 		return why
 	}
 	if problem != nil {
-		if err := s.hub.storage.SaveError(ctx, s.id, r.Epoch, problem.text, problem.number); err != nil {
+		if err := s.hub.storage.SaveError(ctx, s.id, r.Epoch, problem.Text, problem.Number); err != nil {
 			s.hub.log.Warn("eventstore: the last error of a subscription was not noted", "stream", s.id.Stream, "subscription", s.id.Name, "err", err)
 		}
 	}

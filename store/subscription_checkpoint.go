@@ -5,51 +5,27 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/eventstore-go/eventstore/store/internal/checkpoint"
+	"github.com/eventstore-go/eventstore/store/internal/trouble"
 )
 
-// noteProgress notes since when the checkpoint is ahead of what is saved, and pokes the goroutine when it has to know.
-// s.mu is held.
+// noteProgress notes that the checkpoint may have advanced. s.mu is held.
 func (s *subscription) noteProgress() {
-	ahead := s.queue().Checkpoint() - s.saved
-	if ahead <= 0 || s.opts.Transient {
-		return
-	}
-	if s.dirty.IsZero() {
-		s.dirty = time.Now()
-		s.poke() // to set a timer
-	}
-	if s.saving && s.dirtyNext.IsZero() && s.queue().Checkpoint() > s.savingAt {
-		s.dirtyNext = time.Now()
-	}
-	if at, reached := s.dueAt(ahead); reached && (!s.timed || !at.After(time.Now())) {
-		s.timed = true // for this checkpoint the goroutine is told once
+	if !s.opts.Transient && s.pace.Advance(s.queue().Checkpoint(), time.Now()) {
 		s.poke()
 	}
 }
 
-// checkpointPace is the time between two checkpoints of a subscription that are written for the default threshold.
-const checkpointPace = DefaultCheckpointAfter / 4
-
-// dueAt returns whether a checkpoint that is so far ahead is to be written for its threshold, and when: a default threshold
-// has a pace. What was only filtered out does not count one by one. s.mu is held.
-func (s *subscription) dueAt(ahead int64) (at time.Time, reached bool) {
-	threshold := int64(s.opts.CheckpointThreshold)
-	if !s.acked {
-		threshold = max(threshold, DefaultCheckpointThreshold)
+// pace returns how often the checkpoint is written. A default threshold is not kept to more than four times in CheckpointAfter.
+func (o *SubscribeOptions) pace() checkpoint.Policy {
+	p := checkpoint.Policy{
+		Threshold: int64(o.CheckpointThreshold), LeftOut: DefaultCheckpointThreshold, After: o.CheckpointAfter,
 	}
-	if ahead < threshold {
-		return at, false
+	if o.paced {
+		p.Every = min(DefaultCheckpointAfter, o.CheckpointAfter) / 4
 	}
-	if s.opts.paced {
-		at = s.savedAt.Add(min(checkpointPace, s.opts.CheckpointAfter/4))
-	}
-	return at, true
-}
-
-// due reports whether it is time for a checkpoint that is so far ahead, for its threshold. s.mu is held.
-func (s *subscription) due(ahead int64) bool {
-	at, reached := s.dueAt(ahead)
-	return reached && !at.After(time.Now())
+	return p
 }
 
 // save has the checkpoint written if that is due, and writes the last error. The checkpoint is written beside the
@@ -59,10 +35,8 @@ func (s *subscription) save(ctx context.Context) error {
 		return nil
 	}
 	s.mu.Lock()
-	ahead := s.queue().Checkpoint() - s.saved
-	due := ahead > 0 && !s.saving && (s.refused != nil || s.due(ahead) || s.opts.CheckpointAfter >= 0 && time.Since(s.dirty) >= s.opts.CheckpointAfter)
-	problem, epoch, err := s.troubles.problem, s.lease.Epoch, s.saveErr
-	s.saveErr, s.asked = nil, s.asked || due
+	due := s.pace.Ask(s.queue().Checkpoint(), time.Now())
+	problem, epoch, err := s.troubles.Pending(), s.lease.Epoch, s.pace.Failure()
 	s.mu.Unlock()
 	if err != nil {
 		return err
@@ -77,31 +51,25 @@ func (s *subscription) save(ctx context.Context) error {
 }
 
 // saveProblem writes the last error, unless that is over meanwhile.
-func (s *subscription) saveProblem(ctx context.Context, epoch int64, p *problem) error {
+func (s *subscription) saveProblem(ctx context.Context, epoch int64, p *trouble.Problem) error {
 	s.mu.Lock()
-	begun := s.troubles.write(p)
+	begun := s.troubles.Write(p)
 	s.mu.Unlock()
 	if !begun {
 		return nil
 	}
-	err := s.hub.storage.SaveError(ctx, s.id, epoch, p.text, p.number)
+	err := s.hub.storage.SaveError(ctx, s.id, epoch, p.Text, p.Number)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.troubles.written(p, err, s.saved)
+	s.troubles.Written(p, err, s.pace.Saved())
 	return err
-}
-
-// refuse notes why a checkpoint was not written. s.mu is held.
-func (s *subscription) refuse(err error) {
-	s.refused = err
-	s.change()
 }
 
 // isLeased reports whether the subscription has the lease, and is Waiting for something else.
 func (s *subscription) isLeased() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return (s.refused != nil || s.unread != nil || s.unknownVersion() != nil) && s.valid()
+	return (s.pace.Refused() != nil || s.reading.OwnError() != nil || s.unknownVersion() != nil) && s.valid()
 }
 
 // left returns why the subscription has no subscribers any more, or nil.
@@ -124,7 +92,7 @@ func (s *subscription) note(err error, checkpoint int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var lost *CheckpointLostError
-	if checkpoint > s.saved || !errors.Is(err, ErrLeaseLost) || errors.As(err, &lost) {
+	if checkpoint > s.pace.Saved() || !errors.Is(err, ErrLeaseLost) || errors.As(err, &lost) {
 		s.unwritten = &SubscriptionError{s.id, fmt.Errorf("checkpoint %d is not written: %w", checkpoint, err)}
 	}
 }

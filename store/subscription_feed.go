@@ -1,7 +1,5 @@
 package store
 
-import "time"
-
 // fedPage is a part of what the feed has read.
 type fedPage struct {
 	events []Recorded
@@ -63,9 +61,7 @@ func (s *subscription) suspect(head int64) {
 func (s *subscription) starve(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.unfed != nil || err != nil {
-		s.unfed = err
-		s.readResult()
+	if s.reading.Fed(err, &s.troubles, s.queue().Received()+1, s.pace.Saved()) {
 		s.poke()
 	}
 }
@@ -85,11 +81,7 @@ func (s *subscription) compare(info StreamInfo) {
 func (s *subscription) committed(checkpoint int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.refused != nil {
+	if s.pace.Committed(checkpoint, s.queue().Checkpoint()) {
 		s.poke()
-	}
-	s.saved, s.refused = max(s.saved, checkpoint), nil
-	if s.queue().Checkpoint() <= s.saved { // nothing is left to write
-		s.dirty, s.asked = time.Time{}, false
 	}
 }

@@ -124,7 +124,8 @@ func (s *subscription) lose(err error) {
 	s.hub.leases.leave(s)
 	s.hub.feed.leave(s.id.Stream, s)
 	s.mu.Lock()
-	s.lost, s.refused = true, nil
+	s.lost = true
+	s.pace.Forgive()
 	s.leaseEnd(err)
 	s.desk.Void(s.newQueue(s.queue().Received()), s.failed(err))
 	s.mu.Unlock()
@@ -138,7 +139,7 @@ func (s *subscription) extend(until time.Time) {
 	defer s.mu.Unlock()
 	was := s.validUntil
 	s.validUntil = until
-	s.answered = s.unread != nil || s.unfed != nil
+	s.reading.Renewed()
 	if !was.After(time.Now()) { // it had expired
 		s.poke()
 		s.desk.Stir()

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/eventstore-go/eventstore/store/internal/queue"
+	"github.com/eventstore-go/eventstore/store/internal/trouble"
 )
 
 // readSize is how many events are read from storage at a time.
@@ -49,8 +50,9 @@ func (s *subscription) look(ctx context.Context) error {
 		// Hard deleted, and created again: numbers begin anew.
 		s.desk.Void(s.newQueue(0), nil)
 		s.seen, s.unproven = SeenEvent{}, false
-		s.streamID, s.saved, s.dirty, s.asked, s.refused = info.ID, -1, time.Now(), false, nil
-		s.troubles = trouble{} // the events are gone; the checkpoint in the new stream clears what is in the list
+		s.streamID = info.ID
+		s.pace.Restart(time.Now())
+		s.troubles = trouble.List{} // the events are gone; the checkpoint in the new stream clears what is in the list
 		s.emptyInbox(true)
 	case info.Version < s.queue().Received():
 		return &PositionLostError{Stream: s.id.Stream, After: s.queue().Received(), Head: info.Version}

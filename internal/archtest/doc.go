@@ -1,3 +1,9 @@
-// Package archtest holds the module's arrows: which package may import which. The rules are in rules.go; the tests
-// apply them to the module as it is, and to bad graphs, which each rule must refuse.
+// Package archtest holds the architecture of the module as tests:
+//
+//   - rules.go: which package may import which.
+//   - figures.go: how much the files of package store depend on each other, and how many fields its largest structs have. Each figure has a
+//     ceiling, which only falls. The type checker counts.
+//   - machines.go: the machines below store/internal start no goroutine, use no channel, and ask no clock.
+//
+// Each rule and each count is also tried on a bad example, which it must refuse.
 package archtest

@@ -2,7 +2,10 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // SubscriptionStorage is implemented by a [Storage] that keeps persistent subscriptions: for each a row with its
@@ -62,14 +65,6 @@ type SubscriptionStorage interface {
 	ReadFiltered(ctx context.Context, r ReadRequest, f EventFilter) (page []Recorded, next int64, err error)
 }
 
-// CheckpointBatcher is implemented by a [SubscriptionStorage] that saves the checkpoints of several subscriptions at the
-// price of one.
-type CheckpointBatcher interface {
-	// SaveCheckpoints is SaveCheckpoint for each of list, which has no subscription twice. refused has an error for each
-	// that was not saved, at its place in list, and nil for the others; it is nil if all were saved.
-	SaveCheckpoints(ctx context.Context, list []CheckpointRequest) (refused []error, err error)
-}
-
 // SubscriptionID identifies a persistent subscription: its name, and the stream, or [All], that it is on.
 type SubscriptionID struct{ Stream, Name string }
 
@@ -124,6 +119,67 @@ func (l Lease) hasRead() bool { return l.Checkpoint > 0 || !l.Seen.IsZero() }
 // request asks for the checkpoint that the lease was taken with.
 func (l Lease) request() CheckpointRequest {
 	return CheckpointRequest{ID: l.ID, Epoch: l.Epoch, Checkpoint: l.Checkpoint, StreamID: l.StreamID, Seen: l.Seen, Era: l.Era}
+}
+
+// CheckpointRequest asks to save a checkpoint.
+type CheckpointRequest struct {
+	ID                   SubscriptionID
+	Epoch                int64
+	Checkpoint, StreamID int64
+	// Seen is the last event that the subscription has read, usually at or behind Checkpoint. The checkpoint is saved only
+	// if that event is in its place.
+	Seen SeenEvent
+	// Known is a checkpoint in the same stream that the database has confirmed. If the one that is there is lower, the
+	// database has gone back. Default: 0, which is not compared.
+	Known int64
+	// Era is that of the lease. A checkpoint of another era is not saved: what was read then may have been lost, or placed in
+	// another order, so the subscription begins again behind the checkpoint that is there. Default: "", which is not compared.
+	Era string
+}
+
+// CheckpointState is what a [CheckpointRequest] is judged by.
+type CheckpointState struct {
+	Epoch, Checkpoint, StreamID int64 // as they are in the database; Epoch is 0 if there is no such subscription
+	// End is the last number of the stream that the request counts in, or of All; -1 if that stream does not exist any more.
+	End int64
+	Era string // the current one
+	// At is the id of the event at the request's Seen.Number in that stream, zero if there is none.
+	At uuid.UUID
+}
+
+// Judge returns nil if the checkpoint may be saved. Otherwise it returns
+//   - ErrLeaseLost, if r.Epoch or r.Era is not the current one, or there is no such subscription;
+//   - a [PositionLostError], if the stream ends before what was read, or has another event in its place;
+//   - a [CheckpointLostError], which is ErrLeaseLost too, if the database has gone back behind r.Known.
+//
+// For backends.
+func (r CheckpointRequest) Judge(s CheckpointState) error {
+	if s.Epoch == 0 || s.Epoch != r.Epoch {
+		return &SubscriptionError{r.ID, ErrLeaseLost}
+	}
+	if err := r.judgePlace(s); err != nil {
+		return err
+	}
+	if s.StreamID == r.StreamID && s.Checkpoint < r.Known {
+		return &CheckpointLostError{SubscriptionID: r.ID, Known: r.Known, Found: s.Checkpoint}
+	}
+	if r.Era != "" && r.Era != s.Era {
+		return &SubscriptionError{r.ID, fmt.Errorf("%w: the database was restarted or replaced", ErrLeaseLost)}
+	}
+	return nil
+}
+
+// judgePlace returns a PositionLostError if the stream does not carry what was read.
+func (r CheckpointRequest) judgePlace(s CheckpointState) error {
+	switch last := max(r.Checkpoint, r.Seen.Number); {
+	case s.End < 0:
+		return nil // what was read is gone with its stream
+	case s.End < last:
+		return &PositionLostError{Stream: r.ID.Stream, After: last, Head: s.End}
+	case r.Seen.IsZero() || s.At == r.Seen.ID || s.At == uuid.Nil: // or it was hard deleted
+		return nil
+	}
+	return &PositionLostError{Stream: r.ID.Stream, After: r.Seen.Number, Head: s.End, Replaced: true}
 }
 
 // SubscriptionInfo is what is known of a persistent subscription.

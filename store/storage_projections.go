@@ -65,14 +65,6 @@ type ProjectionStorage interface {
 	Temporary(ctx context.Context, step FailedStep, tx *sql.Tx, err error) bool
 }
 
-// DeadlockDetector is implemented by a [ProjectionStorage] whose transactions lock the database for every other writer.
-// It also returns [ErrSelfDeadlock] for a write with the context of a handler (see [TxFrom]) outside the handler's transaction.
-type DeadlockDetector interface {
-	// SelfDeadlock reports whether err, which the handler returned, is of a statement outside tx that waited for a lock that
-	// tx holds.
-	SelfDeadlock(ctx context.Context, tx *sql.Tx, err error) bool
-}
-
 // FailedStep says which step of a projection's transaction returned an error.
 type FailedStep int
 

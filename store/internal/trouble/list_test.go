@@ -1,4 +1,4 @@
-package store
+package trouble
 
 import (
 	"errors"
@@ -16,17 +16,17 @@ func TestErrorOverWhileWritten(t *testing.T) {
 	for name, written := range map[string]error{"written": nil, "perhaps not": errors.New("no answer")} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var tr trouble
-			tr.note(5, "boom")
-			p := tr.problem
-			require.True(t, tr.write(p))
-			require.True(t, tr.solve(0, math.MaxInt64, 5), "it is to be written that it is over")
-			tr.written(p, written, 5)
-			require.Equal(t, &problem{}, tr.problem)
-			require.True(t, tr.write(tr.problem))
-			tr.written(tr.problem, nil, 5)
-			assert.Nil(t, tr.problem)
-			assert.False(t, tr.noted)
+			var l List
+			l.Note(5, "boom")
+			p := l.pending
+			require.True(t, l.Write(p))
+			require.True(t, l.Solve(0, math.MaxInt64, 5), "it is to be written that it is over")
+			l.Written(p, written, 5)
+			require.Equal(t, &Problem{}, l.pending)
+			require.True(t, l.Write(l.pending))
+			l.Written(l.pending, nil, 5)
+			assert.Nil(t, l.pending)
+			assert.False(t, l.noted)
 		})
 	}
 }
@@ -34,12 +34,12 @@ func TestErrorOverWhileWritten(t *testing.T) {
 // TestErrorOverBeforeItIsWritten: an error that is over before anybody could see it costs no write.
 func TestErrorOverBeforeItIsWritten(t *testing.T) {
 	t.Parallel()
-	var tr trouble
-	tr.note(5, "boom")
-	p := tr.problem
-	assert.False(t, tr.solve(5, 5, 4))
-	assert.Nil(t, tr.problem)
-	assert.False(t, tr.write(p), "it was about to be")
+	var l List
+	l.Note(5, "boom")
+	p := l.pending
+	assert.False(t, l.Solve(5, 5, 4))
+	assert.Nil(t, l.pending)
+	assert.False(t, l.Write(p), "it was about to be")
 }
 
 // TestErrorPassed: nothing is written for an error that a checkpoint has cleared. One that was noted when the checkpoint had passed its
@@ -50,11 +50,11 @@ func TestErrorPassed(t *testing.T) {
 		since, saved int64
 		want         bool
 	}{{3, 4, true}, {4, 4, true}, {4, 5, false}, {5, 5, true}, {6, 6, true}, {6, 7, false}} {
-		var tr trouble
-		tr.note(5, "boom")
-		p := tr.problem
-		require.True(t, tr.write(p))
-		tr.written(p, nil, c.since)
-		assert.Equal(t, c.want, tr.solve(5, 5, c.saved), "checkpoint %d, then %d", c.since, c.saved)
+		var l List
+		l.Note(5, "boom")
+		p := l.pending
+		require.True(t, l.Write(p))
+		l.Written(p, nil, c.since)
+		assert.Equal(t, c.want, l.Solve(5, 5, c.saved), "checkpoint %d, then %d", c.since, c.saved)
 	}
 }
