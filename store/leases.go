@@ -16,8 +16,8 @@ type tenant interface {
 	waker
 	// known returns the lease as the tenant remembers it.
 	known() Lease
-	// extend reports that the lease was renewed until a time.
-	extend(until time.Time)
+	// extend reports that the lease of an epoch was renewed until a time.
+	extend(epoch int64, until time.Time)
 	// warnIfLost logs err if a saved checkpoint was lost.
 	warnIfLost(err error)
 	// loseLease reports that the lease of an epoch is lost.
@@ -191,7 +191,7 @@ func (l *leases) renew(ctx context.Context) {
 		is := current[was.ID]
 		switch lease.Judge(was.judged(), is.judged()) {
 		case lease.Kept:
-			t.extend(until)
+			t.extend(was.Epoch, until)
 			continue
 		case lease.WentBack:
 			t.warnIfLost(&CheckpointLostError{SubscriptionID: was.ID, Known: was.Checkpoint, Found: is.Checkpoint})

@@ -91,7 +91,7 @@ func (b *Backend) append(ctx context.Context, r store.AppendRequest, wasRefused 
 		var last int64
 		var err error
 		if !wasRefused {
-			last, err = b.write(ctx, r)
+			last, err = b.writeEvents(ctx, r)
 		}
 		wasRefused = false
 		switch {
@@ -116,9 +116,9 @@ func (b *Backend) append(ctx context.Context, r store.AppendRequest, wasRefused 
 	return store.AppendResult{}, fmt.Errorf("postgres: append to %q: %w: the stream kept changing", r.Stream, store.ErrRetryTx)
 }
 
-// write sends the events. It returns the stream's new version, or 0 if the statement found the stream not as expected,
+// writeEvents sends the events. It returns the stream's new version, or 0 if the statement found the stream not as expected,
 // or an id known: then nothing was written.
-func (b *Backend) write(ctx context.Context, r store.AppendRequest) (last int64, err error) {
+func (b *Backend) writeEvents(ctx context.Context, r store.AppendRequest) (last int64, err error) {
 	if len(r.Events) == 1 && (b.tx == nil || r.FreshIDs) {
 		return b.writeOne(ctx, r)
 	}
@@ -142,7 +142,7 @@ func (b *Backend) write(ctx context.Context, r store.AppendRequest) (last int64,
 	return last, b.CommitTx(ctx, tx)
 }
 
-// writeOne is write for a single event.
+// writeOne is writeEvents for a single event.
 func (b *Backend) writeOne(ctx context.Context, r store.AppendRequest) (last int64, err error) {
 	e := &r.Events[0]
 	data := e.Data

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 
 	"github.com/eventstore-go/eventstore/store"
@@ -66,9 +65,4 @@ func (b *Backend) lockForDelete(ctx context.Context, stream string) (s found, er
 		}
 	}
 	return s, fmt.Errorf("postgres: delete %q: %w: the stream kept changing", stream, store.ErrRetryTx)
-}
-
-// exec runs a statement for its effect.
-func (b *Backend) exec(ctx context.Context, name string, args ...any) error {
-	return b.each(ctx, name, func(*sql.Rows) error { return nil }, args...)
 }

@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"context"
 	"crypto/sha256"
 	"database/sql"
 	_ "embed"
@@ -19,7 +18,6 @@ import (
 
 var (
 	_ store.Storage        = (*Backend)(nil)
-	_ store.Transactional  = (*Backend)(nil)
 	_ store.Checker        = (*Backend)(nil)
 	_ store.JSONOnly       = (*Backend)(nil)
 	_ store.ParallelReader = (*Backend)(nil)
@@ -218,32 +216,3 @@ func (b *Backend) Close() error {
 	}
 	return errors.Join(errs...)
 }
-
-// BeginTx implements [store.Transactional].
-func (b *Backend) BeginTx(ctx context.Context, opts *sql.TxOptions) (*sql.Tx, error) {
-	if b.err != nil {
-		return nil, b.err
-	}
-	if err := b.checkPooler(ctx); err != nil {
-		return nil, err
-	}
-	for attempt := 1; ; attempt++ {
-		tx, err := b.db.BeginTx(ctx, opts)
-		if err == nil || !b.again(ctx, "begin", attempt, err) {
-			return tx, b.translate(ctx, "begin", err)
-		}
-	}
-}
-
-// CommitTx implements [store.Transactional]. If ctx has ended, it returns ctx's error also when the server has reported a commit: a
-// server with synchronous replication does that when the wait for a standby is cancelled, though a failover may lose the commit.
-func (b *Backend) CommitTx(ctx context.Context, tx *sql.Tx) error {
-	err := tx.Commit()
-	if err == nil {
-		err = ctx.Err()
-	}
-	return b.translate(ctx, "commit", err)
-}
-
-// WithTx implements [store.Transactional].
-func (b *Backend) WithTx(tx *sql.Tx) store.Storage { return &Backend{shared: b.shared, tx: tx} }

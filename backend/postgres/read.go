@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -47,20 +48,6 @@ func (b *Backend) ReadStream(ctx context.Context, r store.ReadRequest) (store.St
 	}
 	return store.StreamPart{}, fmt.Errorf("postgres: read %q: %w: the stream kept changing", r.Stream, store.ErrRetryTx)
 }
-
-// fewConnections are too few for a reader to have several of them.
-const fewConnections = 4
-
-// ParallelReads implements [store.ParallelReader].
-func (b *Backend) ParallelReads() int {
-	if most := b.db.Stats().MaxOpenConnections; b.tx != nil || most > 0 && most < fewConnections {
-		return 0
-	}
-	return 2
-}
-
-// Recycle implements [store.Recycler].
-func (b *Backend) Recycle(list []store.Recorded) { page.Recycle(list) }
 
 func direction(r store.ReadRequest) string {
 	if r.Backward {
@@ -108,6 +95,96 @@ func (b *Backend) readLinked(ctx context.Context, left *room, statement string, 
 	return part, err
 }
 
+// ReadAll implements [store.Storage]. A page is two plain range scans, of log and of events, put together here: plans of
+// a join change as tables grow. A reader that has come to the end of the log ticks, so that it sees what was committed
+// before it came.
+func (b *Backend) ReadAll(ctx context.Context, r store.ReadRequest) (part store.Part, err error) {
+	if err := b.Check(ctx); err != nil {
+		return part, err
+	}
+	if r.Backward {
+		return b.readAllBackward(ctx, r)
+	}
+	left, from := room{request: r}, r.From
+	for caughtUp := false; len(part.Events) < r.Limit; {
+		wants, next, err := b.readLog(ctx, from, r.Limit-len(part.Events))
+		if err != nil {
+			return store.Part{}, err
+		}
+		if len(wants.list) == 0 && next == from { // the log ended here when it was read
+			if caughtUp {
+				break
+			}
+			head, moved, more, err := b.catchUpSome(ctx)
+			if err != nil {
+				return store.Part{}, err
+			}
+			if !moved && head < from {
+				break
+			}
+			caughtUp = !more // and read again: this reader or another has placed events since
+			continue
+		}
+		events, cut, err := b.readPart(ctx, &left, wants)
+		if err != nil {
+			return store.Part{}, err
+		}
+		switch part.Events, from = appendPage(part.Events, events), next; {
+		case cut && left.n > 0:
+			part.More = true
+			return part, nil
+		case cut:
+			part, from = store.Part{}, r.From
+		}
+	}
+	return part, nil
+}
+
+func (b *Backend) readAllBackward(ctx context.Context, r store.ReadRequest) (part store.Part, err error) {
+	head, err := b.Head(ctx)
+	if err != nil {
+		return part, err
+	}
+	left := room{request: r}
+	for from := min(r.From, head); from > 0 && len(part.Events) < r.Limit; {
+		wants, next, err := b.readLogBackward(ctx, from, r.Limit-len(part.Events))
+		if err != nil {
+			return store.Part{}, err
+		}
+		events, cut, err := b.readPart(ctx, &left, wants)
+		if err != nil {
+			return store.Part{}, err
+		}
+		switch part.Events, from = appendPage(part.Events, events), next; {
+		case cut && left.n > 0:
+			part.More = true
+			return part, nil
+		case cut:
+			part, from = store.Part{}, min(r.From, head)
+		}
+	}
+	return part, nil
+}
+
+// readPart reads the events of wants, in the order of the page, and fills them.
+func (b *Backend) readPart(ctx context.Context, left *room, wants wanted) (events []store.Recorded, cut bool, err error) {
+	events, err = b.readPlaced(ctx, left.request, wants)
+	if err != nil {
+		return nil, false, err
+	}
+	if left.request.Backward {
+		slices.Reverse(events)
+	}
+	return b.fill(ctx, left, events)
+}
+
+func appendPage(page, more []store.Recorded) []store.Recorded {
+	if len(page) == 0 {
+		return more
+	}
+	return append(page, more...)
+}
+
 // ReadEvent implements [store.Storage].
 func (b *Backend) ReadEvent(ctx context.Context, id uuid.UUID) (store.Recorded, error) {
 	if err := b.Check(ctx); err != nil {
@@ -144,3 +221,17 @@ func (b *Backend) Head(ctx context.Context) (head int64, err error) {
 	_, err = b.one(ctx, "read_head", nil, &head)
 	return head, err
 }
+
+// fewConnections are too few for a reader to have several of them.
+const fewConnections = 4
+
+// ParallelReads implements [store.ParallelReader].
+func (b *Backend) ParallelReads() int {
+	if most := b.db.Stats().MaxOpenConnections; b.tx != nil || most > 0 && most < fewConnections {
+		return 0
+	}
+	return 2
+}
+
+// Recycle implements [store.Recycler].
+func (b *Backend) Recycle(list []store.Recorded) { page.Recycle(list) }

@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"database/sql"
-	"errors"
 
 	"github.com/eventstore-go/eventstore/backend/internal/sqlerr"
 	"github.com/eventstore-go/eventstore/store"
@@ -44,31 +43,6 @@ func (b *Backend) statement(ctx context.Context, name string) (*sql.Stmt, error)
 	}
 	b.statements.Store(name, fresh)
 	return fresh, nil
-}
-
-// once runs f in the caller's transaction, or in one of its own. There database/sql does not send a statement again if its
-// answer is lost. It does outside a transaction, so that is for statements whose second run returns what the first would have.
-func (b *Backend) once(ctx context.Context, f func(b *Backend) error) error {
-	if b.tx != nil {
-		return f(b)
-	}
-	return b.retried(ctx, func() error {
-		tx, err := b.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
-		if err != nil {
-			return err
-		}
-		defer tx.Rollback() //nolint:errcheck // after a commit this does nothing; after an error that error counts
-		err = f(&Backend{shared: b.shared, tx: tx})
-		if errors.Is(err, ErrSequenceBehind) {
-			_ = tx.Rollback() // with a pool of one, the tick needs the connection
-			_, tickErr := b.tick(ctx, maxPlaced, true)
-			return errors.Join(err, tickErr)
-		}
-		if err != nil {
-			return err
-		}
-		return b.CommitTx(ctx, tx)
-	})
 }
 
 // rows runs the statement called name. Outside a transaction it is sent again if its connection turns out to be dead: see again.
@@ -134,4 +108,9 @@ func (b *Backend) one(ctx context.Context, name string, args []any, into ...any)
 		return nil
 	}, args...)
 	return found && err == nil, err
+}
+
+// exec runs a statement for its effect.
+func (b *Backend) exec(ctx context.Context, name string, args ...any) error {
+	return b.each(ctx, name, func(*sql.Rows) error { return nil }, args...)
 }

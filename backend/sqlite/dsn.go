@@ -22,9 +22,9 @@ func DSN(path string) string {
 	case path == ":memory:":
 		return Memory()
 	case path == "":
-		return refused("the path of the database is empty; give sqlite.DSN the path of a file, or use sqlite.Memory")
+		return unusable("the path of the database is empty; give sqlite.DSN the path of a file, or use sqlite.Memory")
 	case strings.ContainsRune(path, 0):
-		return refused("the path of the database has a NUL in it; give sqlite.DSN the path of a file")
+		return unusable("the path of the database has a NUL in it; give sqlite.DSN the path of a file")
 	case strings.HasPrefix(path, "//"):
 		path = "//" + path // else what comes next would be a host
 	}
@@ -32,9 +32,9 @@ func DSN(path string) string {
 	return "file:" + path + "?" + settings + "&_pragma=journal_mode(WAL)"
 }
 
-// refused returns a data source name that no connection can be made with: SQLite's error gives the reason, in place of the name of
+// unusable returns a data source name that no connection can be made with: SQLite's error gives the reason, in place of the name of
 // a file system that it does not know.
-func refused(reason string) string {
+func unusable(reason string) string {
 	return "file:refused?vfs=" + url.PathEscape("none ("+reason+")")
 }
 

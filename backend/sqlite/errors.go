@@ -10,13 +10,6 @@ import (
 	"github.com/eventstore-go/eventstore/store"
 )
 
-// PragmaError is returned when a setting of the connection makes the backend unsafe to use.
-type PragmaError struct{ Pragma, Have, Want string }
-
-func (e *PragmaError) Error() string {
-	return fmt.Sprintf("sqlite: pragma %s is %s, want %s", e.Pragma, e.Have, e.Want)
-}
-
 // Result codes of SQLite: somebody else has the lock that is needed, or the file can't be written.
 const (
 	codeBusy     = 5

@@ -67,6 +67,11 @@ func (b *Backend) RemoveSubscriptions(ctx context.Context, ids []store.Subscript
 	return list, err
 }
 
+// run writes with statements that return nothing, and all take the same arguments.
+func (b *Backend) run(ctx context.Context, statement string, args ...any) error {
+	return b.write(ctx, func(tx *Backend) error { return tx.exec(ctx, statement, args...) })
+}
+
 // AddProjection implements [store.ProjectionStorage].
 func (b *Backend) AddProjection(ctx context.Context, p store.ProjectionRecord) (added bool, err error) {
 	err = b.write(ctx, func(tx *Backend) (err error) {
@@ -96,11 +101,6 @@ func (b *Backend) LockProjection(ctx context.Context, name string) (p store.Proj
 // SaveProjection implements [store.ProjectionStorage].
 func (b *Backend) SaveProjection(ctx context.Context, p store.ProjectionRecord) error {
 	return b.run(ctx, "save_projection", p.Name, p.Partitions, p.Generation, p.Applied, p.ReplayUntil, p.Changes, p.ReplacedBy, now().UnixMicro())
-}
-
-// run writes with statements that return nothing, and all take the same arguments.
-func (b *Backend) run(ctx context.Context, statement string, args ...any) error {
-	return b.write(ctx, func(tx *Backend) error { return tx.exec(ctx, statement, args...) })
 }
 
 // ReadProjections implements [store.ProjectionStorage].

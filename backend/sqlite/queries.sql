@@ -39,12 +39,6 @@ returning stream_id;
 -- name: set_version
 update /*prefix*/streams set version = ?2 where stream_id = ?1;
 
--- name: soft_delete
-update /*prefix*/streams set deleted_at = ?2 where stream_id = ?1;
-
--- name: undelete
-update /*prefix*/streams set deleted_at = null where stream_id = ?1;
-
 -- Append
 
 -- name: advance_head
@@ -109,6 +103,14 @@ with recursive ids (nr, id) as (
 )
 select ?2, ?3 + i.nr, e.position, ?4 from ids i cross join /*prefix*/events e
 where e.event_id = i.id;
+
+-- Delete
+
+-- name: soft_delete
+update /*prefix*/streams set deleted_at = ?2 where stream_id = ?1;
+
+-- name: undelete
+update /*prefix*/streams set deleted_at = null where stream_id = ?1;
 
 -- Hard delete, in this order
 
@@ -625,6 +627,16 @@ select m.type, m.name from json_each(?1) as n join sqlite_master as m on m.name 
 where (m.type = 'trigger') = (json_extract(n.value, '$.kind') = 'trigger') and json_extract(n.value, '$.kind') <> 'constraint'
 order by 2, 1;
 
+-- name: migrate_lock
+-- Waits for every other writer, and keeps them waiting: all migrations run in one transaction.
+begin immediate;
+
+-- name: migrate_unlock
+commit;
+
+-- name: migrate_rollback
+rollback;
+
 -- name: migrate_prepare
 create table if not exists /*version_table*/eventstore_migrations (
   only    integer not null default 1 primary key check (only = 1),
@@ -635,23 +647,13 @@ create table if not exists /*version_table*/eventstore_migrations (
 -- name: migrate_version
 select version, oldest from /*version_table*/eventstore_migrations;
 
+-- name: migrate_clear_version
+delete from /*version_table*/eventstore_migrations;
+
 -- name: migrate_set_version
 -- Replaces the one row.
 insert into /*version_table*/eventstore_migrations (only, version, oldest) values (1, ?1, ?2)
 on conflict (only) do update set version = excluded.version, oldest = excluded.oldest;
-
--- name: migrate_clear_version
-delete from /*version_table*/eventstore_migrations;
-
--- name: migrate_lock
--- Waits for every other writer, and keeps them waiting: all migrations run in one transaction.
-begin immediate;
-
--- name: migrate_unlock
-commit;
-
--- name: migrate_rollback
-rollback;
 
 -- name: migrate_script_guard
 -- Begins a script of migrations: fails by the check that "only" is 1, unless the tables are at the version that the script is for.

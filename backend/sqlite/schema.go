@@ -47,6 +47,9 @@ func (b *Backend) Place() (where, advice string) {
 // Busy reports whether err says that another connection has a lock, for package migrate.
 func (b *Backend) Busy(err error) bool { return busy(err) }
 
+// oldest is the oldest version of SQLite that has what the queries need: JSON functions that can't be left out.
+var oldest = [2]int{3, 38}
+
 // Check returns [store.ErrUnsupportedDatabase] if SQLite is too old, a [store.SchemaError] if the tables are missing, are older than
 // this version needs or newer than it works with, and a [PragmaError] if a connection lacks a setting. Tables that are newer and state
 // that this version works with them are good; a warning goes to the logger. Every operation checks once by itself; [store.Store.Check] at the start of a
@@ -70,9 +73,6 @@ func (b *Backend) Check(ctx context.Context) error {
 	b.checked.Store(true)
 	return nil
 }
-
-// oldest is the oldest version of SQLite that has what the queries need: JSON functions that can't be left out.
-var oldest = [2]int{3, 38}
 
 // Suitable returns [store.ErrUnsupportedDatabase] if SQLite is too old, a [PragmaError] if the database does not encode text as UTF-8:
 // names are compared byte by byte, and a [store.InvalidError] if tables are there whose prefix differs in case only. [migrate.Up] asks before it creates anything, and Check before everything else.
@@ -111,22 +111,6 @@ func (b *Backend) checkVersion(ctx context.Context) error {
 		return fmt.Errorf("sqlite: the driver has SQLite %s, but the store needs version %d.%d or later; use a newer driver or library: %w",
 			version, oldest[0], oldest[1], store.ErrUnsupportedDatabase)
 	}
-	return nil
-}
-
-func (b *Backend) checkSettings(ctx context.Context) error {
-	var timeout int64
-	if _, err := b.one(ctx, "busy_timeout", nil, &timeout); err != nil {
-		return err
-	}
-	if timeout == 0 {
-		return &PragmaError{Pragma: "busy_timeout", Have: "0", Want: "some seconds, so that writers wait for each other; sqlite.DSN sets it"}
-	}
-	var mode string
-	if _, err := b.one(ctx, "journal_mode", nil, &mode); err != nil {
-		return err
-	}
-	b.wal.Store(mode == "wal")
 	return nil
 }
 

@@ -18,7 +18,6 @@ import (
 
 var (
 	_ store.Storage        = (*Backend)(nil)
-	_ store.Transactional  = (*Backend)(nil)
 	_ store.Checker        = (*Backend)(nil)
 	_ io.Closer            = (*Backend)(nil)
 	_ store.ParallelReader = (*Backend)(nil)

@@ -10,10 +10,7 @@ import (
 	"github.com/eventstore-go/eventstore/store"
 )
 
-var (
-	_ store.SubscriptionStorage = (*Backend)(nil)
-	_ store.CheckpointBatcher   = (*Backend)(nil)
-)
+var _ store.SubscriptionStorage = (*Backend)(nil)
 
 // The clock of leases is this machine's, read under the write lock: whoever has the file open is on the same machine.
 
@@ -88,26 +85,11 @@ func (b *Backend) SaveCheckpoint(ctx context.Context, r store.CheckpointRequest)
 	return b.write(ctx, func(tx *Backend) error { return tx.saveCheckpoint(ctx, r) })
 }
 
-// SaveCheckpoints implements [store.CheckpointBatcher] in one write.
-func (b *Backend) SaveCheckpoints(ctx context.Context, list []store.CheckpointRequest) (refused []error, err error) {
-	err = b.write(ctx, func(tx *Backend) error {
-		refused = make([]error, len(list))
-		for i, r := range list {
-			if refused[i], err = tx.judge(ctx, r, r.Judge); err != nil {
-				return err
-			}
-			if refused[i] == nil {
-				if err := tx.noteCheckpoint(ctx, r); err != nil {
-					return err
-				}
-			}
-		}
-		return nil
+// SaveError implements [store.SubscriptionStorage].
+func (b *Backend) SaveError(ctx context.Context, id store.SubscriptionID, epoch int64, text string, number int64) error {
+	return b.writeRow(ctx, id, store.ErrLeaseLost, func(tx *Backend) (found bool, err error) {
+		return tx.one(ctx, "save_error", []any{id.Stream, id.Name, epoch, sqlerr.Text(text), number, now().UnixMicro()}, new(int))
 	})
-	if err != nil {
-		return nil, err
-	}
-	return refused, nil
 }
 
 // ReleaseLease implements [store.SubscriptionStorage].
@@ -125,38 +107,6 @@ func (b *Backend) ReleaseLease(ctx context.Context, r store.CheckpointRequest) e
 		return tx.exec(ctx, "release_lease", r.ID.Stream, r.ID.Name, r.Epoch)
 	})
 	return cmp.Or(err, refused)
-}
-
-// saveCheckpoint saves a checkpoint unless it is refused. It runs in a write.
-func (b *Backend) saveCheckpoint(ctx context.Context, r store.CheckpointRequest) error {
-	if refused, err := b.judge(ctx, r, r.Judge); err != nil || refused != nil {
-		return cmp.Or(err, refused)
-	}
-	return b.noteCheckpoint(ctx, r)
-}
-
-// judge judges a checkpoint by what is in the database. It runs in a write.
-func (b *Backend) judge(ctx context.Context, r store.CheckpointRequest, judge func(store.CheckpointState) error) (refused, err error) {
-	var s store.CheckpointState
-	_, err = b.one(ctx, "judge_checkpoint", []any{r.ID.Stream, r.ID.Name, r.StreamID, r.Seen.Number},
-		&s.Epoch, &s.Checkpoint, &s.StreamID, &s.End, &s.At)
-	if err != nil {
-		return nil, err
-	}
-	return judge(s), nil
-}
-
-// noteCheckpoint writes a checkpoint that was judged. It runs in a write.
-func (b *Backend) noteCheckpoint(ctx context.Context, r store.CheckpointRequest) error {
-	return b.exec(ctx, "save_checkpoint",
-		r.ID.Stream, r.ID.Name, r.Checkpoint, r.StreamID, r.Seen.Number, nullID(r.Seen.ID), now().UnixMicro())
-}
-
-// SaveError implements [store.SubscriptionStorage].
-func (b *Backend) SaveError(ctx context.Context, id store.SubscriptionID, epoch int64, text string, number int64) error {
-	return b.writeRow(ctx, id, store.ErrLeaseLost, func(tx *Backend) (found bool, err error) {
-		return tx.one(ctx, "save_error", []any{id.Stream, id.Name, epoch, sqlerr.Text(text), number, now().UnixMicro()}, new(int))
-	})
 }
 
 // ResetSubscription implements [store.SubscriptionStorage].

@@ -8,6 +8,8 @@ import (
 	"github.com/eventstore-go/eventstore/store"
 )
 
+var _ store.Transactional = (*Backend)(nil)
+
 // BeginTx implements [store.Transactional]. The transaction has the write lock, and waits for it as long as ctx lets
 // it, unless it is read-only.
 func (b *Backend) BeginTx(ctx context.Context, opts *sql.TxOptions) (*sql.Tx, error) {
