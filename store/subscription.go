@@ -108,7 +108,7 @@ func (s *subscription) run(ctx context.Context) {
 	defer func() {
 		s.settle()
 		s.ahead.wait()
-		s.hub.feed.leave(s)
+		s.hub.feed.leave(s.id.Stream, s)
 		s.hub.leases.leave(s)
 		s.handBack()
 		s.hub.forget(s)
@@ -167,7 +167,7 @@ func (s *subscription) begin(ctx context.Context, create bool) error {
 		retry := s.opts.RetryInterval
 		if errors.Is(err, ErrLeaseHeld) {
 			create, s.writes = false, true // it is there: if it is deleted meanwhile, it stays deleted
-			s.hub.leases.wait(s)
+			s.hub.leases.watch(s, s.opts.RetryInterval, s.id)
 			retry = s.hub.leaseTTL // to notice that
 		} else {
 			s.lines.warn(ctx, "eventstore: a subscription can't begin; trying again", append(s.names(), "err", err)...)
@@ -287,7 +287,7 @@ func (s *subscription) serve(ctx context.Context) error {
 // join becomes a member of the feed.
 func (s *subscription) join(ctx context.Context) error {
 	for {
-		err := s.hub.feed.join(ctx, s)
+		err := s.hub.feed.join(ctx, s.opts.Timeout, s.id.Stream, s)
 		if err == nil || final(err) {
 			return err
 		}

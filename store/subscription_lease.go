@@ -122,7 +122,7 @@ func (s *subscription) isLost() bool {
 func (s *subscription) lose(err error) {
 	s.settle()
 	s.hub.leases.leave(s)
-	s.hub.feed.leave(s)
+	s.hub.feed.leave(s.id.Stream, s)
 	s.mu.Lock()
 	s.tenure.Lose(s.tenure.Epoch())
 	s.pace.Forgive()
