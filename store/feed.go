@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/eventstore-go/eventstore/store/internal/intake"
 )
 
 // pollLeast is how soon a feed that has just found events looks again without a hint.
@@ -286,16 +288,16 @@ func (f *feed) readPage(ctx context.Context, end int64) (more bool, n int, err e
 			return false, 0, err
 		}
 	}
-	fed := fedPage{events: page, last: next - 1, after: position}
+	fed := fedPage{Events: page, Last: next - 1, After: position}
 	atEnd := isEnd(r, page, next) || next > end
 	if len(page) > 0 && page[0].Number == position {
 		if last != uuid.Nil && page[0].ID != last {
 			return false, 0, f.replaced(ctx, position)
 		}
-		fed.before, fed.events = SeenEvent{position, page[0].ID}, page[1:]
+		fed.Before, fed.Events = intake.Seen{Number: position, ID: page[0].ID}, page[1:]
 	}
 	f.offer(fed)
-	return next > position+1 && !atEnd, len(fed.events), nil
+	return next > position+1 && !atEnd, len(fed.Events), nil
 }
 
 // isEnd reports whether the page that r asked for, up to next, is so short that it ended where the store did when it was read: what has
@@ -336,17 +338,17 @@ func (f *feed) page(ctx context.Context, r ReadRequest) (page []Recorded, next i
 
 // offer offers a page to the members.
 func (f *feed) offer(p fedPage) {
-	page := p.events
+	page := p.Events
 	for i := range page {
 		page[i].codec = f.hub.codec
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	moved := p.last > f.position
-	f.position, f.last = p.last, p.before.ID
+	moved := p.Last > f.position
+	f.position, f.last = p.Last, p.Before.ID
 	if moved {
 		f.last = uuid.Nil // unless the event there is known
-		if n := len(page); n > 0 && page[n-1].Number == p.last {
+		if n := len(page); n > 0 && page[n-1].Number == p.Last {
 			f.last = page[n-1].ID
 		}
 		for s := range f.all {
@@ -368,7 +370,7 @@ func (f *feed) offer(p fedPage) {
 			if f.hub.replicated {
 				s.news(len(part))
 			} else {
-				s.offer(fedPage{events: part})
+				s.offer(fedPage{Events: part})
 			}
 		}
 	}

@@ -248,7 +248,7 @@ func (l *leases) look(ctx context.Context) {
 	}
 	for _, s := range waiting {
 		if free[s.id] {
-			s.poke()
+			s.leaseFree()
 		}
 	}
 	l.mu.Lock()
