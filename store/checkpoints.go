@@ -116,7 +116,7 @@ func (s *subscription) checkpointRequest(soon bool) (r CheckpointRequest, ok boo
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now, checkpoint := time.Now(), s.queue().Checkpoint()
-	if s.opts.Transient || s.gone || s.lost || s.lease.Epoch == 0 || s.retryAt.After(now) || !s.pace.Write(checkpoint, soon, now) {
+	if s.opts.Transient || s.gone || s.tenure.Lost() || s.tenure.Epoch() == 0 || s.retryAt.After(now) || !s.pace.Write(checkpoint, soon, now) {
 		return r, false
 	}
 	return s.request(checkpoint), true
@@ -125,8 +125,8 @@ func (s *subscription) checkpointRequest(soon bool) (r CheckpointRequest, ok boo
 // request asks to save a checkpoint. s.mu is held.
 func (s *subscription) request(checkpoint int64) CheckpointRequest {
 	return CheckpointRequest{
-		ID: s.id, Epoch: s.lease.Epoch, Checkpoint: checkpoint, StreamID: s.streamID, Seen: s.seen, Known: max(s.pace.Saved(), 0),
-		Era: s.lease.Era,
+		ID: s.id, Epoch: s.tenure.Epoch(), Checkpoint: checkpoint, StreamID: s.streamID, Seen: s.seen, Known: max(s.pace.Saved(), 0),
+		Era: s.held.lease.Era,
 	}
 }
 
@@ -135,9 +135,9 @@ func (s *subscription) savedCheckpoint(r CheckpointRequest, err error) {
 	s.warnIfLost(err)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	current := r.Epoch == s.lease.Epoch && r.StreamID == s.streamID
+	current := r.Epoch == s.tenure.Epoch() && r.StreamID == s.streamID
 	if errors.Is(err, ErrLeaseLost) {
-		s.lost = s.lost || r.Epoch == s.lease.Epoch
+		s.tenure.Lose(r.Epoch)
 		current = false
 	}
 	if s.pace.Written(s.queue().Checkpoint(), err, current, time.Now()) {

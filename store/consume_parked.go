@@ -15,10 +15,10 @@ var errAside = errors.New("parked again")
 func (s *subscription) grant() (epoch int64, lease context.Context, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.leaseCtx == nil || !s.valid() {
+	if s.held.ctx == nil || !s.valid() {
 		return 0, nil, false
 	}
-	return s.lease.Epoch, s.leaseCtx, true
+	return s.tenure.Epoch(), s.held.ctx, true
 }
 
 // nextLook returns when it is time to look at what is parked. ok is false while nothing is parked: the consumer is

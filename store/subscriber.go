@@ -143,7 +143,7 @@ func (r *Subscriber) send(one, waited bool) (items []*queue.Item[Recorded], sent
 	delivery = deliveries.Add(1)
 	items, sent, err = s.desk.Take(r.seat, queue.Request{Delivery: delivery, Open: s.valid(), Waited: waited, Bytes: s.hub.pageBytes, One: one})
 	if len(items) > 0 {
-		r.epoch = s.lease.Epoch
+		r.epoch = s.tenure.Epoch()
 		if _, enough := s.room(); enough && (s.missed || len(s.inbox) > 0) {
 			s.poke()
 		}
@@ -298,7 +298,7 @@ func (r *Subscriber) Events(ctx context.Context) iter.Seq2[Recorded, error] {
 func (r *Subscriber) lease() context.Context {
 	r.subscription.mu.Lock()
 	defer r.subscription.mu.Unlock()
-	return r.subscription.leaseCtx
+	return r.subscription.held.ctx
 }
 
 // State returns what the subscription is doing.
@@ -368,14 +368,14 @@ func (s *subscription) flushed() error {
 func (s *subscription) epoch() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.lease.Epoch
+	return s.tenure.Epoch()
 }
 
 // known returns the lease, with the checkpoint that is in the database for all this process knows.
 func (s *subscription) known() Lease {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return Lease{ID: s.id, Epoch: s.lease.Epoch, Checkpoint: s.pace.Saved(), StreamID: s.streamID}
+	return Lease{ID: s.id, Epoch: s.tenure.Epoch(), Checkpoint: s.pace.Saved(), StreamID: s.streamID}
 }
 
 // differs reports whether there is more in the stream than the subscription has read, or another stream.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/eventstore-go/eventstore/store/internal/checkpoint"
+	"github.com/eventstore-go/eventstore/store/internal/lease"
 	"github.com/eventstore-go/eventstore/store/internal/queue"
 	"github.com/eventstore-go/eventstore/store/internal/trouble"
 )
@@ -42,11 +43,8 @@ type subscription struct {
 	changed    chan struct{} // closed when those who wait for a state are to look again
 	atUnknown  []*Subscriber // that wait at an event of an unknown version
 	begun      bool          // the first attempt to get the lease has been made
-	lease      Lease
-	leaseCtx   context.Context // ends when the lease is lost
-	leaseEnd   context.CancelCauseFunc
-	validUntil time.Time // when the lease ends for all this process knows; zero for one without
-	lost       bool      // somebody else has, or had, the lease
+	held       grant
+	tenure     lease.Tenure
 	gone       bool      // it is about to stop, and takes no more subscribers
 	unwritten  error     // what kept the last checkpoint from being written
 	closing    error     // why all subscribers were closed, or nil
@@ -110,7 +108,7 @@ func (s *subscription) run(ctx context.Context) {
 	defer func() {
 		s.settle()
 		s.ahead.wait()
-		s.hub.feed.leave(s)
+		s.hub.feed.leave(s.id.Stream, s)
 		s.hub.leases.leave(s)
 		s.handBack()
 		s.hub.forget(s)
@@ -141,21 +139,22 @@ func (s *subscription) begin(ctx context.Context, create bool) error {
 		if err := s.left(); err != nil {
 			return err
 		}
-		lease, valid, err := s.acquire(ctx, create)
+		l, valid, err := s.acquire(ctx, create)
 		if err == nil {
 			s.writes = true
 			s.mu.Lock()
-			s.desk.Void(s.newQueue(lease.Checkpoint), nil)
-			if lease.StreamID != s.streamID {
+			s.desk.Void(s.newQueue(l.Checkpoint), nil)
+			if l.StreamID != s.streamID {
 				s.troubles = trouble.List{}
 			}
-			s.reading.Begin(&s.troubles, lease.Checkpoint)
-			s.lease, s.validUntil, s.streamID = lease, valid, lease.StreamID
-			s.pace.Begin(lease.Checkpoint)
-			s.seen, s.unproven, s.doubted = lease.Seen, lease.hasRead(), false
-			s.lost, s.looked = false, false
+			s.reading.Begin(&s.troubles, l.Checkpoint)
+			s.tenure.Take(l.Epoch, valid)
+			s.streamID = l.StreamID
+			s.pace.Begin(l.Checkpoint)
+			s.seen, s.unproven, s.doubted = l.Seen, l.hasRead(), false
+			s.looked = false
 			s.emptyInbox(true)
-			s.leaseCtx, s.leaseEnd = context.WithCancelCause(context.Background())
+			s.held = newGrant(l)
 			s.mu.Unlock()
 			if !s.opts.Transient {
 				s.hub.leases.hold(s)
@@ -168,7 +167,7 @@ func (s *subscription) begin(ctx context.Context, create bool) error {
 		retry := s.opts.RetryInterval
 		if errors.Is(err, ErrLeaseHeld) {
 			create, s.writes = false, true // it is there: if it is deleted meanwhile, it stays deleted
-			s.hub.leases.wait(s)
+			s.hub.leases.watch(s, s.opts.RetryInterval, s.id)
 			retry = s.hub.leaseTTL // to notice that
 		} else {
 			s.lines.warn(ctx, "eventstore: a subscription can't begin; trying again", append(s.names(), "err", err)...)
@@ -288,7 +287,7 @@ func (s *subscription) serve(ctx context.Context) error {
 // join becomes a member of the feed.
 func (s *subscription) join(ctx context.Context) error {
 	for {
-		err := s.hub.feed.join(ctx, s)
+		err := s.hub.feed.join(ctx, s.opts.Timeout, s.id.Stream, s)
 		if err == nil || final(err) {
 			return err
 		}
@@ -409,10 +408,8 @@ func (s *subscription) rest(ctx context.Context) {
 	} else {
 		until(s.pace.Deadline(s.queue().Checkpoint()))
 	}
-	expired := !s.validUntil.IsZero() && !s.validUntil.After(now)
-	if !expired {
-		until(s.validUntil)
-	}
+	expired := s.tenure.Expired(now)
+	until(s.tenure.Deadline(now))
 	waiting := s.state.Phase == Waiting
 	s.mu.Unlock()
 	if expired && !waiting {
@@ -443,9 +440,9 @@ func (s *subscription) leave(ctx context.Context, why error) error {
 	s.desk.Seal(s.failed(why))
 	r := s.request(max(s.queue().Checkpoint(), s.pace.Saved()))
 	if errors.Is(why, ErrPositionLost) {
-		r = s.lease.request() // what was dealt with since then is not in this database
+		r = s.held.lease.request() // what was dealt with since then is not in this database
 	}
-	lost := s.lost
+	lost := s.tenure.Lost()
 	if final(why) && !errors.Is(why, ErrSubscriberClosed) && !errors.Is(why, ErrClosed) {
 		s.troubles.End(r.Checkpoint+1, why.Error()) // it is over when that is dealt with
 	}
@@ -505,9 +502,7 @@ func (s *subscription) failed(err error) error {
 // stop ends the subscription for its subscribers.
 func (s *subscription) stop(err error) {
 	s.mu.Lock()
-	if s.leaseEnd != nil {
-		s.leaseEnd(err)
-	}
+	s.held.close(err)
 	s.desk.End(s.failed(err))
 	s.mu.Unlock()
 	s.lines.end(context.Background(), s.names()...)

@@ -36,7 +36,7 @@ func (s *subscription) save(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	due := s.pace.Ask(s.queue().Checkpoint(), time.Now())
-	problem, epoch, err := s.troubles.Pending(), s.lease.Epoch, s.pace.Failure()
+	problem, epoch, err := s.troubles.Pending(), s.tenure.Epoch(), s.pace.Failure()
 	s.mu.Unlock()
 	if err != nil {
 		return err

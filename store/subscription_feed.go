@@ -66,8 +66,11 @@ func (s *subscription) starve(err error) {
 	}
 }
 
-// lookAgain asks the subscription to look at its stream.
-func (s *subscription) lookAgain() {
+// compare has the subscription look at its stream if info differs from what it has read.
+func (s *subscription) compare(info StreamInfo) {
+	if !s.differs(info) {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.looked = false

@@ -64,7 +64,7 @@ func (s *subscription) release(ctx context.Context, l Lease) {
 // was read: if that page was read from a database that has lost events, the event is not there now.
 func (s *subscription) prove(ctx context.Context) error {
 	s.mu.Lock()
-	unproven, r := s.unproven && !s.opts.Transient, s.lease.request()
+	unproven, r := s.unproven && !s.opts.Transient, s.held.lease.request()
 	s.mu.Unlock()
 	if !unproven {
 		return nil
@@ -115,32 +115,30 @@ func (s *subscription) handBack() {
 func (s *subscription) isLost() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.lost
+	return s.tenure.Lost()
 }
 
 // lose voids what is in flight and queued, and tells the subscribers.
 func (s *subscription) lose(err error) {
 	s.settle()
 	s.hub.leases.leave(s)
-	s.hub.feed.leave(s)
+	s.hub.feed.leave(s.id.Stream, s)
 	s.mu.Lock()
-	s.lost = true
+	s.tenure.Lose(s.tenure.Epoch())
 	s.pace.Forgive()
-	s.leaseEnd(err)
+	s.held.close(err)
 	s.desk.Void(s.newQueue(s.queue().Received()), s.failed(err))
 	s.mu.Unlock()
 	s.lines.warn(context.Background(), "eventstore: a lease was lost; what is in flight comes again here or elsewhere", append(s.names(), "err", err)...)
 	s.setState(Waiting, err)
 }
 
-// extend notes that the lease was renewed.
-func (s *subscription) extend(until time.Time) {
+// extend notes that the lease of an epoch was renewed.
+func (s *subscription) extend(epoch int64, until time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	was := s.validUntil
-	s.validUntil = until
 	s.reading.Renewed()
-	if !was.After(time.Now()) { // it had expired
+	if s.tenure.Renew(epoch, until, time.Now()) {
 		s.poke()
 		s.desk.Stir()
 		s.change()
@@ -151,13 +149,28 @@ func (s *subscription) extend(until time.Time) {
 func (s *subscription) loseLease(epoch int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.lease.Epoch == epoch {
-		s.lost = true
+	if s.tenure.Lose(epoch) {
 		s.poke()
 	}
 }
 
 // valid reports whether the lease has not expired for all this process knows. s.mu is held.
-func (s *subscription) valid() bool {
-	return !s.lost && (s.validUntil.IsZero() || time.Now().Before(s.validUntil))
+func (s *subscription) valid() bool { return s.tenure.Valid(time.Now()) }
+
+// grant is a lease that was acquired, and how long what works under it goes on. The zero value is none.
+type grant struct {
+	lease Lease
+	ctx   context.Context // ends when the lease is lost, or the subscription has ended
+	end   context.CancelCauseFunc
+}
+
+func newGrant(l Lease) grant {
+	ctx, end := context.WithCancelCause(context.Background())
+	return grant{l, ctx, end}
+}
+
+func (g *grant) close(why error) {
+	if g.end != nil {
+		g.end(why)
+	}
 }
