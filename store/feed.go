@@ -9,39 +9,48 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/eventstore-go/eventstore/store/internal/intake"
+	"github.com/eventstore-go/eventstore/store/internal/tail"
 )
 
-// pollLeast is how soon a feed that has just found events looks again without a hint.
-const pollLeast = 10 * time.Millisecond
+// member is a subscription as the feed sees it. The feed calls its methods with a lock held, so they must not block.
+type member interface {
+	// offer offers new events, with their numbers in the member's stream.
+	offer(p fedPage)
+	// news announces n new events of the member's stream, which the member must read from storage.
+	news(n int)
+	// starve reports why the feed cannot read, or with nil that it can again.
+	starve(err error)
+	// suspect reports that the store has lost events, and that the member's stream ends at head.
+	suspect(head int64)
+	// overtaken reports that all events up to position were offered.
+	overtaken(position int64)
+	// compare reports the current version of the member's stream.
+	compare(info StreamInfo)
+}
 
 // feed reads new events once for all live subscriptions of a Store, however many there are. It never waits for them:
 // one whose inbox is full reads what it misses from storage.
 //
 // It looks when it is hinted at new events, and else at growing intervals up to the poll interval. At that interval it
 // also looks, in one statement, at the streams that its members are on: links and new incarnations of a stream are not
-// among new events.
+// among new events. The decisions are those of package tail.
 type feed struct {
 	hub    *hub
 	hints  chan struct{} // holds one
 	pager  pager         // of its goroutine alone
 	poller Poller        // nil if the storage is none
 	found  *polled       // what this feed and others have polled; nil without a poller. Of its goroutine alone
+	lag    tail.Lag      // of the replica. Of its goroutine alone
 	own    atomic.Bool   // a hint is of a commit of this process
 
-	mu       sync.Mutex
-	running  bool
-	failing  bool      // the last read failed
-	position int64     // of the last event it has read; with a replica, the replica's
-	last     uuid.UUID // that event, or zero if it is not known, or was hard deleted
-	all      map[*subscription]bool
-	streams  map[string]map[*subscription]bool
-
-	lag lag // of its goroutine alone
+	mu      sync.Mutex
+	running bool
+	cursor  tail.Cursor // with a replica, of that
+	members *tail.Members[member]
 }
 
 func newFeed(h *hub) *feed {
-	f := &feed{hub: h, hints: make(chan struct{}, 1), pager: pager{most: h.pageBytes}, all: map[*subscription]bool{}, streams: map[string]map[*subscription]bool{}}
+	f := &feed{hub: h, hints: make(chan struct{}, 1), pager: pager{most: h.pageBytes}, members: tail.NewMembers[member](All)}
 	f.poller, _ = h.storage.(Poller)
 	return f
 }
@@ -52,56 +61,62 @@ func (f *feed) poke() bool {
 	running := f.running
 	f.mu.Unlock()
 	if running {
-		select {
-		case f.hints <- struct{}{}:
-		default:
-		}
+		f.wake()
 	}
 	return running
 }
 
-// join makes s a member: from now on it is offered every event behind the feed's position. So what s reads from storage
-// afterwards, up to the end, leaves nothing out.
-func (f *feed) join(ctx context.Context, s *subscription) error {
-	f.mu.Lock()
-	idle := !f.running
-	f.mu.Unlock()
-	var end SeenEvent
-	if idle {
-		ctx, cancel := context.WithTimeout(ctx, s.opts.Timeout)
-		defer cancel()
-		var err error
-		if end, err = f.end(ctx); err != nil {
+// wake wakes the goroutine.
+func (f *feed) wake() {
+	select {
+	case f.hints <- struct{}{}:
+	default:
+	}
+}
+
+// join makes m a member on a stream. From then on the feed offers it every event behind the feed's position, so that m misses none if it
+// then reads from storage up to the end.
+func (f *feed) join(ctx context.Context, timeout time.Duration, stream string, m member) error {
+	for {
+		f.mu.Lock()
+		idle := !f.running
+		f.mu.Unlock()
+		var end SeenEvent
+		if idle {
+			var err error
+			if end, err = f.end(ctx, timeout); err != nil {
+				return err
+			}
+		}
+		if joined, err := f.add(stream, m, idle, end); joined || err != nil {
 			return err
 		}
 	}
+}
+
+// add adds a member. If the feed was idle, it starts at end. If the feed was not, but has stopped since, add reports false.
+func (f *feed) add(stream string, m member, idle bool, end SeenEvent) (joined bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if !f.running {
-		if !idle {
-			return f.joinAgain(ctx, s)
-		}
-		f.position, f.last = end.Number, end.ID
+	switch {
+	case f.running:
+	case !idle:
+		return false, nil
+	default:
+		f.cursor = tail.At(end.Number, end.ID)
 		if !f.hub.start(f.run) {
-			return ErrClosed
+			return false, ErrClosed
 		}
 		f.running = true
 	}
-	if s.id.Stream == All {
-		f.all[s] = true
-		return nil
-	}
-	members := f.streams[s.id.Stream]
-	if members == nil {
-		members = map[*subscription]bool{}
-		f.streams[s.id.Stream] = members
-	}
-	members[s] = true
-	return nil
+	f.members.Add(stream, m)
+	return true, nil
 }
 
 // end returns the last position, and the event that is there unless it was hard deleted.
-func (f *feed) end(ctx context.Context) (end SeenEvent, err error) {
+func (f *feed) end(ctx context.Context, timeout time.Duration) (end SeenEvent, err error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
 	if end.Number, err = f.hub.reads.Head(ctx); err != nil || end.Number == 0 {
 		return end, err
 	}
@@ -112,29 +127,13 @@ func (f *feed) end(ctx context.Context) (end SeenEvent, err error) {
 	return end, err
 }
 
-// joinAgain joins after the feed has stopped between two looks. f.mu is held, before and after.
-func (f *feed) joinAgain(ctx context.Context, s *subscription) error {
-	f.mu.Unlock()
-	defer f.mu.Lock()
-	return f.join(ctx, s)
-}
-
-// leave ends the membership of s, if it is a member.
-func (f *feed) leave(s *subscription) {
+// leave ends the membership of m on a stream, if it is a member.
+func (f *feed) leave(stream string, m member) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.all, s)
-	if members := f.streams[s.id.Stream]; members != nil {
-		delete(members, s)
-		if len(members) == 0 {
-			delete(f.streams, s.id.Stream)
-		}
-	}
-	if len(f.all)+len(f.streams) == 0 {
-		select {
-		case f.hints <- struct{}{}: // so that it ends
-		default:
-		}
+	f.members.Remove(stream, m)
+	if f.members.None() {
+		f.wake() // so that it ends
 	}
 }
 
@@ -145,84 +144,75 @@ func (f *feed) run(ctx context.Context) {
 		f.found = allPolls.join(key)
 		defer allPolls.leave(f, key)
 	}
-	interval := pollLeast
-	next := time.Now().Add(interval)
-	looked := time.Now()
+	clock := tail.NewClock(f.hub.pollEvery, time.Now())
 	for {
-		hinted := f.wait(ctx, time.Until(next))
+		hinted := awaitHint(ctx, f.hints, clock.Wait(time.Now()))
 		if f.idle() || ctx.Err() != nil {
 			return
 		}
-		began := time.Now()
-		news, at, err := true, began, error(nil)
-		if !hinted && f.found != nil && !looked.IsZero() {
-			news, at, err = f.poll(ctx, interval)
-		}
-		n := 0
-		if err == nil && news {
-			n, err = f.read(ctx)
-		}
-		if err == nil && time.Since(looked) >= f.hub.pollEvery {
-			looked = at
-			err = f.look(ctx, news)
-		}
-		if ctx.Err() == nil {
-			f.starve(err)
-		}
-		switch {
-		case ctx.Err() != nil:
+		r, err := f.round(ctx, clock, hinted)
+		if ctx.Err() != nil {
 			return
-		case err != nil:
-			f.hub.lines.warn(ctx, "eventstore: new events can't be read; trying again", "err", err)
-			interval = f.hub.pollEvery
-			looked = time.Time{} // it may be another database that answers next
-			next = time.Now().Add(interval)
-		case n > 0:
-			rested := max(rest(n, began), 0)
-			sleep(ctx, rested)
-			interval = min(pollLeast, f.hub.pollEvery)
-			next = time.Now().Add(interval - rested)
-		case news:
-			interval = min(2*interval, f.hub.pollEvery)
-			if f.lag.beganAfter(began) {
-				interval = min(pollLeast, f.hub.pollEvery)
-			}
-			next = time.Now().Add(interval)
-		default:
-			interval = min(2*interval, f.hub.pollEvery)
-			next = at.Add(interval)
 		}
+		f.starve(err)
+		if err != nil {
+			f.hub.lines.warn(ctx, "eventstore: new events can't be read; trying again", "err", err)
+			clock.Failed(time.Now())
+			continue
+		}
+		sleep(ctx, clock.Done(r, time.Now()))
 	}
 }
 
-// wait waits for a while, for a hint, which it reports, or until ctx ends.
-func (f *feed) wait(ctx context.Context, d time.Duration) (hinted bool) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-f.hints:
-		return true
-	case <-timer.C:
-	case <-ctx.Done():
+// round reads new events, unless a shared poll shows that there are none, and looks around when that is due.
+func (f *feed) round(ctx context.Context, clock *tail.Clock, hinted bool) (r tail.Round, err error) {
+	now := time.Now()
+	r = tail.Round{Began: now, Asked: now, Read: true}
+	if age, shared := clock.Shared(hinted); shared && f.found != nil {
+		if r.Read, r.Asked, err = f.poll(ctx, age); err != nil {
+			return r, err
+		}
 	}
-	return false
+	if r.Read {
+		if r.Found, err = f.read(ctx); err != nil {
+			return r, err
+		}
+		r.Moves = f.lag.BeganAfter(r.Began)
+	}
+	if clock.Around(r.Asked, time.Now()) {
+		err = f.look(ctx, r.Read)
+	}
+	return r, err
+}
+
+// poll reports whether there is anything to read: new events, or others where the feed has read. The answer is that of a poll which began
+// at, less than age ago.
+func (f *feed) poll(ctx context.Context, age time.Duration) (news bool, at time.Time, err error) {
+	cursor := f.where()
+	ctx, cancel := context.WithTimeout(ctx, DefaultTimeout)
+	defer cancel()
+	ctx, end := f.hub.observe(ctx, Operation{Kind: OpFetch, Stream: All})
+	a, err := f.found.ask(ctx, f.poller, cursor.Position(), age)
+	end(Outcome{Err: err})
+	return cursor.News(a.Head, a.ID), a.At, err
+}
+
+// where returns the position of the feed. Only the feed's goroutine changes it.
+func (f *feed) where() tail.Cursor {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.cursor
 }
 
 // starve tells the members why there are no events, or with nil that there are again.
 func (f *feed) starve(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if err == nil && !f.failing {
+	if !f.members.Starved(err) {
 		return
 	}
-	f.failing = err != nil
-	for s := range f.all {
-		s.starve(err)
-	}
-	for _, members := range f.streams {
-		for s := range members {
-			s.starve(err)
-		}
+	for m := range f.members.Every() {
+		m.starve(err)
 	}
 }
 
@@ -230,11 +220,8 @@ func (f *feed) starve(err error) {
 func (f *feed) idle() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if len(f.all)+len(f.streams) > 0 {
-		return false
-	}
-	f.running = false
-	return true
+	f.running = !f.members.None()
+	return !f.running
 }
 
 // read reads to where the end was when it began, at least, and offers what it finds, as soon as it finds it. It returns how many events
@@ -268,36 +255,40 @@ func (f *feed) read(ctx context.Context) (n int, err error) {
 // readPage reads a page up to end and offers it. The page begins with the last event that was read before: if another is in its
 // place, the database has lost events, and the page is not what follows those that the members have.
 func (f *feed) readPage(ctx context.Context, end int64) (more bool, n int, err error) {
-	f.mu.Lock()
-	position, last := f.position, f.last
-	f.mu.Unlock()
-	r := f.pager.bound(ReadRequest{Stream: All, From: max(position, 1), Limit: readSize, Overlap: position > 0})
+	cursor := f.where()
+	from, overlap := cursor.From()
+	r := f.pager.bound(ReadRequest{Stream: All, From: from, Limit: readSize, Overlap: overlap})
 	page, next, err := f.page(ctx, r)
 	if err != nil {
 		return false, 0, err
 	}
 	switch {
-	case next > position:
+	case !cursor.Short(next):
 	case f.hub.replicated:
 		return false, 0, nil // it lags
 	default:
 		return false, 0, f.look(ctx, true) // the store ends before the position
 	}
-	if f.hub.replicated && next > position+1 {
+	if f.hub.replicated && next > cursor.Position()+1 {
 		if page, next, err = f.confirm(ctx, page, next, end); err != nil {
 			return false, 0, err
 		}
 	}
-	fed := fedPage{Events: page, Last: next - 1, After: position}
+	fed := fedPage{Events: page, Last: next - 1, After: cursor.Position()}
 	atEnd := isEnd(r, page, next) || next > end
-	if len(page) > 0 && page[0].Number == position {
-		if last != uuid.Nil && page[0].ID != last {
-			return false, 0, f.replaced(ctx, position)
-		}
-		fed.Before, fed.Events = intake.Seen{Number: position, ID: page[0].ID}, page[1:]
+	first := SeenEvent{}
+	if len(page) > 0 {
+		first = SeenEvent{page[0].Number, page[0].ID}
+	}
+	switch cursor.Judge(first.Number, first.ID) {
+	case tail.Replaced:
+		return false, 0, f.replaced(ctx, cursor.Position())
+	case tail.Overlaps:
+		fed.Before, fed.Events = first.intake(), page[1:]
+	case tail.Follows:
 	}
 	f.offer(fed)
-	return next > position+1 && !atEnd, len(fed.Events), nil
+	return next > cursor.Position()+1 && !atEnd, len(fed.Events), nil
 }
 
 // isEnd reports whether the page that r asked for, up to next, is so short that it ended where the store did when it was read: what has
@@ -344,34 +335,39 @@ func (f *feed) offer(p fedPage) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	moved := p.Last > f.position
-	f.position, f.last = p.Last, p.Before.ID
-	if moved {
-		f.last = uuid.Nil // unless the event there is known
-		if n := len(page); n > 0 && page[n-1].Number == p.Last {
-			f.last = page[n-1].ID
-		}
-		for s := range f.all {
-			s.offer(p)
+	if f.cursor.To(p.Last, idAt(p, p.Last)) {
+		for m := range f.members.Whole() {
+			m.offer(p)
 		}
 	}
-	if len(f.streams) == 0 || len(page) == 0 {
+	if len(page) == 0 || !f.members.Single() {
 		return
 	}
 	parts := map[string][]Recorded{} // of the streams that somebody is on
 	for _, e := range page {
-		if f.streams[e.Stream] != nil {
+		if f.members.On(e.Stream) {
 			e.Number = e.Version
 			parts[e.Stream] = append(parts[e.Stream], e)
 		}
 	}
 	for stream, part := range parts {
-		for s := range f.streams[stream] {
+		for m := range f.members.Of(stream) {
 			if f.hub.replicated {
-				s.news(len(part))
+				m.news(len(part))
 			} else {
-				s.offer(fedPage{Events: part})
+				m.offer(fedPage{Events: part})
 			}
 		}
 	}
+}
+
+// idAt returns the id of the event with a number, if the page shows it.
+func idAt(p fedPage, number int64) uuid.UUID {
+	if n := len(p.Events); n > 0 && p.Events[n-1].Number == number {
+		return p.Events[n-1].ID
+	}
+	if p.Before.Number == number {
+		return p.Before.ID
+	}
+	return uuid.Nil
 }

@@ -5,17 +5,15 @@ import (
 	"math"
 
 	"github.com/google/uuid"
+
+	"github.com/eventstore-go/eventstore/store/internal/tail"
 )
 
 // look finds out what new events do not tell: whether the store has lost events, unless that is known, and which streams have links
 // that are new, are new themselves, or were deleted.
 func (f *feed) look(ctx context.Context, lost bool) error {
 	f.mu.Lock()
-	position := f.position
-	names := make([]string, 0, len(f.streams))
-	for name := range f.streams {
-		names = append(names, name)
-	}
+	position, names := f.cursor.Position(), f.members.Streams()
 	f.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, DefaultTimeout)
 	defer cancel()
@@ -31,25 +29,36 @@ func (f *feed) look(ctx context.Context, lost bool) error {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if head < position {
-		for s := range f.all {
-			s.suspect(head)
+	if f.cursor.Ends(head) {
+		for m := range f.members.Whole() {
+			m.suspect(head)
 		}
-		f.position, f.last = head, uuid.Nil
 	}
 	if f.hub.replicated {
-		for s := range f.all {
-			s.overtaken(f.position)
+		for m := range f.members.Whole() {
+			m.overtaken(f.cursor.Position())
 		}
 	}
 	for name, info := range infos {
-		for s := range f.streams[name] {
-			if s.differs(info) {
-				s.lookAgain()
-			}
+		for m := range f.members.Of(name) {
+			m.compare(info)
 		}
 	}
 	return nil
+}
+
+// versions returns the streams that are there. Unless they are to be new, others may have asked for them.
+func (f *feed) versions(ctx context.Context, names []string, anew bool) (map[string]StreamInfo, error) {
+	if f.found != nil {
+		allPolls.note(f.found, f, names)
+	}
+	switch {
+	case len(names) == 0:
+		return nil, nil
+	case f.found == nil || anew:
+		return f.hub.storage.StreamVersions(ctx, names)
+	}
+	return f.found.look(ctx, f.hub.storage, names, f.hub.pollEvery)
 }
 
 // replaced says that another event was read in the place of the one that was read before.
@@ -68,14 +77,14 @@ func (f *feed) replaced(ctx context.Context, position int64) error {
 func (f *feed) lose(head int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.hub.log.Error("eventstore: another event is in the place of the last one read, as after a failover to a standby that lagged", "position", f.position)
-	for s := range f.all {
-		s.suspect(head)
+	f.hub.log.Error("eventstore: another event is in the place of the last one read, as after a failover to a standby that lagged", "position", f.cursor.Position())
+	for m := range f.members.Whole() {
+		m.suspect(head)
 	}
-	for _, members := range f.streams {
-		for s := range members {
-			s.suspect(math.MaxInt64) // the end of the stream is not known here
+	for _, stream := range f.members.Streams() {
+		for m := range f.members.Of(stream) {
+			m.suspect(math.MaxInt64) // the end of the stream is not known here
 		}
 	}
-	f.position, f.last = head, uuid.Nil
+	f.cursor = tail.At(head, uuid.Nil)
 }

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/eventstore-go/eventstore/store/internal/tail"
 )
 
 // hub is what the subscriptions of a Store have in common: one feed of new events, one keeper of leases, and the names
@@ -284,7 +286,7 @@ func (h *hub) tick(ctx context.Context) {
 		if err != nil && ctx.Err() == nil {
 			h.lines.warn(ctx, "eventstore: a tick failed; the next one covers it", "err", err)
 		}
-		sleep(ctx, rest(placed, began))
+		sleep(ctx, tail.Rest(placed, time.Since(began)))
 	}
 }
 

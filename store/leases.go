@@ -3,28 +3,53 @@ package store
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"time"
+
+	"github.com/eventstore-go/eventstore/store/internal/lease"
 )
 
+// tenant is a subscription that has a lease, as leases sees it. Its methods do not block.
+type tenant interface {
+	waker
+	// known returns the lease as the tenant remembers it.
+	known() Lease
+	// extend reports that the lease of an epoch was renewed until a time.
+	extend(epoch int64, until time.Time)
+	// warnIfLost logs err if a saved checkpoint was lost.
+	warnIfLost(err error)
+	// loseLease reports that the lease of an epoch is lost.
+	loseLease(epoch int64)
+}
+
+// waker waits for leases of other processes. Its method does not block.
+type waker interface {
+	// leaseFree reports that a lease may be free.
+	leaseFree()
+}
+
+// watch holds the leases that a waker waits for.
+type watch struct {
+	ids   []SubscriptionID
+	every time.Duration // how often to look
+}
+
 // leases keeps the leases of a Store: one statement renews all that it holds, and one looks for those it waits for,
-// however many there are.
+// however many there are. A [lease.Keeper] decides when.
 type leases struct {
 	hub   *hub
 	hints chan struct{} // holds one
 
 	mu      sync.Mutex
 	running bool
-	held    map[*subscription]bool
-	waiting map[*subscription]bool
-	foreign map[*projector]map[SubscriptionID]bool // partitions that other Stores run
+	held    map[tenant]bool
+	waiting map[waker]watch
 }
 
 func newLeases(h *hub) *leases {
-	return &leases{
-		hub: h, hints: make(chan struct{}, 1),
-		held: map[*subscription]bool{}, waiting: map[*subscription]bool{}, foreign: map[*projector]map[SubscriptionID]bool{},
-	}
+	return &leases{hub: h, hints: make(chan struct{}, 1), held: map[tenant]bool{}, waiting: map[waker]watch{}}
 }
 
 // poke hints that a lease may be free.
@@ -35,25 +60,14 @@ func (l *leases) poke() {
 	}
 }
 
-// hold keeps the lease of s from now on.
-func (l *leases) hold(s *subscription) { l.add(l.held, s) }
+// hold keeps the lease of t from now on.
+func (l *leases) hold(t tenant) { l.change(func() { l.held[t] = true }) }
 
-// wait pokes s when its lease is free.
-func (l *leases) wait(s *subscription) { l.add(l.waiting, s) }
-
-func (l *leases) add(list map[*subscription]bool, s *subscription) {
-	l.change(func() { list[s] = true })
-}
-
-// watch pokes p when the lease of one of these partitions is free, instead of those that it has named before.
-func (l *leases) watch(p *projector, partitions []SubscriptionID) {
+// watch tells w when one of the leases is free, and looks for free leases at that interval at least. It replaces the watch of w.
+func (l *leases) watch(w waker, every time.Duration, ids ...SubscriptionID) {
 	l.change(func() {
-		delete(l.foreign, p)
-		if len(partitions) > 0 {
-			l.foreign[p] = make(map[SubscriptionID]bool, len(partitions))
-		}
-		for _, id := range partitions {
-			l.foreign[p][id] = true
+		if delete(l.waiting, w); len(ids) > 0 {
+			l.waiting[w] = watch{ids, every}
 		}
 	})
 }
@@ -72,94 +86,63 @@ func (l *leases) change(do func()) {
 	}
 }
 
-func (l *leases) stopWaiting(s *subscription) {
+// stopWaiting ends a watch.
+func (l *leases) stopWaiting(w waker) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.waiting, s)
+	delete(l.waiting, w)
 }
 
-// leave forgets s.
-func (l *leases) leave(s *subscription) {
+// leave forgets t.
+func (l *leases) leave(t tenant) {
 	l.mu.Lock()
-	delete(l.held, s)
-	delete(l.waiting, s)
+	delete(l.held, t)
+	delete(l.waiting, t)
 	l.mu.Unlock()
 	l.poke()
 }
 
-// lookLeast is how soon free leases are looked for again when there are many hints, most of which are of events.
-const lookLeast = 100 * time.Millisecond
-
 // run keeps leases until there are none, held or waited for.
 func (l *leases) run(ctx context.Context) {
-	renewed := time.Now()
-	var looked time.Time
-	hinted := false
+	keeper := lease.NewKeeper(l.hub.leaseTTL, time.Now())
 	for {
-		held, _, interval := l.jobs()
-		looks := interval > 0
-		if len(held) == 0 && !looks && l.idle() {
+		holds, retry := l.jobs()
+		if !holds && retry == 0 && l.idle() {
 			return
 		}
-		wait := time.Duration(-1)
-		if len(held) > 0 {
-			wait = max(0, l.hub.leaseTTL/3-time.Since(renewed))
+		wait, ok := keeper.Wait(time.Now(), holds, retry)
+		if !ok {
+			wait = -1
 		}
-		least := min(lookLeast, interval)
-		if hinted {
-			interval = max(0, least-time.Since(looked))
+		if awaitHint(ctx, l.hints, wait) {
+			keeper.Hint()
 		}
-		if looks && (wait < 0 || interval < wait) {
-			wait = interval
-		}
-		timer := time.NewTimer(wait)
-		if wait < 0 {
-			timer.Stop()
-		}
-		select {
-		case <-l.hints:
-			hinted = true
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if ctx.Err() != nil {
 			return
 		}
-		timer.Stop()
-		if time.Since(renewed) >= l.hub.leaseTTL/3 {
-			renewed = time.Now()
+		if keeper.Renew(time.Now()) {
 			l.renew(ctx)
 		}
-		if time.Since(looked) >= least {
-			hinted, looked = false, time.Now()
+		if keeper.Look(time.Now(), retry) {
 			l.look(ctx)
 		}
 	}
 }
 
-// jobs returns what there is to do, and how often to look for free leases, 0 if not at all.
-func (l *leases) jobs() (held, waiting []*subscription, interval time.Duration) {
+// jobs reports whether any leases are held, and returns how often to look for free ones. 0 means never.
+func (l *leases) jobs() (holds bool, retry time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for s := range l.held {
-		held = append(held, s)
-	}
-	often := func(d time.Duration) {
-		if interval == 0 || d < interval {
-			interval = d
+	for _, w := range l.waiting {
+		if retry == 0 || w.every < retry {
+			retry = w.every
 		}
 	}
-	for s := range l.waiting {
-		waiting = append(waiting, s)
-		often(s.opts.RetryInterval)
-	}
-	for p := range l.foreign {
-		often(p.opts.RetryInterval)
-	}
-	return held, waiting, interval
+	return len(l.held) > 0, retry
 }
 
 // busy reports whether there is something to do. l.mu is held.
-func (l *leases) busy() bool { return len(l.held)+len(l.waiting)+len(l.foreign) > 0 }
+func (l *leases) busy() bool { return len(l.held)+len(l.waiting) > 0 }
 
 // idle reports whether there is nothing to do, and notes then that the goroutine has stopped.
 func (l *leases) idle() bool {
@@ -169,15 +152,22 @@ func (l *leases) idle() bool {
 	return !l.running
 }
 
+// holders returns the tenants.
+func (l *leases) holders() []tenant {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Collect(maps.Keys(l.held))
+}
+
 // renew renews all leases and tells those that are lost.
 func (l *leases) renew(ctx context.Context) {
-	held, _, _ := l.jobs()
+	held := l.holders()
 	if len(held) == 0 {
 		return
 	}
 	before := make([]Lease, len(held)) // as they are before the call
-	for i, s := range held {
-		before[i] = s.known()
+	for i, t := range held {
+		before[i] = t.known()
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.hub.leaseTTL/3)
 	defer cancel()
@@ -192,45 +182,49 @@ func (l *leases) renew(ctx context.Context) {
 		return
 	}
 	current := make(map[SubscriptionID]Lease, len(list))
-	for _, lease := range list {
-		current[lease.ID] = lease
+	for _, found := range list {
+		current[found.ID] = found
 	}
 	lost := 0
-	for i, s := range held {
-		now, was := current[s.id], before[i]
-		switch {
-		case now.Epoch != was.Epoch:
-			lost++
-			s.loseLease(was.Epoch)
-		case now.StreamID == was.StreamID && now.Checkpoint < was.Checkpoint:
-			s.warnIfLost(&CheckpointLostError{SubscriptionID: s.id, Known: was.Checkpoint, Found: now.Checkpoint})
-			lost++
-			s.loseLease(was.Epoch)
-		default:
-			s.extend(was.Epoch, until)
+	for i, t := range held {
+		was := before[i]
+		is := current[was.ID]
+		switch lease.Judge(was.judged(), is.judged()) {
+		case lease.Kept:
+			t.extend(was.Epoch, until)
+			continue
+		case lease.WentBack:
+			t.warnIfLost(&CheckpointLostError{SubscriptionID: was.ID, Known: was.Checkpoint, Found: is.Checkpoint})
+		case lease.Taken:
 		}
+		lost++
+		t.loseLease(was.Epoch)
 	}
 	end(Outcome{Count: len(list), Lost: lost})
-	for _, lease := range list {
-		if !l.hub.runs(lease.ID) {
-			l.giveUp(ctx, lease)
+	for _, found := range list {
+		if !l.hub.runs(found.ID) {
+			l.giveUp(ctx, found)
 		}
 	}
+}
+
+// judged returns the part of a lease that decides whether a renewal has kept it.
+func (l Lease) judged() lease.Known {
+	return lease.Known{Epoch: l.Epoch, StreamID: l.StreamID, Checkpoint: l.Checkpoint}
 }
 
 // giveUp gives up a lease that was renewed for nobody: it was not given up when its subscription ended.
-func (l *leases) giveUp(ctx context.Context, lease Lease) {
-	err := l.hub.storage.ReleaseLease(ctx, lease.request())
+func (l *leases) giveUp(ctx context.Context, of Lease) {
+	err := l.hub.storage.ReleaseLease(ctx, of.request())
 	if err != nil && !errors.Is(err, ErrLeaseLost) && !errors.Is(err, ErrPositionLost) {
 		l.hub.lines.warn(ctx, "eventstore: a lease that is not used was not given up; trying again",
-			"stream", lease.ID.Stream, "subscription", lease.ID.Name, "err", err)
+			"stream", of.ID.Stream, "subscription", of.ID.Name, "err", err)
 	}
 }
 
-// look pokes those whose lease is free.
+// look pokes every waker whose lease is free.
 func (l *leases) look(ctx context.Context) {
-	_, waiting, interval := l.jobs()
-	if interval == 0 { // nobody waits
+	if _, retry := l.jobs(); retry == 0 { // nobody waits
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.hub.leaseTTL/3)
@@ -246,18 +240,11 @@ func (l *leases) look(ctx context.Context) {
 	for _, id := range list {
 		free[id] = true
 	}
-	for _, s := range waiting {
-		if free[s.id] {
-			s.leaseFree()
-		}
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for p, partitions := range l.foreign {
-		for _, id := range list {
-			if partitions[id] {
-				p.poke()
-			}
+	for w, watched := range l.waiting {
+		if slices.ContainsFunc(watched.ids, func(id SubscriptionID) bool { return free[id] }) {
+			w.leaseFree()
 		}
 	}
 }

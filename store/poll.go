@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/google/uuid"
+	"github.com/eventstore-go/eventstore/store/internal/tail"
 )
 
 // polls lets feeds of a process that read the same events poll together: what one has found is new enough for all that poll within
@@ -22,17 +22,12 @@ var allPolls = polls{byKey: map[any]*polled{}}
 
 // polled is what was found last.
 type polled struct {
-	feeds int                // that use it; polls.mu guards it
-	names map[*feed][]string // streams that each feed asks for; polls.mu guards it
-	turn  chan struct{}      // holds one while nobody polls; whoever has it may use the rest
+	feeds int              // that use it; polls.mu guards it
+	names map[any][]string // streams that each feed asks for; polls.mu guards it
+	turn  chan struct{}    // holds one while nobody polls; whoever has it may use the rest
 
-	at       time.Time // when it was asked; zero for never
-	position int64     // that it was asked about
-	head     int64
-	id       uuid.UUID
-
-	lookedAt time.Time              // when the streams were looked at
-	infos    map[string]*StreamInfo // of all of these; nil for one that was not there
+	end     tail.Poll
+	streams tail.Streams[StreamInfo]
 }
 
 // join returns what feeds with a key have found. The feed must leave.
@@ -41,7 +36,7 @@ func (p *polls) join(key any) *polled {
 	defer p.mu.Unlock()
 	found := p.byKey[key]
 	if found == nil {
-		found = &polled{turn: make(chan struct{}, 1), names: map[*feed][]string{}}
+		found = &polled{turn: make(chan struct{}, 1), names: map[any][]string{}}
 		found.turn <- struct{}{}
 		p.byKey[key] = found
 	}
@@ -50,36 +45,36 @@ func (p *polls) join(key any) *polled {
 }
 
 // leave ends what a feed has joined.
-func (p *polls) leave(f *feed, key any) {
+func (p *polls) leave(feed, key any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	found := p.byKey[key]
-	delete(found.names, f)
+	delete(found.names, feed)
 	if found.feeds--; found.feeds == 0 {
 		delete(p.byKey, key)
 	}
 }
 
 // note notes which streams a feed asks for.
-func (p *polls) note(found *polled, f *feed, names []string) {
+func (p *polls) note(found *polled, feed any, names []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if found.names[f] = names; len(names) == 0 {
-		delete(found.names, f)
+	if found.names[feed] = names; len(names) == 0 {
+		delete(found.names, feed)
 	}
 }
 
-// asked returns the streams that all feeds ask for.
-func (p *polls) asked(found *polled) (all map[string]*StreamInfo) {
+// asked returns the streams that any feed asks for, sorted.
+func (p *polls) asked(found *polled) []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	all = map[string]*StreamInfo{}
+	all := map[string]bool{}
 	for _, names := range found.names {
 		for _, name := range names {
-			all[name] = nil
+			all[name] = true
 		}
 	}
-	return all
+	return slices.Sorted(maps.Keys(all))
 }
 
 // mine waits for the turn. Whoever has it must give it back.
@@ -94,83 +89,38 @@ func (p *polled) mine(ctx context.Context) error {
 
 func (p *polled) give() { p.turn <- struct{}{} }
 
-// poll returns where the store ends and the id of the event at a position, as they were at a time less than an interval ago.
-func (p *polled) poll(ctx context.Context, by Poller, position int64, interval time.Duration) (head int64, id uuid.UUID, at time.Time, err error) {
+// ask returns an answer about a position that is younger than age.
+func (p *polled) ask(ctx context.Context, by Poller, position int64, age time.Duration) (tail.Answer, error) {
 	if err := p.mine(ctx); err != nil {
-		return 0, id, at, err
+		return tail.Answer{}, err
 	}
 	defer p.give()
-	if p.at.IsZero() || p.position != position || time.Since(p.at) >= interval {
-		began := time.Now()
-		if head, id, err = by.Poll(ctx, position); err != nil {
-			return 0, id, at, err
-		}
-		p.at, p.position, p.head, p.id = began, position, head, id
+	now := time.Now()
+	if a, ok := p.end.Known(position, age, now); ok {
+		return a, nil
 	}
-	return p.head, p.id, p.at, nil
+	head, id, err := by.Poll(ctx, position)
+	if err != nil {
+		return tail.Answer{}, err
+	}
+	a := tail.Answer{At: now, Head: head, ID: id}
+	p.end.Learn(position, a)
+	return a, nil
 }
 
 // look returns those of a feed's streams, which were noted, that are there, as they were at a time less than half an interval ago.
-func (p *polled) look(ctx context.Context, f *feed, names []string, interval time.Duration) (map[string]StreamInfo, error) {
+func (p *polled) look(ctx context.Context, in SubscriptionStorage, names []string, interval time.Duration) (map[string]StreamInfo, error) {
 	if err := p.mine(ctx); err != nil {
 		return nil, err
 	}
 	defer p.give()
-	unknown := slices.ContainsFunc(names, func(name string) bool {
-		_, known := p.infos[name]
-		return !known
-	})
-	if unknown || time.Since(p.lookedAt) > interval/2 { // feeds of one interval look at the same moment
-		if err := p.lookAt(ctx, f.hub.storage, allPolls.asked(p)); err != nil {
+	if now := time.Now(); !p.streams.Known(names, interval, now) {
+		asked := allPolls.asked(p)
+		there, err := in.StreamVersions(ctx, asked)
+		if err != nil {
 			return nil, err
 		}
+		p.streams.Learn(now, asked, there)
 	}
-	infos := map[string]StreamInfo{}
-	for _, name := range names {
-		if info := p.infos[name]; info != nil {
-			infos[name] = *info
-		}
-	}
-	return infos, nil
-}
-
-// lookAt looks at streams, and keeps what it finds.
-func (p *polled) lookAt(ctx context.Context, in SubscriptionStorage, infos map[string]*StreamInfo) error {
-	began := time.Now()
-	there, err := in.StreamVersions(ctx, slices.Sorted(maps.Keys(infos)))
-	if err != nil {
-		return err
-	}
-	for name, info := range there {
-		infos[name] = &info
-	}
-	p.lookedAt, p.infos = began, infos
-	return nil
-}
-
-// poll reports whether there is anything to read: new events, or others where the feed has read. at is when that was asked.
-func (f *feed) poll(ctx context.Context, interval time.Duration) (news bool, at time.Time, err error) {
-	f.mu.Lock()
-	position, last := f.position, f.last
-	f.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, DefaultTimeout)
-	defer cancel()
-	ctx, end := f.hub.observe(ctx, Operation{Kind: OpFetch, Stream: All})
-	head, id, at, err := f.found.poll(ctx, f.poller, position, interval)
-	end(Outcome{Err: err})
-	return head != position || last != uuid.Nil && id != uuid.Nil && id != last, at, err
-}
-
-// versions returns the streams that are there. Unless they are to be new, others may have asked for them.
-func (f *feed) versions(ctx context.Context, names []string, anew bool) (map[string]StreamInfo, error) {
-	if f.found != nil {
-		allPolls.note(f.found, f, names)
-	}
-	switch {
-	case len(names) == 0:
-		return nil, nil
-	case f.found == nil || anew:
-		return f.hub.storage.StreamVersions(ctx, names)
-	}
-	return f.found.look(ctx, f, names, f.hub.pollEvery)
+	return p.streams.Of(names), nil
 }

@@ -252,7 +252,7 @@ func (p *projector) run(ctx context.Context) (err error) {
 			wait = p.opts.RetryInterval
 		default:
 			p.start(ctx, mine)
-			p.hub.leases.watch(p, p.others(mine))
+			p.hub.leases.watch(p, p.opts.RetryInterval, p.others(mine)...)
 		}
 		timer := time.NewTimer(wait)
 		select {
@@ -412,8 +412,8 @@ func (p *projector) others(mine []int) (ids []SubscriptionID) {
 	return ids
 }
 
-// poke says that a partition that others ran may be free.
-func (p *projector) poke() {
+// leaseFree says that a partition that others ran may be free.
+func (p *projector) leaseFree() {
 	select {
 	case p.free <- struct{}{}:
 	default:
@@ -472,7 +472,7 @@ func (p *projector) stopAll() (err error) {
 
 // leave tells the others that this Store does not run the projection any more.
 func (p *projector) leave(ctx context.Context) {
-	p.hub.leases.watch(p, nil)
+	p.hub.leases.watch(p, 0)
 	if !p.writes {
 		return // it has not joined
 	}

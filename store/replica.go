@@ -58,30 +58,13 @@ func otherHistory(stream string, number int64) error {
 	return fmt.Errorf("store: %w: it has another event at %d of %q than the primary: it does not follow that primary; rebuild it", ErrReplica, number, stream)
 }
 
-// lag is how long the replica has shown nothing more, though the primary has more.
-type lag struct {
-	since    time.Time // zero while it does not lag
-	position int64
-	err      error // what was returned, or nil
-}
-
-// beganAfter reports whether the replica began to lag, or has moved since, at a time or later.
-func (l lag) beganAfter(at time.Time) bool { return !l.since.IsZero() && !l.since.Before(at) }
-
-// lags notes whether the replica lags behind the end of the primary. It returns an error if that does not move.
+// lags returns an error if the replica has stood still for a PollInterval, although the primary ends at end.
 func (f *feed) lags(end int64) error {
-	f.mu.Lock()
-	position := f.position
-	f.mu.Unlock()
-	switch {
-	case position >= end:
-		f.lag = lag{}
-	case f.lag.since.IsZero() || f.lag.position != position:
-		f.lag = lag{since: time.Now(), position: position}
-	case f.lag.err == nil && time.Since(f.lag.since) >= f.hub.pollEvery:
-		f.lag.err = &ReplicaLagError{Position: position, Head: end}
+	cursor := f.where()
+	if head, late := f.lag.Look(cursor.Position(), end, f.hub.pollEvery, time.Now()); late {
+		return &ReplicaLagError{Position: cursor.Position(), Head: head}
 	}
-	return f.lag.err
+	return nil
 }
 
 // askPrimary returns where the primary ends, before pages up to there are read from the replica. It gives positions to what was
@@ -89,10 +72,8 @@ func (f *feed) lags(end int64) error {
 func (f *feed) askPrimary(ctx context.Context) (end int64, lost bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, DefaultTimeout)
 	defer cancel()
-	f.mu.Lock()
-	seen := SeenEvent{f.position, f.last}
-	f.mu.Unlock()
-	held := true
+	cursor := f.where()
+	seen, held := SeenEvent{cursor.Position(), cursor.Last()}, true
 	if end, err = f.hub.storage.Head(ctx); err == nil && !seen.IsZero() && end >= seen.Number {
 		held, err = f.hub.holds(ctx, All, 0, seen)
 	}

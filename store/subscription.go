@@ -114,7 +114,7 @@ func (s *subscription) run(ctx context.Context) {
 	defer func() {
 		s.settle()
 		s.ahead.wait()
-		s.hub.feed.leave(s)
+		s.hub.feed.leave(s.id.Stream, s)
 		s.hub.leases.leave(s)
 		s.handBack()
 		s.hub.forget(s)
@@ -133,7 +133,7 @@ func (s *subscription) runUntil(ctx context.Context) error {
 		case life.Acquire:
 			s.acquired(s.acquire(ctx, todo.Create))
 		case life.Join:
-			s.joined(s.hub.feed.join(ctx, s))
+			s.joined(s.hub.feed.join(ctx, s.opts.Timeout, s.id.Stream, s))
 		case life.Note:
 			s.noted(todo.Problem, s.saveError(ctx, todo.Problem))
 		case life.Look:

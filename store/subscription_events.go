@@ -55,18 +55,13 @@ func (s *subscription) starve(err error) {
 	s.life.Starve(err)
 }
 
-// lookAgain asks the subscription to look at its stream.
-func (s *subscription) lookAgain() {
+// compare has the subscription look at its stream if that differs from what it has read.
+func (s *subscription) compare(info StreamInfo) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.life.Doubt()
-}
-
-// differs reports whether there is more in the stream than the subscription has read, or another stream.
-func (s *subscription) differs(info StreamInfo) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.life.Differs(found(info, true))
+	if s.life.Differs(found(info, true)) {
+		s.life.Doubt()
+	}
 }
 
 // found is what a look at a stream has found, as the machines know it.

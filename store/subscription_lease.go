@@ -95,7 +95,7 @@ func (s *subscription) acquired(l Lease, valid time.Time, err error) {
 	switch s.kind(err) {
 	case life.Held:
 		s.claim.writes = true
-		s.hub.leases.wait(s)
+		s.hub.leases.watch(s, s.opts.RetryInterval, s.id)
 	case life.Final:
 	default:
 		s.lines.warn(s.hub.ctx, "eventstore: a subscription can't begin; trying again", append(s.names(), "err", err)...)
@@ -166,7 +166,7 @@ func (s *subscription) takeLease(ctx context.Context, r LeaseRequest) (Lease, er
 // lose voids what is in flight and queued, and tells the subscribers.
 func (s *subscription) lose(why error) {
 	s.hub.leases.leave(s)
-	s.hub.feed.leave(s)
+	s.hub.feed.leave(s.id.Stream, s)
 	s.mu.Lock()
 	s.held.close(why)
 	s.life.Lost()

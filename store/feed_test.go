@@ -2,25 +2,9 @@ package store
 
 import (
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 )
-
-// TestRest: one event is not delayed, many are waited for, but not for long, and the time that the look has taken counts.
-func TestRest(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		began := time.Now()
-		time.Sleep(time.Millisecond)
-		assert.LessOrEqual(t, rest(1, began), time.Duration(0))
-		assert.Equal(t, time.Millisecond, rest(20, began))
-		assert.Equal(t, mostRest-time.Millisecond, rest(1000, began))
-		time.Sleep(mostRest)
-		assert.LessOrEqual(t, rest(1000, began), time.Duration(0))
-	})
-}
 
 // TestIsEnd: a page is the end only if it is contiguous, and nothing but the end of the store has ended it.
 func TestIsEnd(t *testing.T) {
