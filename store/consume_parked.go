@@ -336,6 +336,5 @@ func (r *Subscriber) sentIn(epoch int64) {
 func (r *Subscriber) returnAll() {
 	r.subscription.mu.Lock()
 	defer r.subscription.mu.Unlock()
-	r.subscription.desk.TakeBack(r.seat)
-	r.subscription.stir()
+	r.subscription.life.TakeBack(r.seat)
 }

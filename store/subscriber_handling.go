@@ -3,15 +3,7 @@ package store
 import "context"
 
 // grant returns the lease that the subscription has now: its epoch, and a context that ends with it. ok is false if it has none.
-func (r *Subscriber) grant() (epoch int64, lease context.Context, ok bool) {
-	s := r.subscription
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.held.ctx == nil || !s.valid() {
-		return 0, nil, false
-	}
-	return s.tenure.Epoch(), s.held.ctx, true
-}
+func (r *Subscriber) grant() (epoch int64, lease context.Context, ok bool) { return r.subscription.grant() }
 
 // lose gives the lease of an epoch up, since another process has it, or to take it again with the checkpoint that is in the database.
 // why is the database's error, or nil.
