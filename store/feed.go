@@ -274,7 +274,7 @@ func (f *feed) readPage(ctx context.Context, end int64) (more bool, n int, err e
 			return false, 0, err
 		}
 	}
-	fed := fedPage{events: page, last: next - 1, after: cursor.Position()}
+	fed := fedPage{Events: page, Last: next - 1, After: cursor.Position()}
 	atEnd := isEnd(r, page, next) || next > end
 	first := SeenEvent{}
 	if len(page) > 0 {
@@ -284,11 +284,11 @@ func (f *feed) readPage(ctx context.Context, end int64) (more bool, n int, err e
 	case tail.Replaced:
 		return false, 0, f.replaced(ctx, cursor.Position())
 	case tail.Overlaps:
-		fed.before, fed.events = first, page[1:]
+		fed.Before, fed.Events = first.intake(), page[1:]
 	case tail.Follows:
 	}
 	f.offer(fed)
-	return next > cursor.Position()+1 && !atEnd, len(fed.events), nil
+	return next > cursor.Position()+1 && !atEnd, len(fed.Events), nil
 }
 
 // isEnd reports whether the page that r asked for, up to next, is so short that it ended where the store did when it was read: what has
@@ -329,13 +329,13 @@ func (f *feed) page(ctx context.Context, r ReadRequest) (page []Recorded, next i
 
 // offer offers a page to the members.
 func (f *feed) offer(p fedPage) {
-	page := p.events
+	page := p.Events
 	for i := range page {
 		page[i].codec = f.hub.codec
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.cursor.To(p.last, p.at(p.last)) {
+	if f.cursor.To(p.Last, idAt(p, p.Last)) {
 		for m := range f.members.Whole() {
 			m.offer(p)
 		}
@@ -355,19 +355,19 @@ func (f *feed) offer(p fedPage) {
 			if f.hub.replicated {
 				m.news(len(part))
 			} else {
-				m.offer(fedPage{events: part})
+				m.offer(fedPage{Events: part})
 			}
 		}
 	}
 }
 
-// at returns the id of the event with a number, if the page shows it.
-func (p fedPage) at(number int64) uuid.UUID {
-	if n := len(p.events); n > 0 && p.events[n-1].Number == number {
-		return p.events[n-1].ID
+// idAt returns the id of the event with a number, if the page shows it.
+func idAt(p fedPage, number int64) uuid.UUID {
+	if n := len(p.Events); n > 0 && p.Events[n-1].Number == number {
+		return p.Events[n-1].ID
 	}
-	if p.before.Number == number {
-		return p.before.ID
+	if p.Before.Number == number {
+		return p.Before.ID
 	}
 	return uuid.Nil
 }

@@ -26,8 +26,8 @@ type tenant interface {
 
 // waker waits for leases of other processes. Its method does not block.
 type waker interface {
-	// poke hints that a lease may be free.
-	poke()
+	// leaseFree reports that a lease may be free.
+	leaseFree()
 }
 
 // watch holds the leases that a waker waits for.
@@ -63,7 +63,7 @@ func (l *leases) poke() {
 // hold keeps the lease of t from now on.
 func (l *leases) hold(t tenant) { l.change(func() { l.held[t] = true }) }
 
-// watch pokes w when one of the leases is free, and looks for free leases at that interval at least. It replaces the watch of w.
+// watch tells w when one of the leases is free, and looks for free leases at that interval at least. It replaces the watch of w.
 func (l *leases) watch(w waker, every time.Duration, ids ...SubscriptionID) {
 	l.change(func() {
 		if delete(l.waiting, w); len(ids) > 0 {
@@ -244,7 +244,7 @@ func (l *leases) look(ctx context.Context) {
 	defer l.mu.Unlock()
 	for w, watched := range l.waiting {
 		if slices.ContainsFunc(watched.ids, func(id SubscriptionID) bool { return free[id] }) {
-			w.poke()
+			w.leaseFree()
 		}
 	}
 }
