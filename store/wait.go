@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/eventstore-go/eventstore/store/internal/partition"
 )
 
 // progress tells whoever waits for a projection that one of this Store has applied something.
@@ -238,7 +240,7 @@ func only(list []Lease, p ProjectionRecord, streams []string) (found []Lease) {
 	wanted := map[SubscriptionID]bool{}
 	for _, stream := range streams {
 		_, hash := PartitionKey(stream)
-		wanted[p.partition(int(hash%int64(p.Partitions)))] = true
+		wanted[p.partition(partition.Of(hash, p.Partitions))] = true
 	}
 	for _, l := range list {
 		if wanted[l.ID] {
