@@ -26,6 +26,7 @@ type hub struct {
 	replicated  bool
 	end         atomic.Int64 // where the primary ended when it was asked last; with a replica only
 	ticker      Ticker       // nil if the storage gives positions at once
+	poller      Poller       // nil if the storage is none
 	codec       *codec
 	log         *slog.Logger
 	lines       *lines   // of the same, for what may happen again and again
@@ -82,6 +83,7 @@ func newHub(s *Store, opts *Options) *hub {
 		h.reads, h.replicated = replica, true
 	}
 	h.ticker, _ = s.storage.(Ticker)
+	h.poller, _ = s.storage.(Poller)
 	if h.leaseTTL <= 0 {
 		h.leaseTTL = DefaultLeaseTTL
 	}
@@ -249,8 +251,7 @@ func (h *hub) hint() {
 // committed says that this process has committed something. Where other processes are to be told, or read a replica, and nobody reads
 // here, a tick gives it its position, and tells them.
 func (h *hub) committed() {
-	h.feed.own.Store(true)
-	if h.feed.poke() || h.notifier == nil && !h.replicated || h.ticker == nil {
+	if h.feed.committed() || h.notifier == nil && !h.replicated || h.ticker == nil {
 		return
 	}
 	h.tickSoon()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/google/uuid"
 )
@@ -58,44 +57,6 @@ func otherHistory(stream string, number int64) error {
 	return fmt.Errorf("store: %w: it has another event at %d of %q than the primary: it does not follow that primary; rebuild it", ErrReplica, number, stream)
 }
 
-// lags returns an error if the replica has stood still for a PollInterval, although the primary ends at end.
-func (f *feed) lags(end int64) error {
-	cursor := f.where()
-	if head, late := f.lag.Look(cursor.Position(), end, f.hub.pollEvery, time.Now()); late {
-		return &ReplicaLagError{Position: cursor.Position(), Head: head}
-	}
-	return nil
-}
-
-// askPrimary returns where the primary ends, before pages up to there are read from the replica. It gives positions to what was
-// committed. lost says that what the feed has read is not there any more, which the members are told.
-func (f *feed) askPrimary(ctx context.Context) (end int64, lost bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, DefaultTimeout)
-	defer cancel()
-	cursor := f.where()
-	seen, held := SeenEvent{cursor.Position(), cursor.Last()}, true
-	if end, err = f.hub.storage.Head(ctx); err == nil && !seen.IsZero() && end >= seen.Number {
-		held, err = f.hub.holds(ctx, All, 0, seen)
-	}
-	switch {
-	case err != nil:
-		return 0, false, err
-	case end < seen.Number:
-		return end, true, f.look(ctx, true)
-	case !held:
-		f.lose(end)
-	}
-	f.hub.end.Store(end)
-	return end, !held, nil
-}
-
-// confirm is [hub.confirm] of a page of All.
-func (f *feed) confirm(ctx context.Context, page []Recorded, next, end int64) ([]Recorded, int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, DefaultTimeout)
-	defer cancel()
-	return f.hub.confirm(ctx, All, 0, page, next, end)
-}
-
 // endFor returns where the primary ends. It asks, unless the primary is known to have a number.
 func (h *hub) endFor(ctx context.Context, number int64) (int64, error) {
 	if end := h.end.Load(); end >= number {
@@ -110,8 +71,8 @@ func (h *hub) endFor(ctx context.Context, number int64) (int64, error) {
 
 // holds reports whether the primary has what was seen in a stream, or has hard deleted it.
 func (h *hub) holds(ctx context.Context, stream string, streamID int64, seen SeenEvent) (bool, error) {
-	if h.feed.poller != nil && stream == All {
-		end, at, err := h.feed.poller.Poll(ctx, seen.Number)
+	if h.poller != nil && stream == All {
+		end, at, err := h.poller.Poll(ctx, seen.Number)
 		return end >= seen.Number && (at == uuid.Nil || at == seen.ID), err
 	}
 	r := ReadRequest{Stream: stream, StreamID: streamID, From: seen.Number, Limit: 1}

@@ -1,13 +1,5 @@
 package store
 
-// fedPage is a part of what the feed has read.
-type fedPage struct {
-	events []Recorded
-	before SeenEvent // the last event before the page, or zero if it is not known
-	last   int64     // the last number that the page covers, if it is one of All; events up to there may be hard deleted
-	after  int64     // the number that the feed had read up to, if the page is one of All
-}
-
 // offer is called by the feed with new events, whose numbers are those of the subscription's stream. It does not block.
 func (s *subscription) offer(p fedPage) {
 	s.mu.Lock()

@@ -14,9 +14,6 @@ import (
 	"github.com/eventstore-go/eventstore/store/internal/trouble"
 )
 
-// readSize is how many events are read from storage at a time.
-const readSize = 1000
-
 // pageSize is readSize, or less where the queue is small.
 func (s *subscription) pageSize() int { return min(readSize, (s.opts.MaxSize+1)/2) }
 
