@@ -11,6 +11,85 @@
 // [All], it has a position: 1, 2, 3, and so on. [Store.Link] adds recorded events to another stream, in which they get
 // a version, too; in All they stay where they are.
 //
+// # For applications
+//
+// The exported names and the methods of [Store], each under one task.
+//
+//   - Open a store: [New], [Store], [Options], [DefaultPageBytes], [DefaultPollInterval], [DefaultLeaseTTL], [Store.Check],
+//     [Store.Primary], [Store.Close].
+//   - Append and link: [Store.Append], [Store.Link], [Event], [IDs], [AppendResult], [WithCause], [WithCorrelation].
+//   - Say what version to expect: [Expected], [Any], [NoStream], [StreamExists], [Version].
+//   - Read: [Store.Stream], [Store.All], [Store.Page], [Store.Event], [Store.Correlation], [Store.Head], [All], [Recorded], [ReadOptions],
+//     [Seen], [DefaultPageSize].
+//   - Decode: [Decode], [As], [JSON], [IsJSON].
+//   - Delete and list streams: [Store.Delete], [Store.Undelete], [DeleteKind], [SoftDelete], [HardDelete], [Store.StreamInfo],
+//     [StreamInfo], [StreamStatus], [Active], [Deleted], [Store.Streams], [ListOptions], [StreamFilter], [SortBy], [SortID], [SortName],
+//     [SortVersion], [SortCreated], [SortDeleted], [StreamPage].
+//   - Keep snapshots: [Store.RecordSnapshot], [Store.ReadSnapshot], [Store.DeleteSnapshot], [Snapshot], [RecordedSnapshot].
+//   - Use transactions: [Store.WithTx], [Store.InTx], [Store.Committed].
+//   - Subscribe: [Store.Subscribe], [Subscriber], [SubscribeOptions], [DefaultBufferSize], [DefaultCheckpointThreshold],
+//     [DefaultCheckpointAfter], [DefaultRetryInterval], [DefaultTimeout], [Start], [StartOrigin], [StartCurrent], [StartAfter],
+//     [EventFilter], [SubscriptionState], [Phase], [Waiting], [CatchingUp], [Live], [Stopped].
+//   - Consume with a handler: [Store.Consume], [ConsumeOptions], [Handler], [Router], [NewRouter], [On], [Decision], [Retry], [Skip],
+//     [Stop], [Park], [RetryThen].
+//   - Watch: [Store.Watch], [Watcher], [WatchOptions], [DefaultWatchSize].
+//   - Project to a read model: [Store.Project], [ProjectOptions], [BatchHandler], [TxFrom], [DefaultBatchSize], [DefaultBatchTime],
+//     [Store.WaitFor], [Store.WaitForPosition].
+//   - Operate subscriptions: [Store.Subscriptions], [SubscriptionInfo], [SubscriptionID], [SeenEvent], [Store.Unsubscribe],
+//     [Store.ResetSubscription], [Store.DeleteSubscription].
+//   - Operate projections: [Store.Projections], [Store.Projection], [ProjectionInfo], [PartitionInfo], [Store.Repartition],
+//     [Store.ResetProjection], [Store.ReplaceProjection], [ReplaceOptions], [Store.DeleteProjection].
+//   - Handle parked events: [Store.Parked], [ParkedFilter], [ParkedEvent], [Store.ReplayParked], [Store.DiscardParked].
+//   - Stay within limits: [MaxStreamName], [MaxType], [MaxData], [MaxMetadata], [MaxContentType], [MaxPageSize], [MaxSubscriptionName],
+//     [MaxProjectionName], [MaxPartitions], [MaxName].
+//   - Errors of arguments and writes: [ErrInvalid], [InvalidError], [ErrReservedStream], [ErrWrongExpectedVersion],
+//     [WrongExpectedVersionError], [ErrStreamExists], [ErrDuplicateEvent], [DuplicateEventError], [ErrEventNotFound],
+//     [EventNotFoundError], [ErrHardDeleteDisabled], [ErrSnapshotConflict], [SnapshotConflictError], [ErrImporting], [ErrReadOnly].
+//   - Errors of streams and reads: [StreamError], [ErrStreamNotFound], [ErrStreamDeleted], [ErrStreamNotDeleted], [ErrStreamReplaced],
+//     [ErrSnapshotNotFound], [SnapshotNotFoundError], [ErrNotIndexed], [ErrTimeout], [ErrReplica], [ReplicaLagError].
+//   - Errors of types and decoding: [ErrDecode], [DecodeError], [ErrUnknownType], [ErrUnknownVersion], [ErrUnregisteredType],
+//     [UnregisteredTypeError], [ErrContentType], [ContentTypeError], [ErrSplit], [ErrForgotten].
+//   - Errors of transactions: [ErrNoTransactions], [ErrRetryTx], [ErrSelfDeadlock], [ErrIsolation].
+//   - Errors of subscriptions and projections: [SubscriptionError], [ErrSubscriptionNotFound], [ErrLeaseHeld], [ErrLeaseLost],
+//     [CheckpointLostError], [ErrPositionLost], [PositionLostError], [ErrTooManySubscribers], [ErrSubscriberClosed], [ErrUnexpectedAck],
+//     [UnexpectedAckError], [ErrTooSlow], [CallbackError], [ProjectionError], [ErrProjectionNotFound], [ErrProjectionReplaced],
+//     [ErrProjectionRuns], [ErrParked], [ParkedError], [ErrNoParking].
+//   - Errors of the database and the Store: [ErrSchema], [SchemaError], [ErrUnsupportedDatabase], [ErrNoNotifications], [ErrClosed].
+//
+// # For backends
+//
+// A backend implements [Storage], and the interfaces below for what else it can do: the Store looks for them. Package conformance has a
+// case for every duty.
+//
+//   - Events, streams and snapshots: [Storage], [NewEvent], [AppendRequest], [LinkRequest], [State], [DeleteRequest], [UndeleteRequest],
+//     [ReadRequest], [Part], [StreamPart], [ListRequest], [SnapshotRequest].
+//   - Transactions: [Transactional]. Without it, [Store.WithTx] and [Store.InTx] fail with [ErrNoTransactions].
+//   - Subscriptions: [SubscriptionStorage], [LeaseRequest], [Lease], [CheckpointRequest], [CheckpointState], [Behind], [Arrivals]. Without
+//     it, calls that need it fail with [errors.ErrUnsupported].
+//   - Many checkpoints at the price of one: [CheckpointBatcher]. Without it, the Store saves one checkpoint after the other.
+//   - Events that Consume parks: [ParkedStorage], [ParkedChange], [ParkedRequest]. Without it, a decision to park ends Consume with
+//     [ErrNoParking].
+//   - Projections: [ProjectionStorage], [ProjectionRecord], [PartitionKey], [AdvanceRequest], [Place], [FailedStep], [StepHandler],
+//     [StepStorage], [StepCommit]. Without it, calls that need it fail with [ErrNoTransactions].
+//   - Handlers that wait for their own transaction: [DeadlockDetector]. Without it, such a handler waits until its context ends.
+//   - Correlations: [CorrelationStorage], [CorrelationRequest], [CorrelationPart]. Without it, [Store.Correlation] fails with
+//     [errors.ErrUnsupported].
+//   - Positions that are given after the commit: [Ticker]. Without it, events have positions when they are committed.
+//   - One round trip to see that nothing is new: [Poller]. Without it, the Store reads an empty page.
+//   - Several pages at a time: [ParallelReader]. Without it, the Store reads one page after the other.
+//   - Memory of old pages for new ones: [Recycler]. Without it, the Store drops old pages.
+//   - A check before use: [Checker]. Without it, [Store.Check] looks at the serializers only.
+//   - A database that may take no writes: [WriteChecker]. Without it, [Store.Check] does not ask.
+//   - A replica for reads that may lag: [Replicated]. Without it, all reads are of the database that is written.
+//   - A database that takes JSON only: [JSONOnly], [NotJSON]. Without it, a serializer may write any bytes.
+//
+// A Store also takes parts from its [Options] that other packages implement:
+//
+//   - Serializers: [Serializer], [ContentTyper], [TypeNamer], [TypeChecker], [Upcaster], [Opener]. A Store looks for the last five.
+//   - Hints between processes: [Notifier].
+//   - Traces and metrics: [Observer], [Operation], [OperationKind], [OpAppend], [OpLink], [OpDelete], [OpUndelete], [OpRead], [OpHandle],
+//     [OpProject], [OpSkip], [OpPark], [OpFetch], [OpTick], [OpAcquire], [OpRenew], [OpCheckpoint], [Outcome].
+//
 // # Promises
 //
 // Each is kept by every backend. In brackets stand the cases of package conformance that show it; most of them run a
@@ -154,29 +233,4 @@
 // A [Store] may be used by any number of goroutines, and any number of Stores, in any number of processes, may share a
 // database. What WithTx returns is as good as the transaction: one goroutine at a time. A Store starts goroutines for
 // subscribers, and with a Notifier; [Store.Close] ends them.
-//
-// # For backends
-//
-// A backend implements [Storage]. Package conformance has a case for every duty. A Storage implements further interfaces for what else it
-// can do, and the Store looks for them:
-//
-//   - [Transactional]: the events are in a database/sql database. Without it, [Store.WithTx] and [Store.InTx] fail with
-//     [ErrNoTransactions].
-//   - [SubscriptionStorage]: it keeps subscriptions. Without it, calls that need it fail with [errors.ErrUnsupported].
-//   - [ParkedStorage]: it keeps what Consume parks. Without it, a decision to park ends Consume with [ErrNoParking].
-//   - [CheckpointBatcher]: it saves many checkpoints at the price of one. Without it, the Store saves one after the other.
-//   - [ProjectionStorage]: it keeps projections. Without it, calls that need it fail with [ErrNoTransactions].
-//   - [DeadlockDetector]: it can tell that a handler waits for its own transaction. Without it, such a handler waits until its context ends.
-//   - [CorrelationStorage]: it finds the events of a correlation. Without it, [Store.Correlation] fails with [errors.ErrUnsupported].
-//   - [Ticker]: it gives events their positions after the commit. Without it, they have positions when they are committed.
-//   - [Poller]: it tells in one round trip that nothing is new. Without it, the Store reads an empty page.
-//   - [ParallelReader]: it gains from reading several pages at a time. Without it, the Store reads one page after the other.
-//   - [Recycler]: it makes new pages of the memory of old ones. Without it, the Store drops them.
-//   - [Checker]: it must look at something before it can be used. Without it, [Store.Check] looks at the serializers only.
-//   - [WriteChecker]: it may take no writes. Without it, [Store.Check] does not look.
-//   - [Replicated]: it may have a replica, for reads that may lag. Without it, all reads are of the database that is written.
-//   - [JSONOnly]: it may take JSON only. Without it, it takes all bytes.
-//
-// A [Serializer] may implement [ContentTyper], [TypeNamer], [TypeChecker], [Upcaster] and [Opener]. A [Notifier] carries hints between
-// processes, and an [Observer] is told what a Store does: neither is looked for, both are options of a Store.
 package store

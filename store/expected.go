@@ -77,7 +77,7 @@ func (e Expected) String() string {
 	return "version " + strconv.FormatInt(e.n-versionZero, 10)
 }
 
-// State is what a write under an [Expected] is judged against.
+// State is what a write under an [Expected] is judged against. For backends.
 type State struct {
 	Exists  bool
 	Version int64

@@ -56,7 +56,7 @@ type Storage interface {
 	DeleteSnapshot(ctx context.Context, sourceID string) error
 }
 
-// NewEvent is an event on its way into a [Storage].
+// NewEvent is an event on its way into a [Storage]. For backends.
 type NewEvent struct {
 	ID            uuid.UUID // never zero
 	Type          string
@@ -68,7 +68,7 @@ type NewEvent struct {
 	CreatedAt     time.Time // UTC, whole microseconds; zero: the database's clock
 }
 
-// AppendRequest asks for an append.
+// AppendRequest asks for an append. For backends.
 //
 // When an id is already in the store: if the events are those of one earlier append, all of them, in the same order,
 // to the same stream, and at the versions this request could have given them, the request is a retry and the first
@@ -107,7 +107,7 @@ func (r AppendResult) count() int {
 	return int(r.Last - r.First + 1)
 }
 
-// LinkRequest asks for a link.
+// LinkRequest asks for a link. For backends.
 type LinkRequest struct {
 	Stream   string
 	Expected Expected    // set
@@ -126,7 +126,7 @@ const (
 	HardDelete
 )
 
-// DeleteRequest asks for a delete. See [Expected.JudgeDelete].
+// DeleteRequest asks for a delete. For backends. See [Expected.JudgeDelete].
 type DeleteRequest struct {
 	Stream   string
 	Expected Expected // set
@@ -146,7 +146,7 @@ func (r DeleteRequest) Judge(s State) error {
 	return err
 }
 
-// UndeleteRequest asks for a soft-deleted stream to be shown again. See [Expected.JudgeUndelete].
+// UndeleteRequest asks for a soft-deleted stream to be shown again. For backends. See [Expected.JudgeUndelete].
 type UndeleteRequest struct {
 	Stream   string
 	Expected Expected // set
@@ -155,7 +155,7 @@ type UndeleteRequest struct {
 // Judge returns nil if the undelete may go ahead, else the error to return. For backends.
 func (r UndeleteRequest) Judge(s State) error { return r.Expected.JudgeUndelete(r.Stream, s) }
 
-// ReadRequest asks for one page.
+// ReadRequest asks for one page. For backends.
 type ReadRequest struct {
 	Stream   string
 	StreamID int64 // id of the stream to read; 0: the stream that has the name
@@ -195,7 +195,7 @@ func (r ReadRequest) Judge(s StreamInfo) error {
 	return nil
 }
 
-// Part is a page of all events, or of those of a correlation.
+// Part is a page of all events, or of those of a correlation. For backends.
 type Part struct {
 	Events []Recorded
 	// More says that the page has fewer events than it could because of the request's Bytes: it does not end at the end. A page
@@ -203,7 +203,7 @@ type Part struct {
 	More bool
 }
 
-// StreamPart is a page of a stream.
+// StreamPart is a page of a stream. For backends.
 type StreamPart struct {
 	Part
 	Seen
@@ -272,7 +272,7 @@ const (
 	SortDeleted SortBy = "deleted"
 )
 
-// ListRequest asks for one page of streams.
+// ListRequest asks for one page of streams. For backends.
 type ListRequest struct {
 	StreamFilter
 	SortBy     SortBy // set
@@ -283,7 +283,7 @@ type ListRequest struct {
 	After *StreamInfo
 }
 
-// SnapshotRequest asks a [Storage] to record a snapshot.
+// SnapshotRequest asks a [Storage] to record a snapshot. For backends.
 type SnapshotRequest struct {
 	SourceID       string
 	Version        int64

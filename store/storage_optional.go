@@ -27,7 +27,7 @@ type CorrelationStorage interface {
 	ReadCorrelation(ctx context.Context, r CorrelationRequest) (CorrelationPart, error)
 }
 
-// CorrelationRequest asks for a page of the events of a correlation.
+// CorrelationRequest asks for a page of the events of a correlation. For backends.
 type CorrelationRequest struct {
 	CorrelationID uuid.UUID // not zero
 	From          int64     // first position wanted; at least 1
@@ -37,7 +37,7 @@ type CorrelationRequest struct {
 	Rest any
 }
 
-// CorrelationPart is a page of the events of a correlation.
+// CorrelationPart is a page of the events of a correlation. For backends.
 type CorrelationPart struct {
 	Part
 	// Rest is what the backend wants to be given with the request for the next page, such as what it knows of the events behind

@@ -37,7 +37,7 @@ type ParkedStorage interface {
 	ParkedCounts(ctx context.Context) (map[SubscriptionID]int64, error)
 }
 
-// ParkedChange asks to change what a subscription has parked.
+// ParkedChange asks to change what a subscription has parked. For backends.
 type ParkedChange struct {
 	ID       SubscriptionID
 	Epoch    int64
@@ -65,7 +65,7 @@ type ParkedEvent struct {
 	ParkedAt time.Time // UTC; zero: the database's clock
 }
 
-// ParkedRequest asks for parked events of a projection, or if Projection is "" of a subscription.
+// ParkedRequest asks for parked events of a projection, or if Projection is "" of a subscription. For backends.
 type ParkedRequest struct {
 	Projection   string
 	Subscription SubscriptionID

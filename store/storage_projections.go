@@ -65,7 +65,7 @@ type ProjectionStorage interface {
 	Temporary(ctx context.Context, step FailedStep, tx *sql.Tx, err error) bool
 }
 
-// FailedStep says which step of a projection's transaction returned an error.
+// FailedStep says which step of a projection's transaction returned an error. For backends.
 type FailedStep int
 
 const (
@@ -77,7 +77,7 @@ const (
 	StepCommit
 )
 
-// AdvanceRequest asks to move the checkpoint of a projection's partition.
+// AdvanceRequest asks to move the checkpoint of a projection's partition. For backends.
 type AdvanceRequest struct {
 	CheckpointRequest
 	From    int64   // number of the first event that was applied; 0 if it was parked, and the checkpoint stays
@@ -98,7 +98,7 @@ func (r AdvanceRequest) Judge(s CheckpointState) error {
 	return err
 }
 
-// ProjectionRecord is a projection as a [ProjectionStorage] keeps it.
+// ProjectionRecord is a projection as a [ProjectionStorage] keeps it. For backends.
 type ProjectionRecord struct {
 	Name       string
 	Stream     string // or All
@@ -116,7 +116,7 @@ type ProjectionRecord struct {
 	CreatedAt, UpdatedAt time.Time
 }
 
-// Place is the position of an event in All and the stream to which it was appended.
+// Place is the position of an event in All and the stream to which it was appended. For backends.
 type Place struct {
 	Position int64
 	Stream   string

@@ -68,13 +68,13 @@ type SubscriptionStorage interface {
 // SubscriptionID identifies a persistent subscription: its name, and the stream, or [All], that it is on.
 type SubscriptionID struct{ Stream, Name string }
 
-// Behind identifies the events of a stream, or of [All], whose numbers are above Number.
+// Behind identifies the events of a stream, or of [All], whose numbers are above Number. For backends.
 type Behind struct {
 	Stream string
 	Number int64
 }
 
-// Arrivals is the answer of [SubscriptionStorage].Arrivals.
+// Arrivals is the answer of [SubscriptionStorage].Arrivals. For backends.
 type Arrivals struct {
 	At  []time.Time // UTC
 	Now time.Time   // what the database's clock says
@@ -91,7 +91,7 @@ type EventFilter struct {
 // IsZero reports whether f chooses all events.
 func (f EventFilter) IsZero() bool { return len(f.Types) == 0 && f.StreamPrefix == "" }
 
-// LeaseRequest asks for the lease of a subscription.
+// LeaseRequest asks for the lease of a subscription. For backends.
 type LeaseRequest struct {
 	ID    SubscriptionID
 	Owner string // who asks; no two Stores have the same, see SubscriptionInfo
@@ -101,7 +101,7 @@ type LeaseRequest struct {
 	Checkpoint, StreamID int64
 }
 
-// Lease is a lease that was taken.
+// Lease is a lease that was taken. For backends.
 type Lease struct {
 	ID         SubscriptionID
 	Epoch      int64
@@ -121,7 +121,7 @@ func (l Lease) request() CheckpointRequest {
 	return CheckpointRequest{ID: l.ID, Epoch: l.Epoch, Checkpoint: l.Checkpoint, StreamID: l.StreamID, Seen: l.Seen, Era: l.Era}
 }
 
-// CheckpointRequest asks to save a checkpoint.
+// CheckpointRequest asks to save a checkpoint. For backends.
 type CheckpointRequest struct {
 	ID                   SubscriptionID
 	Epoch                int64
@@ -137,7 +137,7 @@ type CheckpointRequest struct {
 	Era string
 }
 
-// CheckpointState is what a [CheckpointRequest] is judged by.
+// CheckpointState is what a [CheckpointRequest] is judged by. For backends.
 type CheckpointState struct {
 	Epoch, Checkpoint, StreamID int64 // as they are in the database; Epoch is 0 if there is no such subscription
 	// End is the last number of the stream that the request counts in, or of All; -1 if that stream does not exist any more.

@@ -13,7 +13,7 @@
 // on beside it, also while a caller's transaction stays open.
 //
 // Appends outside a transaction that come while others of the same Backend are under way share a statement and a commit,
-// append_group, each with its own outcome: see group.go, and [Options].NoGroupCommit. So many writers have more to gain
+// append_group, each with its own outcome: see group.go and [Options].NoGroupCommit. So many writers have more to gain
 // from one Backend than from many.
 //
 // An append that has to wait for its stream, because a transaction holds it, waits at the server. Others of the same Backend to that

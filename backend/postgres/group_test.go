@@ -12,16 +12,18 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/eventstore-go/eventstore/backend/postgres/internal/grouping"
 	"github.com/eventstore-go/eventstore/internal/pgtest"
 	"github.com/eventstore-go/eventstore/store"
 )
 
 // crowd are appends that wait for the same flush.
 type crowd struct {
-	t  *testing.T
-	b  *Backend
-	es *store.Store
-	wg sync.WaitGroup
+	t       *testing.T
+	b       *Backend
+	es      *store.Store
+	wg      sync.WaitGroup
+	leaders []*grouping.Append[*member] // that the appends wait for
 }
 
 type outcome struct {
@@ -34,8 +36,12 @@ func gather(t *testing.T, b *Backend) *crowd {
 	t.Helper()
 	b.group.mu.Lock()
 	defer b.group.mu.Unlock()
-	b.group.flushes += mostFlushes
-	return &crowd{t: t, b: b, es: store.New(b, nil)}
+	c := &crowd{t: t, b: b, es: store.New(b, nil)}
+	for i := range mostFlushes {
+		c.leaders = append(c.leaders, b.group.appends.Join(fmt.Sprint("led-", i), 1, 1, time.Now().Add(time.Hour))) // and is not passed
+		require.Equal(t, grouping.Leading, c.leaders[i].State())
+	}
+	return c
 }
 
 // add adds an append, and waits until it waits.
@@ -51,15 +57,15 @@ func (c *crowd) add(ctx context.Context, stream string, expected store.Expected,
 func (c *crowd) waiting() int {
 	c.b.group.mu.Lock()
 	defer c.b.group.mu.Unlock()
-	return len(c.b.group.waiting)
+	return c.b.group.appends.Waiting()
 }
 
 // start ends what the appends wait for.
 func (c *crowd) start() {
 	c.b.group.mu.Lock()
 	defer c.b.group.mu.Unlock()
-	for range mostFlushes {
-		c.b.group.next(c.b)
+	for _, l := range c.leaders {
+		c.b.group.start(c.b, c.b.group.appends.Leave(l, time.Now()))
 	}
 }
 
@@ -78,7 +84,7 @@ func (c *crowd) idle() {
 	eventually(c.t, "the group is idle", func() bool {
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		return g.flushes == 0 && len(g.waiting) == 0 && len(g.streams) == 0 && len(g.leaders) == 0 && len(g.places) == 0
+		return g.appends.Idle() && len(g.places) == 0
 	})
 }
 
@@ -371,29 +377,6 @@ func TestGroupBackPressure(t *testing.T) {
 	require.Equal(t, 2, c.waiting())
 	c.finish()
 	require.Equal(t, []string{"a@1", "b@1"}, all(t, b))
-}
-
-// TestGroupBounds: what goes into a flush is bounded, and what does not fit goes next.
-func TestGroupBounds(t *testing.T) {
-	t.Parallel()
-	g := newGroup(newGate())
-	add := func(n int, events int, bytes int) {
-		for range n {
-			r := store.AppendRequest{Stream: uuid.NewString(), Events: make([]store.NewEvent, events)}
-			g.traffic(r.Stream).waiting++
-			g.waiting = append(g.waiting, &member{r: r, bytes: bytes})
-		}
-	}
-	add(mostMembers+10, 1, 1)
-	assert.Len(t, g.take(), mostMembers)
-	assert.Len(t, g.take(), 10)
-	add(30, groupedEvents, 1)
-	assert.Len(t, g.take(), groupEvents/groupedEvents)
-	assert.Len(t, g.take(), 30-groupEvents/groupedEvents)
-	add(100, 1, groupedBytes)
-	assert.Len(t, g.take(), groupBytes/groupedBytes)
-	assert.Len(t, g.take(), 100-groupBytes/groupedBytes)
-	assert.Empty(t, g.take())
 }
 
 // TestNoGroupCommit: with the option every append has a commit of its own.

@@ -4,6 +4,8 @@
 //   - figures.go: how much the files of package store depend on each other, and how many fields its largest structs have. Each figure has a
 //     ceiling, which only falls. The type checker counts.
 //   - machines.go: the machines below store/internal start no goroutine, use no channel, and ask no clock.
+//   - siblings_test.go: backend/postgres and backend/sqlite keep the same files in the same order.
+//   - api.go: the exported names and signatures of the packages that users import, compared with testdata/api.
 //
 // Each rule and each count is also tried on a bad example, which it must refuse.
 package archtest

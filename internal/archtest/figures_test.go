@@ -16,10 +16,9 @@ func TestCeilings(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	require.NoError(t, err)
 	watch(t, root)
-	exports, err := listExports(root, "./store")
+	packages, err := check(root, "./store")
 	require.NoError(t, err)
-	s, err := exports.check(root, "store")
-	require.NoError(t, err)
+	s := packages[module+"/store"]
 
 	t.Logf("package store has %d files, %d lines", len(s.files), s.lines())
 	figures := s.figures()

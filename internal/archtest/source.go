@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -26,20 +27,23 @@ type source struct {
 	info  *types.Info
 }
 
-// exports maps the path of a package to the file of its export data, which the go command keeps in its cache.
-type exports map[string]string
+// listed is a package as go list shows it.
+type listed struct {
+	ImportPath, Dir, Export string
+	GoFiles, Imports        []string
+}
 
-// listExports makes the go command compile the packages and everything they import, where its cache lacks them.
-func listExports(root string, patterns ...string) (exports, error) {
-	cmd := exec.Command("go", append([]string{"list", "-deps", "-export", "-json=ImportPath,Export"}, patterns...)...)
+// list runs go list in root, the root of the module.
+func list(root string, args ...string) ([]listed, error) {
+	cmd := exec.Command("go", append([]string{"list", "-json=ImportPath,Dir,Export,GoFiles,Imports"}, args...)...)
 	cmd.Dir, cmd.Stderr = root, os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
 		return nil, fmt.Errorf("archtest: go list: %w", err)
 	}
-	all := exports{}
+	var all []listed
 	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
-		var p struct{ ImportPath, Export string }
+		var p listed
 		err := d.Decode(&p)
 		if errors.Is(err, io.EOF) {
 			return all, nil
@@ -47,40 +51,61 @@ func listExports(root string, patterns ...string) (exports, error) {
 		if err != nil {
 			return nil, fmt.Errorf("archtest: go list: %w", err)
 		}
-		all[p.ImportPath] = p.Export
+		all = append(all, p)
 	}
 }
 
-// importer returns an importer that reads export data.
-func (e exports) importer(set *token.FileSet) types.Importer {
-	return importer.ForCompiler(set, "gc", func(path string) (io.ReadCloser, error) {
-		file, ok := e[path]
-		if !ok || file == "" {
-			return nil, fmt.Errorf("archtest: no export data of %s", path)
-		}
-		return os.Open(file)
-	})
-}
+// ours reports whether a package is in this module.
+func ours(path string) bool { return path == module || strings.HasPrefix(path, module+"/") }
 
-// check parses and type-checks the package in root/dir.
-func (e exports) check(root, dir string) (*source, error) {
-	names, err := filepath.Glob(filepath.Join(root, dir, "*.go"))
+// check type-checks the packages of this module that the patterns name, and those that they import, from their source. Of other modules and the
+// standard library it reads what the compiler has exported, which the go command keeps in its cache. The result is by import path.
+func check(root string, patterns ...string) (map[string]*source, error) {
+	all, err := list(root, append([]string{"-deps"}, patterns...)...)
 	if err != nil {
 		return nil, err
 	}
-	texts := map[string]string{}
-	for _, name := range names {
-		if strings.HasSuffix(name, "_test.go") {
-			continue
+	all = slices.DeleteFunc(all, func(p listed) bool { return !ours(p.ImportPath) })
+	var others []string
+	for _, p := range all {
+		for _, path := range p.Imports {
+			if !ours(path) && path != "unsafe" && path != "C" {
+				others = append(others, path)
+			}
 		}
-		text, err := os.ReadFile(name)
-		if err != nil {
-			return nil, err
-		}
-		texts[filepath.Base(name)] = string(text)
+	}
+	slices.Sort(others)
+	compiled, err := list(root, append([]string{"-export"}, slices.Compact(others)...)...)
+	if err != nil {
+		return nil, err
+	}
+	exports := map[string]string{}
+	for _, p := range compiled {
+		exports[p.ImportPath] = p.Export
 	}
 	set := token.NewFileSet()
-	return checkFiles(set, module+"/"+dir, texts, e.importer(set))
+	checked := map[string]*source{}
+	exported := importer.ForCompiler(set, "gc", func(path string) (io.ReadCloser, error) { return os.Open(exports[path]) })
+	imports := importFunc(func(path string) (*types.Package, error) {
+		if s, ok := checked[path]; ok {
+			return s.pkg, nil
+		}
+		return exported.Import(path)
+	})
+	for _, p := range all { // those that a package imports come before it
+		texts := map[string]string{}
+		for _, name := range p.GoFiles {
+			text, err := os.ReadFile(filepath.Join(p.Dir, name))
+			if err != nil {
+				return nil, err
+			}
+			texts[name] = string(text)
+		}
+		if checked[p.ImportPath], err = checkFiles(set, p.ImportPath, texts, imports); err != nil {
+			return nil, err
+		}
+	}
+	return checked, nil
 }
 
 // checkFiles parses and type-checks a package whose files it is given by name.
@@ -101,3 +126,7 @@ func checkFiles(set *token.FileSet, path string, texts map[string]string, import
 
 // file returns the base name of the file that has the position.
 func (s *source) file(pos token.Pos) string { return s.set.Position(pos).Filename }
+
+type importFunc func(path string) (*types.Package, error)
+
+func (f importFunc) Import(path string) (*types.Package, error) { return f(path) }
