@@ -10,15 +10,16 @@ import (
 // checkpoints writes the checkpoints of a Store's subscriptions: where the storage can, those of all that are due, or
 // nearly so, in one statement, so that the database has no more to do for many subscriptions than for one.
 type checkpoints struct {
-	hub   *hub
-	hints chan struct{} // holds one
+	env   *env
+	all   func() []*subscription // that run here
+	hints chan struct{}          // holds one
 
 	mu      sync.Mutex
 	running bool
 }
 
-func newCheckpoints(h *hub) *checkpoints {
-	return &checkpoints{hub: h, hints: make(chan struct{}, 1)}
+func newCheckpoints(e *env, all func() []*subscription) *checkpoints {
+	return &checkpoints{env: e, all: all, hints: make(chan struct{}, 1)}
 }
 
 // poke hints that a checkpoint is due.
@@ -28,7 +29,7 @@ func (c *checkpoints) poke() {
 	c.running = true
 	c.mu.Unlock()
 	if start {
-		c.hub.start(c.run)
+		c.env.start(c.run)
 	}
 	select {
 	case c.hints <- struct{}{}:
@@ -57,7 +58,7 @@ func (c *checkpoints) write(ctx context.Context) bool {
 	var subs []*subscription
 	var list []CheckpointRequest
 	timeout := time.Duration(0)
-	all := c.hub.all()
+	all := c.all()
 	for _, soon := range []bool{false, true} {
 		for _, s := range all {
 			if len(list) == maxCheckpoints || soon && len(list) == 0 {
@@ -74,7 +75,7 @@ func (c *checkpoints) write(ctx context.Context) bool {
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	ctx, end := c.hub.observe(ctx, Operation{Kind: OpCheckpoint, Count: len(list)})
+	ctx, end := c.env.observe(ctx, Operation{Kind: OpCheckpoint, Count: len(list)})
 	end(c.save(ctx, subs, list))
 	return true
 }
@@ -92,10 +93,10 @@ func (c *checkpoints) save(ctx context.Context, subs []*subscription, list []Che
 		}
 		subs[i].savedCheckpoint(list[i], err)
 	}
-	batcher, ok := c.hub.storage.(CheckpointBatcher)
+	batcher, ok := c.env.storage.(CheckpointBatcher)
 	if !ok {
 		for i := range subs {
-			saved(i, c.hub.storage.SaveCheckpoint(ctx, list[i]))
+			saved(i, c.env.storage.SaveCheckpoint(ctx, list[i]))
 		}
 		return out
 	}

@@ -32,7 +32,7 @@ type member interface {
 // also looks, in one statement, at the streams that its members are on: links and new incarnations of a stream are not
 // among new events. The decisions are those of package tail.
 type feed struct {
-	hub    *hub
+	env    *env
 	hints  chan struct{} // holds one
 	reader feedReader
 
@@ -42,10 +42,10 @@ type feed struct {
 	members *tail.Members[member]
 }
 
-func newFeed(h *hub) *feed {
+func newFeed(e *env) *feed {
 	return &feed{
-		hub: h, hints: make(chan struct{}, 1), members: tail.NewMembers[member](All),
-		reader: feedReader{hub: h, pager: pager{most: h.pageBytes}},
+		env: e, hints: make(chan struct{}, 1), members: tail.NewMembers[member](All),
+		reader: feedReader{env: e, pager: pager{most: e.pageBytes}},
 	}
 }
 
@@ -110,7 +110,7 @@ func (f *feed) add(stream string, m member, idle bool, end tail.Cursor) (joined 
 		return false, nil
 	default:
 		f.cursor = end
-		if !f.hub.start(f.run) {
+		if !f.env.start(f.run) {
 			return false, ErrClosed
 		}
 		f.running = true
@@ -132,7 +132,7 @@ func (f *feed) leave(stream string, m member) {
 // run reads until nobody is a member any more.
 func (f *feed) run(ctx context.Context) {
 	defer f.reader.share()()
-	clock := tail.NewClock(f.hub.pollEvery, time.Now())
+	clock := tail.NewClock(f.env.pollEvery, time.Now())
 	for {
 		hinted := awaitHint(ctx, f.hints, clock.Wait(time.Now()))
 		if f.idle() || ctx.Err() != nil {
@@ -144,7 +144,7 @@ func (f *feed) run(ctx context.Context) {
 		}
 		f.starve(err)
 		if err != nil {
-			f.hub.lines.warn(ctx, "eventstore: new events can't be read; trying again", "err", err)
+			f.env.lines.warn(ctx, "eventstore: new events can't be read; trying again", "err", err)
 			clock.Failed(time.Now())
 			continue
 		}
@@ -237,7 +237,7 @@ func (f *feed) offer(p fedPage) {
 	}
 	for stream, part := range parts {
 		for m := range f.members.Of(stream) {
-			if f.hub.replicated {
+			if f.env.replicated {
 				m.news(len(part))
 			} else {
 				m.offer(fedPage{events: part})
@@ -263,7 +263,7 @@ func (f *feed) look(ctx context.Context, lost bool) error {
 			m.suspect(head)
 		}
 	}
-	if f.hub.replicated {
+	if f.env.replicated {
 		for m := range f.members.Whole() {
 			m.overtaken(f.cursor.Position())
 		}
@@ -280,7 +280,7 @@ func (f *feed) look(ctx context.Context, lost bool) error {
 func (f *feed) lose(head int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.hub.log.Error("eventstore: another event is in the place of the last one read, as after a failover to a standby that lagged", "position", f.cursor.Position())
+	f.env.log.Error("eventstore: another event is in the place of the last one read, as after a failover to a standby that lagged", "position", f.cursor.Position())
 	for m := range f.members.Whole() {
 		m.suspect(head)
 	}

@@ -32,7 +32,7 @@ func (p fedPage) at(number int64) uuid.UUID {
 
 // feedReader asks the database for the feed, and knows no members. Its methods are for the feed's goroutine, except own.
 type feedReader struct {
-	hub    *hub
+	env    *env
 	pager  pager
 	shared *polled     // the polls of this feed and others; nil if the storage is no [Poller]
 	lag    tail.Lag    // of the replica
@@ -41,10 +41,10 @@ type feedReader struct {
 
 // share makes the reader poll together with others, until it calls what share returns.
 func (r *feedReader) share() (end func()) {
-	if r.hub.poller == nil {
+	if r.env.poller == nil {
 		return func() {}
 	}
-	key := r.hub.poller.PollKey()
+	key := r.env.poller.PollKey()
 	r.shared = allPolls.join(key)
 	return func() { allPolls.leave(r, key) }
 }
@@ -54,20 +54,20 @@ func (r *feedReader) share() (end func()) {
 func (r *feedReader) poll(ctx context.Context, cursor tail.Cursor, age time.Duration) (news bool, at time.Time, err error) {
 	ctx, cancel := context.WithTimeout(ctx, DefaultTimeout)
 	defer cancel()
-	ctx, end := r.hub.observe(ctx, Operation{Kind: OpFetch, Stream: All})
-	a, err := r.shared.ask(ctx, r.hub.poller, cursor.Position(), age)
+	ctx, end := r.env.observe(ctx, Operation{Kind: OpFetch, Stream: All})
+	a, err := r.shared.ask(ctx, r.env.poller, cursor.Position(), age)
 	end(Outcome{Err: err})
 	return cursor.News(a.Head, a.ID), a.At, err
 }
 
 // end returns the end of All as a cursor.
 func (r *feedReader) end(ctx context.Context) (tail.Cursor, error) {
-	head, err := r.hub.reads.Head(ctx)
+	head, err := r.env.reads.Head(ctx)
 	if err != nil || head == 0 {
 		return tail.Cursor{}, err
 	}
 	end := tail.At(head, uuid.Nil)
-	page, _, err := r.hub.reads.ReadFiltered(ctx, ReadRequest{Stream: All, From: head, Limit: 1}, EventFilter{})
+	page, _, err := r.env.reads.ReadFiltered(ctx, ReadRequest{Stream: All, From: head, Limit: 1}, EventFilter{})
 	if err == nil && len(page) > 0 && page[0].Number == head {
 		end = tail.At(head, page[0].ID)
 	}
@@ -81,13 +81,13 @@ func (r *feedReader) begin(ctx context.Context, cursor tail.Cursor) (end int64, 
 	ctx, cancel := context.WithTimeout(ctx, DefaultTimeout)
 	defer cancel()
 	switch {
-	case r.hub.replicated:
+	case r.env.replicated:
 		return r.askPrimary(ctx, cursor)
-	case r.hub.ticker == nil:
+	case r.env.ticker == nil:
 	case own: // there is something without a position: no need to look for it first
-		_, err = r.hub.place(ctx)
+		_, err = r.env.place(ctx)
 	default: // what others have committed gets its position; Head asks before it writes
-		_, err = r.hub.storage.Head(ctx)
+		_, err = r.env.storage.Head(ctx)
 	}
 	return math.MaxInt64, tail.Follows, err
 }
@@ -95,8 +95,8 @@ func (r *feedReader) begin(ctx context.Context, cursor tail.Cursor) (end int64, 
 // askPrimary returns where the primary ends, which has given positions to what was committed, and whether it has what was read.
 func (r *feedReader) askPrimary(ctx context.Context, cursor tail.Cursor) (end int64, v tail.Verdict, err error) {
 	seen, held := SeenEvent{cursor.Position(), cursor.Last()}, true
-	if end, err = r.hub.storage.Head(ctx); err == nil && !seen.IsZero() && end >= seen.Number {
-		held, err = r.hub.holds(ctx, All, 0, seen)
+	if end, err = r.env.storage.Head(ctx); err == nil && !seen.IsZero() && end >= seen.Number {
+		held, err = r.env.holds(ctx, All, 0, seen)
 	}
 	switch {
 	case err != nil:
@@ -106,7 +106,7 @@ func (r *feedReader) askPrimary(ctx context.Context, cursor tail.Cursor) (end in
 	case !held:
 		v = tail.Replaced
 	}
-	r.hub.end.Store(end)
+	r.env.end.Store(end)
 	return end, v, nil
 }
 
@@ -121,12 +121,12 @@ func (r *feedReader) page(ctx context.Context, cursor tail.Cursor, end int64) (p
 		return p, false, v, err
 	}
 	if cursor.Short(next) {
-		if r.hub.replicated { // it lags: nothing is new
+		if r.env.replicated { // it lags: nothing is new
 			return fedPage{before: SeenEvent{position, cursor.Last()}, last: position, after: position}, false, tail.Follows, nil
 		}
 		return p, false, tail.Short, nil
 	}
-	if r.hub.replicated && next > position+1 {
+	if r.env.replicated && next > position+1 {
 		if page, next, err = r.confirm(ctx, page, next, end); err != nil {
 			return p, false, v, err
 		}
@@ -138,13 +138,13 @@ func (r *feedReader) page(ctx context.Context, cursor tail.Cursor, end int64) (p
 		first = SeenEvent{page[0].Number, page[0].ID}
 	}
 	switch v = cursor.Judge(first.Number, first.ID); {
-	case v == tail.Replaced && r.hub.replicated:
+	case v == tail.Replaced && r.env.replicated:
 		return p, false, v, otherHistory(All, position) // than the primary, which was asked before the page was read
 	case v == tail.Overlaps:
 		p.before, p.events = first, page[1:]
 	}
 	for i := range p.events {
-		p.events[i].codec = r.hub.codec
+		p.events[i].codec = r.env.codec
 	}
 	return p, more, v, nil
 }
@@ -159,8 +159,8 @@ func isEnd(r ReadRequest, page []Recorded, next int64) bool {
 func (r *feedReader) fetch(ctx context.Context, q ReadRequest) (page []Recorded, next int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, DefaultTimeout)
 	defer cancel()
-	ctx, end := r.hub.observe(ctx, Operation{Kind: OpFetch, Stream: All})
-	page, next, err = r.hub.reads.ReadFiltered(ctx, q, EventFilter{})
+	ctx, end := r.env.observe(ctx, Operation{Kind: OpFetch, Stream: All})
+	page, next, err = r.env.reads.ReadFiltered(ctx, q, EventFilter{})
 	end(Outcome{Err: err, Count: len(page)})
 	if err != nil {
 		r.pager.halve(q, err) // it is read again in the next round
@@ -174,25 +174,25 @@ func (r *feedReader) fetch(ctx context.Context, q ReadRequest) (page []Recorded,
 func (r *feedReader) confirm(ctx context.Context, page []Recorded, next, end int64) ([]Recorded, int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, DefaultTimeout)
 	defer cancel()
-	return r.hub.confirm(ctx, All, 0, page, next, end)
+	return r.env.confirm(ctx, All, 0, page, next, end)
 }
 
 // lost returns where the store ends after events were lost. The primary of a replica was asked before.
 func (r *feedReader) lost(ctx context.Context, end int64) (int64, error) {
-	if r.hub.replicated {
+	if r.env.replicated {
 		return end, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, DefaultTimeout)
 	defer cancel()
-	return r.hub.storage.Head(ctx)
+	return r.env.storage.Head(ctx)
 }
 
 // late returns an error if the replica has stood still at the cursor for a PollInterval, although the primary ends at end.
 func (r *feedReader) late(cursor tail.Cursor, end int64) error {
-	if !r.hub.replicated {
+	if !r.env.replicated {
 		return nil
 	}
-	if head, late := r.lag.Look(cursor.Position(), end, r.hub.pollEvery, time.Now()); late {
+	if head, late := r.lag.Look(cursor.Position(), end, r.env.pollEvery, time.Now()); late {
 		return &ReplicaLagError{Position: cursor.Position(), Head: head}
 	}
 	return nil
@@ -205,7 +205,7 @@ func (r *feedReader) look(ctx context.Context, cursor tail.Cursor, names []strin
 	defer cancel()
 	head = cursor.Position()
 	if anew {
-		if head, err = r.hub.storage.Head(ctx); err != nil {
+		if head, err = r.env.storage.Head(ctx); err != nil {
 			return head, nil, err
 		}
 	}
@@ -215,9 +215,9 @@ func (r *feedReader) look(ctx context.Context, cursor tail.Cursor, names []strin
 	switch {
 	case len(names) == 0:
 	case r.shared == nil || anew:
-		infos, err = r.hub.storage.StreamVersions(ctx, names)
+		infos, err = r.env.storage.StreamVersions(ctx, names)
 	default:
-		infos, err = r.shared.look(ctx, r.hub.storage, names, r.hub.pollEvery)
+		infos, err = r.shared.look(ctx, r.env.storage, names, r.env.pollEvery)
 	}
 	return head, infos, err
 }

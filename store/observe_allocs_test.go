@@ -43,7 +43,7 @@ func TestNoObserverCostsNothing(t *testing.T) { // not parallel: it counts alloc
 		}
 	}
 	c := &consumer{
-		subscriber: &Subscriber{subscription: &subscription{hub: &hub{}}},
+		subscriber: &Subscriber{subscription: &subscription{hub: &hub{env: &env{}}}},
 		handler:    func(context.Context, Recorded) error { return nil },
 	}
 	lease, cancel := context.WithCancel(ctx)

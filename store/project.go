@@ -412,8 +412,8 @@ func (p *projector) others(mine []int) (ids []SubscriptionID) {
 	return ids
 }
 
-// poke says that a partition that others ran may be free.
-func (p *projector) poke() {
+// leaseFree hints that a partition of another Store may be free.
+func (p *projector) leaseFree() {
 	select {
 	case p.free <- struct{}{}:
 	default:

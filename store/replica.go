@@ -58,25 +58,25 @@ func otherHistory(stream string, number int64) error {
 }
 
 // endFor returns where the primary ends. It asks, unless the primary is known to have a number.
-func (h *hub) endFor(ctx context.Context, number int64) (int64, error) {
-	if end := h.end.Load(); end >= number {
+func (e *env) endFor(ctx context.Context, number int64) (int64, error) {
+	if end := e.end.Load(); end >= number {
 		return end, nil
 	}
-	end, err := h.storage.Head(ctx)
+	end, err := e.storage.Head(ctx)
 	if err == nil {
-		h.end.Store(end)
+		e.end.Store(end)
 	}
 	return end, err
 }
 
 // holds reports whether the primary has what was seen in a stream, or has hard deleted it.
-func (h *hub) holds(ctx context.Context, stream string, streamID int64, seen SeenEvent) (bool, error) {
-	if h.poller != nil && stream == All {
-		end, at, err := h.poller.Poll(ctx, seen.Number)
+func (e *env) holds(ctx context.Context, stream string, streamID int64, seen SeenEvent) (bool, error) {
+	if e.poller != nil && stream == All {
+		end, at, err := e.poller.Poll(ctx, seen.Number)
 		return end >= seen.Number && (at == uuid.Nil || at == seen.ID), err
 	}
 	r := ReadRequest{Stream: stream, StreamID: streamID, From: seen.Number, Limit: 1}
-	page, next, err := h.storage.ReadFiltered(ctx, r, EventFilter{})
+	page, next, err := e.storage.ReadFiltered(ctx, r, EventFilter{})
 	switch {
 	case isOfStream(err):
 		return true, nil // the stream is looked at next
@@ -102,13 +102,13 @@ func cut(page []Recorded, next, end int64) ([]Recorded, int64) {
 
 // confirm returns what of a page of the replica the primary shows, too, which ends at end. It makes sure that the primary has the last of
 // these events in its place: a replica that follows another primary has others.
-func (h *hub) confirm(ctx context.Context, stream string, streamID int64, page []Recorded, next, end int64) ([]Recorded, int64, error) {
+func (e *env) confirm(ctx context.Context, stream string, streamID int64, page []Recorded, next, end int64) ([]Recorded, int64, error) {
 	page, next = cut(page, next, end)
 	if len(page) == 0 {
 		return page, next, nil
 	}
 	last := &page[len(page)-1]
-	held, err := h.holds(ctx, stream, streamID, SeenEvent{last.Number, last.ID})
+	held, err := e.holds(ctx, stream, streamID, SeenEvent{last.Number, last.ID})
 	if err == nil && !held {
 		err = otherHistory(stream, last.Number)
 	}

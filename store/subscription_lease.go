@@ -145,6 +145,9 @@ func (s *subscription) extend(epoch int64, until time.Time) {
 	}
 }
 
+// leaseFree hints that the lease may be free.
+func (s *subscription) leaseFree() { s.poke() }
+
 // loseLease notes that somebody else has, or had, the lease of an epoch.
 func (s *subscription) loseLease(epoch int64) {
 	s.mu.Lock()
