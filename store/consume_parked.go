@@ -11,16 +11,6 @@ import (
 // errAside says that a parked event was parked again, so that what is behind it is not ready any more.
 var errAside = errors.New("parked again")
 
-// grant returns the lease that the subscription has now: its epoch, and a context that ends with it. ok is false if it has none.
-func (s *subscription) grant() (epoch int64, lease context.Context, ok bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.held.ctx == nil || !s.valid() {
-		return 0, nil, false
-	}
-	return s.tenure.Epoch(), s.held.ctx, true
-}
-
 // nextLook returns when it is time to look at what is parked. ok is false while nothing is parked: the consumer is
 // woken when the lease is lost.
 func (c *consumer) nextLook() (at time.Time, ok bool) {
@@ -347,6 +337,5 @@ func (r *Subscriber) sentIn(epoch int64) {
 func (r *Subscriber) returnAll() {
 	r.subscription.mu.Lock()
 	defer r.subscription.mu.Unlock()
-	r.subscription.desk.TakeBack(r.seat)
-	r.subscription.stir()
+	r.subscription.life.TakeBack(r.seat)
 }

@@ -198,7 +198,7 @@ func (f *feed) read(ctx context.Context) (n int, err error) {
 		p, more, v, err = f.reader.page(ctx, f.where(), end)
 		if err == nil && (v == tail.Follows || v == tail.Overlaps) {
 			f.offer(p)
-			n += len(p.events)
+			n += len(p.Events)
 			if !more {
 				err = f.reader.late(f.where(), end)
 			}
@@ -220,7 +220,7 @@ func (f *feed) read(ctx context.Context) (n int, err error) {
 func (f *feed) offer(p fedPage) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.cursor.To(p.last, p.at(p.last)) {
+	if f.cursor.To(p.Last, idAt(p, p.Last)) {
 		for m := range f.members.Whole() {
 			m.offer(p)
 		}
@@ -229,7 +229,7 @@ func (f *feed) offer(p fedPage) {
 		return
 	}
 	parts := map[string][]Recorded{} // of the streams that have members
-	for _, e := range p.events {
+	for _, e := range p.Events {
 		if f.members.On(e.Stream) {
 			e.Number = e.Version
 			parts[e.Stream] = append(parts[e.Stream], e)
@@ -240,7 +240,7 @@ func (f *feed) offer(p fedPage) {
 			if f.env.replicated {
 				m.news(len(part))
 			} else {
-				m.offer(fedPage{events: part})
+				m.offer(fedPage{Events: part})
 			}
 		}
 	}

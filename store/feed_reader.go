@@ -8,26 +8,22 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/eventstore-go/eventstore/store/internal/intake"
 	"github.com/eventstore-go/eventstore/store/internal/tail"
 )
 
 // fedPage is a part of what the feed has read.
-type fedPage struct {
-	events []Recorded
-	before SeenEvent // the last event before the page, or zero if it is not known
-	last   int64     // the last number that the page covers, if it is one of All; events up to there may be hard deleted
-	after  int64     // the number that the feed had read up to, if the page is one of All
-}
+type fedPage = intake.Page[Recorded]
 
-// at returns the id of the event with a number, if the page shows it.
-func (p fedPage) at(number int64) uuid.UUID {
-	if n := len(p.events); n > 0 && p.events[n-1].Number == number {
-		return p.events[n-1].ID
+// idAt returns the id of the event with a number, if the page shows it.
+func idAt(p fedPage, number int64) tail.ID {
+	if n := len(p.Events); n > 0 && p.Events[n-1].Number == number {
+		return p.Events[n-1].ID
 	}
-	if p.before.Number == number {
-		return p.before.ID
+	if p.Before.Number == number {
+		return p.Before.ID
 	}
-	return uuid.Nil
+	return tail.ID{}
 }
 
 // feedReader asks the database for the feed, and knows no members. Its methods are for the feed's goroutine, except own.
@@ -122,7 +118,7 @@ func (r *feedReader) page(ctx context.Context, cursor tail.Cursor, end int64) (p
 	}
 	if cursor.Short(next) {
 		if r.env.replicated { // it lags: nothing is new
-			return fedPage{before: SeenEvent{position, cursor.Last()}, last: position, after: position}, false, tail.Follows, nil
+			return fedPage{Before: intake.Seen{Number: position, ID: cursor.Last()}, Last: position, After: position}, false, tail.Follows, nil
 		}
 		return p, false, tail.Short, nil
 	}
@@ -131,20 +127,20 @@ func (r *feedReader) page(ctx context.Context, cursor tail.Cursor, end int64) (p
 			return p, false, v, err
 		}
 	}
-	p = fedPage{events: page, last: next - 1, after: position}
+	p = fedPage{Events: page, Last: next - 1, After: position}
 	more = next > position+1 && next <= end && !isEnd(request, page, next)
-	first := SeenEvent{}
+	first := intake.Seen{}
 	if len(page) > 0 {
-		first = SeenEvent{page[0].Number, page[0].ID}
+		first = intake.Seen{Number: page[0].Number, ID: page[0].ID}
 	}
 	switch v = cursor.Judge(first.Number, first.ID); {
 	case v == tail.Replaced && r.env.replicated:
 		return p, false, v, otherHistory(All, position) // than the primary, which was asked before the page was read
 	case v == tail.Overlaps:
-		p.before, p.events = first, page[1:]
+		p.Before, p.Events = first, page[1:]
 	}
-	for i := range p.events {
-		p.events[i].codec = r.env.codec
+	for i := range p.Events {
+		p.Events[i].codec = r.env.codec
 	}
 	return p, more, v, nil
 }

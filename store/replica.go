@@ -119,6 +119,7 @@ func (e *env) confirm(ctx context.Context, stream string, streamID int64, page [
 // is looked at before anything else.
 func (s *subscription) confirm(ctx context.Context, page []Recorded, next int64) (confirmed []Recorded, behind int64, ok bool, err error) {
 	var end int64
+	_, streamID := s.seen()
 	if s.id.Stream != All {
 		// The page was read by the stream's name. If that is still the one whose numbers are counted, it was all the time.
 		info, same, err := s.same(ctx)
@@ -135,7 +136,7 @@ func (s *subscription) confirm(ctx context.Context, page []Recorded, next int64)
 			return nil, next, false, err
 		}
 	}
-	page, next, err = s.hub.confirm(ctx, s.id.Stream, s.streamID, page, next, end)
+	page, next, err = s.hub.confirm(ctx, s.id.Stream, streamID, page, next, end)
 	return page, next, err == nil, err
 }
 
@@ -143,8 +144,8 @@ func (s *subscription) confirm(ctx context.Context, page []Recorded, next int64)
 // primary goes on to show what was lost.
 func (s *subscription) recall(ctx context.Context) error {
 	s.mu.Lock()
-	doubted, seen, streamID := s.doubted && !s.seen.IsZero(), s.seen, s.streamID
-	s.doubted = false // before it asks: it may be doubted again meanwhile
+	_, doubted := s.life.Recall()
+	seen, streamID := s.seenNow(), s.life.Stream()
 	s.mu.Unlock()
 	if !doubted {
 		return nil
@@ -154,7 +155,7 @@ func (s *subscription) recall(ctx context.Context) error {
 	case err != nil:
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.doubted = true
+		s.life.Distrust()
 		return err
 	case !held:
 		return &PositionLostError{Stream: s.id.Stream, After: seen.Number, Head: seen.Number, Replaced: true}
@@ -167,9 +168,7 @@ func (s *subscription) judgeLoss(ctx context.Context, lost error) error {
 	if !s.hub.replicated || !errors.Is(lost, ErrPositionLost) {
 		return lost
 	}
-	s.mu.Lock()
-	seen, streamID := s.seen, s.streamID
-	s.mu.Unlock()
+	seen, streamID := s.seen()
 	held, err := s.hub.holds(ctx, s.id.Stream, streamID, seen)
 	switch {
 	case err != nil:
@@ -178,34 +177,4 @@ func (s *subscription) judgeLoss(ctx context.Context, lost error) error {
 		return otherHistory(s.id.Stream, seen.Number)
 	}
 	return lost
-}
-
-// news says that the feed has seen n new events of the subscription's stream. They are read from the replica by the id of the stream:
-// events that the feed finds may be of an earlier stream of the name, which was hard deleted at the primary since.
-func (s *subscription) news(n int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ending != nil {
-		return
-	}
-	size := s.inboxSize + n
-	s.emptyInbox(true)
-	if s.opts.endWhenBehind {
-		s.inboxSize = size
-		if size > s.opts.MaxSize {
-			s.ending = ErrTooSlow
-		}
-	}
-	s.poke()
-}
-
-// overtaken has the subscription read from storage if it is behind the feed, and nothing is on its way to it: what it took for the end
-// was that of a standby which lags more than the one that the feed has read.
-func (s *subscription) overtaken(position int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.missed && len(s.inbox) == 0 && s.ending == nil && s.queue().Received() < position {
-		s.emptyInbox(true)
-		s.poke()
-	}
 }

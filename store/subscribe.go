@@ -71,7 +71,8 @@ func (s *Store) subscriptions() (*hub, error) {
 func (s *subscription) await(ctx context.Context, enough func(SubscriptionState) bool) error {
 	for {
 		s.mu.Lock()
-		begun, state, changed := s.begun, s.state, s.changed
+		state, begun := s.state()
+		changed := s.changed
 		s.mu.Unlock()
 		switch {
 		case begun && state.Phase == Stopped:

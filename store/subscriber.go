@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"sync/atomic"
+	"time"
 
 	"github.com/eventstore-go/eventstore/store/internal/queue"
 )
@@ -22,21 +23,20 @@ type Subscriber struct {
 	interrupted  atomic.Bool           // next is to return, with or without events
 
 	// Guarded by the subscription's mu.
-	epoch   int64 // of the lease that was held when it was sent something last
-	last    bool  // it was the last to leave
-	unknown error // why it waits at an event whose version the program does not know, or nil
+	epoch int64 // of the lease that was held when it was sent something last
+	last  bool  // it was the last to leave
 }
 
 // attach adds a subscriber, or returns nil if the subscription is about to stop.
 func (s *subscription) attach(size int) (*Subscriber, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.gone || s.closing != nil {
-		return nil, nil
-	}
 	r := &Subscriber{subscription: s, work: make(chan struct{}, 1)}
-	seat, err := s.desk.Sit(size, r.poke)
-	if err != nil {
+	seat, ok, err := s.life.Sit(size, r.poke)
+	switch {
+	case !ok:
+		return nil, nil
+	case err != nil:
 		return nil, &SubscriptionError{s.id, ErrTooManySubscribers}
 	}
 	r.seat = seat
@@ -111,7 +111,7 @@ func (r *Subscriber) idle(waited bool) {
 	}
 	r.subscription.mu.Lock()
 	defer r.subscription.mu.Unlock()
-	r.subscription.desk.Idle(r.seat)
+	r.subscription.life.Idle(r.seat)
 }
 
 // take takes what there is for the subscriber, and nothing if it has to wait.
@@ -124,7 +124,7 @@ func (r *Subscriber) take(one, waited bool) ([]Recorded, error) {
 		}
 		events, err := r.prepare(items, sent, delivery)
 		s.mu.Lock()
-		s.queue().Let(items)
+		s.life.Let(items)
 		s.mu.Unlock()
 		if err != nil || len(events) > 0 {
 			return events, err
@@ -141,14 +141,10 @@ func (r *Subscriber) send(one, waited bool) (items []*queue.Item[Recorded], sent
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delivery = deliveries.Add(1)
-	items, sent, err = s.desk.Take(r.seat, queue.Request{Delivery: delivery, Open: s.valid(), Waited: waited, Bytes: s.hub.pageBytes, One: one})
+	items, sent, err = s.life.Take(r.seat, queue.Request{Delivery: delivery, Waited: waited, Bytes: s.hub.pageBytes, One: one}, time.Now())
 	if len(items) > 0 {
-		r.epoch = s.tenure.Epoch()
-		if _, enough := s.room(); enough && (s.missed || len(s.inbox) > 0) {
-			s.poke()
-		}
+		r.epoch = s.life.Epoch()
 	}
-	s.stir()
 	return items, sent, delivery, err
 }
 
@@ -201,7 +197,7 @@ func (r *Subscriber) prepare(items []*queue.Item[Recorded], sent int, delivery i
 func (r *Subscriber) streamID() int64 {
 	r.subscription.mu.Lock()
 	defer r.subscription.mu.Unlock()
-	return r.subscription.streamID
+	return r.subscription.life.Stream()
 }
 
 // checkpointRequest asks to save the checkpoint that is reached when everything that was sent up to a number, which is one of
@@ -211,10 +207,11 @@ func (r *Subscriber) checkpointRequest(number int64) (c CheckpointRequest, ok bo
 	s := r.subscription
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !r.seat.InFlight(number, 0) {
+	checkpoint, ok := s.life.CheckpointBehind(r.seat, number)
+	if !ok {
 		return c, false
 	}
-	return s.request(s.queue().CheckpointBehind(number)), true
+	return s.request(checkpoint), true
 }
 
 // known asks to save the last number that was read.
@@ -222,7 +219,7 @@ func (r *Subscriber) known() CheckpointRequest {
 	s := r.subscription
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.request(s.queue().Received())
+	return s.request(s.life.Last())
 }
 
 // leaveOut acknowledges an item that turned out to be left out.
@@ -230,10 +227,7 @@ func (r *Subscriber) leaveOut(i *queue.Item[Recorded]) {
 	s := r.subscription
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.desk.LeaveOut(r.seat, i) {
-		s.solve(i.Number, i.Number)
-	}
-	s.noteProgress()
+	s.life.LeaveOut(r.seat, i, time.Now())
 }
 
 // giveBack puts items that the subscriber does not get yet back into the queue.
@@ -241,7 +235,7 @@ func (r *Subscriber) giveBack(items []*queue.Item[Recorded]) {
 	s := r.subscription
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.desk.Return(r.seat, items)
+	s.life.Return(r.seat, items)
 	r.poke()
 }
 
@@ -305,7 +299,8 @@ func (r *Subscriber) lease() context.Context {
 func (r *Subscriber) State() SubscriptionState {
 	r.subscription.mu.Lock()
 	defer r.subscription.mu.Unlock()
-	return r.subscription.state
+	state, _ := r.subscription.state()
+	return state
 }
 
 // Close ends the subscriber. What it has in flight goes to the others, before all else. The last one to leave ends the
@@ -336,51 +331,7 @@ func (r *Subscriber) leave() bool {
 	s := r.subscription
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r.waitAt(nil)
-	left, ok := s.desk.Rise(r.seat, ErrSubscriberClosed)
-	s.stir()
-	if !ok || left > 0 {
-		return false
-	}
-	r.last, s.gone = true, true
-	s.poke()
-	return true
-}
-
-// close closes all subscribers.
-func (s *subscription) close(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closing == nil {
-		s.closing = err
-	}
-	s.poke()
-}
-
-// flushed returns what kept the last checkpoint from being written when the subscription had ended in good order.
-func (s *subscription) flushed() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.unwritten
-}
-
-// epoch returns the epoch of the lease.
-func (s *subscription) epoch() int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.tenure.Epoch()
-}
-
-// known returns the lease, with the checkpoint that is in the database for all this process knows.
-func (s *subscription) known() Lease {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return Lease{ID: s.id, Epoch: s.tenure.Epoch(), Checkpoint: s.pace.Saved(), StreamID: s.streamID}
-}
-
-// differs reports whether there is more in the stream than the subscription has read, or another stream.
-func (s *subscription) differs(info StreamInfo) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return !s.missed && (info.Version != s.queue().Received() || info.ID != s.streamID || info.Status() == Deleted)
+	last := s.life.Rise(r.seat, ErrSubscriberClosed)
+	r.last = r.last || last
+	return last
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/eventstore-go/eventstore/store/internal/queue"
 )
@@ -58,26 +59,18 @@ func (r *Subscriber) answer(ctx context.Context, what answer, n int, event func(
 	s := r.subscription
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	a := queue.Answer{N: n, Event: event, Open: s.valid(), Sent: deliveries.Load()}
+	a, now := queue.Answer{N: n, Event: event, Sent: deliveries.Load()}, time.Now()
 	switch what {
 	case ackUpTo:
-		err = s.desk.Ack(r.seat, a)
+		err = s.life.Ack(r.seat, a, now)
 	case ackOnly:
-		err = s.desk.AckOnly(r.seat, a)
+		err = s.life.AckOnly(r.seat, a, now)
 	case nack:
-		err = s.desk.Nack(r.seat, a)
+		err = s.life.Nack(r.seat, a, now)
 	}
 	if err != nil {
 		return s.notAnswered(what, err)
 	}
-	if what != nack {
-		s.pace.Acked()
-		s.noteProgress()
-	}
-	if s.ending != nil && s.queue().Empty() {
-		s.poke()
-	}
-	s.stir()
 	return nil
 }
 
@@ -106,5 +99,5 @@ func (r *Subscriber) inFlight(e Recorded) bool {
 func (r *Subscriber) origin(e Recorded) (streamID int64, ok bool) {
 	r.subscription.mu.Lock()
 	defer r.subscription.mu.Unlock()
-	return r.subscription.streamID, r.seat.InFlight(e.Number, e.delivery)
+	return r.subscription.life.Stream(), r.seat.InFlight(e.Number, e.delivery)
 }

@@ -1,25 +1,16 @@
 package store
 
-import "context"
+import (
+	"context"
+	"time"
 
-// clogged reports whether a subscriber has nothing to do, since the queue is full of events behind others in flight. s.mu is
-// held.
-func (s *subscription) clogged() bool {
-	q := s.queue()
-	_, enough := s.room()
-	return (s.missed || len(s.inbox) > 0 || q.Dropped()) && !enough && s.desk.Starved()
-}
-
-// stir wakes the goroutine if the queue is clogged, or events that were dropped are to be read again. s.mu is held.
-func (s *subscription) stir() {
-	if _, again := s.queue().Wants(); again || s.clogged() {
-		s.poke()
-	}
-}
+	"github.com/eventstore-go/eventstore/store/internal/queue"
+)
 
 // readAgain reads events from a number on that were dropped since the queue was clogged. The callbacks are asked about them once more.
 func (s *subscription) readAgain(ctx context.Context, from int64) error {
-	r := s.pager.bound(s.behind(from-1, s.pageSize()))
+	_, streamID := s.seen()
+	r := s.pager.bound(s.behind(from-1, s.pageSize(), streamID))
 	page, next, err := s.fetchFiltered(ctx, s.hub.storage, r) // a replica may lag, and not have them: that must not count as deleted
 	if err != nil {
 		s.pager.halve(r, err) // it is read again after RetryInterval
@@ -30,17 +21,13 @@ func (s *subscription) readAgain(ctx context.Context, from int64) error {
 		return err
 	}
 	s.mu.Lock()
-	streamID, upTo := s.streamID, min(next-1, s.queue().Received())
-	if next == from { // the end: what was dropped is deleted
-		upTo = s.queue().Received()
-	}
+	b, upTo, wanted := s.life.Reread(len(page), from, next)
 	var dropped []*Recorded
 	for i := range page {
-		if e := &page[i]; e.Number >= from && e.Number <= upTo && s.queue().WasDropped(e.Number) {
-			dropped = append(dropped, e)
+		if wanted(page[i].Number) {
+			dropped = append(dropped, &page[i])
 		}
 	}
-	b := s.queue().Batch(len(dropped))
 	s.mu.Unlock()
 	for _, e := range dropped {
 		if selected, key, failure := s.opts.ask(streamID, e); selected {
@@ -48,18 +35,13 @@ func (s *subscription) readAgain(ctx context.Context, from int64) error {
 		}
 	}
 	b.Page = page
-	few := b
+	few, spare := b, (*queue.Batch[Recorded])(nil)
 	if b.Len() < len(page)/4 { // then they must not keep the whole page
-		few = b.Move((*Recorded).clone)
+		few, spare = b.Move((*Recorded).clone), b
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.queue().Again(few, upTo)
-	if few != b {
-		s.queue().Add(b)
-	}
-	s.noteProgress()
-	s.desk.Stir()
+	s.life.ReceivedAgain(few, spare, upTo, time.Now())
 	return nil
 }
 
@@ -75,8 +57,8 @@ func (s *subscription) comparable(ctx context.Context) (bool, error) {
 	switch {
 	case err != nil:
 		return false, err
-	case exists && (info.ID != s.streamID || info.Status() == Deleted):
-		s.looked = false
+	case exists && (info.ID != s.life.Stream() || info.Status() == Deleted):
+		s.life.Doubt()
 		return false, nil
 	}
 	return true, nil

@@ -3,8 +3,38 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/eventstore-go/eventstore/store/internal/intake"
+	"github.com/eventstore-go/eventstore/store/internal/life"
 )
+
+// claim is what the goroutine knows of the lease in the database.
+type claim struct {
+	leased bool // it may be this process's
+	writes bool // the database has taken a write, or would have
+}
+
+// grant is a lease that was acquired, and how long what works under it goes on. The zero value is none.
+type grant struct {
+	lease Lease
+	ctx   context.Context // ends when the lease is lost, or the subscription has ended
+	end   context.CancelCauseFunc
+}
+
+func newGrant(l Lease) grant {
+	ctx, end := context.WithCancelCause(context.Background())
+	return grant{l, ctx, end}
+}
+
+func (g *grant) close(why error) {
+	if g.end != nil {
+		g.end(why)
+	}
+}
 
 // acquire takes the lease, or for a transient subscription makes one up, and returns until when it is valid.
 func (s *subscription) acquire(ctx context.Context, create bool) (lease Lease, valid time.Time, err error) {
@@ -31,11 +61,9 @@ func (s *subscription) acquire(ctx context.Context, create bool) (lease Lease, v
 	if err != nil {
 		return lease, valid, err
 	}
-	s.mu.Lock()
-	if s.streamID == lease.StreamID && s.seen.Number > lease.Seen.Number {
-		lease.Seen = s.seen // under an earlier lease: if it is lost, the subscribers are to know
+	if seen, streamID := s.seen(); streamID == lease.StreamID && seen.Number > lease.Seen.Number {
+		lease.Seen = seen // under an earlier lease: if it is lost, the subscribers are to know
 	}
-	s.mu.Unlock()
 	if !lease.hasRead() {
 		return lease, valid, nil
 	}
@@ -48,13 +76,58 @@ func (s *subscription) acquire(ctx context.Context, create bool) (lease Lease, v
 	return lease, valid, err
 }
 
+// acquired answers with the result of acquire.
+func (s *subscription) acquired(l Lease, valid time.Time, err error) {
+	if err == nil {
+		s.claim.writes = true
+		s.mu.Lock()
+		s.held = newGrant(l)
+		s.life.Acquired(life.Grant{
+			Epoch: l.Epoch, Until: valid, Checkpoint: l.Checkpoint, StreamID: l.StreamID, Seen: l.Seen.intake(), Read: l.hasRead(),
+		})
+		s.mu.Unlock()
+		s.hub.leases.stopWaiting(s)
+		if !s.opts.Transient {
+			s.hub.leases.hold(s)
+		}
+		return
+	}
+	switch s.kind(err) {
+	case life.Held:
+		s.claim.writes = true
+		s.hub.leases.watch(s, s.opts.RetryInterval, s.id)
+	case life.Final:
+	default:
+		s.lines.warn(s.hub.ctx, "eventstore: a subscription can't begin; trying again", append(s.names(), "err", err)...)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.life.Failed(err, time.Now())
+}
+
+// intake returns s as the machines know it.
+func (s SeenEvent) intake() intake.Seen { return intake.Seen{Number: s.Number, ID: s.ID} }
+
+// seen returns the last event that was seen, and the stream that its number counts in.
+func (s *subscription) seen() (seen SeenEvent, streamID int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.seenNow(), s.life.Stream()
+}
+
+// seenNow is the event of seen. s.mu is held.
+func (s *subscription) seenNow() SeenEvent {
+	at := s.life.Seen()
+	return SeenEvent{Number: at.Number, ID: uuid.UUID(at.ID)}
+}
+
 // release gives a lease up that is not served.
 func (s *subscription) release(ctx context.Context, l Lease) {
 	ctx, cancel := context.WithTimeout(ctx, s.opts.Timeout)
 	defer cancel()
 	err := s.hub.storage.ReleaseLease(ctx, l.request())
 	if err == nil || errors.Is(err, ErrPositionLost) || errors.Is(err, ErrLeaseLost) {
-		s.leased = false
+		s.claim.leased = false
 	} else {
 		s.hub.log.Warn("eventstore: a lease was not given up; it will expire", "stream", s.id.Stream, "subscription", s.id.Name, "err", err)
 	}
@@ -64,7 +137,7 @@ func (s *subscription) release(ctx context.Context, l Lease) {
 // was read: if that page was read from a database that has lost events, the event is not there now.
 func (s *subscription) prove(ctx context.Context) error {
 	s.mu.Lock()
-	unproven, r := s.unproven && !s.opts.Transient, s.held.lease.request()
+	unproven, r := s.life.Unproven(), s.held.lease.request()
 	s.mu.Unlock()
 	if !unproven {
 		return nil
@@ -74,26 +147,80 @@ func (s *subscription) prove(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.unproven = false
+	s.life.Prove()
 	return nil
 }
 
 // takeLease asks for the lease.
 func (s *subscription) takeLease(ctx context.Context, r LeaseRequest) (Lease, error) {
 	ctx, end := s.hub.observe(ctx, s.operation(OpAcquire))
-	s.leased = true
+	s.claim.leased = true
 	lease, err := s.hub.storage.AcquireLease(ctx, r)
 	if errors.Is(err, ErrLeaseHeld) || errors.Is(err, ErrSubscriptionNotFound) || errors.Is(err, ErrReadOnly) {
-		s.leased = false
+		s.claim.leased = false
 	}
 	end(Outcome{Err: err})
 	return lease, err
 }
 
+// lose voids what is in flight and queued, and tells the subscribers.
+func (s *subscription) lose(why error) {
+	s.hub.leases.leave(s)
+	s.hub.feed.leave(s.id.Stream, s)
+	s.mu.Lock()
+	s.held.close(why)
+	s.life.Lost()
+	s.mu.Unlock()
+	s.lines.warn(context.Background(), "eventstore: a lease was lost; what is in flight comes again here or elsewhere", append(s.names(), "err", why)...)
+}
+
+// leave writes the checkpoint and gives the lease up, because of why.
+func (s *subscription) leave(ctx context.Context, why error) {
+	ctx, cancel := context.WithTimeout(ctx, s.opts.Timeout)
+	defer cancel()
+	s.mu.Lock()
+	r := s.request(s.life.Seal())
+	if errors.Is(why, ErrPositionLost) {
+		r = s.held.lease.request() // what was dealt with since then is not in this database
+	}
+	if final(why) && !errors.Is(why, ErrSubscriberClosed) && !errors.Is(why, ErrClosed) {
+		s.life.End(r.Checkpoint+1, why) // it is over when that is dealt with
+	}
+	lost, problem := s.life.IsLost(), s.life.Problem()
+	s.mu.Unlock()
+	if lost {
+		s.note(ErrLeaseLost, r.Checkpoint)
+		return
+	}
+	if problem != nil {
+		if err := s.hub.storage.SaveError(ctx, s.id, r.Epoch, problem.Text, problem.Number); err != nil {
+			s.hub.log.Warn("eventstore: the last error of a subscription was not noted", "stream", s.id.Stream, "subscription", s.id.Name, "err", err)
+		}
+	}
+	s.claim.leased = false // what fails here is noted, and not tried again
+	if err := s.hub.storage.ReleaseLease(ctx, r); err != nil && !errors.Is(why, ErrPositionLost) {
+		s.note(err, r.Checkpoint)
+	}
+	s.hub.leases.poke()
+}
+
+// note notes that the last checkpoint was not written.
+func (s *subscription) note(err error, checkpoint int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var lost *CheckpointLostError
+	if checkpoint > s.life.Saved() || !errors.Is(err, ErrLeaseLost) || errors.As(err, &lost) {
+		s.unwritten = &SubscriptionError{s.id, fmt.Errorf("checkpoint %d is not written: %w", checkpoint, err)}
+	}
+}
+
+// flushed returns what kept the last checkpoint from being written when the subscription had ended in good order. s.done is closed.
+func (s *subscription) flushed() error { return s.unwritten }
+
 // handBack gives the lease up if it may be this process's, though the subscription does not run: nobody knows whether it was
 // acquired, or it was given up as lost while it was not. The row keeps its checkpoint.
 func (s *subscription) handBack() {
-	if !s.leased {
+	if !s.claim.leased {
 		return
 	}
 	ctx, cancel := context.WithTimeout(s.hub.ctx, min(s.opts.Timeout, s.hub.leaseTTL))
@@ -108,72 +235,5 @@ func (s *subscription) handBack() {
 			s.hub.leases.giveUp(ctx, lease)
 			s.hub.leases.poke()
 		}
-	}
-}
-
-// isLost reports whether the lease was lost.
-func (s *subscription) isLost() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.tenure.Lost()
-}
-
-// lose voids what is in flight and queued, and tells the subscribers.
-func (s *subscription) lose(err error) {
-	s.settle()
-	s.hub.leases.leave(s)
-	s.hub.feed.leave(s.id.Stream, s)
-	s.mu.Lock()
-	s.tenure.Lose(s.tenure.Epoch())
-	s.pace.Forgive()
-	s.held.close(err)
-	s.desk.Void(s.newQueue(s.queue().Received()), s.failed(err))
-	s.mu.Unlock()
-	s.lines.warn(context.Background(), "eventstore: a lease was lost; what is in flight comes again here or elsewhere", append(s.names(), "err", err)...)
-	s.setState(Waiting, err)
-}
-
-// extend notes that the lease of an epoch was renewed.
-func (s *subscription) extend(epoch int64, until time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.reading.Renewed()
-	if s.tenure.Renew(epoch, until, time.Now()) {
-		s.poke()
-		s.desk.Stir()
-		s.change()
-	}
-}
-
-// leaseFree hints that the lease may be free.
-func (s *subscription) leaseFree() { s.poke() }
-
-// loseLease notes that somebody else has, or had, the lease of an epoch.
-func (s *subscription) loseLease(epoch int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.tenure.Lose(epoch) {
-		s.poke()
-	}
-}
-
-// valid reports whether the lease has not expired for all this process knows. s.mu is held.
-func (s *subscription) valid() bool { return s.tenure.Valid(time.Now()) }
-
-// grant is a lease that was acquired, and how long what works under it goes on. The zero value is none.
-type grant struct {
-	lease Lease
-	ctx   context.Context // ends when the lease is lost, or the subscription has ended
-	end   context.CancelCauseFunc
-}
-
-func newGrant(l Lease) grant {
-	ctx, end := context.WithCancelCause(context.Background())
-	return grant{l, ctx, end}
-}
-
-func (g *grant) close(why error) {
-	if g.end != nil {
-		g.end(why)
 	}
 }

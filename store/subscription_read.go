@@ -1,65 +1,22 @@
 package store
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"math"
-	"slices"
-	"strings"
 	"time"
-
-	"github.com/eventstore-go/eventstore/store/internal/queue"
-	"github.com/eventstore-go/eventstore/store/internal/trouble"
 )
-
-// pageSize is readSize, or less where the queue is small.
-func (s *subscription) pageSize() int { return min(readSize, (s.opts.MaxSize+1)/2) }
-
-// room returns how many more events the queue takes, and whether that is enough to read a page. A page may have PageBytes, whatever is
-// queued: so the queue has twice as much at most. s.mu is held.
-func (s *subscription) room() (events int, enough bool) {
-	events = s.queue().Room()
-	return events, events >= s.pageSize() && s.queue().Bytes() <= s.hub.pageBytes
-}
-
-// unknown reports whether the stream that numbers count in is not known, since it was not there yet. s.mu is held.
-func (s *subscription) unknown() bool { return s.id.Stream != All && s.streamID == 0 }
 
 // look finds out whether the stream is still the one that the subscription's numbers count in.
 func (s *subscription) look(ctx context.Context) error {
-	s.mu.Lock()
-	s.looked = true // before it looks: it may be asked to again meanwhile
-	s.mu.Unlock()
 	info, exists, err := s.streamInfo(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case err != nil:
-		s.looked = false
+	if err != nil {
+		s.life.Doubt()
 		return err
-	case !exists:
-		return nil
-	case info.Status() == Deleted:
-		s.ending = &StreamError{Stream: s.id.Stream, Err: ErrStreamDeleted}
-	case s.streamID != 0 && info.ID != s.streamID:
-		// Hard deleted, and created again: numbers begin anew.
-		s.desk.Void(s.newQueue(0), nil)
-		s.seen, s.unproven = SeenEvent{}, false
-		s.streamID = info.ID
-		s.pace.Restart(time.Now())
-		s.troubles = trouble.List{} // the events are gone; the checkpoint in the new stream clears what is in the list
-		s.emptyInbox(true)
-	case info.Version < s.queue().Received():
-		return &PositionLostError{Stream: s.id.Stream, After: s.queue().Received(), Head: info.Version}
-	default:
-		s.streamID = info.ID
-		if info.Version > s.queue().Received() {
-			s.missed = true
-		}
 	}
-	return nil
+	return s.life.Looked(found(info, exists), time.Now())
 }
 
 // same reports whether the stream is there, and still the one that the subscription's numbers count in. If it isn't, it is to be
@@ -68,9 +25,9 @@ func (s *subscription) same(ctx context.Context) (StreamInfo, bool, error) {
 	info, exists, err := s.streamInfo(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	same := err == nil && exists && info.ID == s.streamID
+	same := err == nil && exists && info.ID == s.life.Stream()
 	if !same {
-		s.looked = false
+		s.life.Doubt()
 	}
 	return info, same, err
 }
@@ -78,9 +35,8 @@ func (s *subscription) same(ctx context.Context) (StreamInfo, bool, error) {
 // read adds a page from storage to the queue.
 func (s *subscription) read(ctx context.Context, limit int) error {
 	s.mu.Lock()
-	// What comes to the inbox from now on follows the page, if the page is the last one.
-	s.emptyInbox(false)
-	unknown := s.unknown()
+	s.life.BeginRead()
+	unknown := s.life.Unknown()
 	s.mu.Unlock()
 	if unknown {
 		// Before anything of it is read: another stream of the name may come after this one.
@@ -90,8 +46,8 @@ func (s *subscription) read(ctx context.Context, limit int) error {
 		}
 	}
 	s.mu.Lock()
-	unknown = s.unknown()
-	after := s.queue().Received()
+	unknown = s.life.Unknown()
+	after, streamID := s.life.Last(), s.life.Stream()
 	s.mu.Unlock()
 	if unknown {
 		return nil
@@ -100,7 +56,7 @@ func (s *subscription) read(ctx context.Context, limit int) error {
 		s.miss()
 		return err
 	}
-	r := s.pager.bound(s.behind(after, limit))
+	r := s.pager.bound(s.behind(after, limit, streamID))
 	page, next, err := s.page(ctx, r)
 	if err == nil && next == after+1 && s.opts.Filter.IsZero() { // the end, unless what is behind it was hard deleted
 		page, next, err = s.fetchFiltered(ctx, s.hub.reads, r)
@@ -124,7 +80,7 @@ func (s *subscription) read(ctx context.Context, limit int) error {
 	if err := s.prove(ctx); err != nil {
 		return err
 	}
-	return s.accept(ctx, fedPage{events: page, last: next - 1}, false)
+	return s.accept(ctx, fedPage{Events: page, Last: next - 1}, false)
 }
 
 // accept takes a page, unless it is of another stream of that name, which is looked at then.
@@ -146,17 +102,12 @@ func (s *subscription) accept(ctx context.Context, p fedPage, fed bool) error {
 func (s *subscription) miss() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.emptyInbox(true)
-}
-
-// emptyInbox forgets what is in the inbox, and notes whether it is in storage alone. s.mu is held.
-func (s *subscription) emptyInbox(missed bool) {
-	s.missed, s.inbox, s.inboxSize, s.inboxBytes = missed, nil, 0, 0
+	s.life.Miss()
 }
 
 // behind asks for the page behind a number. It begins with the event that has the number, which shows that it is the page
 // that follows.
-func (s *subscription) behind(after int64, limit int) ReadRequest {
+func (s *subscription) behind(after int64, limit int, streamID int64) ReadRequest {
 	if s.readsAhead() {
 		limit = s.pageSize()
 	}
@@ -165,7 +116,7 @@ func (s *subscription) behind(after int64, limit int) ReadRequest {
 		r.From, r.Limit, r.Overlap = after, limit+1, true
 	}
 	if s.hub.replicated {
-		r.StreamID = s.streamID // the replica may still have another stream of the name
+		r.StreamID = streamID // the replica may still have another stream of the name
 	}
 	return r
 }
@@ -261,7 +212,7 @@ func (s *subscription) fetched(ctx context.Context, read func(context.Context) (
 		return nil, nil
 	case errors.Is(err, ErrStreamDeleted):
 		s.mu.Lock()
-		s.ending = err
+		s.life.Ending(err)
 		s.mu.Unlock()
 		return nil, nil
 	case err != nil:
@@ -271,162 +222,4 @@ func (s *subscription) fetched(ctx context.Context, read func(context.Context) (
 		page[i].codec = s.hub.codec
 	}
 	return page, nil
-}
-
-// unpack adds what the feed has sent to the queue.
-func (s *subscription) unpack(ctx context.Context, room int) error {
-	s.mu.Lock()
-	p := s.inbox[0]
-	if len(p.events) > room {
-		s.inbox[0] = fedPage{events: p.events[room:], last: p.last}
-		p.events, p.last = p.events[:room], 0
-	} else {
-		s.inbox[0] = fedPage{}
-		s.inbox = s.inbox[1:]
-	}
-	s.inboxSize -= len(p.events)
-	s.inboxBytes -= sizeOf(p.events)
-	s.mu.Unlock()
-	return s.accept(ctx, p, true)
-}
-
-// follows returns a PositionLostError if the page has another event in the place of the last one that was seen. Otherwise
-// it notes the last event of the page as seen, if that is further on.
-func (s *subscription) follows(p fedPage) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	at, last := p.before, p.before
-	if n := len(p.events); n > 0 {
-		last = SeenEvent{p.events[n-1].Number, p.events[n-1].ID}
-		if first := p.events[0].Number; s.seen.Number >= first { // it is nearly always the first one
-			i, ok := slices.BinarySearchFunc(p.events, s.seen.Number, func(e Recorded, number int64) int { return cmp.Compare(e.Number, number) })
-			if ok {
-				at = SeenEvent{p.events[i].Number, p.events[i].ID}
-			}
-		}
-	}
-	if !s.seen.IsZero() && !at.IsZero() && at.Number == s.seen.Number && at.ID != s.seen.ID {
-		return &PositionLostError{Stream: s.id.Stream, After: s.seen.Number, Head: max(last.Number, p.last), Replaced: true}
-	}
-	if last.Number > s.seen.Number {
-		s.seen = last
-	}
-	return nil
-}
-
-// take asks the callbacks about a page, adds what they choose to the queue, and notes that everything up to its last number
-// was read. What the filter does not choose is left out here. A page of the feed, or of a projection, is not the
-// subscription's own.
-func (s *subscription) take(p fedPage, fed bool) error {
-	page := p.events
-	if err := s.follows(p); err != nil {
-		return err
-	}
-	s.mu.Lock()
-	received, number, streamID := s.queue().Received(), int64(0), s.streamID
-	if fed && received < p.after { // the end that was read was that of a standby which lags more than the one that the feed has read
-		s.emptyInbox(true)
-		s.mu.Unlock()
-		return nil
-	}
-	chosen := s.queue().Batch(len(page))
-	s.mu.Unlock()
-	asks := s.opts.Selector != nil || s.opts.PartitionBy != nil || s.opts.choose != nil
-	gap := false
-	for i := range page {
-		e := &page[i]
-		if e.Number <= received {
-			continue
-		}
-		if fed && s.id.Stream != All && e.Number > received+1 {
-			gap = true // links, which the feed does not see
-			break
-		}
-		received, number = e.Number, e.Number
-		if !s.opts.Filter.Matches(e) {
-			continue
-		}
-		selected, key, failure := true, "", (*CallbackError)(nil)
-		if asks {
-			selected, key, failure = s.opts.ask(streamID, e)
-		}
-		if selected {
-			put(chosen, e, key, failure)
-		}
-	}
-	if !fed {
-		chosen.Page = page
-	}
-	var few *queue.Batch[Recorded]
-	if chosen.Len() < len(page)/4 { // then they must not keep the whole page
-		few = chosen.Move((*Recorded).clone)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.queue().Add(chosen)
-	if few != nil {
-		s.queue().Add(few)
-	}
-	if fed && s.id.Stream == All || !fed {
-		number = max(number, p.last)
-	}
-	s.queue().Skip(number)
-	if gap {
-		s.emptyInbox(true)
-	}
-	s.noteProgress()
-	s.desk.Stir()
-	return nil
-}
-
-// put adds an event to a batch.
-func put(b *queue.Batch[Recorded], e *Recorded, key string, failure *CallbackError) {
-	if failure != nil {
-		b.Put(e, e.Number, key, failure)
-	} else {
-		b.Put(e, e.Number, key, nil)
-	}
-}
-
-// clone returns a copy that shares no memory with the page that r was read with.
-func (r *Recorded) clone() *Recorded {
-	c := *r
-	c.Data, c.Metadata = bytes.Clone(r.Data), bytes.Clone(r.Metadata)
-	c.Type, c.Stream = strings.Clone(r.Type), strings.Clone(r.Stream)
-	return &c
-}
-
-// ask runs the callbacks of an event that is to be queued.
-func (o *SubscribeOptions) ask(streamID int64, e *Recorded) (selected bool, key string, failure *CallbackError) {
-	selected = true
-	if o.choose != nil {
-		failure = called("PartitionBy", *e, func() error {
-			selected = o.choose(streamID, e)
-			return nil
-		})
-		return selected, "", failure
-	}
-	if selected, failure = o.selects(e); failure != nil || !selected {
-		return selected, e.Stream, failure
-	}
-	if o.PartitionBy != nil {
-		key = e.Stream // if there is no answer, the nearest thing to one
-		failure = called("PartitionBy", *e, func() error {
-			key = o.PartitionBy(*e)
-			return nil
-		})
-	}
-	return true, key, failure
-}
-
-// selects asks the Selector. An event that it fails on is selected.
-func (o *SubscribeOptions) selects(e *Recorded) (selected bool, failure *CallbackError) {
-	if o.Selector == nil {
-		return true, nil
-	}
-	failure = called("Selector", *e, func() error {
-		selected = o.Selector(*e)
-		return nil
-	})
-	return selected || failure != nil, failure
 }

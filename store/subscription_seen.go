@@ -5,9 +5,7 @@ import "context"
 // carried returns a [PositionLostError] if the store does not have the last event that the subscription has seen, under a lease that
 // it has lost: its subscribers are to know that, and may never get the lease again. It returns nil if that can't be found out now.
 func (s *subscription) carried(ctx context.Context) error {
-	s.mu.Lock()
-	seen, streamID := s.seen, s.streamID
-	s.mu.Unlock()
+	seen, streamID := s.seen()
 	if seen.IsZero() {
 		return nil
 	}

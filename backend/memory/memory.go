@@ -1,5 +1,21 @@
-// Package memory keeps events in memory: for tests, and as the model that other backends are compared with. Everything
-// is gone when the process ends, and there are no transactions to join.
+// Package memory keeps events in memory, for tests and as the model that other backends are compared with. When the process ends,
+// everything is lost.
+//
+//	es := store.New(memory.New(), nil)
+//
+// # Start here
+//
+//   - [New] returns a [Backend]. It has no options, and needs no migration.
+//
+// # What it implements
+//
+// [Backend] is a [store.Storage]. It also implements:
+//   - [store.SubscriptionStorage]: persistent subscriptions, as long as the process lives
+//   - [store.ParkedStorage]: Consume parks events that fail
+//   - [store.CorrelationStorage]: find the events of a correlation
+//   - [store.Recycler]: reuse the memory of pages
+//
+// There are no transactions, and so no projections.
 package memory
 
 import (

@@ -2,9 +2,33 @@
 // uses: jackc/pgx/v5/stdlib and lib/pq are tested.
 //
 //	db, err := sql.Open("pgx", url)
-//	backend := postgres.New(db, &postgres.Options{Schema: "tenant1"})
-//	err = migrate.Up(ctx, backend)
+//	...
+//	backend := postgres.New(db, &postgres.Options{Schema: "tenant1"}) // or nil
+//	err = migrate.Up(ctx, backend) // creates the tables, or brings them up to date
+//	...
 //	es := store.New(backend, nil)
+//
+// # Start here
+//
+//   - [New] returns a [Backend] on a *sql.DB.
+//   - [Options] sets Schema, DataType, VersionTable, NoPrepare, NoGroupCommit, Reads and Logger.
+//   - Packages pgxnotify and pqnotify, below this one, each have a [store.Notifier] that listens on [Backend.Channel].
+//
+// # What it implements
+//
+// [Backend] is a [store.Storage]. It also implements:
+//   - [store.Transactional]: append and read in a transaction of the caller's
+//   - [store.SubscriptionStorage]: persistent subscriptions
+//   - [store.CheckpointBatcher]: save the checkpoints of several subscriptions in one statement
+//   - [store.ProjectionStorage]: projections, in the transaction of the handler
+//   - [store.ParkedStorage]: Consume parks events that fail
+//   - [store.CorrelationStorage]: find the events of a correlation
+//   - [store.Checker], [store.WriteChecker]: check the server, the session and the tables, and whether the database takes writes
+//   - [store.Replicated]: read from a standby
+//   - [store.JSONOnly]: keep data as jsonb or json
+//   - [store.Ticker]: assign positions after a commit
+//   - [store.Poller]: look for new events in one round trip
+//   - [store.ParallelReader], [store.Recycler]: read ahead, and reuse the memory of pages
 //
 // # How an append goes
 //

@@ -23,6 +23,7 @@ var (
 	_ store.ParallelReader = (*Backend)(nil)
 	_ store.Recycler       = (*Backend)(nil)
 	_ store.Ticker         = (*Backend)(nil)
+	_ store.Poller         = (*Backend)(nil)
 )
 
 // Options of a [Backend]. The zero value of each field is its default.

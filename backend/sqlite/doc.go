@@ -5,10 +5,31 @@
 //
 //	db, err := sql.Open("sqlite", sqlite.DSN("events.db"))
 //	...
-//	storage := sqlite.New(db, nil)
-//	err = migrate.Up(ctx, storage) // creates the tables, or brings them up to date
+//	backend := sqlite.New(db, &sqlite.Options{Prefix: "tenant1_"}) // or nil
+//	err = migrate.Up(ctx, backend) // creates the tables, or brings them up to date
 //	...
-//	es := store.New(storage, nil)
+//	es := store.New(backend, nil)
+//
+// # Start here
+//
+//   - [DSN] and [Memory] return data source names for modernc.org/sqlite; see Settings for other drivers.
+//   - [New] returns a [Backend] on a *sql.DB.
+//   - [Options] sets Prefix, VersionTable, NoGroupCommit and Logger.
+//
+// # What it implements
+//
+// [Backend] is a [store.Storage]. It also implements:
+//   - [store.Transactional]: append and read in a transaction of the caller's
+//   - [store.SubscriptionStorage]: persistent subscriptions
+//   - [store.CheckpointBatcher]: save the checkpoints of several subscriptions in one commit
+//   - [store.ProjectionStorage]: projections, in the transaction of the handler
+//   - [store.DeadlockDetector]: report a handler that waits for its own transaction
+//   - [store.ParkedStorage]: Consume parks events that fail
+//   - [store.CorrelationStorage]: find the events of a correlation
+//   - [store.Checker]: check the SQLite version, the settings and the tables
+//   - [store.ParallelReader], [store.Recycler]: read ahead, and reuse the memory of pages
+//
+// # Tables
 //
 // The tables streams, events, links and head live beside the application's own, which can be changed in the same
 // transaction as the events. [Options].Prefix goes before their names; several stores share a database that way. The
