@@ -3,7 +3,6 @@ package conformance
 import (
 	"context"
 	"fmt"
-	"slices"
 	"testing"
 	"time"
 
@@ -49,16 +48,6 @@ func (u txUse) runs(transactional bool) bool {
 }
 
 func (u txUse) runsInTx() bool { return u == oneTx || u == manyTx }
-
-// cases returns all cases in the order of their topics.
-func cases() []testCase {
-	return slices.Concat(
-		appendCases, retryCases, eventCases, readCases, bytesCases, pinnedCases, allCases, linkCases, deleteCases, matrixCases, undeleteCases, streamsCases,
-		snapshotCases, limitCases, cancelCases, concurrentCases, storeCases, txCases, openTxCases, betweenCases,
-		leaseCases, checkpointCases, arrivalCases, seenCases, filterCases, subCases(), projectCases, projectManageCases, projectRenewedCases,
-		projectDeletedCases,
-	)
-}
 
 // runner runs a subcase.
 type runner func(name string, run func(tb testing.TB, sub runner))

@@ -7,6 +7,8 @@
 //		})
 //	}
 //
+// INDEX.md lists the cases by promise and by topic: read it before you write a backend.
+//
 // Each case has a name, a reason that is printed when it fails, a deadline, and an empty store of its own. A case that
 // has many answers to check, such as a matrix of expected versions, has them as subcases, each counted for itself.
 //

@@ -12,14 +12,6 @@ import (
 	"github.com/eventstore-go/eventstore/store"
 )
 
-// subCases returns the cases of subscriptions, in the order of their topics.
-func subCases() []testCase {
-	return slices.Concat(
-		subCatchUpCases, subStartCases, subSizeCases, subChoiceCases, subAckCases, subCompeteCases, subFairCases, subFailureCases, subDeletedCases, subRenewedCases,
-		subLeaseCases, subManageCases, subNotifyCases, subWatchCases, subConsumeCases, subParkCases, subLateCases,
-	)
-}
-
 var subCatchUpCases = []testCase{
 	{name: "sub/catch-up-all", tx: noTx, run: subCatchUpAll, why: "from history to live nothing of $all is lost, repeated, or out of order, whoever appends meanwhile"},
 	{name: "sub/catch-up-stream", tx: noTx, run: subCatchUpStream, why: "from history to live nothing of a stream is lost, repeated, or out of order"},

@@ -59,7 +59,7 @@
 // # For backends
 //
 // A backend implements [Storage], and the interfaces below for what else it can do: the Store looks for them. Package conformance has a
-// case for every duty.
+// case for every duty; its INDEX.md lists the cases by promise.
 //
 //   - Events, streams and snapshots: [Storage], [NewEvent], [AppendRequest], [LinkRequest], [State], [DeleteRequest], [UndeleteRequest],
 //     [ReadRequest], [Part], [StreamPart], [ListRequest], [SnapshotRequest].
