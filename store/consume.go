@@ -13,20 +13,6 @@ import (
 // Handler handles an event. While it returns an error, the event is handled again.
 type Handler func(ctx context.Context, e Recorded) error
 
-// Decision is what is to be done about an event that its handler failed on.
-type Decision int
-
-const (
-	// Retry handles the event again, after a while.
-	Retry Decision = iota
-	// Skip acknowledges the event and goes on.
-	Skip
-	// Stop ends Consume, or Project, with the handler's error. The event is not acknowledged.
-	Stop
-	// Park puts the event aside, and all of its partition key behind it, until it is replayed: see [Store.ReplayParked].
-	Park
-)
-
 // ConsumeOptions of [Store.Consume]. The zero value of each field is its default.
 type ConsumeOptions struct {
 	SubscribeOptions
@@ -131,13 +117,6 @@ func (s *Store) consumeAll(ctx context.Context, subscribers []*Subscriber, handl
 	return first.err
 }
 
-// result is how a consumer ended.
-type result struct {
-	err      error
-	panicked any
-	exited   bool // without an error: by a panic or runtime.Goexit
-}
-
 // consumer handles the events of a subscriber.
 type consumer struct {
 	subscriber *Subscriber
@@ -172,9 +151,6 @@ func (c *consumer) logPanic(ctx context.Context) {
 	s.hub.log.ErrorContext(ctx, logPanic, append(about, "panic", p, "stack", string(debug.Stack()))...)
 	panic(p)
 }
-
-// errVoid says that the lease was lost while an event was handled.
-var errVoid = errors.New("void")
 
 // run handles events until there is a reason not to, which it returns.
 func (c *consumer) run(ctx context.Context) error {
@@ -291,7 +267,7 @@ func (c *consumer) handle(ctx context.Context, t task, failed *CallbackError, ag
 			}
 		}
 		if err == nil {
-			c.subscriber.subscription.solved(e.Number, e.Number)
+			c.subscriber.over(e.Number)
 			return c.settle(ctx, t)
 		}
 		if ctx.Err() != nil {
@@ -303,8 +279,7 @@ func (c *consumer) handle(ctx context.Context, t task, failed *CallbackError, ag
 		if errors.Is(err, ErrUnregisteredType) {
 			return err // no retry mends the program
 		}
-		sub := c.subscriber.subscription
-		sub.trouble(e.Number, err)
+		c.subscriber.trouble(e.Number, err)
 		troubled = true
 		if t.parked == nil { // a parked event delays only its key
 			c.waitsAt(e.Number, err)
@@ -315,9 +290,8 @@ func (c *consumer) handle(ctx context.Context, t task, failed *CallbackError, ag
 		}
 		switch decision {
 		case Skip:
-			sub.logFailure(ctx, logSkip, &e, attempt, err)
-			sub.hub.gaveUp(ctx, sub.operation(OpSkip), e, attempt, err)
-			sub.solved(e.Number, e.Number)
+			c.subscriber.gaveUp(ctx, Skip, e, attempt, err)
+			c.subscriber.over(e.Number)
 			return c.settle(ctx, t)
 		case Stop:
 			return err
@@ -325,9 +299,9 @@ func (c *consumer) handle(ctx context.Context, t task, failed *CallbackError, ag
 			return c.park(ctx, t, err, attempt)
 		case Retry:
 		}
-		sub.logFailure(ctx, logRetry, &e, attempt, err)
+		c.subscriber.logDecision(ctx, Retry, e, attempt, err)
 		if wait == nil {
-			wait = c.opts.backoff(attempt)
+			wait = waits(c.opts.MinBackoff, c.opts.MaxBackoff, attempt)
 		}
 		if t.parked != nil || c.opts.unordered() {
 			c.postpone(&retry{task: t, failed: failed, err: err, attempt: attempt, wait: wait, at: time.Now().Add(wait.NextBackOff())})
@@ -354,14 +328,6 @@ func (c *consumer) ack(ctx context.Context, e Recorded) error {
 		return void(c.subscriber.ackOnly(context.WithoutCancel(ctx), e))
 	}
 	return void(c.subscriber.Ack(context.WithoutCancel(ctx), e))
-}
-
-// void makes errVoid of [ErrLeaseLost].
-func void(err error) error {
-	if errors.Is(err, ErrLeaseLost) {
-		return errVoid
-	}
-	return err
 }
 
 // mapped returns an event as the Mapper changes it.

@@ -19,7 +19,7 @@ func (c *consumer) nextLook() (at time.Time, ok bool) {
 		return at, false
 	}
 	at = time.Now().Add(s.hub.pollEvery)
-	epoch, _, ok := s.grant()
+	epoch, _, ok := c.subscriber.grant()
 	switch {
 	case !ok:
 		return at, true
@@ -35,7 +35,7 @@ func (c *consumer) loadFor(ctx context.Context) error {
 	if s.aside.storage == nil || s.aside.loaded(c.subscriber.epoch) {
 		return nil
 	}
-	epoch, lease, ok := s.grant()
+	epoch, lease, ok := c.subscriber.grant()
 	if !ok || epoch != c.subscriber.epoch {
 		c.subscriber.returnAll() // they come again if the lease does
 		return errVoid
@@ -48,7 +48,7 @@ func (c *consumer) load(ctx context.Context, epoch int64, lease context.Context)
 	s := c.subscriber.subscription
 	err := c.insist(ctx, lease, func(ctx context.Context) error { return s.aside.load(ctx, epoch) })
 	if err == nil {
-		s.solved(0, 0) // it could not be read before, perhaps under another lease
+		c.subscriber.over(0) // it could not be read before, perhaps under another lease
 	}
 	return err
 }
@@ -56,7 +56,7 @@ func (c *consumer) load(ctx context.Context, epoch int64, lease context.Context)
 // insist does something in the database, trying until the database lets it. The error is ctx's, errVoid, or final.
 func (c *consumer) insist(ctx, lease context.Context, do func(ctx context.Context) error) error {
 	s := c.subscriber.subscription
-	wait := c.opts.backoff(1)
+	wait := waits(c.opts.MinBackoff, c.opts.MaxBackoff, 1)
 	number := int64(0) // of reading what is parked
 	if c.event != nil {
 		number = c.event.Number
@@ -68,20 +68,20 @@ func (c *consumer) insist(ctx, lease context.Context, do func(ctx context.Contex
 		switch {
 		case err == nil:
 			if attempt > 1 {
-				s.solved(number, number)
+				c.subscriber.over(number)
 			}
 			return nil
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case errors.Is(err, ErrLeaseLost):
-			s.loseLease(c.subscriber.epoch)
+			c.subscriber.lose(c.subscriber.epoch, nil)
 			return errVoid
 		case lease.Err() != nil || errors.Is(err, errVoid):
 			return errVoid
 		case final(err):
 			return err
 		}
-		s.trouble(number, err)
+		c.subscriber.trouble(number, err)
 		s.lines.warn(ctx, logParked, append(s.names(), "err", err)...)
 		select {
 		case <-time.After(wait.NextBackOff()):
@@ -183,10 +183,9 @@ func (c *consumer) park(ctx context.Context, t task, why error, attempts int) er
 		return err
 	}
 	if how == parkDone {
-		s.logFailure(ctx, logPark, &t.event, attempts, why)
-		s.hub.gaveUp(ctx, s.operation(OpPark), t.event, attempts, why)
+		c.subscriber.gaveUp(ctx, Park, t.event, attempts, why)
 	}
-	s.solved(t.event.Number, t.event.Number)
+	c.subscriber.over(t.event.Number)
 	switch {
 	case t.parked == nil:
 		return c.ack(ctx, t.event)
@@ -221,7 +220,7 @@ func (c *consumer) remove(ctx context.Context, id uuid.UUID) error {
 func (c *consumer) replay(ctx context.Context) error {
 	s := c.subscriber.subscription
 	a := s.aside
-	epoch, lease, ok := s.grant()
+	epoch, lease, ok := c.subscriber.grant()
 	if a.storage == nil || !ok || a.idle(epoch) {
 		return nil
 	}
@@ -262,9 +261,9 @@ func (c *consumer) changed(ctx context.Context) bool {
 	changed, err := s.aside.changed(look)
 	switch {
 	case err == nil:
-		s.solved(0, 0)
+		c.subscriber.over(0)
 	case ctx.Err() == nil:
-		s.trouble(0, err)
+		c.subscriber.trouble(0, err)
 		s.lines.warn(ctx, logParked, append(s.names(), "err", err)...)
 	}
 	return err == nil && changed
@@ -318,7 +317,7 @@ func (c *consumer) replayOne(ctx, lease context.Context, p *ParkedEvent, again *
 		selected, failed = s.opts.selects(&t.event) // it may have been parked since the Selector failed
 	}
 	if t.gone || !selected {
-		s.solved(p.Number, p.Number)
+		c.subscriber.over(p.Number)
 		return c.settle(ctx, t)
 	}
 	c.event, c.attempt = &t.event, 0

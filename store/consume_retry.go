@@ -23,18 +23,6 @@ type retry struct {
 // errLater says that an event is handled again later, and others before.
 var errLater = errors.New("later")
 
-// backoff returns the waits from that behind an attempt on.
-func (o *ConsumeOptions) backoff(attempt int) *backoff.ExponentialBackOff {
-	wait := &backoff.ExponentialBackOff{
-		InitialInterval: o.MinBackoff, MaxInterval: o.MaxBackoff,
-		Multiplier: backoff.DefaultMultiplier, RandomizationFactor: backoff.DefaultRandomizationFactor,
-	}
-	for range attempt - 1 {
-		wait.NextBackOff()
-	}
-	return wait
-}
-
 // unordered reports whether events of other keys, or without a key, may be handled while one waits to be handled again.
 func (o *ConsumeOptions) unordered() bool { return o.Handlers > 1 || o.PartitionBy != nil }
 

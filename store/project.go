@@ -8,68 +8,9 @@ import (
 	"runtime"
 	"slices"
 	"time"
+
+	"github.com/eventstore-go/eventstore/store/internal/partition"
 )
-
-// BatchHandler applies events to a read model through tx. What it writes is committed together with the checkpoint, or
-// not at all. It must not end tx, and write nothing to the database on another connection. The context ends when
-// Project's does, and when the lease of the partition is lost.
-type BatchHandler func(ctx context.Context, tx *sql.Tx, events []Recorded) error
-
-// Defaults of [ProjectOptions].
-const (
-	DefaultBatchSize = 1000
-	DefaultBatchTime = time.Second
-)
-
-// ProjectOptions of a projection. The zero value of each field is its default. Stream, Start, Partitions, and whether
-// there is a PartitionBy, count when the projection is created.
-type ProjectOptions struct {
-	// Stream is the stream that is projected. Default: All.
-	Stream string
-	// Filter chooses events in the database. Default: all.
-	Filter EventFilter
-	// Start is where the projection begins. Default: StartOrigin.
-	Start Start
-	// Partitions is how many partitions a new projection has, at most MaxPartitions; later [Store.Repartition] changes it.
-	// Each is run by one process at a time, and in a transaction of its own, so a process needs a connection for
-	// each that it runs. Default: 1.
-	Partitions int
-	// PartitionBy gives an event its partition key, which must always be the same. The events of a key are applied in
-	// order, and parked together. Default: the name of the event's stream.
-	PartitionBy func(Recorded) string
-	// BatchSize is how many events are applied in a transaction at most. Default: DefaultBatchSize.
-	BatchSize int
-	// BatchTime is how long a transaction should take: batches get smaller where one takes longer. Default:
-	// DefaultBatchTime.
-	BatchTime time.Duration
-	// OnError decides about an event that the handler failed on, alone in its batch, for the attempt-th time in a row
-	// from 1; or for which PartitionBy panicked, which can't be parked. It is not asked about errors that say nothing
-	// of the event, as when the handler's connection broke, or the database ended one of two transactions that waited for each
-	// other: after these the batch is tried again. Any other error of the handler is its own, whatever SQLSTATE it has. While the
-	// database can't write what OnError has decided, the handler is called again, and OnError is asked again. Default: Retry, for
-	// ever. See [RetryThen]. While an event is retried the new events of its partition wait, whatever their key, so park what does
-	// not succeed: then only its key waits.
-	OnError func(e Recorded, err error, attempt int) Decision
-	// MinBackoff and MaxBackoff bound the wait before a batch is tried again. It grows from one to the other, with some
-	// chance in it. Default: 100 ms and 30 s.
-	MinBackoff, MaxBackoff time.Duration
-	// RetryInterval and Timeout are those of [SubscribeOptions].
-	RetryInterval, Timeout time.Duration
-	// OnState is called when a partition that runs in this Store has changed its state. See [SubscribeOptions].
-	OnState func(partition int, state SubscriptionState)
-}
-
-// RetryThen returns an OnError that decides to retry until an event has failed n times in a row, and then d. It always
-// retries [ErrUnknownVersion]: while a new release is rolled out, the old one waits at the new one's events, and the new
-// one handles them when it takes over.
-func RetryThen(n int, d Decision) func(Recorded, error, int) Decision {
-	return func(_ Recorded, err error, attempt int) Decision {
-		if attempt < n || errors.Is(err, ErrUnknownVersion) {
-			return Retry
-		}
-		return d
-	}
-}
 
 // Project runs the projection called name until ctx ends: it has handler apply every event to a read model in the
 // database of the store, each exactly once, and those of a partition key in order, whatever crashes when. The projection
@@ -105,117 +46,31 @@ func (s *Store) Project(ctx context.Context, name string, handler BatchHandler, 
 	}
 	defer s.hub.exit(name)
 	p := &projector{
-		store: s, hub: s.hub, storage: storage, name: name, handler: handler, opts: checked,
-		workers: map[int]*worker{}, ended: make(chan *worker), free: make(chan struct{}, 1),
+		projection: &projection{store: s, hub: s.hub, storage: storage, name: name, handler: handler, opts: checked},
+		workers:    map[int]*worker{}, ended: make(chan *worker), free: make(chan struct{}, 1),
 	}
 	err = p.run(ctx)
 	switch {
-	case p.panicked != nil:
-		panic(p.panicked) // on the caller's goroutine, where it can be recovered
-	case p.exited:
+	case p.failed.panicked != nil:
+		panic(p.failed.panicked) // on the caller's goroutine, where it can be recovered
+	case p.failed.exited:
 		runtime.Goexit() // as the handler did, for FailNow
 	}
 	return err
 }
 
-// projections returns the storage of projections, or why there is none. The name is checked unless it is "".
-func (s *Store) projections(name string) (ProjectionStorage, error) {
-	if _, err := s.subscriptions(); err != nil {
-		return nil, err
-	}
-	storage, ok := s.storage.(ProjectionStorage)
-	if !ok {
-		return nil, fmt.Errorf("store: projections: %w", ErrNoTransactions)
-	}
-	if name == "" {
-		return storage, nil
-	}
-	return storage, checkText("projection", name, MaxProjectionName)
-}
-
-// checked returns the options with their defaults, or what is wrong with them.
-func (o *ProjectOptions) checked() (ProjectOptions, error) {
-	var c ProjectOptions
-	if o != nil {
-		c = *o
-	}
-	for _, f := range []struct {
-		name        string
-		value       *int
-		most, other int
-	}{
-		{"Partitions", &c.Partitions, MaxPartitions, 1},
-		{"BatchSize", &c.BatchSize, MaxPageSize, DefaultBatchSize},
-	} {
-		switch {
-		case *f.value == 0:
-			*f.value = f.other
-		case *f.value < 1 || *f.value > f.most:
-			return c, &InvalidError{Field: f.name, Reason: fmt.Sprintf("is %d, must be from 1 to %d", *f.value, f.most)}
-		}
-	}
-	if c.BatchTime < 0 || c.MinBackoff < 0 || c.MaxBackoff < 0 {
-		return c, &InvalidError{Field: "BatchTime, MinBackoff, MaxBackoff", Reason: "must not be negative"}
-	}
-	if c.BatchTime == 0 {
-		c.BatchTime = DefaultBatchTime
-	}
-	c.MinBackoff, c.MaxBackoff = backoffs(c.MinBackoff, c.MaxBackoff)
-	if c.Stream == "" {
-		c.Stream = All
-	}
-	if c.Stream != All {
-		if err := checkStream(c.Stream); err != nil {
-			return c, err
-		}
-	}
-	sub, err := c.subscribeOptions().checked()
-	if err != nil {
-		return c, err
-	}
-	c.Filter, c.RetryInterval, c.Timeout = sub.Filter, sub.RetryInterval, sub.Timeout
-	return c, nil
-}
-
-// subscribeOptions are those of a partition, but for what depends on the partition.
-func (o *ProjectOptions) subscribeOptions() *SubscribeOptions {
-	return &SubscribeOptions{
-		Start: o.Start, BufferSize: o.BatchSize, Filter: o.Filter, RetryInterval: o.RetryInterval, Timeout: o.Timeout,
-	}
-}
-
-// backoffs returns the bounds of a wait with their defaults.
-func backoffs(least, most time.Duration) (time.Duration, time.Duration) {
-	if least == 0 {
-		least = 100 * time.Millisecond
-	}
-	if most == 0 {
-		most = max(30*time.Second, least)
-	}
-	return least, most
-}
-
 // projector runs a projection in this Store: it keeps its place among those who run it elsewhere, and has a worker for
 // each partition that is its own.
 type projector struct {
-	store   *Store
-	hub     *hub
-	storage ProjectionStorage
-	name    string
-	handler BatchHandler
-	opts    ProjectOptions
-
-	record   ProjectionRecord
-	layouts  []layout
-	workers  map[int]*worker
-	ended    chan *worker  // those that have ended
-	free     chan struct{} // holds one: a partition that others ran may be free
-	pages    *pages        // that partitions share; nil if there is nothing to share
-	missing  int64         // the generation of which a partition was not there, or 0
-	panicked any           // what the handler has panicked with
-	exited   bool          // the handler has ended its goroutine
-	failed   error         // why the first worker has ended that did so by itself
-	writes   bool          // the database has taken a write
+	*projection
+	record  ProjectionRecord
+	roster  partition.Roster
+	workers map[int]*worker
+	ended   chan *worker  // those that have ended
+	free    chan struct{} // holds one: a partition that others ran may be free
+	pages   *pages        // that partitions share; nil if there is nothing to share
+	failed  result        // why the first worker has ended that did so by itself, what one has panicked with, whether one has exited
+	writes  bool          // the database has taken a write
 }
 
 // final reports whether an error ends the projection.
@@ -241,8 +96,8 @@ func (p *projector) run(ctx context.Context) (err error) {
 		wait := p.hub.leaseTTL / 3
 		mine, err := p.look(ctx)
 		switch {
-		case p.failed != nil: // while it was waited for
-			return p.failed
+		case p.failed.err != nil: // while it was waited for
+			return p.failed.err
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err != nil && p.final(err):
@@ -274,6 +129,9 @@ func (p *projector) run(ctx context.Context) (err error) {
 func (p *projector) create(ctx context.Context) error {
 	for {
 		err := p.tryCreate(ctx)
+		if err == nil {
+			p.roster = partition.NewRoster(p.record.CreatedAt, p.record.Generation)
+		}
 		if err == nil || p.final(err) || ctx.Err() != nil {
 			return err
 		}
@@ -345,46 +203,34 @@ func (p *projector) read(ctx context.Context) error {
 	if p.pages == nil && r.Partitions > 1 && r.Stream == All { // where numbers are never used again
 		p.pages = &pages{bytes: p.hub.pageBytes}
 	}
-	p.layouts, err = r.layouts()
+	_, err = r.layouts()
 	return err
-}
-
-// readProjection returns the projection called name, or ErrProjectionNotFound.
-func readProjection(ctx context.Context, storage ProjectionStorage, name string) (ProjectionRecord, error) {
-	list, err := storage.ReadProjections(ctx, name)
-	if err != nil {
-		return ProjectionRecord{}, err
-	}
-	if len(list) == 0 {
-		return ProjectionRecord{}, &ProjectionError{name, ErrProjectionNotFound}
-	}
-	return list[0], nil
 }
 
 // look renews this Store's place, and returns the partitions that are its own.
 func (p *projector) look(ctx context.Context) (mine []int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, p.hub.leaseTTL/3)
 	defer cancel()
-	was := p.record
 	if err := p.read(ctx); err != nil {
 		return nil, err
 	}
-	if !p.record.same(was) {
+	switch p.roster.Seen(p.record.CreatedAt, p.record.Generation) {
+	case partition.Deleted:
 		return nil, &ProjectionError{p.name, ErrProjectionNotFound}
-	}
-	if p.record.Generation != was.Generation {
+	case partition.Missing:
+		return nil, &ProjectionError{p.name, fmt.Errorf("%w: %w", partition.ErrMissing, ErrSubscriptionNotFound)}
+	case partition.Renewed:
 		if err := p.stopAll(); err != nil {
 			return nil, err
 		}
-	} else if p.missing == was.Generation {
-		return nil, &ProjectionError{p.name, fmt.Errorf("a partition is missing: %w", ErrSubscriptionNotFound)}
+	case partition.Same:
 	}
 	members, err := p.storage.JoinProjection(ctx, p.name, p.hub.owner, p.hub.leaseTTL)
 	if err != nil {
 		return nil, err
 	}
 	p.writes = true
-	return share(members, p.hub.owner, p.record.Partitions), nil
+	return partition.Share(members, p.hub.owner, p.record.Partitions), nil
 }
 
 // start runs these partitions, and no others.
@@ -396,8 +242,8 @@ func (p *projector) start(ctx context.Context, mine []int) {
 	}
 	for _, n := range mine {
 		if p.workers[n] == nil {
-			p.workers[n] = newWorker(p, n)
-			go p.workers[n].run(ctx)
+			p.workers[n] = newWorker(p.projection, p.record, n)
+			go p.workers[n].run(ctx, p.pages, p.ended)
 		}
 	}
 }
@@ -422,39 +268,23 @@ func (p *projector) leaseFree() {
 
 // end notes that a worker has ended, and returns why the projection can't go on, or nil.
 func (p *projector) end(w *worker) (err error) {
-	defer func() {
-		if p.failed == nil {
-			p.failed = err
-		}
-	}()
 	delete(p.workers, w.partition)
-	err = w.err
-	if w.panicked != nil && p.panicked == nil {
-		p.panicked = w.panicked
-	}
-	p.exited = p.exited || w.exited
 	switch {
-	case w.exited:
-		return errHandler
-	case errors.Is(err, ErrSubscriptionNotFound):
-		p.missing = w.generation // unless there is a new generation, which will be seen
-		return nil
+	case w.ended.exited:
+		err = errHandler
+	case errors.Is(w.ended.err, ErrSubscriptionNotFound):
+		p.roster.Lost(w.record.Generation) // unless there is a new generation, which will be seen
+	default:
+		err = w.ended.err
 	}
+	if p.failed.err == nil {
+		p.failed.err = err
+	}
+	if p.failed.panicked == nil {
+		p.failed.panicked = w.ended.panicked
+	}
+	p.failed.exited = p.failed.exited || w.ended.exited
 	return err
-}
-
-// share returns the partitions that are those of owner: those whose number is, modulo the number of members, its place
-// among them. So each has as many as the others, or one more.
-func share(members []string, owner string, partitions int) (mine []int) {
-	slices.Sort(members)
-	place, ok := slices.BinarySearch(members, owner)
-	if !ok {
-		return nil
-	}
-	for n := place; n < partitions; n += len(members) {
-		mine = append(mine, n)
-	}
-	return mine
 }
 
 // stopAll stops all workers and waits for them. It returns why the first one ended that did so by itself.

@@ -8,6 +8,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // manageProjection returns the storage of projections for a call that is about one.
@@ -20,6 +22,21 @@ func (s *Store) manageProjection(ctx context.Context, name string) (ProjectionSt
 		err = checkText("projection", name, MaxProjectionName)
 	}
 	return storage, err
+}
+
+// projections returns the storage of projections, or why there is none. The name is checked unless it is "".
+func (s *Store) projections(name string) (ProjectionStorage, error) {
+	if _, err := s.subscriptions(); err != nil {
+		return nil, err
+	}
+	storage, ok := s.storage.(ProjectionStorage)
+	if !ok {
+		return nil, fmt.Errorf("store: projections: %w", ErrNoTransactions)
+	}
+	if name == "" {
+		return storage, nil
+	}
+	return storage, checkText("projection", name, MaxProjectionName)
 }
 
 // inProjectionTx runs f in a transaction in which nobody else changes the projection, and saves the record as f leaves it.
@@ -132,11 +149,11 @@ func discardAll(ctx context.Context, storage ProjectionStorage, projection strin
 		if err != nil || len(page) == 0 {
 			return err
 		}
-		list := make([]task, len(page))
+		ids := make([]uuid.UUID, len(page))
 		for i := range page {
-			list[i].parked = &page[i]
+			ids[i] = page[i].ID
 		}
-		if _, err := storage.Unpark(ctx, projection, parkedIDs(list)); err != nil {
+		if _, err := storage.Unpark(ctx, projection, ids); err != nil {
 			return err
 		}
 		last := page[len(page)-1]
@@ -296,18 +313,6 @@ func reached(ctx context.Context, storage ProjectionStorage, name string) ([]Lea
 		}
 	}
 	return list, nil
-}
-
-// furthest returns how far some key of the projection has come at most, whose partitions are at these checkpoints.
-func (p ProjectionRecord) furthest(list []Lease) (most int64, err error) {
-	for _, l := range list {
-		most = max(most, l.Checkpoint)
-	}
-	layouts, err := p.layouts()
-	for _, l := range layouts {
-		most = max(most, slices.Max(l.Checkpoints))
-	}
-	return most, err
 }
 
 // atLeast reports whether there are partitions, and all are at number or behind it.

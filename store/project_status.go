@@ -5,6 +5,8 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"github.com/eventstore-go/eventstore/store/internal/batch"
 )
 
 // ProjectionInfo is what is known of a projection.
@@ -139,7 +141,7 @@ func (s *Store) projectionInfos(ctx context.Context, name string) ([]ProjectionI
 }
 
 // rateCounts is how long the last rate of a partition counts that applies nothing any more.
-const rateCounts = 2 * meterSpan * time.Second
+const rateCounts = 2 * batch.Span
 
 // fillIn fills in what is known of the partitions.
 func (s *Store) fillIn(ctx context.Context, storage ProjectionStorage, r ProjectionRecord, subscriptions []SubscriptionInfo, info *ProjectionInfo) error {

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/eventstore-go/eventstore/store/internal/partition"
 )
 
 // WaitFor waits until a projection has applied the append that gave result, which must be committed: so that a reader
@@ -211,7 +213,7 @@ func only(list []Lease, p ProjectionRecord, streams []string) (found []Lease) {
 	wanted := map[SubscriptionID]bool{}
 	for _, stream := range streams {
 		_, hash := PartitionKey(stream)
-		wanted[p.partition(int(hash%int64(p.Partitions)))] = true
+		wanted[p.partition(partition.Of(hash, p.Partitions))] = true
 	}
 	for _, l := range list {
 		if wanted[l.ID] {

@@ -40,7 +40,7 @@ var ceilings = []ceiling{
 
 // engine is how the names of the files begin that run subscriptions and projections.
 var engine = []string{
-	"aside", "callbacks", "checkpoints", "consume", "env", "feed", "hub", "leases", "parked", "poll.", "progress", "project", "retry", "subscri",
+	"aside", "callbacks", "checkpoints", "consume", "env", "feed", "handling", "hub", "leases", "parked", "poll.", "progress", "project", "retry", "subscri",
 	"wait", "watch",
 }
 
