@@ -7,18 +7,27 @@ import (
 	"time"
 )
 
+// saver is a subscription as checkpoints sees it. Its methods do not block.
+type saver interface {
+	// checkpointRequest returns the checkpoint to write, if one is due, or nearly due if soon, and how long the write may take. No other one
+	// is due until savedCheckpoint.
+	checkpointRequest(soon bool) (r CheckpointRequest, timeout time.Duration, ok bool)
+	// savedCheckpoint reports the outcome of the write.
+	savedCheckpoint(r CheckpointRequest, err error)
+}
+
 // checkpoints writes the checkpoints of a Store's subscriptions: where the storage can, those of all that are due, or
 // nearly so, in one statement, so that the database has no more to do for many subscriptions than for one.
 type checkpoints struct {
 	env   *env
-	all   func() []*subscription // that run here
-	hints chan struct{}          // holds one
+	all   func() []saver // that run here
+	hints chan struct{}  // holds one
 
 	mu      sync.Mutex
 	running bool
 }
 
-func newCheckpoints(e *env, all func() []*subscription) *checkpoints {
+func newCheckpoints(e *env, all func() []saver) *checkpoints {
 	return &checkpoints{env: e, all: all, hints: make(chan struct{}, 1)}
 }
 
@@ -55,7 +64,7 @@ const maxCheckpoints = 1000
 
 // write writes what is due, and reports whether there was anything.
 func (c *checkpoints) write(ctx context.Context) bool {
-	var subs []*subscription
+	var subs []saver
 	var list []CheckpointRequest
 	timeout := time.Duration(0)
 	all := c.all()
@@ -64,9 +73,9 @@ func (c *checkpoints) write(ctx context.Context) bool {
 			if len(list) == maxCheckpoints || soon && len(list) == 0 {
 				break
 			}
-			if r, ok := s.checkpointRequest(soon); ok {
+			if r, t, ok := s.checkpointRequest(soon); ok {
 				subs, list = append(subs, s), append(list, r)
-				timeout = max(timeout, s.opts.Timeout)
+				timeout = max(timeout, t)
 			}
 		}
 	}
@@ -81,7 +90,7 @@ func (c *checkpoints) write(ctx context.Context) bool {
 }
 
 // save writes checkpoints and tells the subscriptions.
-func (c *checkpoints) save(ctx context.Context, subs []*subscription, list []CheckpointRequest) (out Outcome) {
+func (c *checkpoints) save(ctx context.Context, subs []saver, list []CheckpointRequest) (out Outcome) {
 	saved := func(i int, err error) {
 		switch {
 		case err == nil:

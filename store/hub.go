@@ -24,13 +24,6 @@ type hub struct {
 	ticking   chan struct{}          // holds one; nil until somebody ticks
 }
 
-// services are the goroutines that subscriptions of a Store share.
-type services struct {
-	feed        *feed
-	leases      *leases
-	checkpoints *checkpoints
-}
-
 // subscriptionKey tells apart what runs in a Store: a transient subscription is another than the persistent one of the
 // same name.
 type subscriptionKey struct {
@@ -43,7 +36,7 @@ func newHub(e *env, n Notifier) *hub {
 		env: e, notifier: n,
 		named: map[subscriptionKey]*subscription{}, unnamed: map[*subscription]bool{}, projected: map[string]bool{},
 	}
-	h.services = services{newFeed(e), newLeases(e, h.runs), newCheckpoints(e, h.all)}
+	h.services = services{newFeed(e), newLeases(e, h.runs), newCheckpoints(e, h.savers)}
 	return h
 }
 
@@ -81,7 +74,7 @@ func (h *hub) attach(id SubscriptionID, opts SubscribeOptions) (r *Subscriber, b
 		}
 		return r, nil, err
 	}
-	s := newSubscription(h, id, opts)
+	s := newSubscription(h.env, h.services, id, opts)
 	if r, err = s.attach(opts.BufferSize); err != nil {
 		return nil, nil, err
 	}
@@ -90,7 +83,7 @@ func (h *hub) attach(id SubscriptionID, opts SubscribeOptions) (r *Subscriber, b
 	} else {
 		h.named[key] = s
 	}
-	h.start(s.run)
+	h.start(func(ctx context.Context) { s.run(ctx, func() { h.forget(s) }) })
 	return r, nil, nil
 }
 
@@ -157,6 +150,14 @@ func (h *hub) all() []*subscription {
 		list = append(list, s)
 	}
 	for s := range h.unnamed {
+		list = append(list, s)
+	}
+	return list
+}
+
+// savers is all, for those that save checkpoints.
+func (h *hub) savers() (list []saver) {
+	for _, s := range h.all() {
 		list = append(list, s)
 	}
 	return list

@@ -182,7 +182,7 @@ func (p *projector) begin(ctx context.Context) (checkpoint, streamID int64, err 
 		return 0, 0, err
 	}
 	sub.Transient = true // it asks as a new one
-	return newSubscription(p.hub, SubscriptionID{Stream: p.opts.Stream, Name: p.name}, sub).start(ctx)
+	return newSubscription(p.hub.env, p.hub.services, SubscriptionID{Stream: p.opts.Stream, Name: p.name}, sub).start(ctx)
 }
 
 // read reads the projection, and says if this program can't run it.

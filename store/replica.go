@@ -128,15 +128,15 @@ func (s *subscription) confirm(ctx context.Context, page []Recorded, next int64)
 		}
 		end = info.Version
 	}
-	if !s.hub.replicated {
+	if !s.env.replicated {
 		return page, next, true, nil
 	}
 	if s.id.Stream == All {
-		if end, err = s.hub.endFor(ctx, next-1); err != nil {
+		if end, err = s.env.endFor(ctx, next-1); err != nil {
 			return nil, next, false, err
 		}
 	}
-	page, next, err = s.hub.confirm(ctx, s.id.Stream, streamID, page, next, end)
+	page, next, err = s.env.confirm(ctx, s.id.Stream, streamID, page, next, end)
 	return page, next, err == nil, err
 }
 
@@ -150,7 +150,7 @@ func (s *subscription) recall(ctx context.Context) error {
 	if !doubted {
 		return nil
 	}
-	held, err := s.hub.holds(ctx, s.id.Stream, streamID, seen)
+	held, err := s.env.holds(ctx, s.id.Stream, streamID, seen)
 	switch {
 	case err != nil:
 		s.mu.Lock()
@@ -165,11 +165,11 @@ func (s *subscription) recall(ctx context.Context) error {
 
 // judgeLoss returns what a PositionLostError means that a page of the replica has led to: the primary alone can say that events are lost.
 func (s *subscription) judgeLoss(ctx context.Context, lost error) error {
-	if !s.hub.replicated || !errors.Is(lost, ErrPositionLost) {
+	if !s.env.replicated || !errors.Is(lost, ErrPositionLost) {
 		return lost
 	}
 	seen, streamID := s.seen()
-	held, err := s.hub.holds(ctx, s.id.Stream, streamID, seen)
+	held, err := s.env.holds(ctx, s.id.Stream, streamID, seen)
 	switch {
 	case err != nil:
 		return err
