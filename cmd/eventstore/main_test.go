@@ -63,6 +63,7 @@ func TestScripts(t *testing.T) {
 						env.Setenv("EVENTSTORE_DB", where)
 						env.Setenv("COMMANDED_DB", elsewhere)
 						env.Setenv("SOURCE", source)
+						env.Setenv("EVENTSTORE_COMPLETION_TIMEOUT", "1m")
 						for _, name := range []string{"PGPASSWORD", "GORACE"} {
 							env.Setenv(name, os.Getenv(name))
 						}

@@ -30,7 +30,7 @@ func (l *Life[E]) Acquired(g Grant) {
 	l.pace.Begin(g.Checkpoint)
 	l.proof.Begin(g.Seen, g.Read)
 	l.intake.Begin(g.StreamID)
-	l.stage, l.retry, l.create = joining, time.Time{}, false
+	l.stage, l.retry, l.create, l.free = joining, time.Time{}, false, false
 }
 
 // Joined answers Join. What the feed offers from then on leaves no gap behind what storage has.

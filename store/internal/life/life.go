@@ -254,7 +254,7 @@ func (l *Life[E]) serve(now time.Time) Todo[E] {
 		l.Failed(err, now)
 		return l.next(now)
 	}
-	if l.pace.Ask(q.Checkpoint(), now) {
+	if !l.opts.Transient && l.pace.Ask(q.Checkpoint(), now) {
 		l.opts.WakeWriter()
 	}
 	if p := l.list.Pending(); p != nil && !l.opts.Transient {

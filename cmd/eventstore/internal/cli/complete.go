@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -15,11 +16,17 @@ import (
 	"github.com/eventstore-go/eventstore/store"
 )
 
-// What a shell's completion may cost. If the database does not answer in time, there is nothing to choose from, and no error.
-const (
-	completionTime = time.Second
-	mostNames      = 200
-)
+// mostNames is how many names completion proposes at most.
+const mostNames = 200
+
+// completionTimeout returns how long completion waits for the database. If there is no answer by then, there is nothing to choose
+// from, and no error. Default: 1 second; a duration in EVENTSTORE_COMPLETION_TIMEOUT changes it.
+func completionTimeout() time.Duration {
+	if d, err := time.ParseDuration(os.Getenv("EVENTSTORE_COMPLETION_TIMEOUT")); err == nil && d > 0 {
+		return d
+	}
+	return time.Second
+}
 
 // names lists names that begin with prefix; others in the list are left out. before are the arguments before it.
 type names func(ctx context.Context, d *database.Database, es *store.Store, prefix string, before []string) ([]string, error)
@@ -96,7 +103,7 @@ func (a *app) propose(cmd *cobra.Command, list names, prefix string, before []st
 	if ctx == nil {
 		ctx = context.Background()
 	}
-	ctx, cancel := context.WithTimeout(ctx, completionTime)
+	ctx, cancel := context.WithTimeout(ctx, completionTimeout())
 	defer cancel()
 	_ = a.with(ctx, func(d *database.Database, es *store.Store) error { // an error proposes nothing
 		found, err := list(ctx, d, es, prefix, before)

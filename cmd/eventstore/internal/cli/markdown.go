@@ -12,7 +12,8 @@ func Markdown(root *cobra.Command) string {
 	var b strings.Builder
 	b.WriteString("# The command line\n\nWritten by the commands themselves. To install it: `go install github.com/eventstore-go/eventstore/cmd/eventstore@latest`.\n")
 	b.WriteString("\nThe shell completes commands, flags, and the names of streams, event types, subscriptions and projections, which it asks of the\n" +
-		"database in EVENTSTORE_DB or --db for a second at most: `eventstore completion bash --help` (or zsh, fish, powershell) says how.\n")
+		"database in EVENTSTORE_DB or --db. It waits for one second, or the duration in EVENTSTORE_COMPLETION_TIMEOUT.\n" +
+		"`eventstore completion bash --help` (or zsh, fish, powershell) says how to install it.\n")
 	root.InitDefaultCompletionCmd()
 	root.DisableAutoGenTag = true
 	manual(&b, root)
