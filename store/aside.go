@@ -43,7 +43,7 @@ func newAside(s *subscription) *aside {
 		awaited: map[*retry]bool{}, handed: map[int64]*retry{}, consumers: map[*consumer]bool{},
 	}
 	if !s.opts.Transient {
-		a.storage, _ = s.hub.storage.(ParkedStorage)
+		a.storage, _ = s.env.storage.(ParkedStorage)
 	}
 	return a
 }
@@ -270,7 +270,7 @@ func (a *aside) claim(ctx context.Context, epoch int64, limit int, now time.Time
 	if a.subscription.epoch() != epoch {
 		return nil, nil, ErrLeaseLost
 	}
-	if len(a.page) == 0 || time.Since(a.pageAt) > a.subscription.hub.pollEvery { // some may be discarded by now
+	if len(a.page) == 0 || time.Since(a.pageAt) > a.subscription.env.pollEvery { // some may be discarded by now
 		a.pageAt = time.Now()
 		a.page, err = a.storage.ReadParked(ctx, ParkedRequest{
 			Subscription: a.subscription.id, Ready: true, ExceptKeys: a.busy(now), Partitions: 1, AfterNumber: -1, Limit: limit,

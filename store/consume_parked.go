@@ -18,7 +18,7 @@ func (c *consumer) nextLook() (at time.Time, ok bool) {
 	if s.aside.storage == nil {
 		return at, false
 	}
-	at = time.Now().Add(s.hub.pollEvery)
+	at = time.Now().Add(s.env.pollEvery)
 	epoch, _, ok := c.subscriber.grant()
 	switch {
 	case !ok:
@@ -226,7 +226,7 @@ func (c *consumer) replay(ctx context.Context) error {
 	}
 	stale := !a.loaded(epoch)
 	if !stale && !a.isPending() {
-		if stale = a.due(s.hub.pollEvery) && c.changed(ctx); !stale {
+		if stale = a.due(s.env.pollEvery) && c.changed(ctx); !stale {
 			return nil
 		}
 	}
@@ -288,7 +288,7 @@ func (c *consumer) replayKey(ctx context.Context, epoch int64, lease context.Con
 		if err != nil {
 			return err
 		}
-		if time.Since(begun) > c.subscriber.subscription.hub.pollEvery {
+		if time.Since(begun) > c.subscriber.subscription.env.pollEvery {
 			break // some of what is behind it may be discarded by now
 		}
 	}
@@ -301,8 +301,8 @@ func (c *consumer) replayOne(ctx, lease context.Context, p *ParkedEvent, again *
 	s := c.subscriber.subscription
 	t := task{parked: p}
 	err := c.insist(ctx, lease, func(ctx context.Context) (err error) {
-		t.event, err = s.hub.storage.ReadEvent(ctx, p.ID)
-		t.event.codec = s.hub.codec
+		t.event, err = s.env.storage.ReadEvent(ctx, p.ID)
+		t.event.codec = s.env.codec
 		if t.gone = errors.Is(err, ErrEventNotFound); t.gone {
 			return nil
 		}

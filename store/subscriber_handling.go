@@ -3,7 +3,9 @@ package store
 import "context"
 
 // grant returns the lease that the subscription has now: its epoch, and a context that ends with it. ok is false if it has none.
-func (r *Subscriber) grant() (epoch int64, lease context.Context, ok bool) { return r.subscription.grant() }
+func (r *Subscriber) grant() (epoch int64, lease context.Context, ok bool) {
+	return r.subscription.grant()
+}
 
 // lose gives the lease of an epoch up, since another process has it, or to take it again with the checkpoint that is in the database.
 // why is the database's error, or nil.
@@ -49,7 +51,7 @@ func (r *Subscriber) gaveUp(ctx context.Context, d Decision, e Recorded, attempt
 		kind = OpPark
 	}
 	s := r.subscription
-	s.hub.gaveUp(ctx, s.operation(kind), e, attempt, why)
+	s.env.gaveUp(ctx, s.operation(kind), e, attempt, why)
 }
 
 // notTaken notes that the database has not taken a batch that begins with an event, for a reason that is not in its events.
