@@ -3,7 +3,9 @@ package store
 import "context"
 
 // grant returns the lease that the subscription has now: its epoch, and a context that ends with it. ok is false if it has none.
-func (r *Subscriber) grant() (epoch int64, lease context.Context, ok bool) { return r.subscription.grant() }
+func (r *Subscriber) grant() (epoch int64, lease context.Context, ok bool) {
+	return r.subscription.grant()
+}
 
 // lose gives the lease of an epoch up, since another process has it, or to take it again with the checkpoint that is in the database.
 // why is the database's error, or nil.
@@ -56,4 +58,18 @@ func (r *Subscriber) gaveUp(ctx context.Context, d Decision, e Recorded, attempt
 func (r *Subscriber) notTaken(ctx context.Context, first Recorded, attempt int, err error) {
 	r.trouble(first.Number, err)
 	r.subscription.logFailure(ctx, logAgain, &first, attempt, err)
+}
+
+// sentIn notes the lease under which the subscriber is about to handle something.
+func (r *Subscriber) sentIn(epoch int64) {
+	r.subscription.mu.Lock()
+	defer r.subscription.mu.Unlock()
+	r.epoch = epoch
+}
+
+// returnAll gives back what the subscriber has in flight.
+func (r *Subscriber) returnAll() {
+	r.subscription.mu.Lock()
+	defer r.subscription.mu.Unlock()
+	r.subscription.life.TakeBack(r.seat)
 }

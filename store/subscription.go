@@ -46,7 +46,7 @@ func newSubscription(h *hub, id SubscriptionID, opts SubscribeOptions) *subscrip
 		claim: claim{writes: opts.projection != ""}, // which has found that out
 		ahead: ahead{storage: h.reads, overlap: 1}, pager: pager{most: h.pageBytes}, lines: newLines(h.log),
 	}
-	s.aside = newAside(s)
+	s.aside = newAside(h.storage, opts.Transient, id, h.pollEvery, s)
 	s.life = life.New(s.lifeOptions())
 	return s
 }
