@@ -37,7 +37,7 @@ type parker interface {
 }
 
 // newAside returns what a subscription has parked. A transient one parks nothing.
-func newAside(storage any, transient bool, id SubscriptionID, poll time.Duration, p parker) *aside {
+func newAside(storage subscribed, transient bool, id SubscriptionID, poll time.Duration, p parker) *aside {
 	a := &aside{id: id, poll: poll, parker: p, retries: newRetries(), known: batch.NewAside(poll)}
 	if !transient {
 		a.storage, _ = storage.(ParkedStorage)

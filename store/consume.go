@@ -95,7 +95,7 @@ func (c *consumer) logPanic(ctx context.Context) {
 	if c.event != nil {
 		about = s.about(c.event, c.attempt)
 	}
-	s.hub.log.ErrorContext(ctx, logPanic, append(about, "panic", p, "stack", string(debug.Stack()))...)
+	s.env.log.ErrorContext(ctx, logPanic, append(about, "panic", p, "stack", string(debug.Stack()))...)
 	panic(p)
 }
 
@@ -208,7 +208,7 @@ func (c *consumer) nextLook() (at time.Time, ok bool) {
 	epoch, _, ok := c.subscriber.grant()
 	switch {
 	case !ok:
-		return time.Now().Add(s.hub.pollEvery), true
+		return time.Now().Add(s.env.pollEvery), true
 	case s.aside.idle(epoch):
 		return at, false
 	}
@@ -293,7 +293,7 @@ func (c *consumer) replayKey(ctx context.Context, epoch int64, lease context.Con
 		if err != nil {
 			return err
 		}
-		if time.Since(begun) > c.subscriber.subscription.hub.pollEvery {
+		if time.Since(begun) > c.subscriber.subscription.env.pollEvery {
 			break // some of what is behind it may be discarded by now
 		}
 	}
@@ -306,8 +306,8 @@ func (c *consumer) replayOne(ctx, lease context.Context, p *ParkedEvent, tried i
 	s := c.subscriber.subscription
 	t := task{parked: p}
 	err := c.insist(ctx, lease, func(ctx context.Context) (err error) {
-		t.event, err = s.hub.storage.ReadEvent(ctx, p.ID)
-		t.event.codec = s.hub.codec
+		t.event, err = s.env.storage.ReadEvent(ctx, p.ID)
+		t.event.codec = s.env.codec
 		if t.gone = errors.Is(err, ErrEventNotFound); t.gone {
 			return nil
 		}

@@ -113,7 +113,7 @@ func (c *consumer) call(ctx, lease context.Context, e Recorded, attempt int) err
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(lease, func() { cancel(context.Cause(lease)) })()
-	if c.subscriber.subscription.hub.observer != nil {
+	if c.subscriber.subscription.env.observer != nil {
 		return c.observed(ctx, e, attempt)
 	}
 	return c.handler(WithCause(ctx, e), e)
@@ -125,7 +125,7 @@ var errNoReturn = errors.New("the handler did not return")
 // observed is call's end if there is an observer.
 func (c *consumer) observed(ctx context.Context, e Recorded, attempt int) (err error) {
 	s := c.subscriber.subscription
-	ctx, end := s.hub.observe(ctx, Operation{
+	ctx, end := s.env.observe(ctx, Operation{
 		Kind: OpHandle, Stream: s.id.Stream, Subscription: s.id.Name, Events: []Recorded{e}, Attempt: attempt,
 	})
 	err = errNoReturn

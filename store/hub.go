@@ -3,49 +3,20 @@ package store
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/eventstore-go/eventstore/store/internal/tail"
 )
 
-// hub is what the subscriptions of a Store have in common: one feed of new events, one keeper of leases, and the names
-// of those that run.
+// hub runs the subscriptions of a Store. It has the names of those that run, and the goroutines that they share.
 type hub struct {
-	storage interface {
-		Storage
-		SubscriptionStorage
-	}
-	// reads is where pages of events are read: the replica if there is one, which replicated says, else storage.
-	reads interface {
-		Storage
-		SubscriptionStorage
-	}
-	replicated  bool
-	end         atomic.Int64 // where the primary ended when it was asked last; with a replica only
-	ticker      Ticker       // nil if the storage gives positions at once
-	codec       *codec
-	log         *slog.Logger
-	lines       *lines   // of the same, for what may happen again and again
-	observer    Observer // or nil
-	notifier    Notifier
-	owner       string // of leases, see newOwner
-	leaseTTL    time.Duration
-	pollEvery   time.Duration
-	pageBytes   int // see Options
-	feed        *feed
-	leases      *leases
-	checkpoints *checkpoints
-	progress    progress
-
-	ctx    context.Context // of all goroutines
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
+	*env
+	services
+	notifier Notifier
+	progress progress
 
 	mu        sync.Mutex
-	closed    bool
 	listening bool
 	named     map[subscriptionKey]*subscription
 	unnamed   map[*subscription]bool // watchers
@@ -60,55 +31,13 @@ type subscriptionKey struct {
 	transient bool
 }
 
-// newHub returns the hub of a Store, or nil if its storage keeps no subscriptions.
-func newHub(s *Store, opts *Options) *hub {
-	storage, ok := s.storage.(interface {
-		Storage
-		SubscriptionStorage
-	})
-	if !ok {
-		return nil
-	}
+func newHub(e *env, n Notifier) *hub {
 	h := &hub{
-		storage: storage, codec: s.codec, log: s.log, lines: newLines(s.log), observer: s.observer, notifier: opts.Notifier, owner: newOwner(opts.Name),
-		leaseTTL: opts.LeaseTTL, pollEvery: opts.PollInterval, pageBytes: s.bytes,
+		env: e, notifier: n,
 		named: map[subscriptionKey]*subscription{}, unnamed: map[*subscription]bool{}, projected: map[string]bool{},
 	}
-	h.reads = storage
-	if replica, ok := s.reads.(interface {
-		Storage
-		SubscriptionStorage
-	}); ok && s.replicated {
-		h.reads, h.replicated = replica, true
-	}
-	h.ticker, _ = s.storage.(Ticker)
-	if h.leaseTTL <= 0 {
-		h.leaseTTL = DefaultLeaseTTL
-	}
-	if h.pollEvery <= 0 {
-		h.pollEvery = DefaultPollInterval
-	}
-	h.ctx, h.cancel = context.WithCancel(context.Background())
-	h.feed = newFeed(h)
-	h.leases = newLeases(h)
-	h.checkpoints = newCheckpoints(h)
+	h.services = services{newFeed(e), newLeases(e, h.runs), newCheckpoints(e, h.savers)}
 	return h
-}
-
-// run starts a goroutine of the hub's. h.mu is held, and h.closed is false.
-func (h *hub) run(f func(ctx context.Context)) {
-	h.wg.Go(func() { f(h.ctx) })
-}
-
-// start runs f in a goroutine unless the hub is closed, which it reports.
-func (h *hub) start(f func(ctx context.Context)) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.closed {
-		return false
-	}
-	h.run(f)
-	return true
 }
 
 // subscribe adds a subscriber to the subscription, which it starts if it is the first. An unnamed one is a watcher.
@@ -133,7 +62,7 @@ func (h *hub) subscribe(ctx context.Context, id SubscriptionID, opts SubscribeOp
 func (h *hub) attach(id SubscriptionID, opts SubscribeOptions) (r *Subscriber, before *subscription, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.closed {
+	if h.isClosed() { // and is not closed while h.mu is held
 		return nil, nil, ErrClosed
 	}
 	h.listen()
@@ -145,7 +74,7 @@ func (h *hub) attach(id SubscriptionID, opts SubscribeOptions) (r *Subscriber, b
 		}
 		return r, nil, err
 	}
-	s := newSubscription(h, id, opts)
+	s := newSubscription(h.env, h.services, id, opts)
 	if r, err = s.attach(opts.BufferSize); err != nil {
 		return nil, nil, err
 	}
@@ -154,7 +83,7 @@ func (h *hub) attach(id SubscriptionID, opts SubscribeOptions) (r *Subscriber, b
 	} else {
 		h.named[key] = s
 	}
-	h.run(s.run)
+	h.start(func(ctx context.Context) { s.run(ctx, func() { h.forget(s) }) })
 	return r, nil, nil
 }
 
@@ -226,13 +155,21 @@ func (h *hub) all() []*subscription {
 	return list
 }
 
+// savers is all, for those that save checkpoints.
+func (h *hub) savers() (list []saver) {
+	for _, s := range h.all() {
+		list = append(list, s)
+	}
+	return list
+}
+
 // listen starts the notifier, once. h.mu is held.
 func (h *hub) listen() {
 	if h.notifier == nil || h.listening {
 		return
 	}
 	h.listening = true
-	h.run(func(ctx context.Context) {
+	h.start(func(ctx context.Context) {
 		err := h.notifier.Listen(ctx, h.hint)
 		if err != nil && ctx.Err() == nil {
 			h.log.Error("eventstore: the notifier has ended; new events are found by polling", "err", err)
@@ -249,8 +186,7 @@ func (h *hub) hint() {
 // committed says that this process has committed something. Where other processes are to be told, or read a replica, and nobody reads
 // here, a tick gives it its position, and tells them.
 func (h *hub) committed() {
-	h.feed.own.Store(true)
-	if h.feed.poke() || h.notifier == nil && !h.replicated || h.ticker == nil {
+	if h.feed.committed() || h.notifier == nil && !h.replicated || h.ticker == nil {
 		return
 	}
 	h.tickSoon()
@@ -260,12 +196,12 @@ func (h *hub) committed() {
 func (h *hub) tickSoon() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.closed {
+	if h.isClosed() {
 		return
 	}
 	if h.ticking == nil {
 		h.ticking = make(chan struct{}, 1)
-		h.run(h.tick)
+		h.start(h.tick)
 	}
 	select {
 	case h.ticking <- struct{}{}:
@@ -290,18 +226,10 @@ func (h *hub) tick(ctx context.Context) {
 	}
 }
 
-// place gives committed events their positions. It returns how many appends those were.
-func (h *hub) place(ctx context.Context) (placed int, err error) {
-	ctx, end := h.observe(ctx, Operation{Kind: OpTick})
-	n, err := h.ticker.Tick(ctx)
-	end(Outcome{Err: err, Count: int(n)})
-	return int(n), err
-}
-
 // close ends all subscriptions, in good order, and all goroutines.
 func (h *hub) close() error {
 	h.mu.Lock()
-	h.closed = true
+	h.shut()
 	h.mu.Unlock()
 	list := h.all()
 	var err error
@@ -314,8 +242,6 @@ func (h *hub) close() error {
 			err = fmt.Errorf("store: close: %w", e)
 		}
 	}
-	h.cancel()
-	h.wg.Wait()
-	h.lines.end(context.Background())
+	h.stop()
 	return err
 }

@@ -26,7 +26,7 @@ type tenant interface {
 
 // waker waits for leases of other processes. Its method does not block.
 type waker interface {
-	// leaseFree reports that a lease may be free.
+	// leaseFree hints that a lease may be free.
 	leaseFree()
 }
 
@@ -39,8 +39,9 @@ type watch struct {
 // leases keeps the leases of a Store: one statement renews all that it holds, and one looks for those it waits for,
 // however many there are. A [lease.Keeper] decides when.
 type leases struct {
-	hub   *hub
-	hints chan struct{} // holds one
+	env   *env
+	runs  func(SubscriptionID) bool // whether a persistent subscription runs here, or is going to
+	hints chan struct{}             // holds one
 
 	mu      sync.Mutex
 	running bool
@@ -48,8 +49,8 @@ type leases struct {
 	waiting map[waker]watch
 }
 
-func newLeases(h *hub) *leases {
-	return &leases{hub: h, hints: make(chan struct{}, 1), held: map[tenant]bool{}, waiting: map[waker]watch{}}
+func newLeases(e *env, runs func(SubscriptionID) bool) *leases {
+	return &leases{env: e, runs: runs, hints: make(chan struct{}, 1), held: map[tenant]bool{}, waiting: map[waker]watch{}}
 }
 
 // poke hints that a lease may be free.
@@ -63,7 +64,7 @@ func (l *leases) poke() {
 // hold keeps the lease of t from now on.
 func (l *leases) hold(t tenant) { l.change(func() { l.held[t] = true }) }
 
-// watch tells w when one of the leases is free, and looks for free leases at that interval at least. It replaces the watch of w.
+// watch calls w when one of the leases is free, and looks for free leases at that interval at least. It replaces the watch of w.
 func (l *leases) watch(w waker, every time.Duration, ids ...SubscriptionID) {
 	l.change(func() {
 		if delete(l.waiting, w); len(ids) > 0 {
@@ -80,7 +81,7 @@ func (l *leases) change(do func()) {
 	l.running = l.running || start
 	l.mu.Unlock()
 	if start {
-		l.hub.start(l.run)
+		l.env.start(l.run)
 	} else {
 		l.poke()
 	}
@@ -104,7 +105,7 @@ func (l *leases) leave(t tenant) {
 
 // run keeps leases until there are none, held or waited for.
 func (l *leases) run(ctx context.Context) {
-	keeper := lease.NewKeeper(l.hub.leaseTTL, time.Now())
+	keeper := lease.NewKeeper(l.env.leaseTTL, time.Now())
 	for {
 		holds, retry := l.jobs()
 		if !holds && retry == 0 && l.idle() {
@@ -169,15 +170,15 @@ func (l *leases) renew(ctx context.Context) {
 	for i, t := range held {
 		before[i] = t.known()
 	}
-	ctx, cancel := context.WithTimeout(ctx, l.hub.leaseTTL/3)
+	ctx, cancel := context.WithTimeout(ctx, l.env.leaseTTL/3)
 	defer cancel()
-	until := time.Now().Add(l.hub.leaseTTL)
-	observed, end := l.hub.observe(ctx, Operation{Kind: OpRenew})
-	list, err := l.hub.storage.RenewLeases(observed, l.hub.owner, l.hub.leaseTTL)
+	until := time.Now().Add(l.env.leaseTTL)
+	observed, end := l.env.observe(ctx, Operation{Kind: OpRenew})
+	list, err := l.env.storage.RenewLeases(observed, l.env.owner, l.env.leaseTTL)
 	if err != nil {
 		end(Outcome{Err: err})
 		if ctx.Err() == nil {
-			l.hub.lines.warn(ctx, "eventstore: leases were not renewed; trying again", "err", err)
+			l.env.lines.warn(ctx, "eventstore: leases were not renewed; trying again", "err", err)
 		}
 		return
 	}
@@ -202,7 +203,7 @@ func (l *leases) renew(ctx context.Context) {
 	}
 	end(Outcome{Count: len(list), Lost: lost})
 	for _, found := range list {
-		if !l.hub.runs(found.ID) {
+		if !l.runs(found.ID) {
 			l.giveUp(ctx, found)
 		}
 	}
@@ -215,24 +216,24 @@ func (l Lease) judged() lease.Known {
 
 // giveUp gives up a lease that was renewed for nobody: it was not given up when its subscription ended.
 func (l *leases) giveUp(ctx context.Context, of Lease) {
-	err := l.hub.storage.ReleaseLease(ctx, of.request())
+	err := l.env.storage.ReleaseLease(ctx, of.request())
 	if err != nil && !errors.Is(err, ErrLeaseLost) && !errors.Is(err, ErrPositionLost) {
-		l.hub.lines.warn(ctx, "eventstore: a lease that is not used was not given up; trying again",
+		l.env.lines.warn(ctx, "eventstore: a lease that is not used was not given up; trying again",
 			"stream", of.ID.Stream, "subscription", of.ID.Name, "err", err)
 	}
 }
 
-// look pokes every waker whose lease is free.
+// look calls every waker that has a free lease to wait for.
 func (l *leases) look(ctx context.Context) {
 	if _, retry := l.jobs(); retry == 0 { // nobody waits
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, l.hub.leaseTTL/3)
+	ctx, cancel := context.WithTimeout(ctx, l.env.leaseTTL/3)
 	defer cancel()
-	list, err := l.hub.storage.FreeLeases(ctx)
+	list, err := l.env.storage.FreeLeases(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
-			l.hub.lines.warn(ctx, "eventstore: free leases can't be read; trying again", "err", err)
+			l.env.lines.warn(ctx, "eventstore: free leases can't be read; trying again", "err", err)
 		}
 		return
 	}

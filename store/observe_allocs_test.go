@@ -43,7 +43,7 @@ func TestNoObserverCostsNothing(t *testing.T) { // not parallel: it counts alloc
 		}
 	}
 	c := &consumer{
-		subscriber: &Subscriber{subscription: &subscription{hub: &hub{}}},
+		subscriber: &Subscriber{subscription: &subscription{env: &env{}}},
 		handler:    func(context.Context, Recorded) error { return nil },
 	}
 	lease, cancel := context.WithCancel(ctx)
@@ -72,12 +72,12 @@ func TestNoObserverCostsNothing(t *testing.T) { // not parallel: it counts alloc
 			return c.handler(WithCause(ctx, e), e)
 		}},
 		{"a batch", func() error {
-			_, end := c.subscriber.subscription.hub.observe(ctx, Operation{Kind: OpProject, Subscription: "p", Events: s.storage.(still).page})
+			_, end := c.subscriber.subscription.env.observe(ctx, Operation{Kind: OpProject, Subscription: "p", Events: s.storage.(still).page})
 			end(Outcome{Count: 2})
 			return nil
 		}, func() error { return nil }},
 		{"skip", func() error {
-			c.subscriber.subscription.hub.gaveUp(ctx, Operation{Kind: OpSkip}, Recorded{CreatedAt: time.Now()}, 1, nil)
+			c.subscriber.subscription.env.gaveUp(ctx, Operation{Kind: OpSkip}, Recorded{CreatedAt: time.Now()}, 1, nil)
 			return nil
 		}, func() error { return nil }},
 	} {

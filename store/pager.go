@@ -8,6 +8,9 @@ import (
 // stay as they are, and reading is at its full rate long before it.
 const DefaultPageBytes = 4 << 20
 
+// readSize is how many events are read from storage at a time.
+const readSize = 1000
+
 // pager chooses how large the next page of one reader is: by the bytes of the one before, and by whether pages time out.
 type pager struct {
 	most  int // bytes of a page, unless pages time out

@@ -182,7 +182,7 @@ func (p *projector) begin(ctx context.Context) (checkpoint, streamID int64, err 
 		return 0, 0, err
 	}
 	sub.Transient = true // it asks as a new one
-	return newSubscription(p.hub, SubscriptionID{Stream: p.opts.Stream, Name: p.name}, sub).start(ctx)
+	return newSubscription(p.hub.env, p.hub.services, SubscriptionID{Stream: p.opts.Stream, Name: p.name}, sub).start(ctx)
 }
 
 // read reads the projection, and says if this program can't run it.
@@ -258,7 +258,7 @@ func (p *projector) others(mine []int) (ids []SubscriptionID) {
 	return ids
 }
 
-// leaseFree says that a partition that others ran may be free.
+// leaseFree hints that a partition of another Store may be free.
 func (p *projector) leaseFree() {
 	select {
 	case p.free <- struct{}{}:

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/google/uuid"
 )
@@ -58,64 +57,26 @@ func otherHistory(stream string, number int64) error {
 	return fmt.Errorf("store: %w: it has another event at %d of %q than the primary: it does not follow that primary; rebuild it", ErrReplica, number, stream)
 }
 
-// lags returns an error if the replica has stood still for a PollInterval, although the primary ends at end.
-func (f *feed) lags(end int64) error {
-	cursor := f.where()
-	if head, late := f.lag.Look(cursor.Position(), end, f.hub.pollEvery, time.Now()); late {
-		return &ReplicaLagError{Position: cursor.Position(), Head: head}
-	}
-	return nil
-}
-
-// askPrimary returns where the primary ends, before pages up to there are read from the replica. It gives positions to what was
-// committed. lost says that what the feed has read is not there any more, which the members are told.
-func (f *feed) askPrimary(ctx context.Context) (end int64, lost bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, DefaultTimeout)
-	defer cancel()
-	cursor := f.where()
-	seen, held := SeenEvent{cursor.Position(), cursor.Last()}, true
-	if end, err = f.hub.storage.Head(ctx); err == nil && !seen.IsZero() && end >= seen.Number {
-		held, err = f.hub.holds(ctx, All, 0, seen)
-	}
-	switch {
-	case err != nil:
-		return 0, false, err
-	case end < seen.Number:
-		return end, true, f.look(ctx, true)
-	case !held:
-		f.lose(end)
-	}
-	f.hub.end.Store(end)
-	return end, !held, nil
-}
-
-// confirm is [hub.confirm] of a page of All.
-func (f *feed) confirm(ctx context.Context, page []Recorded, next, end int64) ([]Recorded, int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, DefaultTimeout)
-	defer cancel()
-	return f.hub.confirm(ctx, All, 0, page, next, end)
-}
-
 // endFor returns where the primary ends. It asks, unless the primary is known to have a number.
-func (h *hub) endFor(ctx context.Context, number int64) (int64, error) {
-	if end := h.end.Load(); end >= number {
+func (e *env) endFor(ctx context.Context, number int64) (int64, error) {
+	if end := e.end.Load(); end >= number {
 		return end, nil
 	}
-	end, err := h.storage.Head(ctx)
+	end, err := e.storage.Head(ctx)
 	if err == nil {
-		h.end.Store(end)
+		e.end.Store(end)
 	}
 	return end, err
 }
 
 // holds reports whether the primary has what was seen in a stream, or has hard deleted it.
-func (h *hub) holds(ctx context.Context, stream string, streamID int64, seen SeenEvent) (bool, error) {
-	if h.feed.poller != nil && stream == All {
-		end, at, err := h.feed.poller.Poll(ctx, seen.Number)
+func (e *env) holds(ctx context.Context, stream string, streamID int64, seen SeenEvent) (bool, error) {
+	if e.poller != nil && stream == All {
+		end, at, err := e.poller.Poll(ctx, seen.Number)
 		return end >= seen.Number && (at == uuid.Nil || at == seen.ID), err
 	}
 	r := ReadRequest{Stream: stream, StreamID: streamID, From: seen.Number, Limit: 1}
-	page, next, err := h.storage.ReadFiltered(ctx, r, EventFilter{})
+	page, next, err := e.storage.ReadFiltered(ctx, r, EventFilter{})
 	switch {
 	case isOfStream(err):
 		return true, nil // the stream is looked at next
@@ -141,13 +102,13 @@ func cut(page []Recorded, next, end int64) ([]Recorded, int64) {
 
 // confirm returns what of a page of the replica the primary shows, too, which ends at end. It makes sure that the primary has the last of
 // these events in its place: a replica that follows another primary has others.
-func (h *hub) confirm(ctx context.Context, stream string, streamID int64, page []Recorded, next, end int64) ([]Recorded, int64, error) {
+func (e *env) confirm(ctx context.Context, stream string, streamID int64, page []Recorded, next, end int64) ([]Recorded, int64, error) {
 	page, next = cut(page, next, end)
 	if len(page) == 0 {
 		return page, next, nil
 	}
 	last := &page[len(page)-1]
-	held, err := h.holds(ctx, stream, streamID, SeenEvent{last.Number, last.ID})
+	held, err := e.holds(ctx, stream, streamID, SeenEvent{last.Number, last.ID})
 	if err == nil && !held {
 		err = otherHistory(stream, last.Number)
 	}
@@ -167,15 +128,15 @@ func (s *subscription) confirm(ctx context.Context, page []Recorded, next int64)
 		}
 		end = info.Version
 	}
-	if !s.hub.replicated {
+	if !s.env.replicated {
 		return page, next, true, nil
 	}
 	if s.id.Stream == All {
-		if end, err = s.hub.endFor(ctx, next-1); err != nil {
+		if end, err = s.env.endFor(ctx, next-1); err != nil {
 			return nil, next, false, err
 		}
 	}
-	page, next, err = s.hub.confirm(ctx, s.id.Stream, streamID, page, next, end)
+	page, next, err = s.env.confirm(ctx, s.id.Stream, streamID, page, next, end)
 	return page, next, err == nil, err
 }
 
@@ -189,7 +150,7 @@ func (s *subscription) recall(ctx context.Context) error {
 	if !doubted {
 		return nil
 	}
-	held, err := s.hub.holds(ctx, s.id.Stream, streamID, seen)
+	held, err := s.env.holds(ctx, s.id.Stream, streamID, seen)
 	switch {
 	case err != nil:
 		s.mu.Lock()
@@ -204,11 +165,11 @@ func (s *subscription) recall(ctx context.Context) error {
 
 // judgeLoss returns what a PositionLostError means that a page of the replica has led to: the primary alone can say that events are lost.
 func (s *subscription) judgeLoss(ctx context.Context, lost error) error {
-	if !s.hub.replicated || !errors.Is(lost, ErrPositionLost) {
+	if !s.env.replicated || !errors.Is(lost, ErrPositionLost) {
 		return lost
 	}
 	seen, streamID := s.seen()
-	held, err := s.hub.holds(ctx, s.id.Stream, streamID, seen)
+	held, err := s.env.holds(ctx, s.id.Stream, streamID, seen)
 	switch {
 	case err != nil:
 		return err

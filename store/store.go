@@ -108,8 +108,37 @@ func New(storage Storage, opts *Options) *Store {
 	if replica := replicaOf(storage); replica != nil {
 		s.reads, s.replicated = replica, true
 	}
-	s.hub = newHub(s, opts)
+	if in, ok := storage.(interface {
+		Storage
+		SubscriptionStorage
+	}); ok {
+		s.hub = newHub(s.newEnv(in, opts), opts.Notifier)
+	}
 	return s
+}
+
+// newEnv returns what the subscriptions of s share.
+func (s *Store) newEnv(in subscribed, opts *Options) *env {
+	e := &env{
+		storage: in, reads: in, codec: s.codec, log: s.log, lines: newLines(s.log), observer: s.observer, owner: newOwner(opts.Name),
+		leaseTTL: opts.LeaseTTL, pollEvery: opts.PollInterval, pageBytes: s.bytes,
+	}
+	if replica, ok := s.reads.(interface {
+		Storage
+		SubscriptionStorage
+	}); ok && s.replicated {
+		e.reads, e.replicated = replica, true
+	}
+	e.ticker, _ = s.storage.(Ticker)
+	e.poller, _ = s.storage.(Poller)
+	if e.leaseTTL <= 0 {
+		e.leaseTTL = DefaultLeaseTTL
+	}
+	if e.pollEvery <= 0 {
+		e.pollEvery = DefaultPollInterval
+	}
+	e.ctx, e.cancel = context.WithCancel(context.Background())
+	return e
 }
 
 // Check returns why the Store can't be used, for the start of a program: [ErrSchema] if the tables are missing or old, an

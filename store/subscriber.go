@@ -141,7 +141,7 @@ func (r *Subscriber) send(one, waited bool) (items []*queue.Item[Recorded], sent
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delivery = deliveries.Add(1)
-	items, sent, err = s.life.Take(r.seat, queue.Request{Delivery: delivery, Waited: waited, Bytes: s.hub.pageBytes, One: one}, time.Now())
+	items, sent, err = s.life.Take(r.seat, queue.Request{Delivery: delivery, Waited: waited, Bytes: s.env.pageBytes, One: one}, time.Now())
 	if len(items) > 0 {
 		r.epoch = s.life.Epoch()
 	}

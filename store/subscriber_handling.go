@@ -51,7 +51,7 @@ func (r *Subscriber) gaveUp(ctx context.Context, d Decision, e Recorded, attempt
 		kind = OpPark
 	}
 	s := r.subscription
-	s.hub.gaveUp(ctx, s.operation(kind), e, attempt, why)
+	s.env.gaveUp(ctx, s.operation(kind), e, attempt, why)
 }
 
 // notTaken notes that the database has not taken a batch that begins with an event, for a reason that is not in its events.

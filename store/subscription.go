@@ -18,7 +18,8 @@ import (
 // mu is held for calls of the Life, for waking without blocking, and to end what is held. No I/O, no callback and no other lock
 // comes under it; those of the hub and the feed may be held when it is taken.
 type subscription struct {
-	hub   *hub
+	env *env
+	services
 	id    SubscriptionID
 	opts  SubscribeOptions
 	work  chan struct{} // holds one: Next may return something else
@@ -39,37 +40,41 @@ type subscription struct {
 	changed chan struct{} // closed when those who wait for a state are to look again
 }
 
-func newSubscription(h *hub, id SubscriptionID, opts SubscribeOptions) *subscription {
+// services are the goroutines that subscriptions of a Store share.
+type services struct {
+	feed        *feed
+	leases      *leases
+	checkpoints *checkpoints
+}
+
+func newSubscription(e *env, shared services, id SubscriptionID, opts SubscribeOptions) *subscription {
 	s := &subscription{
-		hub: h, id: id, opts: opts,
+		env: e, services: shared, id: id, opts: opts,
 		work: make(chan struct{}, 1), done: make(chan struct{}), free: make(chan struct{}), changed: make(chan struct{}),
 		claim: claim{writes: opts.projection != ""}, // which has found that out
-		ahead: ahead{storage: h.reads, overlap: 1}, pager: pager{most: h.pageBytes}, lines: newLines(h.log),
+		ahead: ahead{storage: e.reads, overlap: 1}, pager: pager{most: e.pageBytes}, lines: newLines(e.log),
 	}
-	s.aside = newAside(h.storage, opts.Transient, id, h.pollEvery, s)
+	s.aside = newAside(e.storage, opts.Transient, id, e.pollEvery, s)
 	s.life = life.New(s.lifeOptions())
 	return s
 }
-
-// readSize is how many events are read from storage at a time.
-const readSize = 1000
 
 // pageSize is readSize, or less where the queue is small.
 func (s *subscription) pageSize() int { return min(readSize, (s.opts.MaxSize+1)/2) }
 
 func (s *subscription) lifeOptions() life.Options[Recorded] {
 	var recycle func([]Recorded) // takes pages that only this subscription uses
-	if recycler, ok := s.hub.reads.(Recycler); ok && s.opts.pages == nil {
+	if recycler, ok := s.env.reads.(Recycler); ok && s.opts.pages == nil {
 		recycle = recycler.Recycle
 	}
 	return life.Options[Recorded]{
 		All: s.id.Stream == All, Transient: s.opts.Transient, Existing: s.opts.existing,
-		Seats: s.opts.ConcurrencyLimit, Page: s.pageSize(), Limit: readSize, Bytes: s.hub.pageBytes,
-		Retry: s.opts.RetryInterval, TTL: s.hub.leaseTTL, Policy: s.opts.pace(),
-		Inbox: intake.Limits{Events: s.opts.MaxSize, Bytes: s.hub.pageBytes, TooSlow: s.opts.endWhenBehind},
+		Seats: s.opts.ConcurrencyLimit, Page: s.pageSize(), Limit: readSize, Bytes: s.env.pageBytes,
+		Retry: s.opts.RetryInterval, TTL: s.env.leaseTTL, Policy: s.opts.pace(),
+		Inbox: intake.Limits{Events: s.opts.MaxSize, Bytes: s.env.pageBytes, TooSlow: s.opts.endWhenBehind},
 		Queue: func(checkpoint int64) *queue.Queue[Recorded] {
 			q := queue.New(checkpoint, deliveries.Load(), s.opts.MaxSize, recycle)
-			q.Bound(s.hub.pageBytes, (*Recorded).Size)
+			q.Bound(s.env.pageBytes, (*Recorded).Size)
 			return q
 		},
 		Weigh: sizeOf, Kind: s.kind, Named: s.failed,
@@ -78,7 +83,7 @@ func (s *subscription) lifeOptions() life.Options[Recorded] {
 		PositionLost: func(after, head int64) error {
 			return &PositionLostError{Stream: s.id.Stream, After: after, Head: head}
 		},
-		WakeRunner: s.poke, WakeWriter: s.hub.checkpoints.poke, WakeWatchers: s.change,
+		WakeRunner: s.poke, WakeWriter: s.checkpoints.poke, WakeWatchers: s.change,
 	}
 }
 
@@ -107,17 +112,17 @@ func (s *subscription) change() {
 	s.changed = make(chan struct{})
 }
 
-// run is the goroutine.
-func (s *subscription) run(ctx context.Context) {
+// run is the goroutine. It calls forget when nothing is left but to stop.
+func (s *subscription) run(ctx context.Context, forget func()) {
 	defer close(s.done)
 	err := errors.New("a callback has ended the subscription's goroutine")
 	defer func() {
 		s.settle()
 		s.ahead.wait()
-		s.hub.feed.leave(s.id.Stream, s)
-		s.hub.leases.leave(s)
+		s.feed.leave(s.id.Stream, s)
+		s.leases.leave(s)
 		s.handBack()
-		s.hub.forget(s)
+		forget()
 		close(s.free)
 		s.stop(err)
 	}()
@@ -133,7 +138,7 @@ func (s *subscription) runUntil(ctx context.Context) error {
 		case life.Acquire:
 			s.acquired(s.acquire(ctx, todo.Create))
 		case life.Join:
-			s.joined(s.hub.feed.join(ctx, s.opts.Timeout, s.id.Stream, s))
+			s.joined(s.feed.join(ctx, s.opts.Timeout, s.id.Stream, s))
 		case life.Note:
 			s.noted(todo.Problem, s.saveError(ctx, todo.Problem))
 		case life.Look:

@@ -11,7 +11,7 @@ import (
 func (s *subscription) readAgain(ctx context.Context, from int64) error {
 	_, streamID := s.seen()
 	r := s.pager.bound(s.behind(from-1, s.pageSize(), streamID))
-	page, next, err := s.fetchFiltered(ctx, s.hub.storage, r) // a replica may lag, and not have them: that must not count as deleted
+	page, next, err := s.fetchFiltered(ctx, s.env.storage, r) // a replica may lag, and not have them: that must not count as deleted
 	if err != nil {
 		s.pager.halve(r, err) // it is read again after RetryInterval
 		return err

@@ -11,9 +11,6 @@ import (
 
 // What others tell a subscription. None of it blocks.
 
-// fedPage is a part of what the feed has read.
-type fedPage = intake.Page[Recorded]
-
 // offer tells of new events, whose numbers are those of the subscription's stream.
 func (s *subscription) offer(p fedPage) {
 	s.mu.Lock()
@@ -45,7 +42,7 @@ func (s *subscription) overtaken(position int64) {
 func (s *subscription) suspect(head int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.life.Suspect(head, s.hub.replicated)
+	s.life.Suspect(head, s.env.replicated)
 }
 
 // starve says why the feed can't read, or with nil that it can again.
@@ -161,14 +158,14 @@ func (s *subscription) known() Lease {
 
 // checkpointRequest returns the checkpoint to be written, if there is one that is due, or will be soon. Until the result
 // is told there is no other.
-func (s *subscription) checkpointRequest(soon bool) (r CheckpointRequest, ok bool) {
+func (s *subscription) checkpointRequest(soon bool) (r CheckpointRequest, timeout time.Duration, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	checkpoint, ok := s.life.Write(soon, time.Now())
 	if !ok {
-		return r, false
+		return r, 0, false
 	}
-	return s.request(checkpoint), true
+	return s.request(checkpoint), s.opts.Timeout, true
 }
 
 // request asks to save a checkpoint. s.mu is held.
@@ -191,7 +188,7 @@ func (s *subscription) savedCheckpoint(r CheckpointRequest, err error) {
 func (s *subscription) warnIfLost(err error) {
 	var lost *CheckpointLostError
 	if errors.As(err, &lost) {
-		s.hub.log.Error("eventstore: a saved checkpoint is not in the database, as after a failover to a standby that lagged; events are delivered again",
+		s.env.log.Error("eventstore: a saved checkpoint is not in the database, as after a failover to a standby that lagged; events are delivered again",
 			"stream", s.id.Stream, "subscription", s.id.Name, "saved", lost.Known, "found", lost.Found)
 	}
 }
@@ -199,7 +196,7 @@ func (s *subscription) warnIfLost(err error) {
 // saveError writes the last error.
 func (s *subscription) saveError(ctx context.Context, p *trouble.Problem) error {
 	return s.timed(ctx, func(ctx context.Context) error {
-		return s.hub.storage.SaveError(ctx, s.id, s.epoch(), p.Text, p.Number)
+		return s.env.storage.SaveError(ctx, s.id, s.epoch(), p.Text, p.Number)
 	})
 }
 

@@ -49,9 +49,9 @@ func (s *subscription) acquire(ctx context.Context, create bool) (lease Lease, v
 	if s.opts.Transient {
 		return lease, valid, nil
 	}
-	valid = time.Now().Add(s.hub.leaseTTL)
+	valid = time.Now().Add(s.env.leaseTTL)
 	lease, err = s.takeLease(ctx, LeaseRequest{
-		ID: s.id, Owner: s.hub.owner, TTL: s.hub.leaseTTL, Create: create, Checkpoint: lease.Checkpoint, StreamID: lease.StreamID,
+		ID: s.id, Owner: s.env.owner, TTL: s.env.leaseTTL, Create: create, Checkpoint: lease.Checkpoint, StreamID: lease.StreamID,
 	})
 	if errors.Is(err, ErrLeaseHeld) {
 		if lost := s.carried(ctx); lost != nil {
@@ -67,9 +67,9 @@ func (s *subscription) acquire(ctx context.Context, create bool) (lease Lease, v
 	if !lease.hasRead() {
 		return lease, valid, nil
 	}
-	if err = s.hub.storage.SaveCheckpoint(ctx, lease.request()); err != nil { // saves what is there already, and so is judged
+	if err = s.env.storage.SaveCheckpoint(ctx, lease.request()); err != nil { // saves what is there already, and so is judged
 		if final(err) {
-			_ = s.hub.storage.SaveError(ctx, s.id, lease.Epoch, err.Error(), lease.Checkpoint+1) // it is returned, too
+			_ = s.env.storage.SaveError(ctx, s.id, lease.Epoch, err.Error(), lease.Checkpoint+1) // it is returned, too
 		}
 		s.release(context.WithoutCancel(ctx), lease)
 	}
@@ -86,19 +86,19 @@ func (s *subscription) acquired(l Lease, valid time.Time, err error) {
 			Epoch: l.Epoch, Until: valid, Checkpoint: l.Checkpoint, StreamID: l.StreamID, Seen: l.Seen.intake(), Read: l.hasRead(),
 		})
 		s.mu.Unlock()
-		s.hub.leases.stopWaiting(s)
+		s.leases.stopWaiting(s)
 		if !s.opts.Transient {
-			s.hub.leases.hold(s)
+			s.leases.hold(s)
 		}
 		return
 	}
 	switch s.kind(err) {
 	case life.Held:
 		s.claim.writes = true
-		s.hub.leases.watch(s, s.opts.RetryInterval, s.id)
+		s.leases.watch(s, s.opts.RetryInterval, s.id)
 	case life.Final:
 	default:
-		s.lines.warn(s.hub.ctx, "eventstore: a subscription can't begin; trying again", append(s.names(), "err", err)...)
+		s.lines.warn(s.env.ctx, "eventstore: a subscription can't begin; trying again", append(s.names(), "err", err)...)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -125,11 +125,11 @@ func (s *subscription) seenNow() SeenEvent {
 func (s *subscription) release(ctx context.Context, l Lease) {
 	ctx, cancel := context.WithTimeout(ctx, s.opts.Timeout)
 	defer cancel()
-	err := s.hub.storage.ReleaseLease(ctx, l.request())
+	err := s.env.storage.ReleaseLease(ctx, l.request())
 	if err == nil || errors.Is(err, ErrPositionLost) || errors.Is(err, ErrLeaseLost) {
 		s.claim.leased = false
 	} else {
-		s.hub.log.Warn("eventstore: a lease was not given up; it will expire", "stream", s.id.Stream, "subscription", s.id.Name, "err", err)
+		s.env.log.Warn("eventstore: a lease was not given up; it will expire", "stream", s.id.Stream, "subscription", s.id.Name, "err", err)
 	}
 }
 
@@ -142,7 +142,7 @@ func (s *subscription) prove(ctx context.Context) error {
 	if !unproven {
 		return nil
 	}
-	if err := s.hub.storage.SaveCheckpoint(ctx, r); err != nil {
+	if err := s.env.storage.SaveCheckpoint(ctx, r); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -153,9 +153,9 @@ func (s *subscription) prove(ctx context.Context) error {
 
 // takeLease asks for the lease.
 func (s *subscription) takeLease(ctx context.Context, r LeaseRequest) (Lease, error) {
-	ctx, end := s.hub.observe(ctx, s.operation(OpAcquire))
+	ctx, end := s.env.observe(ctx, s.operation(OpAcquire))
 	s.claim.leased = true
-	lease, err := s.hub.storage.AcquireLease(ctx, r)
+	lease, err := s.env.storage.AcquireLease(ctx, r)
 	if errors.Is(err, ErrLeaseHeld) || errors.Is(err, ErrSubscriptionNotFound) || errors.Is(err, ErrReadOnly) {
 		s.claim.leased = false
 	}
@@ -165,8 +165,8 @@ func (s *subscription) takeLease(ctx context.Context, r LeaseRequest) (Lease, er
 
 // lose voids what is in flight and queued, and tells the subscribers.
 func (s *subscription) lose(why error) {
-	s.hub.leases.leave(s)
-	s.hub.feed.leave(s.id.Stream, s)
+	s.leases.leave(s)
+	s.feed.leave(s.id.Stream, s)
 	s.mu.Lock()
 	s.held.close(why)
 	s.life.Lost()
@@ -193,15 +193,15 @@ func (s *subscription) leave(ctx context.Context, why error) {
 		return
 	}
 	if problem != nil {
-		if err := s.hub.storage.SaveError(ctx, s.id, r.Epoch, problem.Text, problem.Number); err != nil {
-			s.hub.log.Warn("eventstore: the last error of a subscription was not noted", "stream", s.id.Stream, "subscription", s.id.Name, "err", err)
+		if err := s.env.storage.SaveError(ctx, s.id, r.Epoch, problem.Text, problem.Number); err != nil {
+			s.env.log.Warn("eventstore: the last error of a subscription was not noted", "stream", s.id.Stream, "subscription", s.id.Name, "err", err)
 		}
 	}
 	s.claim.leased = false // what fails here is noted, and not tried again
-	if err := s.hub.storage.ReleaseLease(ctx, r); err != nil && !errors.Is(why, ErrPositionLost) {
+	if err := s.env.storage.ReleaseLease(ctx, r); err != nil && !errors.Is(why, ErrPositionLost) {
 		s.note(err, r.Checkpoint)
 	}
-	s.hub.leases.poke()
+	s.leases.poke()
 }
 
 // note notes that the last checkpoint was not written.
@@ -223,17 +223,17 @@ func (s *subscription) handBack() {
 	if !s.claim.leased {
 		return
 	}
-	ctx, cancel := context.WithTimeout(s.hub.ctx, min(s.opts.Timeout, s.hub.leaseTTL))
+	ctx, cancel := context.WithTimeout(s.env.ctx, min(s.opts.Timeout, s.env.leaseTTL))
 	defer cancel()
-	list, err := s.hub.storage.RenewLeases(ctx, s.hub.owner, s.hub.leaseTTL)
+	list, err := s.env.storage.RenewLeases(ctx, s.env.owner, s.env.leaseTTL)
 	if err != nil {
-		s.hub.log.Warn("eventstore: a lease may not be given up; it will expire", "stream", s.id.Stream, "subscription", s.id.Name, "err", err)
+		s.env.log.Warn("eventstore: a lease may not be given up; it will expire", "stream", s.id.Stream, "subscription", s.id.Name, "err", err)
 		return
 	}
 	for _, lease := range list {
 		if lease.ID == s.id {
-			s.hub.leases.giveUp(ctx, lease)
-			s.hub.leases.poke()
+			s.leases.giveUp(ctx, lease)
+			s.leases.poke()
 		}
 	}
 }

@@ -59,7 +59,7 @@ func (s *subscription) read(ctx context.Context, limit int) error {
 	r := s.pager.bound(s.behind(after, limit, streamID))
 	page, next, err := s.page(ctx, r)
 	if err == nil && next == after+1 && s.opts.Filter.IsZero() { // the end, unless what is behind it was hard deleted
-		page, next, err = s.fetchFiltered(ctx, s.hub.reads, r)
+		page, next, err = s.fetchFiltered(ctx, s.env.reads, r)
 	}
 	if err != nil {
 		s.miss()
@@ -115,7 +115,7 @@ func (s *subscription) behind(after int64, limit int, streamID int64) ReadReques
 	if after > 0 {
 		r.From, r.Limit, r.Overlap = after, limit+1, true
 	}
-	if s.hub.replicated {
+	if s.env.replicated {
 		r.StreamID = streamID // the replica may still have another stream of the name
 	}
 	return r
@@ -140,7 +140,7 @@ func (s *subscription) page(ctx context.Context, r ReadRequest) (page []Recorded
 	case s.readsAhead():
 		expected := s.ahead.expects(r)
 		var part StreamPart
-		part, err = s.ahead.fetch(s.hub.ctx, r, math.MaxInt, s.readPage)
+		part, err = s.ahead.fetch(s.env.ctx, r, math.MaxInt, s.readPage)
 		page = part.Events
 		if next = behindPage(after, page); expected && next == after+1 && err == nil {
 			part, err = s.readPage(ctx, r) // it was read too early: since then the feed may have offered what follows
@@ -177,7 +177,7 @@ func (s *subscription) readPage(ctx context.Context, r ReadRequest) (StreamPart,
 // fetch is page for a page that nobody shares.
 func (s *subscription) fetch(ctx context.Context, r ReadRequest) (page []Recorded, next int64, err error) {
 	if !s.opts.Filter.IsZero() {
-		return s.fetchFiltered(ctx, s.hub.reads, r)
+		return s.fetchFiltered(ctx, s.env.reads, r)
 	}
 	page, err = s.fetched(ctx, func(ctx context.Context) ([]Recorded, error) { return s.readUnfiltered(ctx, r) })
 	return page, behindPage(r.after(), page), err
@@ -194,21 +194,21 @@ func (s *subscription) fetchFiltered(ctx context.Context, in SubscriptionStorage
 
 func (s *subscription) readUnfiltered(ctx context.Context, r ReadRequest) ([]Recorded, error) {
 	if r.Stream == All {
-		part, err := s.hub.reads.ReadAll(ctx, r)
+		part, err := s.env.reads.ReadAll(ctx, r)
 		return part.Events, err
 	}
-	part, err := s.hub.reads.ReadStream(ctx, r)
+	part, err := s.env.reads.ReadStream(ctx, r)
 	return part.Events, err
 }
 
 // fetched reads a page. A stream that is not there has an empty one; one that is soft deleted ends the subscription. What the replica says
 // of that may be out of date: the primary is asked at each look at the stream.
 func (s *subscription) fetched(ctx context.Context, read func(context.Context) ([]Recorded, error)) ([]Recorded, error) {
-	ctx, end := s.hub.observe(ctx, s.operation(OpFetch))
+	ctx, end := s.env.observe(ctx, s.operation(OpFetch))
 	page, err := read(ctx)
 	end(Outcome{Err: err, Count: len(page)})
 	switch {
-	case errors.Is(err, ErrStreamNotFound), s.hub.replicated && isOfStream(err):
+	case errors.Is(err, ErrStreamNotFound), s.env.replicated && isOfStream(err):
 		return nil, nil
 	case errors.Is(err, ErrStreamDeleted):
 		s.mu.Lock()
@@ -219,7 +219,7 @@ func (s *subscription) fetched(ctx context.Context, read func(context.Context) (
 		return nil, err
 	}
 	for i := range page {
-		page[i].codec = s.hub.codec
+		page[i].codec = s.env.codec
 	}
 	return page, nil
 }

@@ -11,7 +11,7 @@ func (s *subscription) carried(ctx context.Context) error {
 	}
 	state := CheckpointState{}
 	if s.id.Stream == All {
-		end, err := s.hub.storage.Head(ctx)
+		end, err := s.env.storage.Head(ctx)
 		if err != nil {
 			return nil
 		}

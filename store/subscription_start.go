@@ -13,7 +13,7 @@ func (s *subscription) start(ctx context.Context) (checkpoint, streamID int64, e
 		if s.opts.Start == StartOrigin {
 			return 0, 0, nil
 		}
-		end, err = s.hub.storage.Head(ctx)
+		end, err = s.env.storage.Head(ctx)
 	} else {
 		var info StreamInfo
 		info, _, err = s.streamInfo(ctx)
@@ -51,13 +51,13 @@ func (s *subscription) isNew(ctx context.Context) (bool, error) {
 	if s.opts.Transient {
 		return true, nil
 	}
-	list, err := s.hub.storage.ListSubscriptions(ctx)
+	list, err := s.env.storage.ListSubscriptions(ctx)
 	return !slices.ContainsFunc(list, func(i SubscriptionInfo) bool { return i.SubscriptionID == s.id }), err
 }
 
 // streamInfo looks at the stream.
 func (s *subscription) streamInfo(ctx context.Context) (info StreamInfo, exists bool, err error) {
-	infos, err := s.hub.storage.StreamVersions(ctx, []string{s.id.Stream})
+	infos, err := s.env.storage.StreamVersions(ctx, []string{s.id.Stream})
 	info, exists = infos[s.id.Stream]
 	return info, exists, err
 }

@@ -5,39 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/eventstore-go/eventstore/store/internal/partition"
 )
-
-// progress tells whoever waits for a projection that one of this Store has applied something.
-type progress struct {
-	mu      sync.Mutex
-	waiting chan struct{} // closed at the next progress; nil if nobody waits
-}
-
-// next returns a channel that is closed at the next progress.
-func (p *progress) next() <-chan struct{} {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.waiting == nil {
-		p.waiting = make(chan struct{})
-	}
-	return p.waiting
-}
-
-// tell tells of progress.
-func (p *progress) tell() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.waiting != nil {
-		close(p.waiting)
-		p.waiting = nil
-	}
-}
 
 // WaitFor waits until a projection has applied the append that gave result, which must be committed: so that a reader
 // finds in the read model what it has just written. Of a projection that is partitioned by streams, it waits for the

@@ -37,7 +37,7 @@ func (c *Cursor) News(head int64, at ID) bool {
 // that follows the page.
 func (c *Cursor) Short(next int64) bool { return next <= c.position }
 
-// Verdict is how a page that is not Short relates to the last event that was read.
+// Verdict is how a page relates to the last event that was read.
 type Verdict int
 
 const (
@@ -45,11 +45,13 @@ const (
 	Follows Verdict = iota
 	// Overlaps means that the page begins with the last event that was read, and the rest is new.
 	Overlaps
+	// Short means that the store, or the page, ends before the last event that was read.
+	Short
 	// Replaced means that another event is in the place of the last one that was read.
 	Replaced
 )
 
-// Judge judges a page that was read from From on, by the position and the id of its first event. Both are zero for an empty page.
+// Judge judges a page that was read from From on and is not Short, by the position and the id of its first event. Both are zero for an empty page.
 func (c *Cursor) Judge(first int64, id ID) Verdict {
 	switch {
 	case first == 0 || first != c.position:

@@ -16,6 +16,9 @@ import (
 	"github.com/eventstore-go/eventstore/store"
 )
 
+// finishImport is what to do about an unfinished import.
+const finishImport = "run the same import again to finish it (with --finish if the store follows its source), or remove what it has written with `eventstore import --abandon`"
+
 // judge returns the exit code of a command's error, and the next step.
 func judge(err error) (code int, advice string) {
 	var gone *goneError
@@ -99,7 +102,7 @@ func judgeStore(err error) (code int, advice string) {
 	case is(err, store.ErrLeaseHeld):
 		return codeConflict, "stop the program that runs it: `eventstore subscriptions` shows which"
 	case is(err, store.ErrImporting):
-		return codeConflict, transfer.Advice
+		return codeConflict, finishImport
 	case is(err, store.ErrStreamNotFound):
 		return codeNotFound, "list the streams with `eventstore streams`"
 	case is(err, store.ErrSubscriptionNotFound):

@@ -53,7 +53,24 @@ The exit code is 1 if there is a problem; warnings and notes don't count.`,
 	return c
 }
 
+// commands say what to do about findings in the words of the command line.
+var commands = map[doctor.Action]string{
+	doctor.FinishImport:       finishImport,
+	doctor.CreateTables:       "create them with `eventstore init`, or name the right --schema",
+	doctor.Migrate:            "bring them up to date with `eventstore migrate`",
+	doctor.Rename:             "make them fit with `eventstore migrate`",
+	doctor.SubscriptionParked: "see `eventstore subscriptions parked list`, then replay or discard them",
+	doctor.SubscriptionDelete: "start the program that runs it, or delete it with `eventstore subscriptions delete`",
+	doctor.ProjectionParked:   "see `eventstore projections parked list`, then replay or discard them",
+	doctor.ProjectionDelete:   "start the program that runs it, or delete it with `eventstore projections delete`",
+	doctor.Reset:              "run `eventstore verify`, compare what the reader has done with the store, then reset it with `eventstore subscriptions reset` or `eventstore projections reset`",
+	doctor.ReadLast:           "nobody reads all events, or it is stuck: `eventstore all --backward --limit 1` gives them their positions",
+}
+
 func (a *app) finding(f doctor.Finding) error {
+	if words, ok := commands[f.Action]; ok {
+		f.Advice, f.Action = words, "" // in JSON, too
+	}
 	if a.json() {
 		return a.object(f)
 	}

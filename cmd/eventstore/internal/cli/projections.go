@@ -7,39 +7,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/database"
+	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/readers"
 	"github.com/eventstore-go/eventstore/store"
 )
-
-// projectionView is a projection as JSON output has it.
-type projectionView struct {
-	Name       string          `json:"name"`
-	Stream     string          `json:"stream"`
-	Checkpoint int64           `json:"checkpoint"`
-	Lag        int64           `json:"lag"`
-	Rate       float64         `json:"rate"`
-	Parked     int64           `json:"parked"`
-	Members    int             `json:"members"`
-	ReplacedBy string          `json:"replaced_by,omitempty"`
-	CreatedAt  time.Time       `json:"created_at"`
-	Partitions []partitionView `json:"partitions"`
-}
-
-type partitionView struct {
-	Partition int     `json:"partition"`
-	Delay     float64 `json:"delay_seconds"`
-	Parked    int64   `json:"parked"`
-	Handled   int64   `json:"handled"`
-	Rate      float64 `json:"rate"`
-	subscriptionView
-}
-
-func projectionViewOf(p store.ProjectionInfo) projectionView {
-	v := projectionView{p.Name, p.Stream, p.Checkpoint(), p.Lag(), p.Rate(), p.Parked(), p.Members, p.ReplacedBy, p.CreatedAt, nil}
-	for _, i := range p.Partitions {
-		v.Partitions = append(v.Partitions, partitionView{i.Partition, i.Delay().Seconds(), i.Parked, i.Handled, i.Rate, subscriptionViewOf(i.SubscriptionInfo)})
-	}
-	return v
-}
 
 func (a *app) projections() *cobra.Command {
 	var partitions bool
@@ -58,7 +28,7 @@ func (a *app) projections() *cobra.Command {
 				for _, p := range list {
 					switch {
 					case a.json():
-						if err := a.object(projectionViewOf(p)); err != nil {
+						if err := a.object(readers.ProjectionOf(p)); err != nil {
 							return err
 						}
 					case partitions:

@@ -1,13 +1,12 @@
 package cli
 
 import (
-	"context"
-	"database/sql"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/database"
+	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/readers"
 	"github.com/eventstore-go/eventstore/store"
 )
 
@@ -45,10 +44,7 @@ been applied, or the handler overwrites what is there. One of the two is require
 				if err := a.confirm(yes, what, args[0]); err != nil {
 					return err
 				}
-				err := es.ResetProjection(cmd.Context(), args[0], func(ctx context.Context, tx *sql.Tx) error {
-					return d.ExecIn(ctx, tx, statements)
-				})
-				if err != nil {
+				if err := readers.ResetProjection(cmd.Context(), d, es, args[0], statements); err != nil {
 					return err
 				}
 				if a.json() {

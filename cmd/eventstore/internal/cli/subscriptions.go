@@ -2,45 +2,15 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/database"
+	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/readers"
 	"github.com/eventstore-go/eventstore/store"
 )
-
-// subscriptionView is a subscription as JSON output has it.
-type subscriptionView struct {
-	Stream     string    `json:"stream"`
-	Name       string    `json:"name"`
-	Checkpoint int64     `json:"checkpoint"`
-	Head       int64     `json:"head"`
-	Lag        int64     `json:"lag"`
-	Parked     int64     `json:"parked,omitempty"`
-	Owner      string    `json:"owner,omitempty"`
-	Held       bool      `json:"held"`
-	LeaseUntil time.Time `json:"lease_until,omitzero"`
-	Epoch      int64     `json:"epoch"`
-	CreatedAt  time.Time `json:"created_at"`
-	UpdatedAt  time.Time `json:"updated_at"`
-
-	// Since when it has not moved, although there are events behind the checkpoint.
-	StalledSince   time.Time `json:"stalled_since,omitzero"`
-	StalledSeconds float64   `json:"stalled_seconds,omitempty"`
-
-	LastError       string    `json:"last_error,omitempty"`
-	LastErrorNumber int64     `json:"last_error_number,omitempty"`
-	LastErrorAt     time.Time `json:"last_error_at,omitzero"`
-}
-
-func subscriptionViewOf(s store.SubscriptionInfo) subscriptionView {
-	return subscriptionView{
-		s.Stream, s.Name, s.Passed(), s.Head, s.Lag(), s.Parked, s.Owner, s.Held, s.LeaseUntil, s.Epoch, s.CreatedAt, s.UpdatedAt,
-		s.StalledSince(), s.Stalled().Seconds(), s.LastError, s.LastErrorNumber, s.LastErrorAt,
-	}
-}
 
 // lastError is the last error as a table has it: with its time, and the event that it is about.
 func lastError(s store.SubscriptionInfo) string {
@@ -81,7 +51,7 @@ it. LAST ERROR goes away when its event, or one behind it, has been dealt with.`
 				var rows [][]string
 				for _, s := range list {
 					if a.json() {
-						if err := a.object(subscriptionViewOf(s)); err != nil {
+						if err := a.object(readers.SubscriptionOf(s)); err != nil {
 							return err
 						}
 						continue
@@ -101,16 +71,11 @@ it. LAST ERROR goes away when its event, or one behind it, has been dealt with.`
 
 // findSubscription returns a subscription, before anybody is asked to confirm something about it.
 func findSubscription(ctx context.Context, es *store.Store, stream, name string) (store.SubscriptionInfo, error) {
-	list, err := es.Subscriptions(ctx)
-	if err != nil {
-		return store.SubscriptionInfo{}, err
+	s, err := readers.FindSubscription(ctx, es, stream, name)
+	if errors.Is(err, store.ErrSubscriptionNotFound) {
+		err = &absentError{fmt.Sprintf("there is no subscription %q on %q", name, stream), "list the subscriptions with `eventstore subscriptions`"}
 	}
-	for _, s := range list {
-		if s.Stream == stream && s.Name == name {
-			return s, nil
-		}
-	}
-	return store.SubscriptionInfo{}, &absentError{fmt.Sprintf("there is no subscription %q on %q", name, stream), "list the subscriptions with `eventstore subscriptions`"}
+	return s, err
 }
 
 func (a *app) subscriptionReset() *cobra.Command {

@@ -8,13 +8,6 @@ import (
 	"github.com/eventstore-go/eventstore/store"
 )
 
-// violation is a damage as JSON output has it.
-type violation struct {
-	Check string `json:"check"`
-	What  string `json:"what"`
-	Fix   string `json:"fix,omitempty"`
-}
-
 // verified is the last object of JSON output.
 type verified struct {
 	Checks        int   `json:"checks"`
@@ -37,8 +30,11 @@ nobody and keeps nobody waiting, so it may run on a store that is in use.`,
 			return a.with(cmd.Context(), func(d *database.Database, _ *store.Store) error {
 				end := a.busy("verifying")
 				s, err := verify.Run(cmd.Context(), d, func(v verify.Violation) error {
+					if v.Check == verify.Unfinished {
+						v.Fix = finishImport
+					}
 					if a.json() {
-						return a.object(violation(v))
+						return a.object(v)
 					}
 					if err := a.say("%s: %s", a.red(v.Check), v.What); err != nil || v.Fix == "" {
 						return err

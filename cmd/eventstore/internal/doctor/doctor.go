@@ -41,7 +41,25 @@ type Finding struct {
 	Level  Level  `json:"level"`
 	What   string `json:"what"`             // one line
 	Advice string `json:"advice,omitempty"` // what to do; "" if all is well
+	Action Action `json:"action,omitempty"` // what this program can do about it; "" if it is something else
 }
+
+// Action names an operation of this program. Advice says the same in general words.
+type Action string
+
+// Actions.
+const (
+	FinishImport       Action = "finish-import" // or abandon it
+	CreateTables       Action = "create-tables"
+	Migrate            Action = "migrate"
+	Rename             Action = "rename" // migrate tables whose schema was renamed
+	SubscriptionParked Action = "subscription-parked"
+	SubscriptionDelete Action = "subscription-delete"
+	ProjectionParked   Action = "projection-parked"
+	ProjectionDelete   Action = "projection-delete"
+	Reset              Action = "reset" // a subscription or a projection, after a look at the store
+	ReadLast           Action = "read-last"
+)
 
 // Options of [Examine]. The zero value of each field is its default.
 type Options struct {
@@ -123,7 +141,11 @@ func words(err error) string {
 }
 
 func (e *examination) report(l Level, what, advice string) {
-	e.found = append(e.found, Finding{e.name, l, what, advice})
+	e.reportAction(l, what, advice, "")
+}
+
+func (e *examination) reportAction(l Level, what, advice string, a Action) {
+	e.found = append(e.found, Finding{e.name, l, what, advice, a})
 }
 
 func (e *examination) good(format string, args ...any) {
@@ -140,11 +162,11 @@ func (e *examination) schema(ctx context.Context) (ready bool, err error) {
 		e.report(Problem, fmt.Sprintf("the tables are at version %d and need a program that has migration %d, this one has migrations up to %d", s.Version, s.Oldest, s.Latest),
 			"install a newer release of this program, and of the library")
 	case s.Version == 0:
-		e.report(Problem, "there are no tables", "create them with `eventstore init`, or name the right --schema")
+		e.reportAction(Problem, "there are no tables", "create them, or name the right schema", CreateTables)
 	case len(s.Pending) > 0:
-		e.report(Problem, fmt.Sprintf("the tables are at version %d of %d", s.Version, s.Latest), "bring them up to date with `eventstore migrate`")
+		e.reportAction(Problem, fmt.Sprintf("the tables are at version %d of %d", s.Version, s.Latest), "migrate them", Migrate)
 	case s.Renamed:
-		e.report(Problem, "the schema was renamed, or restored under another name, and its functions name the old one", "make them fit with `eventstore migrate`")
+		e.reportAction(Problem, "the schema was renamed, or restored under another name, and its functions name the old one", "migrate them", Rename)
 	case s.Version > s.Latest:
 		e.good("the tables are at version %d, newer than this program, which works with them", s.Version)
 		return true, nil
@@ -168,7 +190,7 @@ func (e *examination) inside() []check {
 func (e *examination) unfinished(ctx context.Context) error {
 	u, err := transfer.Find(ctx, e.d)
 	if err == nil && u != nil {
-		e.report(Problem, u.String(), transfer.Advice)
+		e.reportAction(Problem, u.String(), transfer.Advice, FinishImport)
 	}
 	return err
 }
@@ -218,11 +240,11 @@ func (e *examination) subscriptions(ctx context.Context) error {
 		bad += e.reader(name, s)
 		if s.Parked > 0 {
 			bad++
-			e.report(Warning, fmt.Sprintf("%s has parked events: %d", name, s.Parked), "see `eventstore subscriptions parked list`, then replay or discard them")
+			e.reportAction(Warning, fmt.Sprintf("%s has parked events: %d", name, s.Parked), "list them, then replay or discard them", SubscriptionParked)
 		}
 		if !s.Held && s.Lag() >= e.o.Lag {
 			bad++
-			e.report(Warning, fmt.Sprintf("%s is run by nobody, and %d behind", name, s.Lag()), "start the program that runs it, or delete it with `eventstore subscriptions delete`")
+			e.reportAction(Warning, fmt.Sprintf("%s is run by nobody, and %d behind", name, s.Lag()), "start the program that runs it, or delete it", SubscriptionDelete)
 		}
 	}
 	if bad == 0 {
@@ -241,11 +263,11 @@ func (e *examination) projections(ctx context.Context) error {
 	for _, p := range list {
 		if p.Parked() > 0 {
 			bad++
-			e.report(Warning, fmt.Sprintf("projection %q has parked events: %d", p.Name, p.Parked()), "see `eventstore projections parked list`, then replay or discard them")
+			e.reportAction(Warning, fmt.Sprintf("projection %q has parked events: %d", p.Name, p.Parked()), "list them, then replay or discard them", ProjectionParked)
 		}
 		if p.Members == 0 && p.Lag() >= e.o.Lag && p.ReplacedBy == "" {
 			bad++
-			e.report(Warning, fmt.Sprintf("projection %q is run by nobody, and %d behind", p.Name, p.Lag()), "start the program that runs it, or delete it with `eventstore projections delete`")
+			e.reportAction(Warning, fmt.Sprintf("projection %q is run by nobody, and %d behind", p.Name, p.Lag()), "start the program that runs it, or delete it", ProjectionDelete)
 		}
 		for _, i := range p.Partitions {
 			bad += e.reader(fmt.Sprintf("partition %d of projection %q", i.Partition, p.Name), i.SubscriptionInfo)

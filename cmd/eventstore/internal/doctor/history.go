@@ -25,8 +25,8 @@ func (e *examination) histories(ctx context.Context) (bad int, err error) {
 		}
 		if what != "" {
 			bad++
-			e.report(Problem, fmt.Sprintf("%q on %q %s: events that it has read were lost, as in a failover to a standby that lagged", s.Name, s.Stream, what),
-				"run `eventstore verify`, compare what the reader has done with the store, then reset it with `eventstore subscriptions reset` or `eventstore projections reset`")
+			e.reportAction(Problem, fmt.Sprintf("%q on %q %s: events that it has read were lost, as in a failover to a standby that lagged", s.Name, s.Stream, what),
+				"verify the store, compare what the reader has done with it, then reset the reader", Reset)
 		}
 	}
 	return bad, nil

@@ -215,7 +215,8 @@ func (e *examination) backlog(ctx context.Context) error {
 	}
 	switch {
 	case unnumbered > 10_000:
-		e.report(Warning, fmt.Sprintf("%d committed events have no position yet", unnumbered), "nobody reads all events, or it is stuck: `eventstore all --backward --limit 1` gives them their positions")
+		e.reportAction(Warning, fmt.Sprintf("%d committed events have no position yet", unnumbered),
+			"nobody reads all events, or it is stuck: reading the last one gives them their positions", ReadLast)
 	case waiting > 1000:
 		e.report(Warning, fmt.Sprintf("%d ranges of appends wait for a transaction that is still open", waiting), "see long transactions")
 	default:

@@ -67,7 +67,7 @@ func (u Unfinished) String() string {
 }
 
 // Advice is what to do about an unfinished import.
-const Advice = "run the same import again to finish it (with --finish if the store follows its source), or remove what it has written with `eventstore import --abandon`"
+const Advice = "run the same import again to finish it, or abandon it, which removes what it has written"
 
 // OtherImportError says which import is unfinished, and which archive was to be imported instead. It is ErrOther.
 type OtherImportError struct {

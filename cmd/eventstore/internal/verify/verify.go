@@ -15,10 +15,13 @@ import (
 
 // Violation is something that is not as it must be.
 type Violation struct {
-	Check string // short name of what was checked, such as stream-gap
-	What  string // one line
-	Fix   string // what to do about it; "" if there is nothing but a backup
+	Check string `json:"check"`         // short name of what was checked, such as stream-gap
+	What  string `json:"what"`          // one line
+	Fix   string `json:"fix,omitempty"` // what to do about it; "" if there is nothing but a backup
 }
+
+// Unfinished is the check that finds an unfinished import.
+const Unfinished = "import-unfinished"
 
 // Summary is what was looked at.
 type Summary struct {
@@ -93,7 +96,7 @@ func (v *verifier) unfinished(ctx context.Context) error {
 	}
 	v.summary.Checks++
 	v.summary.Violations++
-	return v.report(Violation{Check: "import-unfinished", What: u.String(), Fix: transfer.Advice})
+	return v.report(Violation{Check: Unfinished, What: u.String(), Fix: transfer.Advice})
 }
 
 // count counts the rows of the large tables.
