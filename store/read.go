@@ -36,25 +36,6 @@ type ReadOptions struct {
 	PageSize int
 }
 
-// Seen is the stream that a read covered, and how far. Use it for the expected version of an append that is decided on the
-// events read. The number of the last event is not enough: a stream may end with a link whose event was hard deleted, and
-// then its version is above the last number that can be read.
-type Seen struct {
-	// StreamID is the stream's [StreamInfo].ID.
-	StreamID int64
-	// Version is the version up to which the read left nothing out. If the read reached the end of the stream, it is the
-	// stream's version; if it ended at Limit, the number of the last event; if it read backward, where it began.
-	Version int64
-}
-
-// Expected returns the expected version of an append that must directly follow what was read: NoStream if nothing was.
-func (s Seen) Expected() Expected {
-	if s.Version == 0 {
-		return NoStream
-	}
-	return Version(s.Version)
-}
-
 // Stream reads one stream, or [All]. The sequence ends at the end of the stream, after Limit events, or with an error,
 // which comes at most once, last, with a zero event: [ErrInvalid], [ErrStreamNotFound], [ErrStreamDeleted],
 // [ErrStreamReplaced], [ErrPositionLost], ctx's error, or the database's.

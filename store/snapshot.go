@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/google/uuid"
 )
@@ -23,32 +22,6 @@ type Snapshot struct {
 	Metadata any
 	// Force records it even if there is one with a higher version.
 	Force bool
-}
-
-// RecordedSnapshot is a snapshot as stored.
-type RecordedSnapshot struct {
-	SourceID    string
-	Version     int64
-	Type        string
-	ContentType string    // as in [Recorded]
-	Data        []byte    // as encoded; Decode makes a value of it
-	Metadata    []byte    // as encoded; nil if none
-	CreatedAt   time.Time // UTC, when it was recorded, on the database's clock
-
-	codec *codec
-}
-
-// Decode is [Recorded.Decode], upcasters included.
-func (s RecordedSnapshot) Decode(into any) error { return s.recorded().Decode(into) }
-
-// DecodeMetadata is [Recorded.DecodeMetadata].
-func (s RecordedSnapshot) DecodeMetadata(into any) error { return s.recorded().DecodeMetadata(into) }
-
-// recorded returns s as the event that it is for a serializer.
-func (s RecordedSnapshot) recorded() Recorded {
-	return Recorded{
-		Stream: s.SourceID, Version: s.Version, Type: s.Type, ContentType: s.ContentType, Data: s.Data, Metadata: s.Metadata, codec: s.codec,
-	}
 }
 
 // ReadSnapshot returns the snapshot of a source. Errors: [ErrInvalid], [ErrSnapshotNotFound], or the database's.

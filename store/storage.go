@@ -292,3 +292,29 @@ type SnapshotRequest struct {
 	Data, Metadata []byte // Metadata is nil if there is none
 	Force          bool
 }
+
+// RecordedSnapshot is a snapshot as stored.
+type RecordedSnapshot struct {
+	SourceID    string
+	Version     int64
+	Type        string
+	ContentType string    // as in [Recorded]
+	Data        []byte    // as encoded; Decode makes a value of it
+	Metadata    []byte    // as encoded; nil if none
+	CreatedAt   time.Time // UTC, when it was recorded, on the database's clock
+
+	codec *codec
+}
+
+// Decode is [Recorded.Decode], upcasters included.
+func (s RecordedSnapshot) Decode(into any) error { return s.recorded().Decode(into) }
+
+// DecodeMetadata is [Recorded.DecodeMetadata].
+func (s RecordedSnapshot) DecodeMetadata(into any) error { return s.recorded().DecodeMetadata(into) }
+
+// recorded returns s as the event that it is for a serializer.
+func (s RecordedSnapshot) recorded() Recorded {
+	return Recorded{
+		Stream: s.SourceID, Version: s.Version, Type: s.Type, ContentType: s.ContentType, Data: s.Data, Metadata: s.Metadata, codec: s.codec,
+	}
+}

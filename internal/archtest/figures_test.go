@@ -37,6 +37,8 @@ func TestCeilings(t *testing.T) {
 	}
 	all := s.arrows()
 	t.Logf("pairs of the engine:\n\t%s", strings.Join(all.within(ofEngine).pairs(), "\n\t"))
+	t.Logf("arrows up from the base:\n\t%s", strings.Join(s.up(base), "\n\t"))
+	t.Logf("arrows up from the engine:\n\t%s", strings.Join(s.up(engine), "\n\t"))
 	t.Logf("largest cycle:\n\t%s", strings.Join(all.cycle(), "\n\t"))
 }
 
@@ -76,4 +78,25 @@ func TestFigures(t *testing.T) {
 		assert.False(t, ok, name)
 	}
 	assert.Equal(t, 5, s.lines())
+}
+
+func TestRooms(t *testing.T) {
+	t.Parallel()
+	s, err := checkFiles(token.NewFileSet(), "small", map[string]string{
+		"event.go":         `package small; type Event int`,
+		"storage_small.go": `package small; type Storage interface { Read() Event }; var Bad = worker{}`,
+		"worker.go":        `package small; type worker struct { s *Store }; func (w worker) run() { w.s.Read(); w.s.hidden() }`,
+		"hidden.go":        `package small; func (s *Store) hidden() {}; func Func() { _ = worker{} }`,
+		"store.go":         `package small; type Store struct { Storage }`,
+		"read.go":          `package small; func (s Store) Read() Event { worker{}.run(); return 0 }`,
+	}, nil)
+	require.NoError(t, err)
+	for file, want := range map[string]room{
+		"event.go": base, "storage_small.go": base, "worker.go": engine, "hidden.go": engine, "store.go": face, "read.go": face,
+	} {
+		assert.Equal(t, want, s.room(file), file)
+	}
+	assert.Equal(t, []string{"storage_small.go to worker.go"}, s.up(base))
+	assert.Equal(t, []string{"hidden.go to store.go", "worker.go to read.go", "worker.go to store.go"}, s.up(engine))
+	assert.Empty(t, s.up(face))
 }
