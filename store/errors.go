@@ -329,3 +329,15 @@ func (e *DecodeError) Unwrap() error { return e.Err }
 
 // Is matches [ErrDecode].
 func (e *DecodeError) Is(target error) bool { return target == ErrDecode }
+
+// ReplicaLagError is [ErrReplica]: a subscription has read the replica up to Position and finds nothing behind it for a PollInterval,
+// although the primary ends at Head.
+type ReplicaLagError struct{ Position, Head int64 }
+
+func (e *ReplicaLagError) Error() string {
+	return fmt.Sprintf("store: %v: it shows nothing behind position %d, but the primary ends at %d: it lags or has stopped to follow; "+
+		"see whether it is connected, and whether its replay is paused", ErrReplica, e.Position, e.Head)
+}
+
+// Is matches [ErrReplica].
+func (e *ReplicaLagError) Is(target error) bool { return target == ErrReplica }

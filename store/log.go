@@ -88,21 +88,3 @@ const (
 	logParked = "eventstore: what a subscription has parked can't be read or written; retrying"
 	logAgain  = "eventstore: the database refused a batch; retrying" // for a reason that is not in its events
 )
-
-// names are the attributes that identify the subscription, or the partition of a projection.
-func (s *subscription) names() []any {
-	if s.opts.projection != "" {
-		return []any{"stream", s.id.Stream, "projection", s.opts.projection, "partition", s.opts.partition}
-	}
-	return []any{"stream", s.id.Stream, "subscription", s.id.Name}
-}
-
-// about are the attributes that identify an event, and an attempt at it: never what is in it.
-func (s *subscription) about(e *Recorded, attempt int) []any {
-	return append(s.names(), "event_stream", e.Stream, "number", e.Number, "type", e.Type, "attempt", attempt)
-}
-
-// logFailure logs that an event has failed, and what becomes of it.
-func (s *subscription) logFailure(ctx context.Context, message string, e *Recorded, attempt int, err error) {
-	s.lines.warn(ctx, message, append(s.about(e, attempt), "err", err)...)
-}

@@ -11,7 +11,3 @@ func observe(ctx context.Context, o Observer, op Operation) (context.Context, fu
 }
 
 func unobserved(Outcome) {}
-
-func (s *Store) observe(ctx context.Context, op Operation) (context.Context, func(Outcome)) {
-	return observe(ctx, s.observer, op)
-}

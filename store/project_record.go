@@ -10,7 +10,7 @@ import (
 )
 
 // PartitionKey returns a partition key in the form in which it is kept, and its hash, from 0 on, which chooses the
-// partition: hash modulo their number. It is the same for ever: FNV-1a of 64 bits, mixed by the finalizer of MurmurHash3.
+// partition: hash modulo their number. It is the same for ever: FNV-1a of 64 bits, mixed by the finalizer of MurmurHash3. For backends.
 func PartitionKey(key string) (kept string, hash int64) { return partition.Key(key) }
 
 // partitionPrefix begins the names of the subscriptions that are partitions of projections.

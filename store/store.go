@@ -182,6 +182,11 @@ func (s *Store) Close() error {
 	return s.hub.close()
 }
 
+// observe reports to the observer, if there is one, that an operation begins.
+func (s *Store) observe(ctx context.Context, op Operation) (context.Context, func(Outcome)) {
+	return observe(ctx, s.observer, op)
+}
+
 // usable returns why the Store can't be used, or nil.
 func (s *Store) usable(ctx context.Context) error {
 	if s.closed.Load() {

@@ -22,7 +22,9 @@ var ceilings = []ceiling{
 	{"arrows between files of the engine", 237},
 	{"pairs of files of the engine", 42},
 	{"arrows up from the base", 0},
-	{"arrows up from the engine", 22},
+	{"arrows up from the engine", 15},
+	{"fields of the largest struct of the engine", 22},
+	{"booleans of all structs of the engine", 20},
 	{"fields of subscription", 57},
 	{"booleans of subscription", 16},
 	{"errors of subscription", 7},
@@ -64,6 +66,10 @@ func (s *source) figures() map[string]int {
 		"arrows up from the base":             len(s.up(base)),
 		"arrows up from the engine":           len(s.up(engine)),
 	}
+	for _, sh := range s.shapes() {
+		figures["fields of the largest struct of the engine"] = max(figures["fields of the largest struct of the engine"], sh.fields)
+		figures["booleans of all structs of the engine"] += sh.booleans
+	}
 	for _, c := range ceilings {
 		what, name, ok := strings.Cut(c.figure, " of ")
 		if !ok {
@@ -76,6 +82,20 @@ func (s *source) figures() map[string]int {
 		}
 	}
 	return figures
+}
+
+// An arrow leads from a file to one that it names.
+type arrow struct{ from, to string }
+
+// names returns what the first file of an arrow names in the second one, sorted.
+func (s *source) names(a arrow) []string {
+	names := map[string]bool{}
+	for id, obj := range s.info.Uses {
+		if obj.Pkg() == s.pkg && obj.Pos().IsValid() && s.file(id.Pos()) == a.from && s.file(obj.Pos()) == a.to {
+			names[obj.Name()] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
 }
 
 // arrows maps each file of a package to the files that it names: those that declare a package-level identifier, a method or a field that it
@@ -200,6 +220,21 @@ func (s *source) shape(name string) (sh shape, ok bool) {
 		}
 	}
 	return sh, true
+}
+
+// shapes returns the shapes of the engine's structs, by name. Options and other exported structs are left out: users fill them in.
+func (s *source) shapes() map[string]shape {
+	all := map[string]shape{}
+	for _, name := range s.pkg.Scope().Names() {
+		obj := s.pkg.Scope().Lookup(name)
+		if obj.Exported() && name != "Subscriber" || !ofEngine(s.file(obj.Pos())) {
+			continue
+		}
+		if sh, ok := s.shape(name); ok {
+			all[name] = sh
+		}
+	}
+	return all
 }
 
 // lines returns the number of lines of all files.

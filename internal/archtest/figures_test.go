@@ -1,8 +1,11 @@
 package archtest
 
 import (
+	"cmp"
 	"go/token"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -37,8 +40,16 @@ func TestCeilings(t *testing.T) {
 	}
 	all := s.arrows()
 	t.Logf("pairs of the engine:\n\t%s", strings.Join(all.within(ofEngine).pairs(), "\n\t"))
-	t.Logf("arrows up from the base:\n\t%s", strings.Join(s.up(base), "\n\t"))
-	t.Logf("arrows up from the engine:\n\t%s", strings.Join(s.up(engine), "\n\t"))
+	shapes := s.shapes()
+	largest := slices.SortedFunc(maps.Keys(shapes), func(a, b string) int { return cmp.Or(shapes[b].fields-shapes[a].fields, strings.Compare(a, b)) })
+	for _, name := range largest[:min(12, len(largest))] {
+		t.Logf("%s has %d fields, %d booleans, %d errors", name, shapes[name].fields, shapes[name].booleans, shapes[name].errors)
+	}
+	for _, from := range []room{base, engine} {
+		for _, a := range s.up(from) {
+			t.Logf("up from the %s: %s names in %s: %s", from, a.from, a.to, strings.Join(s.names(a), ", "))
+		}
+	}
 	t.Logf("largest cycle:\n\t%s", strings.Join(all.cycle(), "\n\t"))
 }
 
@@ -80,6 +91,20 @@ func TestFigures(t *testing.T) {
 	assert.Equal(t, 5, s.lines())
 }
 
+func TestShapes(t *testing.T) {
+	t.Parallel()
+	s, err := checkFiles(token.NewFileSet(), "small", map[string]string{
+		"feed.go":  `package small; type feed struct { a, b bool; c int }; type tally int; type FeedOptions struct { d bool }`,
+		"event.go": `package small; type event struct { on bool }`,
+	}, nil)
+	require.NoError(t, err)
+	assert.Equal(t, map[string]shape{"feed": {fields: 3, booleans: 2}}, s.shapes())
+	assert.Equal(t, 3, s.figures()["fields of the largest struct of the engine"])
+	assert.Equal(t, 2, s.figures()["booleans of all structs of the engine"])
+	assert.Equal(t, 3, s.figures()["fields of feed"])
+	assert.NotContains(t, s.figures(), "fields of hub")
+}
+
 func TestRooms(t *testing.T) {
 	t.Parallel()
 	s, err := checkFiles(token.NewFileSet(), "small", map[string]string{
@@ -92,11 +117,12 @@ func TestRooms(t *testing.T) {
 	}, nil)
 	require.NoError(t, err)
 	for file, want := range map[string]room{
-		"event.go": base, "storage_small.go": base, "worker.go": engine, "hidden.go": engine, "store.go": face, "read.go": face,
+		"event.go": base, "storage_small.go": base, "worker.go": engine, "hidden.go": face, "store.go": face, "read.go": face,
 	} {
 		assert.Equal(t, want, s.room(file), file)
 	}
-	assert.Equal(t, []string{"storage_small.go to worker.go"}, s.up(base))
-	assert.Equal(t, []string{"hidden.go to store.go", "worker.go to read.go", "worker.go to store.go"}, s.up(engine))
+	assert.Equal(t, []arrow{{"storage_small.go", "worker.go"}}, s.up(base))
+	assert.Equal(t, []arrow{{"worker.go", "hidden.go"}, {"worker.go", "read.go"}, {"worker.go", "store.go"}}, s.up(engine))
+	assert.Equal(t, []string{"Store"}, s.names(arrow{"worker.go", "store.go"}))
 	assert.Empty(t, s.up(face))
 }

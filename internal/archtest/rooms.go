@@ -1,6 +1,7 @@
 package archtest
 
 import (
+	"cmp"
 	"go/ast"
 	"go/token"
 	"slices"
@@ -24,7 +25,7 @@ var baseFiles = []string{
 	"storage", "subscription_state.go",
 }
 
-// room returns the room of a file. A file with an exported method of Store, or with Store itself, is of the face.
+// room returns the room of a file. A file with a method of Store, or with Store itself, is of the face.
 func (s *source) room(file string) room {
 	if slices.ContainsFunc(baseFiles, func(name string) bool {
 		return file == name || !strings.HasSuffix(name, ".go") && strings.HasPrefix(file, name)
@@ -34,7 +35,7 @@ func (s *source) room(file string) room {
 	for _, d := range s.files[file].Decls {
 		switch d := d.(type) {
 		case *ast.FuncDecl:
-			if d.Recv != nil && d.Name.IsExported() && receiver(d.Recv.List[0].Type) == "Store" {
+			if d.Recv != nil && receiver(d.Recv.List[0].Type) == "Store" {
 				return face
 			}
 		case *ast.GenDecl:
@@ -58,18 +59,18 @@ func receiver(e ast.Expr) string {
 }
 
 // up returns the arrows from a room to the rooms above it, sorted.
-func (s *source) up(from room) []string {
-	var list []string
+func (s *source) up(from room) []arrow {
+	var list []arrow
 	for file, tos := range s.arrows() {
 		if s.room(file) != from {
 			continue
 		}
 		for to := range tos {
 			if s.room(to) > from {
-				list = append(list, file+" to "+to)
+				list = append(list, arrow{file, to})
 			}
 		}
 	}
-	slices.Sort(list)
+	slices.SortFunc(list, func(a, b arrow) int { return cmp.Or(strings.Compare(a.from, b.from), strings.Compare(a.to, b.to)) })
 	return list
 }
