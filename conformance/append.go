@@ -23,7 +23,7 @@ var appendCases = []testCase{
 	},
 	{
 		name: "append/visible-at-once", run: appendVisible,
-		why: "P1: what an append returned is there, for every kind of read",
+		why: "P1: once an append has returned, every kind of read returns its events",
 	},
 	{
 		name: "append/all-or-nothing", run: appendAllOrNothing,

@@ -15,7 +15,7 @@ import (
 var betweenCases = []testCase{
 	{name: "between/read-created", tx: besideTx, run: betweenCreated, why: "a stream that is created while it is read is absent or there, never there without its events"},
 	{name: "between/read-replaced", tx: besideTx, run: betweenReplaced, why: "to a reader, a stream that one transaction deletes and writes anew is the old one or the new one: it is never gone"},
-	{name: "between/read-replaced-links", tx: besideTx, run: betweenReplacedLinks, why: "the same holds for a stream of links"},
+	{name: "between/read-replaced-links", tx: besideTx, run: betweenReplacedLinks, why: "to a reader, a stream of links that one transaction deletes and writes anew is the old one or the new one"},
 }
 
 func betweenCreated(f *fixture) { f.betweenReads(nil) }

@@ -17,10 +17,10 @@ import (
 
 var bytesCases = []testCase{
 	{name: "bytes/stream", run: bytesStream, why: "memory is bounded: a page of a stream stops at the bound in bytes, in both directions, and says that there is more"},
-	{name: "bytes/all", run: bytesAll, why: "a page of all events does"},
+	{name: "bytes/all", run: bytesAll, why: "a page of all events stops at the bound in bytes, and reports that there is more"},
 	{name: "bytes/links", run: bytesLinks, why: "linked events count like a stream's own"},
-	{name: "bytes/filtered", run: bytesFiltered, why: "a filtered page does, and the next page leaves nothing out"},
-	{name: "bytes/correlation", run: bytesCorrelation, why: "a page of a correlation does"},
+	{name: "bytes/filtered", run: bytesFiltered, why: "a filtered page stops at the bound in bytes, and the next page leaves nothing out"},
+	{name: "bytes/correlation", run: bytesCorrelation, why: "a page of a correlation stops at the bound in bytes"},
 	{name: "bytes/large", run: bytesLarge, why: "an event larger than the bound is a page by itself: every reader gets past it"},
 	{name: "bytes/metadata", run: bytesMetadata, why: "metadata take memory, too"},
 	{name: "bytes/overlap", run: bytesOverlap, why: "a reader that looks again at the last event of a page gets past it, however large it is"},

@@ -14,7 +14,7 @@ import (
 )
 
 var cancelCases = []testCase{
-	{name: "cancel/before", tx: manyTx, run: cancelBefore, why: "a call whose context has ended does nothing and says so, with the context's own error"},
+	{name: "cancel/before", tx: manyTx, run: cancelBefore, why: "a call whose context has ended does nothing and returns the context's own error"},
 	{name: "cancel/storage", tx: noTx, run: cancelStorage, why: "a storage owes the context's error itself: the context may end after Store looked"},
 	{name: "cancel/between-pages", tx: manyTx, run: cancelBetweenPages, why: "a cancelled read ends with an error, never as if the stream ended there"},
 	{name: "cancel/within-a-page", tx: manyTx, run: cancelWithinPage, why: "a cancelled read ends with an error, never as if the stream ended there"},

@@ -13,14 +13,14 @@ import (
 )
 
 var checkpointCases = []testCase{
-	{name: "checkpoint/save", run: checkpointSave, why: "P7: what was dealt with is not delivered again to whoever goes on"},
+	{name: "checkpoint/save", run: checkpointSave, why: "P7: events up to a saved checkpoint are not delivered again to the next owner"},
 	{name: "checkpoint/forward-only", run: checkpointForward, why: "writes that overtake each other do not set a subscription back"},
 	{name: "checkpoint/another-stream", run: checkpointStream, why: "a stream that was deleted and created again counts from 1, and so does its checkpoint"},
 	{name: "checkpoint/batch", run: checkpointBatch, why: "many subscriptions cost the database little more than one, and each is fenced alone"},
 	{name: "checkpoint/release", run: checkpointRelease, why: "the last checkpoint before a lease is given up is one as any other"},
-	{name: "checkpoint/error", run: checkpointError, why: "what went wrong last is to be seen from anywhere, and is not in the way"},
+	{name: "checkpoint/error", run: checkpointError, why: "any process can read the last error of a subscription, and the error blocks nothing"},
 	{name: "checkpoint/error-event", run: errorEvent, why: "which event it was, and when, is to be seen with what went wrong"},
-	{name: "checkpoint/error-over", run: errorOver, why: "an error of last week is not shown beside a subscription that has long passed its event, whoever did that"},
+	{name: "checkpoint/error-over", run: errorOver, why: "an error is cleared once the subscription has passed its event, whatever process did that"},
 	{name: "checkpoint/list", run: checkpointList, why: "a list in one order, the same everywhere"},
 }
 

@@ -14,7 +14,7 @@ var seenCases = []testCase{
 	{name: "checkpoint/seen", run: seenPlace, why: "P9: a checkpoint belongs to a history: to the events that were read, not to their numbers alone"},
 	{name: "checkpoint/known", run: seenKnown, why: "P9: if a saved checkpoint is gone, what was done up to it may be gone, too"},
 	{name: "checkpoint/release-refused", run: seenRelease, why: "a lease is given up even if its checkpoint can't be saved"},
-	{name: "checkpoint/batch-refused", run: seenBatch, why: "one checkpoint that is refused keeps no other from being saved"},
+	{name: "checkpoint/batch-refused", run: seenBatch, why: "one checkpoint that is refused does not keep the others from being saved"},
 }
 
 // seenStream is a stream with events, on which a subscription has the lease l.

@@ -13,7 +13,7 @@ var deleteCases = []testCase{
 	{name: "delete/soft", run: deleteSoft, why: "a soft delete hides a stream; its info says since when"},
 	{name: "delete/soft-is-final", run: deleteSoftFinal, why: "no append, link or delete brings a soft-deleted stream back"},
 	{name: "delete/hard", run: deleteHard, why: "after a hard delete the stream is as if it had never been"},
-	{name: "delete/hard-after-soft", run: deleteHardAfterSoft, why: "what was hidden can still be destroyed"},
+	{name: "delete/hard-after-soft", run: deleteHardAfterSoft, why: "a soft-deleted stream can be hard deleted"},
 	{name: "delete/hard-with-links", run: deleteHardWithLinks, why: "a hard delete of a stream of links must not destroy other streams' events"},
 	{name: "delete/hard-mixed", run: deleteHardMixed, why: "a hard delete removes a stream's own events everywhere, and of others' only the links"},
 	{name: "delete/recreated", run: deleteRecreated, why: "a stream created again is another stream: it starts at version 1 and has another id, by which readers notice"},

@@ -17,12 +17,12 @@ import (
 )
 
 var eventCases = []testCase{
-	{name: "event/data", why: "what was stored comes back, whatever JSON it is", run: eventData},
+	{name: "event/data", why: "data come back as they were stored, whatever JSON they are", run: eventData},
 	{name: "event/metadata", why: "metadata comes back, and absent metadata stays absent", run: eventMetadata},
 	{name: "event/bytes", why: "encrypted or compressed data are any bytes, and come back as they were", run: eventBytes},
 	{name: "event/content-type", why: "a stream may mix encodings: each event says how to decode it", run: eventContentType},
 	{name: "event/cause", why: "causation and correlation are what a conversation is traced by", run: eventCause},
-	{name: "event/correlation", tx: noTx, run: eventCorrelation, why: "what belongs together is found, in the order in which it happened"},
+	{name: "event/correlation", tx: noTx, run: eventCorrelation, why: "a read of a correlation returns its events in the order in which they happened"},
 	{name: "event/default-id", why: "ids that the store draws are distinct and rise with time, so that indexes stay small", run: eventDefaultID},
 	{name: "event/type", why: "types are names in any script, up to their limit", run: eventType},
 	{name: "event/created-at", why: "imports keep their times, to the microsecond and in UTC", run: eventCreatedAt},

@@ -15,7 +15,7 @@ import (
 
 var filterCases = []testCase{
 	{name: "filter/types", run: filterTypes, why: "a subscription gets the types it wants, and no others"},
-	{name: "filter/many-types", run: filterManyTypes, why: "however many types are wanted"},
+	{name: "filter/many-types", run: filterManyTypes, why: "a filter takes any number of types"},
 	{name: "filter/prefix", run: filterPrefix, why: "a prefix is taken literally, byte by byte"},
 	{name: "filter/both", run: filterBoth, why: "a type and a prefix are both to match"},
 	{name: "filter/nothing-chosen", run: filterNone, why: "a subscription passes over what it does not want, to the end"},
@@ -27,7 +27,7 @@ var filterCases = []testCase{
 	{name: "filter/links-hard-deleted", run: filterLinksDeleted, why: "links whose events are gone are passed over"},
 	{name: "filter/missing", run: filterMissing, why: "a stream that can't be read says so, filtered or not"},
 	{name: "filter/end", run: filterEnd, why: "a reader at the end stays there, and misses nothing that is appended later"},
-	{name: "filter/ends", run: filterEnds, why: "P9: what a page begins and ends with shows that two pages follow each other, whatever lies between"},
+	{name: "filter/ends", run: filterEnds, why: "P9: the first and last event of a page show that two pages follow each other, whatever lies between"},
 	{name: "filter/cancelled", run: filterCancelled, why: "a read that was broken off is not the end"},
 	{name: "filter/stream-versions", run: filterVersions, why: "a process with many subscriptions looks at all their streams at once"},
 }

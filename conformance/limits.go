@@ -12,14 +12,14 @@ import (
 )
 
 var limitCases = []testCase{
-	{name: "limits/longest-name", run: limitLongestName, why: "what the limits allow works everywhere"},
+	{name: "limits/longest-name", run: limitLongestName, why: "the longest name that the limits allow works everywhere"},
 	{name: "limits/stream", run: limitStream, why: "a name that a database would cut, refuse or fold is refused before it gets there"},
 	{name: "limits/reserved", run: limitReserved, why: "$all can't be written, and other names with $ are kept for later"},
 	{name: "limits/expected", run: limitExpected, why: "forgetting the expected version must not mean any"},
 	{name: "limits/type", run: limitType, why: "a type that a database would cut or refuse is refused before it gets there"},
 	{name: "limits/metadata", run: limitMetadata, why: "metadata are small things about an event, and bounded"},
 	{name: "limits/data", run: limitData, deadline: longDeadline, why: "an event that no server would take is refused before it is sent"},
-	{name: "limits/not-encodable", run: limitNotEncodable, why: "what can't be encoded can't be stored"},
+	{name: "limits/not-encodable", run: limitNotEncodable, why: "a value that can't be encoded is refused"},
 	{name: "limits/no-events", run: limitNoEvents, why: "an append of nothing is a mistake"},
 	{name: "limits/kind", run: limitKind, why: "a delete is soft or hard"},
 	{name: "limits/created-at", run: limitCreatedAt, why: "a time that not every backend can keep is refused"},

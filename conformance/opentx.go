@@ -14,12 +14,12 @@ import (
 
 // In these cases transactions are open beside other connections, and are taken on step by step.
 var openTxCases = []testCase{
-	{name: "open-tx/not-seen", tx: besideTx, run: openNotSeen, why: "nobody sees what may still be rolled back"},
-	{name: "open-tx/delete-not-seen", tx: besideTx, run: openDeleteNotSeen, why: "nobody sees what may still be rolled back"},
+	{name: "open-tx/not-seen", tx: besideTx, run: openNotSeen, why: "other connections do not see events that may still be rolled back"},
+	{name: "open-tx/delete-not-seen", tx: besideTx, run: openDeleteNotSeen, why: "other connections do not see a delete that may still be rolled back"},
 	{name: "open-tx/readers-go-on", tx: besideTx, run: openReaders, why: "P6: an open transaction delays no reader"},
 	{name: "open-tx/others-go-on", tx: writersBesideTx, run: openOthers, why: "P6: an open transaction delays only writes to the stream that it wrote to"},
 	{name: "open-tx/many-wait", tx: writersBesideTx, run: openMany, why: "P6: however many writes wait for a stream, other appends and reads go on, with a pool of any size above one"},
-	{name: "open-tx/late-commit", tx: writersBesideTx, run: openLate, why: "P4: what commits late comes after all that a reader has seen, and is not missed"},
+	{name: "open-tx/late-commit", tx: writersBesideTx, run: openLate, why: "P4: an event that commits late comes after everything that a reader has seen, and is not missed"},
 	{name: "open-tx/any-order", tx: writersBesideTx, run: openAnyOrder, why: "P3, P4, P5: transactions may commit and roll back in any order"},
 	{name: "open-tx/several-appends", tx: writersBesideTx, run: openSeveral, why: "P5: the events of one append are adjacent, also when the transaction had several and others committed between them"},
 	{name: "open-tx/same-stream", tx: writersBesideTx, run: openSameStream, why: "P1: a write to the same stream waits for the transaction, and is judged by how it ended"},

@@ -17,7 +17,7 @@ var pinnedCases = []testCase{
 	{name: "read/seen-backward", run: readSeenBackward, why: "a backward read returns the version to expect, too"},
 	{name: "filter/pinned", run: filterPinned, why: "a filtered read returns events of the requested stream only"},
 	{name: "between/pages-replaced", tx: besideTx, run: betweenPagesReplaced, why: "if a stream is deleted and written again during a read of many pages, the read returns one of the two, or an error"},
-	{name: "between/pages-replaced-links", tx: besideTx, run: betweenPagesReplacedLinks, why: "the same holds for a stream of links"},
+	{name: "between/pages-replaced-links", tx: besideTx, run: betweenPagesReplacedLinks, why: "if a stream of links is deleted and written again during a read of many pages, the read returns one of the two, or an error"},
 	{name: "between/seen", tx: besideTx, run: betweenSeen, why: "an append with the version that a read has seen never follows an event that the read did not return"},
 	{name: "open-tx/replaced", tx: writersBesideTx, run: openTxReplaced, why: "in a transaction in which each statement sees new commits, a read still returns events of one stream"},
 }

@@ -16,8 +16,8 @@ import (
 var projectDeletedCases = []testCase{
 	{name: "project/hard-deleted-parked", tx: ownTx, run: projectHardDeletedParked, why: "a hard delete takes what is parked of the stream, and what was parked behind it is applied"},
 	{name: "project/hard-deleted-idle", tx: ownTx, run: projectHardDeletedIdle, why: "a hard delete takes what is parked of the stream also while nobody runs the projection, and only if it is committed"},
-	{name: "project/hard-deleted-stream", tx: ownTx, run: projectHardDeletedStream, why: "what a projection has parked in a stream goes with the stream, also links: a new stream of the name is another one"},
-	{name: "project/soft-deleted-parked", tx: ownTx, run: projectSoftDeletedParked, why: "what is parked of a stream that is soft deleted can be replayed: its events are there"},
+	{name: "project/hard-deleted-stream", tx: ownTx, run: projectHardDeletedStream, why: "a hard delete of the projection's stream removes what is parked, also links: a new stream of the name is another one"},
+	{name: "project/soft-deleted-parked", tx: ownTx, run: projectSoftDeletedParked, why: "parked events of a soft-deleted stream can be replayed: the events are still there"},
 }
 
 // oneKey is for a projection of one key: what comes behind an event that is parked is parked, too.

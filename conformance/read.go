@@ -25,7 +25,7 @@ var readCases = []testCase{
 	{name: "read/kept", run: readKept, why: "an event that a reader keeps stays as it was, whatever is read after it"},
 	{name: "read/grows", run: readGrows, why: "a read is not one snapshot: what was appended while it ran may be read at its end, once"},
 	{name: "read/calls-while-reading", run: readCalls, why: "no connection is held while the caller's code runs, so that it can use the store"},
-	{name: "read/invalid", run: readInvalid, why: "what can't be meant is refused, with the name of the field"},
+	{name: "read/invalid", run: readInvalid, why: "invalid arguments are refused, and the error names the field"},
 }
 
 // pageSizes are tried wherever pages could be put together wrongly.

@@ -15,7 +15,7 @@ import (
 )
 
 var snapshotCases = []testCase{
-	{name: "snapshot/read", run: snapshotRead, why: "what was recorded comes back, with its version, type, data and metadata"},
+	{name: "snapshot/read", run: snapshotRead, why: "a recorded snapshot comes back with its version, type, data and metadata"},
 	{name: "snapshot/absent", run: snapshotAbsent, why: "no snapshot is an ordinary thing, told from an error of the database"},
 	{name: "snapshot/newer", run: snapshotNewer, why: "there is one snapshot for each source: the newest that was recorded"},
 	{name: "snapshot/older", run: snapshotOlder, why: "a slow process does not undo what a quick one has recorded"},
@@ -26,7 +26,7 @@ var snapshotCases = []testCase{
 	{name: "snapshot/soft-deleted", run: snapshotSoftDeleted, why: "a soft delete destroys nothing"},
 	{name: "snapshot/content-type", run: snapshotContentType, why: "a snapshot says how to decode it, as events do"},
 	{name: "snapshot/large", run: snapshotLarge, why: "a state may be large"},
-	{name: "snapshot/limits", run: snapshotLimits, why: "what can't be recorded is refused before anything is sent"},
+	{name: "snapshot/limits", run: snapshotLimits, why: "a snapshot that breaks a limit is refused before anything is sent"},
 	{name: "snapshot/concurrent", tx: manyTx, run: snapshotConcurrent, why: "of many that record at once the highest version stays"},
 }
 

@@ -24,7 +24,7 @@ var streamsCases = []testCase{
 	{name: "streams/by-cursor", run: streamsByCursor, why: "a cursor neither skips nor repeats a stream when others come and go"},
 	{name: "streams/none", run: streamsNone, why: "an empty list is one page, not an error"},
 	{name: "streams/listed", run: streamsListed, why: "the list has each stream that exists, made by an append or a link, and nothing else"},
-	{name: "streams/invalid", run: streamsInvalid, why: "what can't be meant is refused, with the name of the field"},
+	{name: "streams/invalid", run: streamsInvalid, why: "invalid arguments are refused, and the error names the field"},
 }
 
 func (f *fixture) list(o store.ListOptions) store.StreamPage {

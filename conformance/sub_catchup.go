@@ -13,7 +13,7 @@ import (
 )
 
 var subCatchUpCases = []testCase{
-	{name: "sub/catch-up-all", tx: noTx, run: subCatchUpAll, why: "from history to live nothing of $all is lost, repeated, or out of order, whoever appends meanwhile"},
+	{name: "sub/catch-up-all", tx: noTx, run: subCatchUpAll, why: "from history to live, no event of $all is lost, repeated, or out of order, while others append"},
 	{name: "sub/catch-up-stream", tx: noTx, run: subCatchUpStream, why: "from history to live nothing of a stream is lost, repeated, or out of order"},
 	{name: "sub/catch-up-links", tx: noTx, run: subCatchUpLinks, why: "a stream of links can be subscribed to, and links are new events there"},
 	{name: "sub/absent-stream", tx: noTx, run: subAbsentStream, why: "a stream may be subscribed to before it is there"},

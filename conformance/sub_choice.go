@@ -13,7 +13,7 @@ import (
 )
 
 var subChoiceCases = []testCase{
-	{name: "sub/selector", tx: noTx, run: subSelector, why: "what a selector leaves out is never sent, and the checkpoint passes it"},
+	{name: "sub/selector", tx: noTx, run: subSelector, why: "an event that a selector leaves out is never sent, and the checkpoint passes it"},
 	{name: "sub/selector-none", tx: noTx, run: subSelectorNone, why: "a subscription that selects nothing still comes forward, with few writes, and Next gives no empty batches"},
 	{name: "sub/mapper", tx: noTx, run: subMapper, why: "a subscriber gets what the mapper makes of an event, each time it is sent, and acknowledges it by its number"},
 	{name: "sub/filter-types", tx: noTx, run: subFilterTypes, why: "a filter chooses the same events in history and live, and the checkpoint passes the others"},

@@ -16,10 +16,10 @@ import (
 var subCompeteCases = []testCase{
 	{name: "sub/round-robin", tx: noTx, run: subRoundRobin, why: "subscribers of one subscription share its events, each going to one of them"},
 	{name: "sub/share", tx: noTx, run: subShare, why: "one subscriber does not take all, while others wait"},
-	{name: "sub/slow-one", tx: noTx, run: subSlowOne, why: "a subscriber that does not go on holds up nobody else"},
+	{name: "sub/slow-one", tx: noTx, run: subSlowOne, why: "a subscriber that stops asking holds up no other"},
 	{name: "sub/partition", tx: noTx, run: subPartition, why: "the events of a key are never unacknowledged at two subscribers, whatever the buffer size"},
 	{name: "sub/partition-random", tx: noTx, run: subPartitionRandom, why: "the events of a key stay in order and at one subscriber, also when subscribers come and go and give back"},
-	{name: "sub/subscriber-closes", tx: noTx, run: subSubscriberCloses, why: "what a subscriber leaves behind goes to the others first, in order"},
+	{name: "sub/subscriber-closes", tx: noTx, run: subSubscriberCloses, why: "the events in flight at a subscriber that closes go to the others first, in order"},
 	{name: "sub/partition-closes", tx: noTx, run: subPartitionCloses, why: "a key's events go on in order when the subscriber that had them has gone"},
 }
 

@@ -19,9 +19,9 @@ var subLeaseCases = []testCase{
 	{name: "sub/takeover-close", tx: noTx, run: subTakeoverClose, why: "after a clean close another process goes on at once, with what was not acknowledged"},
 	{name: "sub/takeover-crash", tx: noTx, run: subTakeoverCrash, why: "after a crash another process goes on within the lease time"},
 	{name: "sub/keeps-lease", tx: noTx, run: subKeepsLease, why: "a process that lives keeps its lease"},
-	{name: "sub/lease-lost", tx: noTx, run: subLeaseLost, why: "who lost the lease is told, and writes nothing; when it gets it back it goes on from the checkpoint"},
+	{name: "sub/lease-lost", tx: noTx, run: subLeaseLost, why: "a subscriber whose process lost the lease gets ErrLeaseLost and writes nothing; with the lease back, it goes on from the checkpoint"},
 	{name: "sub/lease-lost-competing", tx: noTx, run: subLeaseLostCompeting, why: "every subscriber is told that the lease is lost, and sequences go on by themselves"},
-	{name: "sub/states", tx: noTx, run: subStates, why: "what a subscription does can be watched, in the order in which it happens"},
+	{name: "sub/states", tx: noTx, run: subStates, why: "OnState reports what a subscription does, in the order in which it happens"},
 	{name: "sub/close-store", tx: noTx, run: subCloseStore, why: "closing a Store ends its subscribers, writes their checkpoints and gives up their leases, at once"},
 }
 

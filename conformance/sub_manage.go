@@ -16,7 +16,7 @@ var subManageCases = []testCase{
 	{name: "sub/delete-elsewhere", tx: noTx, run: subDeleteElsewhere, why: "a subscription that is deleted ends on whatever process runs it, and leaves no row behind"},
 	{name: "sub/reset", tx: noTx, run: subReset, why: "a subscription can be sent back or forward while it runs"},
 	{name: "sub/reset-elsewhere", tx: noTx, run: subResetElsewhere, why: "a reset reaches whatever process runs the subscription"},
-	{name: "sub/list", tx: noTx, run: subList, why: "one can see how far each subscription is, who runs it, and what its last error was"},
+	{name: "sub/list", tx: noTx, run: subList, why: "a list shows how far each subscription is, which process runs it, and its last error"},
 }
 
 func subUnsubscribe(f *fixture) {

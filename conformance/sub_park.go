@@ -20,12 +20,12 @@ var subParkCases = []testCase{
 	{name: "sub/park-again", tx: noTx, run: subParkAgain, why: "an event that fails again when it is replayed is parked again, and what is behind it waits on"},
 	{name: "sub/park-pages", tx: noTx, run: subParkPages, why: "parked events that wait for a retry, however many, do not hide others that may be handled"},
 	{name: "sub/park-crash", tx: noTx, run: subParkCrash, why: "after a crash between parking and checkpoint what is parked stays as it is, and its key waits"},
-	{name: "sub/park-takeover", tx: noTx, run: subParkTakeover, why: "what was replayed while nobody ran the subscription is handled by the next that does, without any new event"},
+	{name: "sub/park-takeover", tx: noTx, run: subParkTakeover, why: "an event that was replayed while no process ran the subscription is handled by the next one that does, without any new event"},
 	{name: "sub/park-keys", tx: noTx, run: subParkKeys, why: "the order within a partition key holds while several handlers park, replay and go on"},
-	{name: "sub/park-kept", tx: noTx, run: subParkKept, why: "what is parked is kept as given, is listed in order, and an event that came again does not replace it"},
+	{name: "sub/park-kept", tx: noTx, run: subParkKept, why: "a parked event is kept as given and listed in order, and is not replaced by an event that came again"},
 	{name: "sub/park-epoch", tx: noTx, run: subParkEpoch, why: "nothing is parked or removed in an epoch that is over"},
 	{name: "sub/park-gone", tx: noTx, run: subParkGone, why: "an event is parked only while it is in the stream that it came from, and is parked again only if it still is parked"},
-	{name: "sub/park-forgotten", tx: noTx, run: subParkForgotten, why: "a reset, a deletion and a hard delete remove what is parked, and nothing else that is"},
+	{name: "sub/park-forgotten", tx: noTx, run: subParkForgotten, why: "a reset, a deletion and a hard delete remove the parked events that they concern, and no others"},
 }
 
 // parkers opens a Store whose subscriptions park.

@@ -18,7 +18,7 @@ var subSizeCases = []testCase{
 	{name: "sub/checkpoint-threshold", tx: noTx, run: subCheckpointThreshold, why: "no more events come again after a crash than the threshold says, and no more checkpoints are written"},
 	{name: "sub/checkpoint-after", tx: noTx, run: subCheckpointAfter, why: "an acknowledged event does not wait for ever for its checkpoint"},
 	{name: "sub/checkpoint-in-catch-up", tx: noTx, run: subCheckpointInCatchUp, why: "a checkpoint that falls due while the subscription catches up skips nothing"},
-	{name: "sub/concurrency-limit", tx: noTx, run: subConcurrencyLimit, why: "one subscriber at a time, unless more are asked for"},
+	{name: "sub/concurrency-limit", tx: noTx, run: subConcurrencyLimit, why: "a subscription has one subscriber at a time, unless more are asked for"},
 	{name: "sub/timeout", tx: noTx, run: subTimeout, why: "a call of the database that hangs does not hang the subscription for ever"},
 }
 
