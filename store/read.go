@@ -298,11 +298,6 @@ func (r *reader) checkCheckpoint(ctx context.Context, request *ReadRequest) (lag
 	return lags, nil
 }
 
-// isOfStream reports whether an error says that the stream is not there, or not to be read.
-func isOfStream(err error) bool {
-	return errors.Is(err, ErrStreamNotFound) || errors.Is(err, ErrStreamDeleted) || errors.Is(err, ErrStreamReplaced)
-}
-
 // end returns where the stream ends now.
 func (r *reader) end(ctx context.Context, in Storage) (StreamInfo, error) {
 	if r.request.Stream == All {
