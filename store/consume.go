@@ -7,32 +7,8 @@ import (
 	"runtime/debug"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
+	"github.com/eventstore-go/eventstore/store/internal/batch"
 )
-
-// Handler handles an event. While it returns an error, the event is handled again.
-type Handler func(ctx context.Context, e Recorded) error
-
-// ConsumeOptions of [Store.Consume]. The zero value of each field is its default.
-type ConsumeOptions struct {
-	SubscribeOptions
-	// Handlers is how many events are handled at a time. Default: 1. ConcurrencyLimit is at least this. Each handler is a
-	// subscriber of its own. It takes one event at a time, or events of one partition key, so that all handlers are busy whenever
-	// there are as many keys, or events without a key. While a handler is idle, a slow one delays only the events of its key: the
-	// idle one also handles retries that are due, and replays parked events of other keys.
-	//
-	// With one handler and no PartitionBy, events are handled in order, and a retry delays all events behind it. Otherwise events are
-	// in order only within a partition key: until a retry is due, its handler goes on with other keys and with events without a key. A
-	// handler with BufferSize retries takes no new events. A parked event whose replay has failed delays only its key.
-	Handlers int
-	// OnError decides about an event whose handler failed, for the attempt-th time in a row from 1, or whose callback did. An
-	// event is parked under its partition key, without PartitionBy under its stream's name. A later event of the key is
-	// parked behind it without being handled, unless it has been tried before. Default: Retry, for ever. See [RetryThen].
-	OnError func(e Recorded, err error, attempt int) Decision
-	// MinBackoff and MaxBackoff bound the wait before an event is handled again. It grows from one to the other, with
-	// some chance in it. Default: 100 ms and 30 s.
-	MinBackoff, MaxBackoff time.Duration
-}
 
 // Consume subscribes, and calls handler for each event in order until ctx ends, the subscription ends, or OnError decides
 // to stop. It acknowledges an event when the handler has returned nil; an event can come again after a crash or a
@@ -44,22 +20,13 @@ type ConsumeOptions struct {
 // for the lease. The error is that of ctx if ctx has ended, otherwise the reason why Consume has stopped. It is [ErrPositionLost] as well
 // if the store turns out at the end not to have an event that was handled.
 func (s *Store) Consume(ctx context.Context, stream, name string, handler Handler, opts *ConsumeOptions) (err error) {
-	var o ConsumeOptions
-	if opts != nil {
-		o = *opts
-	}
-	switch {
-	case handler == nil:
+	if handler == nil {
 		return &InvalidError{Field: "handler", Reason: "is nil"}
-	case o.Handlers < 0:
-		return &InvalidError{Field: "Handlers", Reason: "is negative"}
-	case o.MinBackoff < 0 || o.MaxBackoff < 0:
-		return &InvalidError{Field: "MinBackoff, MaxBackoff", Reason: "must not be negative"}
 	}
-	o.Handlers = max(o.Handlers, 1)
-	o.ConcurrencyLimit = max(o.ConcurrencyLimit, o.Handlers)
-	o.settles = true
-	o.MinBackoff, o.MaxBackoff = backoffs(o.MinBackoff, o.MaxBackoff)
+	o, err := opts.checked()
+	if err != nil {
+		return err
+	}
 	subscribers := make([]*Subscriber, 0, o.Handlers)
 	defer func() {
 		for _, r := range subscribers {
@@ -117,26 +84,6 @@ func (s *Store) consumeAll(ctx context.Context, subscribers []*Subscriber, handl
 	return first.err
 }
 
-// consumer handles the events of a subscriber.
-type consumer struct {
-	subscriber *Subscriber
-	handler    Handler
-	opts       *ConsumeOptions
-	mapper     func(Recorded) (Recorded, error) // or nil
-	event      *Recorded                        // that it handles, or nil
-	attempt    int
-}
-
-// newConsumer returns the consumer of a subscriber. The Mapper is called here and not by the subscription, since what is parked is the
-// event as it is, which comes from the store again.
-func newConsumer(r *Subscriber, handler Handler, o *ConsumeOptions) *consumer {
-	c := &consumer{subscriber: r, handler: handler, opts: o, mapper: o.Mapper}
-	if r.subscription.opts.Mapper != nil { // of a subscriber that came first
-		c.mapper = nil
-	}
-	return c
-}
-
 // logPanic logs a panic, with its stack, and lets it go on. It is deferred.
 func (c *consumer) logPanic(ctx context.Context) {
 	p := recover()
@@ -155,8 +102,9 @@ func (c *consumer) logPanic(ctx context.Context) {
 // run handles events until there is a reason not to, which it returns.
 func (c *consumer) run(ctx context.Context) error {
 	defer c.logPanic(ctx)
-	c.subscriber.subscription.aside.join(c)
-	defer c.subscriber.subscription.aside.leave(c)
+	retries := c.subscriber.subscription.aside.retries
+	retries.join(c.subscriber)
+	defer retries.leave(c.subscriber)
 	for {
 		c.event = nil
 		err := c.retryDue(ctx)
@@ -174,7 +122,7 @@ func (c *consumer) run(ctx context.Context) error {
 
 // handleNext handles what comes next, if something does before a retry is due or it is time to look at what is parked.
 func (c *consumer) handleNext(ctx context.Context) error {
-	c.subscriber.subscription.aside.rest(c)
+	c.subscriber.subscription.aside.retries.rest(c.subscriber)
 	wait, cancel := c.untilDue(ctx)
 	defer cancel()
 	next := c.subscriber.next
@@ -189,7 +137,7 @@ func (c *consumer) handleNext(ctx context.Context) error {
 		c.takeOver(ctx)
 		return nil
 	}
-	c.subscriber.subscription.aside.begin(c)
+	c.subscriber.subscription.aside.retries.begin(c.subscriber)
 	for n := range events {
 		c.event, c.attempt = &events[n], 0
 		err := c.handleSent(ctx, events[n], nil)
@@ -208,14 +156,14 @@ func (c *consumer) noNext(ctx, wait context.Context, err error) error {
 	var failed *CallbackError
 	switch {
 	case errors.As(err, &failed):
-		c.subscriber.subscription.aside.begin(c)
+		c.subscriber.subscription.aside.retries.begin(c.subscriber)
 		c.event, c.attempt = &failed.Event, max(failed.attempt, 1)
 		if err := c.handleSent(ctx, failed.Event, failed); !errors.Is(err, errLater) {
 			return err
 		}
 		return nil
 	case errors.Is(err, ErrLeaseLost):
-		c.subscriber.subscription.aside.dropRetries(c) // they are void
+		c.subscriber.subscription.aside.retries.drop(c.subscriber) // they are void
 		c.waitsAt(0, nil)
 		return nil
 	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
@@ -235,143 +183,149 @@ func (c *consumer) handleSent(ctx context.Context, e Recorded, failed *CallbackE
 	if done, err := c.parkBehind(ctx, e); done || err != nil {
 		return err
 	}
-	return c.handle(ctx, task{event: e}, failed, c.subscriber.subscription.aside.handedOver(&e))
+	return c.handle(ctx, task{event: e}, failed, c.subscriber.subscription.aside.retries.handedOver(&e))
 }
 
-// handle handles one event until it is dealt with, or given back to have its callback tried again. It returns errLater if the
-// event is to be handled again and others may go first; then it is called with the retry.
-func (c *consumer) handle(ctx context.Context, t task, failed *CallbackError, again *retry) error {
-	var wait *backoff.ExponentialBackOff
-	attempt := 1
-	troubled := again != nil
-	defer func() {
-		if troubled && t.parked == nil {
-			c.waitsAt(0, nil)
-		}
-	}()
-	if failed != nil {
-		attempt = max(failed.attempt, 1)
+// untilDue returns a context that ends when a retry is due, or it is time to look at what is parked.
+func (c *consumer) untilDue(ctx context.Context) (context.Context, context.CancelFunc) {
+	at, ok := c.nextLook()
+	if first, any := c.subscriber.subscription.aside.retries.first(c.subscriber); any && (!ok || first.Before(at)) {
+		at, ok = first, true
 	}
-	if again != nil {
-		wait, attempt = again.wait, again.attempt+1
+	if !ok {
+		return ctx, func() {}
 	}
-	for ; ; attempt++ {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		e, err, lease := t.event, error(failed), c.subscriber.lease()
-		if failed == nil {
-			c.attempt = attempt
-			if e, err = c.mapped(e); err == nil {
-				err = c.call(ctx, lease, e, attempt)
+	return context.WithDeadline(ctx, at)
+}
+
+// nextLook returns when it is time to look at what is parked. ok is false while nothing is parked: the consumer is
+// woken when the lease is lost.
+func (c *consumer) nextLook() (at time.Time, ok bool) {
+	s := c.subscriber.subscription
+	if s.aside.storage == nil {
+		return at, false
+	}
+	epoch, _, ok := c.subscriber.grant()
+	switch {
+	case !ok:
+		return time.Now().Add(s.env.pollEvery), true
+	case s.aside.idle(epoch):
+		return at, false
+	}
+	return s.aside.nextReplay(epoch), true
+}
+
+// replay handles what is parked and may be handled again, if that has changed. Several consumers may do so, each for another key.
+func (c *consumer) replay(ctx context.Context) error {
+	s := c.subscriber.subscription
+	a := s.aside
+	epoch, lease, ok := c.subscriber.grant()
+	if a.storage == nil || !ok || a.idle(epoch) {
+		return nil
+	}
+	stale := !a.loaded(epoch)
+	if !stale {
+		switch a.next() {
+		case batch.Rest:
+			return nil
+		case batch.Look:
+			if stale = c.changed(ctx); !stale {
+				return nil
 			}
+		case batch.Replay:
 		}
-		if err == nil {
-			c.subscriber.over(e.Number)
-			return c.settle(ctx, t)
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if lease.Err() != nil {
-			return errVoid
-		}
-		if errors.Is(err, ErrUnregisteredType) {
-			return err // no retry mends the program
-		}
-		c.subscriber.trouble(e.Number, err)
-		troubled = true
-		if t.parked == nil { // a parked event delays only its key
-			c.waitsAt(e.Number, err)
-		}
-		decision := Retry
-		if c.opts.OnError != nil {
-			decision = c.opts.OnError(e, err, attempt)
-		}
-		switch decision {
-		case Skip:
-			c.subscriber.gaveUp(ctx, Skip, e, attempt, err)
-			c.subscriber.over(e.Number)
-			return c.settle(ctx, t)
-		case Stop:
+	}
+	c.subscriber.sentIn(epoch)
+	now := time.Now() // what fails again waits until next time, so that new events are not kept waiting
+	if stale {
+		if err := c.load(ctx, epoch, lease); err != nil {
 			return err
-		case Park:
-			return c.park(ctx, t, err, attempt)
-		case Retry:
 		}
-		c.subscriber.logDecision(ctx, Retry, e, attempt, err)
-		if wait == nil {
-			wait = waits(c.opts.MinBackoff, c.opts.MaxBackoff, attempt)
+	}
+	for {
+		var list []ParkedEvent
+		var again batch.Postponed
+		err := c.insist(ctx, lease, func(ctx context.Context) (err error) {
+			list, again, err = a.claim(ctx, epoch, c.subscriber.seat.Size(), now)
+			return err
+		})
+		if err == nil && len(list) > 0 {
+			err = c.replayKey(ctx, epoch, lease, list, again)
 		}
-		if t.parked != nil || c.opts.unordered() {
-			c.postpone(&retry{task: t, failed: failed, err: err, attempt: attempt, wait: wait, at: time.Now().Add(wait.NextBackOff())})
-			return errLater
-		}
-		select {
-		case <-time.After(wait.NextBackOff()):
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-lease.Done():
-			return errVoid
-		}
-		if !c.subscriber.inFlight(t.event) {
-			return errVoid // its stream was created again
-		}
-		if failed != nil {
-			return void(c.subscriber.Nack(ctx, t.event))
+		if err != nil || len(list) == 0 {
+			return err
 		}
 	}
 }
 
-func (c *consumer) ack(ctx context.Context, e Recorded) error {
-	if c.opts.unordered() {
-		return void(c.subscriber.ackOnly(context.WithoutCancel(ctx), e))
+// changed reports whether what is parked may have changed. If that can't be read, it was not: the next look is due after a while.
+func (c *consumer) changed(ctx context.Context) bool {
+	s := c.subscriber.subscription
+	look, cancel := context.WithTimeout(ctx, s.opts.Timeout)
+	defer cancel()
+	changed, err := s.aside.changed(look)
+	switch {
+	case err == nil:
+		c.subscriber.over(0)
+	case ctx.Err() == nil:
+		c.subscriber.trouble(0, err)
+		s.lines.warn(ctx, logParked, append(s.names(), "err", err)...)
 	}
-	return void(c.subscriber.Ack(context.WithoutCancel(ctx), e))
+	return err == nil && changed
 }
 
-// mapped returns an event as the Mapper changes it.
-func (c *consumer) mapped(e Recorded) (Recorded, error) {
-	if c.mapper == nil {
-		return e, nil
+// replayKey handles parked events of a key that were claimed, in order. If one is parked again, or is to be handled again later, it
+// leaves out what is behind it.
+func (c *consumer) replayKey(ctx context.Context, epoch int64, lease context.Context, list []ParkedEvent, again batch.Postponed) (err error) {
+	dealt, begun := false, time.Now()
+	c.subscriber.subscription.aside.retries.begin(c.subscriber)
+	defer func() { c.subscriber.subscription.aside.release(epoch, list[0].Key, dealt) }()
+	for i := range list {
+		tried := 0
+		if again.ID == list[i].ID {
+			tried = again.Attempts
+		}
+		err = c.replayOne(ctx, lease, &list[i], tried)
+		if errors.Is(err, errLater) || errors.Is(err, errAside) {
+			err = nil
+			break
+		}
+		if err != nil {
+			return err
+		}
+		if time.Since(begun) > c.subscriber.subscription.env.pollEvery {
+			break // some of what is behind it may be discarded by now
+		}
 	}
-	return c.callMapper(e)
+	dealt = true
+	return err
 }
 
-func (c *consumer) callMapper(e Recorded) (mapped Recorded, err error) {
-	failure := called("Mapper", e, func() (err error) {
-		mapped, err = c.mapper(e)
+// replayOne handles a parked event, unless the Selector leaves it out. tried is how often it has failed since it was released.
+func (c *consumer) replayOne(ctx, lease context.Context, p *ParkedEvent, tried int) error {
+	s := c.subscriber.subscription
+	t := task{parked: p}
+	err := c.insist(ctx, lease, func(ctx context.Context) (err error) {
+		t.event, err = s.env.storage.ReadEvent(ctx, p.ID)
+		t.event.codec = s.env.codec
+		if t.gone = errors.Is(err, ErrEventNotFound); t.gone {
+			return nil
+		}
 		return err
 	})
-	if failure != nil {
-		return e, failure
+	if err != nil {
+		return err
 	}
-	mapped.Number, mapped.delivery = e.Number, e.delivery
-	return mapped, nil
-}
-
-// call calls the handler with a context that ends when the lease is lost.
-func (c *consumer) call(ctx, lease context.Context, e Recorded, attempt int) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	defer context.AfterFunc(lease, func() { cancel(context.Cause(lease)) })()
-	if c.subscriber.subscription.env.observer != nil {
-		return c.observed(ctx, e, attempt)
+	t.event.ID, t.event.Number = p.ID, p.Number
+	selected, failed := true, (*CallbackError)(nil)
+	if !t.gone {
+		selected, failed = s.opts.selects(&t.event) // it may have been parked since the Selector failed
 	}
-	return c.handler(WithCause(ctx, e), e)
-}
-
-// errNoReturn is the outcome of a handler that panicked, or ended its goroutine.
-var errNoReturn = errors.New("the handler did not return")
-
-// observed is call's end if there is an observer.
-func (c *consumer) observed(ctx context.Context, e Recorded, attempt int) (err error) {
-	s := c.subscriber.subscription
-	ctx, end := s.env.observe(ctx, Operation{
-		Kind: OpHandle, Stream: s.id.Stream, Subscription: s.id.Name, Events: []Recorded{e}, Attempt: attempt,
-	})
-	err = errNoReturn
-	defer func() { end(Outcome{Err: err, Count: 1}) }()
-	err = c.handler(WithCause(ctx, e), e)
-	return err
+	if t.gone || !selected {
+		c.subscriber.over(p.Number)
+		return c.settle(ctx, t)
+	}
+	c.event, c.attempt = &t.event, 0
+	defer func() { c.event = nil }()
+	return c.handle(ctx, t, failed, tried)
 }

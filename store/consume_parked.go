@@ -8,25 +8,24 @@ import (
 	"github.com/google/uuid"
 )
 
-// errAside says that a parked event was parked again, so that what is behind it is not ready any more.
-var errAside = errors.New("parked again")
+// consumer handles the events of a subscriber.
+type consumer struct {
+	subscriber *Subscriber
+	handler    Handler
+	opts       *ConsumeOptions
+	mapper     func(Recorded) (Recorded, error) // or nil
+	event      *Recorded                        // that it handles, or nil
+	attempt    int
+}
 
-// nextLook returns when it is time to look at what is parked. ok is false while nothing is parked: the consumer is
-// woken when the lease is lost.
-func (c *consumer) nextLook() (at time.Time, ok bool) {
-	s := c.subscriber.subscription
-	if s.aside.storage == nil {
-		return at, false
+// newConsumer returns the consumer of a subscriber. The Mapper is called here and not by the subscription, since what is parked is the
+// event as it is, which comes from the store again.
+func newConsumer(r *Subscriber, handler Handler, o *ConsumeOptions) *consumer {
+	c := &consumer{subscriber: r, handler: handler, opts: o, mapper: o.Mapper}
+	if r.subscription.opts.Mapper != nil { // of a subscriber that came first
+		c.mapper = nil
 	}
-	at = time.Now().Add(s.env.pollEvery)
-	epoch, _, ok := c.subscriber.grant()
-	switch {
-	case !ok:
-		return at, true
-	case s.aside.idle(epoch):
-		return at, false
-	}
-	return s.aside.nextReplay(epoch, at), true
+	return c
 }
 
 // loadFor makes sure that the keys that are parked are known under the lease that the subscriber's events were sent in.
@@ -56,7 +55,6 @@ func (c *consumer) load(ctx context.Context, epoch int64, lease context.Context)
 // insist does something in the database, trying until the database lets it. The error is ctx's, errVoid, or final.
 func (c *consumer) insist(ctx, lease context.Context, do func(ctx context.Context) error) error {
 	s := c.subscriber.subscription
-	wait := waits(c.opts.MinBackoff, c.opts.MaxBackoff, 1)
 	number := int64(0) // of reading what is parked
 	if c.event != nil {
 		number = c.event.Number
@@ -84,7 +82,7 @@ func (c *consumer) insist(ctx, lease context.Context, do func(ctx context.Contex
 		c.subscriber.trouble(number, err)
 		s.lines.warn(ctx, logParked, append(s.names(), "err", err)...)
 		select {
-		case <-time.After(wait.NextBackOff()):
+		case <-time.After(backoffAfter(attempt, c.opts.MinBackoff, c.opts.MaxBackoff)):
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-lease.Done():
@@ -162,6 +160,9 @@ func (c *consumer) parkedEvent(e Recorded, why error) ParkedEvent {
 	return p
 }
 
+// errAside says that a parked event was parked again, so that what is behind it is not ready any more.
+var errAside = errors.New("parked again")
+
 // park parks an event that has failed, or parks it again. The error of one that was parked is errAside.
 func (c *consumer) park(ctx context.Context, t task, why error, attempts int) error {
 	s := c.subscriber.subscription
@@ -216,125 +217,17 @@ func (c *consumer) remove(ctx context.Context, id uuid.UUID) error {
 	return c.insist(ctx, c.subscriber.lease(), remove)
 }
 
-// replay handles what is parked and may be handled again, if that has changed. Several consumers may do so, each for another key.
-func (c *consumer) replay(ctx context.Context) error {
-	s := c.subscriber.subscription
-	a := s.aside
-	epoch, lease, ok := c.subscriber.grant()
-	if a.storage == nil || !ok || a.idle(epoch) {
+func (c *consumer) ack(ctx context.Context, e Recorded) error {
+	if c.opts.unordered() {
+		return void(c.subscriber.ackOnly(context.WithoutCancel(ctx), e))
+	}
+	return void(c.subscriber.Ack(context.WithoutCancel(ctx), e))
+}
+
+// giveBack gives events back that the consumer does not handle now.
+func (c *consumer) giveBack(ctx context.Context, events []Recorded) error {
+	if len(events) == 0 {
 		return nil
 	}
-	stale := !a.loaded(epoch)
-	if !stale && !a.isPending() {
-		if stale = a.due(s.env.pollEvery) && c.changed(ctx); !stale {
-			return nil
-		}
-	}
-	c.subscriber.sentIn(epoch)
-	now := time.Now() // what fails again waits until next time, so that new events are not kept waiting
-	if stale {
-		if err := c.load(ctx, epoch, lease); err != nil {
-			return err
-		}
-	}
-	for {
-		var list []ParkedEvent
-		var again *retry
-		err := c.insist(ctx, lease, func(ctx context.Context) (err error) {
-			list, again, err = a.claim(ctx, epoch, c.subscriber.seat.Size(), now)
-			return err
-		})
-		if err == nil && len(list) > 0 {
-			err = c.replayKey(ctx, epoch, lease, list, again)
-		}
-		if err != nil || len(list) == 0 {
-			return err
-		}
-	}
-}
-
-// changed reports whether what is parked may have changed. If that can't be read, it was not: the next look is due after a while.
-func (c *consumer) changed(ctx context.Context) bool {
-	s := c.subscriber.subscription
-	look, cancel := context.WithTimeout(ctx, s.opts.Timeout)
-	defer cancel()
-	changed, err := s.aside.changed(look)
-	switch {
-	case err == nil:
-		c.subscriber.over(0)
-	case ctx.Err() == nil:
-		c.subscriber.trouble(0, err)
-		s.lines.warn(ctx, logParked, append(s.names(), "err", err)...)
-	}
-	return err == nil && changed
-}
-
-// replayKey handles parked events of a key that were claimed, in order. If one is parked again, or is to be handled again later, it
-// leaves out what is behind it.
-func (c *consumer) replayKey(ctx context.Context, epoch int64, lease context.Context, list []ParkedEvent, again *retry) (err error) {
-	dealt, begun := false, time.Now()
-	c.subscriber.subscription.aside.begin(c)
-	defer func() { c.subscriber.subscription.aside.release(epoch, list[0].Key, dealt) }()
-	for i := range list {
-		r := again
-		if r != nil && r.parked.ID != list[i].ID {
-			r = nil
-		}
-		err = c.replayOne(ctx, lease, &list[i], r)
-		if errors.Is(err, errLater) || errors.Is(err, errAside) {
-			err = nil
-			break
-		}
-		if err != nil {
-			return err
-		}
-		if time.Since(begun) > c.subscriber.subscription.env.pollEvery {
-			break // some of what is behind it may be discarded by now
-		}
-	}
-	dealt = true
-	return err
-}
-
-// replayOne handles a parked event, unless the Selector leaves it out. again is the retry that it waited for, or nil.
-func (c *consumer) replayOne(ctx, lease context.Context, p *ParkedEvent, again *retry) error {
-	s := c.subscriber.subscription
-	t := task{parked: p}
-	err := c.insist(ctx, lease, func(ctx context.Context) (err error) {
-		t.event, err = s.env.storage.ReadEvent(ctx, p.ID)
-		t.event.codec = s.env.codec
-		if t.gone = errors.Is(err, ErrEventNotFound); t.gone {
-			return nil
-		}
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	t.event.ID, t.event.Number = p.ID, p.Number
-	selected, failed := true, (*CallbackError)(nil)
-	if !t.gone {
-		selected, failed = s.opts.selects(&t.event) // it may have been parked since the Selector failed
-	}
-	if t.gone || !selected {
-		c.subscriber.over(p.Number)
-		return c.settle(ctx, t)
-	}
-	c.event, c.attempt = &t.event, 0
-	defer func() { c.event = nil }()
-	return c.handle(ctx, t, failed, again)
-}
-
-// sentIn notes the lease under which the subscriber is about to handle something.
-func (r *Subscriber) sentIn(epoch int64) {
-	r.subscription.mu.Lock()
-	defer r.subscription.mu.Unlock()
-	r.epoch = epoch
-}
-
-// returnAll gives back what the subscriber has in flight.
-func (r *Subscriber) returnAll() {
-	r.subscription.mu.Lock()
-	defer r.subscription.mu.Unlock()
-	r.subscription.life.TakeBack(r.seat)
+	return void(c.subscriber.Nack(context.WithoutCancel(ctx), events...))
 }

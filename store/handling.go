@@ -44,14 +44,14 @@ func backoffs(least, most time.Duration) (time.Duration, time.Duration) {
 	return least, most
 }
 
-// waits returns the waits from that behind an attempt on, which grow from least to most.
-func waits(least, most time.Duration, attempt int) *backoff.ExponentialBackOff {
-	wait := &backoff.ExponentialBackOff{
+// backoffAfter returns the wait after an attempt, from 1. It grows from least to most, with some chance in it.
+func backoffAfter(attempt int, least, most time.Duration) (wait time.Duration) {
+	grows := backoff.ExponentialBackOff{
 		InitialInterval: least, MaxInterval: most,
 		Multiplier: backoff.DefaultMultiplier, RandomizationFactor: backoff.DefaultRandomizationFactor,
 	}
-	for range attempt - 1 {
-		wait.NextBackOff()
+	for range min(attempt, 120) { // it does not grow any more, whatever the bounds
+		wait = grows.NextBackOff()
 	}
 	return wait
 }

@@ -130,7 +130,7 @@ func (w *worker) misplaced(ctx context.Context, failed *CallbackError) error {
 	case Retry:
 	}
 	w.subscriber.logDecision(ctx, Retry, failed.Event, attempt, failed)
-	if err := w.pause(ctx, w.backoff(attempt).NextBackOff()); err != nil {
+	if err := w.pause(ctx, w.backoff(attempt)); err != nil {
 		return err
 	}
 	return void(w.subscriber.Nack(ctx, failed.Event))
@@ -140,9 +140,9 @@ func (w *worker) misplaced(ctx context.Context, failed *CallbackError) error {
 func (w *worker) load(ctx context.Context, epoch int64) error {
 	for w.aside.Stale(epoch) {
 		w.aside.Forget()
-		changes, err := w.lookParked(ctx)
+		changes, err := w.lookParked(ctx, epoch)
 		if err == nil {
-			w.aside.Loaded(epoch, changes)
+			w.aside.Loaded(changes)
 			return nil
 		}
 		if err := w.notRead(ctx, err); err != nil {
@@ -155,9 +155,9 @@ func (w *worker) load(ctx context.Context, epoch int64) error {
 	return nil
 }
 
-// lookParked reads which keys are parked, and returns [ProjectionRecord].Changes, which are read first, so that no change after it
-// is taken for known.
-func (w *worker) lookParked(ctx context.Context) (changes int64, err error) {
+// lookParked reads which keys are parked, under the lease of an epoch. It returns [ProjectionRecord].Changes, which it reads first, so that
+// no later change is taken for known.
+func (w *worker) lookParked(ctx context.Context, epoch int64) (changes int64, err error) {
 	record, err := w.look(ctx)
 	if err != nil {
 		return 0, err
@@ -171,7 +171,7 @@ func (w *worker) lookParked(ctx context.Context) (changes int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	w.subscriber.over(w.aside.Parked(keys)...)
+	w.subscriber.over(w.aside.Parked(epoch, keys)...)
 	w.subscriber.over(0) // it was not read before
 	return record.Changes, nil
 }
@@ -239,11 +239,11 @@ func (w *worker) changed(ctx context.Context) (bool, error) {
 	if !w.aside.Looked(record.Changes) {
 		return false, nil
 	}
-	changes, err := w.lookParked(ctx)
+	changes, err := w.lookParked(ctx, w.aside.Epoch())
 	if err != nil {
 		return false, w.notRead(ctx, err)
 	}
-	w.aside.Reloaded(changes)
+	w.aside.Loaded(changes)
 	return true, nil
 }
 
@@ -271,7 +271,7 @@ func (w *worker) replayReady(ctx context.Context) error {
 		}
 	}
 	w.subscriber.over(w.aside.Finish(begun)...)
-	if _, err := w.lookParked(ctx); err != nil {
+	if _, err := w.lookParked(ctx, w.aside.Epoch()); err != nil {
 		return w.notRead(ctx, err)
 	}
 	w.aside.Finished()
@@ -284,7 +284,7 @@ func (w *worker) ready(ctx context.Context, begun time.Time) (list []task, err e
 	reading, bytes, retried := time.Now(), 0, map[string]bool{}
 	page, err := timed(ctx, w.opts.Timeout, func(ctx context.Context) ([]ParkedEvent, error) {
 		return w.storage.ReadParked(ctx, ParkedRequest{
-			Projection: w.name, Ready: true, ExceptKeys: w.aside.Waiting(begun), Partition: w.partition, Partitions: w.record.Partitions,
+			Projection: w.name, Ready: true, ExceptKeys: w.aside.Busy(begun), Partition: w.partition, Partitions: w.record.Partitions,
 			AfterNumber: -1, Limit: w.opts.BatchSize,
 		})
 	})

@@ -220,7 +220,7 @@ func (a *applier) committed(ctx context.Context, list []task, aside []ParkedEven
 	a.meter.Add(handled, time.Now())
 	a.hub.progress.tell()
 	for _, p := range aside {
-		a.aside.Put(p.Key)
+		a.aside.Put(p.Key, true)
 	}
 	if list[0].parked != nil {
 		a.subscriber.applied(func(number int64) bool {

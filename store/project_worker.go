@@ -6,8 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
-
 	"github.com/eventstore-go/eventstore/store/internal/batch"
 )
 
@@ -151,7 +149,7 @@ func (w *worker) wait(ctx context.Context, plan *batch.Plan, first task, todo ba
 	if todo.Do == batch.WaitReplaying {
 		pause = replaying
 	}
-	if err := pause(ctx, w.backoff(todo.Times).NextBackOff()); err != nil {
+	if err := pause(ctx, w.backoff(todo.Times)); err != nil {
 		return err
 	}
 	if first.parked == nil && !w.subscriber.inFlight(first.event) {
@@ -164,7 +162,7 @@ func (w *worker) wait(ctx context.Context, plan *batch.Plan, first task, todo ba
 // postpone has the first event of the list, which is parked, replayed later, and returns those of other keys.
 func (w *worker) postpone(list []task, attempt int) []task {
 	p := list[0].parked
-	w.aside.Postpone(p.Key, p.ID, p.Number, attempt, time.Now().Add(w.backoff(attempt).NextBackOff()))
+	w.aside.Postpone(p.Key, batch.Postponed{ID: p.ID, Number: p.Number, Attempts: attempt, At: time.Now().Add(w.backoff(attempt))})
 	return slices.DeleteFunc(list, func(t task) bool { return t.parked.Key == p.Key })
 }
 
@@ -175,9 +173,9 @@ func (w *worker) decide(e Recorded, err error, attempt int) Decision {
 	return w.opts.OnError(e, err, attempt)
 }
 
-// backoff returns the waits after an attempt and those behind it.
-func (w *worker) backoff(attempt int) *backoff.ExponentialBackOff {
-	return waits(w.opts.MinBackoff, w.opts.MaxBackoff, attempt)
+// backoff returns the wait after an attempt.
+func (w *worker) backoff(attempt int) time.Duration {
+	return backoffAfter(attempt, w.opts.MinBackoff, w.opts.MaxBackoff)
 }
 
 // pause waits, unless there is no more reason to try again.

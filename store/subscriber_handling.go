@@ -59,3 +59,17 @@ func (r *Subscriber) notTaken(ctx context.Context, first Recorded, attempt int, 
 	r.trouble(first.Number, err)
 	r.subscription.logFailure(ctx, logAgain, &first, attempt, err)
 }
+
+// sentIn notes the lease under which the subscriber is about to handle something.
+func (r *Subscriber) sentIn(epoch int64) {
+	r.subscription.mu.Lock()
+	defer r.subscription.mu.Unlock()
+	r.epoch = epoch
+}
+
+// returnAll gives back what the subscriber has in flight.
+func (r *Subscriber) returnAll() {
+	r.subscription.mu.Lock()
+	defer r.subscription.mu.Unlock()
+	r.subscription.life.TakeBack(r.seat)
+}

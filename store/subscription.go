@@ -54,7 +54,7 @@ func newSubscription(e *env, shared services, id SubscriptionID, opts SubscribeO
 		claim: claim{writes: opts.projection != ""}, // which has found that out
 		ahead: ahead{storage: e.reads, overlap: 1}, pager: pager{most: e.pageBytes}, lines: newLines(e.log),
 	}
-	s.aside = newAside(s)
+	s.aside = newAside(e.storage, opts.Transient, id, e.pollEvery, s)
 	s.life = life.New(s.lifeOptions())
 	return s
 }

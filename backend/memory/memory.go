@@ -19,7 +19,6 @@
 package memory
 
 import (
-	"context"
 	"sync"
 	"time"
 
@@ -110,26 +109,3 @@ func (s *stream) add(e *event, at time.Time) {
 
 // now is the clock of this backend, as precise as a database's.
 func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
-
-// ReadEvent implements [store.Storage].
-func (b *Backend) ReadEvent(ctx context.Context, id uuid.UUID) (store.Recorded, error) {
-	if err := ctx.Err(); err != nil {
-		return store.Recorded{}, err
-	}
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	e, ok := b.events[id]
-	if !ok {
-		return store.Recorded{}, &store.EventNotFoundError{ID: id}
-	}
-	r := e.recorded
-	r.Number = r.Version
-	return r, nil
-}
-
-// Head implements [store.Storage].
-func (b *Backend) Head(ctx context.Context) (int64, error) {
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	return int64(len(b.all)), ctx.Err()
-}

@@ -5,6 +5,8 @@ import (
 	"context"
 	"slices"
 
+	"github.com/google/uuid"
+
 	"github.com/eventstore-go/eventstore/store"
 )
 
@@ -87,6 +89,29 @@ func (b *Backend) ReadAll(ctx context.Context, r store.ReadRequest) (store.Part,
 		}
 	}
 	return page.Part, nil
+}
+
+// ReadEvent implements [store.Storage].
+func (b *Backend) ReadEvent(ctx context.Context, id uuid.UUID) (store.Recorded, error) {
+	if err := ctx.Err(); err != nil {
+		return store.Recorded{}, err
+	}
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	e, ok := b.events[id]
+	if !ok {
+		return store.Recorded{}, &store.EventNotFoundError{ID: id}
+	}
+	r := e.recorded
+	r.Number = r.Version
+	return r, nil
+}
+
+// Head implements [store.Storage].
+func (b *Backend) Head(ctx context.Context) (int64, error) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return int64(len(b.all)), ctx.Err()
 }
 
 // Recycle implements [store.Recycler]. It uses no memory again, but shows whoever still uses the page.

@@ -54,6 +54,20 @@ func TestSiblings(t *testing.T) {
 	assert.Greater(t, both, 300, "declarations of backend/postgres")
 }
 
+// TestMemoryIsASibling: what the backend in memory exports stands in the file of the same name as in the others.
+func TestMemoryIsASibling(t *testing.T) {
+	t.Parallel()
+	here, there := filesOf(outlineOf(t, "../../backend/memory")), filesOf(outlineOf(t, "../../backend/sqlite"))
+	n := 0
+	for name, file := range here {
+		if _, method, ok := strings.Cut(name, "."); ok && token.IsExported(method) && there[name] != "" {
+			n++
+			assert.Equal(t, there[name], file, name)
+		}
+	}
+	assert.Greater(t, n, 20)
+}
+
 // TestSiblingsCanFail changes one of two backends that are alike.
 func TestSiblingsCanFail(t *testing.T) {
 	t.Parallel()
