@@ -9,9 +9,6 @@ import (
 	"math"
 )
 
-// DefaultPageSize is how many events, or streams, are fetched at a time unless the options say otherwise.
-const DefaultPageSize = 1000
-
 // ReadOptions of a read. Numbers are versions, or positions when reading [All]; both bounds are inclusive.
 type ReadOptions struct {
 	// From is the first number wanted. Default: the first event; reading backward, the last. A From beyond the end of
