@@ -346,8 +346,3 @@ func (e *ReplicaLagError) Error() string {
 
 // Is matches [ErrReplica].
 func (e *ReplicaLagError) Is(target error) bool { return target == ErrReplica }
-
-// isOfStream reports whether an error says that the stream is not there, or not to be read.
-func isOfStream(err error) bool {
-	return errors.Is(err, ErrStreamNotFound) || errors.Is(err, ErrStreamDeleted) || errors.Is(err, ErrStreamReplaced)
-}
