@@ -3,6 +3,7 @@
 package longtest
 
 import (
+	"flag"
 	"os"
 	"testing"
 )
@@ -24,4 +25,14 @@ func Without(prefixes ...string) []string {
 		return nil
 	}
 	return prefixes
+}
+
+// FewerChecks has package rapid make so many checks of a property instead of a hundred, unless the long tests run. It is called
+// from init, so that the flag -rapid.checks still counts.
+func FewerChecks(n string) {
+	if !On() {
+		if err := flag.Set("rapid.checks", n); err != nil {
+			panic(err)
+		}
+	}
 }
