@@ -79,7 +79,7 @@ func deadline(d time.Duration) step {
 		if t := m.Deadline(m.at); !t.IsZero() {
 			return t.Sub(m.now)
 		}
-		return time.Duration(never)
+		return never
 	}, d}
 }
 

@@ -69,7 +69,6 @@ type process struct {
 	fed      int64      // up to where the feed has read
 	epoch    int64      // that it was granted
 	writing  func()     // tells the result of the write under way
-	todo     Todo[int64]
 }
 
 func newPlay(t *testing.T, seed uint64) *play {
