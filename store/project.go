@@ -46,8 +46,8 @@ func (s *Store) Project(ctx context.Context, name string, handler BatchHandler, 
 	}
 	defer s.hub.exit(name)
 	p := &projector{
-		projection: &projection{store: s, hub: s.hub, storage: storage, name: name, handler: handler, opts: checked},
-		workers:    map[int]*worker{}, ended: make(chan *worker), free: make(chan struct{}, 1),
+		projection: &projection{hub: s.hub, storage: storage, name: name, handler: handler, opts: checked},
+		store:      s, workers: map[int]*worker{}, ended: make(chan *worker), free: make(chan struct{}, 1),
 	}
 	err = p.run(ctx)
 	switch {
@@ -63,6 +63,7 @@ func (s *Store) Project(ctx context.Context, name string, handler BatchHandler, 
 // each partition that is its own.
 type projector struct {
 	*projection
+	store   *Store
 	record  ProjectionRecord
 	roster  partition.Roster
 	workers map[int]*worker
