@@ -127,6 +127,11 @@ var (
 	ErrDecode = errors.New("event does not decode")
 )
 
+// isOfStream reports whether an error says that the stream is not there, or not to be read.
+func isOfStream(err error) bool {
+	return errors.Is(err, ErrStreamNotFound) || errors.Is(err, ErrStreamDeleted) || errors.Is(err, ErrStreamReplaced)
+}
+
 // WrongExpectedVersionError says what was believed and what was true. It is [ErrWrongExpectedVersion], and also
 // [ErrStreamExists] if NoStream was expected, or [ErrStreamNotFound] if StreamExists was.
 type WrongExpectedVersionError struct {

@@ -8,6 +8,9 @@ import (
 // stay as they are, and reading is at its full rate long before it.
 const DefaultPageBytes = 4 << 20
 
+// DefaultPageSize is how many events, or streams, are fetched at a time unless the options say otherwise.
+const DefaultPageSize = 1000
+
 // readSize is how many events are read from storage at a time.
 const readSize = 1000
 

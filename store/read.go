@@ -9,9 +9,6 @@ import (
 	"math"
 )
 
-// DefaultPageSize is how many events, or streams, are fetched at a time unless the options say otherwise.
-const DefaultPageSize = 1000
-
 // ReadOptions of a read. Numbers are versions, or positions when reading [All]; both bounds are inclusive.
 type ReadOptions struct {
 	// From is the first number wanted. Default: the first event; reading backward, the last. A From beyond the end of
@@ -296,11 +293,6 @@ func (r *reader) checkCheckpoint(ctx context.Context, request *ReadRequest) (lag
 		r.after = 0
 	}
 	return lags, nil
-}
-
-// isOfStream reports whether an error says that the stream is not there, or not to be read.
-func isOfStream(err error) bool {
-	return errors.Is(err, ErrStreamNotFound) || errors.Is(err, ErrStreamDeleted) || errors.Is(err, ErrStreamReplaced)
 }
 
 // end returns where the stream ends now.
