@@ -2,15 +2,21 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
+TIMEOUT  ?= 20m
+
 # SQLite in Go is C translated. What the race detector says of its pointers is known, and watching the engine itself (a package that
 # instantiates nothing generic, so that nobody else gets its copy of a function) would take half the time.
 RACE     := -race -gcflags=modernc.org/sqlite/...=-d=checkptr=0 -gcflags=modernc.org/libc/...=-d=checkptr=0 -gcflags=modernc.org/memory=-d=checkptr=0 -gcflags=modernc.org/sqlite/lib=-race=false
 # A program that the race detector watches waits a second before it ends: some tests run hundreds of programs.
 export GORACE := atexit_sleep_ms=20
-# The suites with faults, each of which must be noticed, take seven times as long with the race detector. What they run is run with
-# it over the backends. Many of them wait. What measures the heap runs without it as well: it would measure the detector's.
+# These run without the race detector: the suites with faults, each of which must be noticed, which take seven times as long with it,
+# and most of which wait (what they run is run with it over the backends); what measures the heap, which would measure the detector's;
+# and the scripts of the command line, which start hundreds of programs (its packages have tests of their own).
 UNRACED  := Faults|TestLargeEvents
-FAULTS   := go test -timeout 20m -parallel 4 -run '$(UNRACED)' ./conformance/... ./internal/heap
+PROGRAMS := ./cmd/eventstore
+FAULTS   := go test -timeout $(TIMEOUT) -parallel 4 -run '$(UNRACED)' ./conformance/... ./internal/heap
+SCRIPTS  := go test -timeout $(TIMEOUT) $(PROGRAMS)
+RACED    := go test $(RACE) -skip '$(UNRACED)' -timeout $(TIMEOUT) $$(go list ./... | grep -v '/cmd/eventstore$$')
 LINT     := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 BENCHSTAT := go run golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
 VERSIONS ?= 14 15 16 17 18
@@ -24,12 +30,26 @@ help: ## list the targets
 	@sed -nE 's/^([a-z/]+):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 19
 
 .PHONY: test
-test: postgres pgbouncer cc ## run all tests, with the race detector, on a real PostgreSQL, and count them
-	{ go test $(RACE) -skip '$(UNRACED)' -timeout 45m -json ./...; $(FAULTS) -json; } | go run ./internal/testreport
+test: postgres pgbouncer cc ## run what follows from state, with the race detector, on a real PostgreSQL, and count it; takes minutes
+	{ $(RACED) -json; $(SCRIPTS) -json; $(FAULTS) -json; } | go run ./internal/testreport
+
+.PHONY: test/long
+test/long: ## run all tests: also histories, chaos, all cases over all faults, more ways to connect, large tables; takes an hour
+	EVENTSTORE_TEST_LONG=1 $(MAKE) test TIMEOUT=3h
+
+.PHONY: test/histories
+test/histories: postgres ## let random histories, chaos and a bank run longer, with the seeds that they print; takes ten minutes
+	EVENTSTORE_TEST_LONG=1 go test -count=1 -timeout 30m -json ./internal/history/... | \
+		go run ./internal/testreport -want TestRandomHistory,TestChaos,TestBank,TestBroken
+
+.PHONY: test/faults
+test/faults: ## run all cases of the suite over each fault; takes five minutes
+	EVENTSTORE_TEST_LONG=1 $(FAULTS) -count=1 -json | go run ./internal/testreport -want TestFaults,TestTxFaults,TestSubFaults,TestProjectFaults
 
 .PHONY: test/race
 test/race: postgres pgbouncer cc ## the same, in go test's own words
-	go test $(RACE) -skip '$(UNRACED)' -timeout 45m ./...
+	$(RACED)
+	$(SCRIPTS)
 	$(FAULTS)
 
 .PHONY: test/short

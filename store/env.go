@@ -10,21 +10,15 @@ import (
 
 // env is what the subscriptions and projections of a Store share: the storage, the settings, the log, and the goroutines' context.
 type env struct {
-	storage subscribed
-	// reads is where pages of events are read: the replica if there is one, which replicated says, else storage.
-	reads      subscribed
-	replicated bool
-	end        atomic.Int64 // where the primary ended when it was asked last; with a replica only
-	ticker     Ticker       // nil if the storage gives positions at once
-	poller     Poller       // nil if the storage is none
-	codec      *codec
-	log        *slog.Logger
-	lines      *lines   // of the same, for what may happen again and again
-	observer   Observer // or nil
-	owner      string   // of leases, see newOwner
-	leaseTTL   time.Duration
-	pollEvery  time.Duration
-	pageBytes  int // see Options
+	database
+	codec     *codec
+	log       *slog.Logger
+	lines     *lines   // of the same, for what may happen again and again
+	observer  Observer // or nil
+	owner     string   // of leases, see newOwner
+	leaseTTL  time.Duration
+	pollEvery time.Duration
+	pageBytes int // see Options
 
 	ctx    context.Context // of all goroutines
 	cancel context.CancelFunc
@@ -38,6 +32,27 @@ type env struct {
 type subscribed interface {
 	Storage
 	SubscriptionStorage
+}
+
+// database is where subscriptions are kept, and where they read events: the same storage, or a replica of it. What a replica shows counts
+// only if the primary has it, too.
+type database struct {
+	storage    subscribed   // the primary
+	reads      subscribed   // the replica if there is one, else storage
+	replicated bool         // there is a replica
+	end        atomic.Int64 // with a replica, where the primary ended when it was asked last
+	ticker     Ticker       // nil if the storage gives positions at once
+	poller     Poller       // nil if the storage is none
+}
+
+// use makes d use a storage, and a replica of it unless that is nil.
+func (d *database) use(storage, replica subscribed) {
+	d.storage, d.reads = storage, storage
+	if replica != nil {
+		d.reads, d.replicated = replica, true
+	}
+	d.ticker, _ = storage.(Ticker)
+	d.poller, _ = storage.(Poller)
 }
 
 // start runs f in a goroutine. It reports false if the Store is closed.

@@ -7,33 +7,31 @@ import (
 	"github.com/google/uuid"
 )
 
-// What a replica shows counts only if its primary has it, too.
-
 // otherHistory returns the error for a replica that has another event in a place than the primary.
 func otherHistory(stream string, number int64) error {
 	return fmt.Errorf("store: %w: it has another event at %d of %q than the primary: it does not follow that primary; rebuild it", ErrReplica, number, stream)
 }
 
 // endFor returns where the primary ends. It asks, unless the primary is known to have a number.
-func (e *env) endFor(ctx context.Context, number int64) (int64, error) {
-	if end := e.end.Load(); end >= number {
+func (d *database) endFor(ctx context.Context, number int64) (int64, error) {
+	if end := d.end.Load(); end >= number {
 		return end, nil
 	}
-	end, err := e.storage.Head(ctx)
+	end, err := d.storage.Head(ctx)
 	if err == nil {
-		e.end.Store(end)
+		d.end.Store(end)
 	}
 	return end, err
 }
 
 // holds reports whether the primary has what was seen in a stream, or has hard deleted it.
-func (e *env) holds(ctx context.Context, stream string, streamID int64, seen SeenEvent) (bool, error) {
-	if e.poller != nil && stream == All {
-		end, at, err := e.poller.Poll(ctx, seen.Number)
+func (d *database) holds(ctx context.Context, stream string, streamID int64, seen SeenEvent) (bool, error) {
+	if d.poller != nil && stream == All {
+		end, at, err := d.poller.Poll(ctx, seen.Number)
 		return end >= seen.Number && (at == uuid.Nil || at == seen.ID), err
 	}
 	r := ReadRequest{Stream: stream, StreamID: streamID, From: seen.Number, Limit: 1}
-	page, next, err := e.storage.ReadFiltered(ctx, r, EventFilter{})
+	page, next, err := d.storage.ReadFiltered(ctx, r, EventFilter{})
 	switch {
 	case isOfStream(err):
 		return true, nil // the stream is looked at next
@@ -59,13 +57,13 @@ func cut(page []Recorded, next, end int64) ([]Recorded, int64) {
 
 // confirm returns what of a page of the replica the primary shows, too, which ends at end. It makes sure that the primary has the last of
 // these events in its place: a replica that follows another primary has others.
-func (e *env) confirm(ctx context.Context, stream string, streamID int64, page []Recorded, next, end int64) ([]Recorded, int64, error) {
+func (d *database) confirm(ctx context.Context, stream string, streamID int64, page []Recorded, next, end int64) ([]Recorded, int64, error) {
 	page, next = cut(page, next, end)
 	if len(page) == 0 {
 		return page, next, nil
 	}
 	last := &page[len(page)-1]
-	held, err := e.holds(ctx, stream, streamID, SeenEvent{last.Number, last.ID})
+	held, err := d.holds(ctx, stream, streamID, SeenEvent{last.Number, last.ID})
 	if err == nil && !held {
 		err = otherHistory(stream, last.Number)
 	}

@@ -120,17 +120,17 @@ func New(storage Storage, opts *Options) *Store {
 // newEnv returns what the subscriptions of s share.
 func (s *Store) newEnv(in subscribed, opts *Options) *env {
 	e := &env{
-		storage: in, reads: in, codec: s.codec, log: s.log, lines: newLines(s.log), observer: s.observer, owner: newOwner(opts.Name),
+		codec: s.codec, log: s.log, lines: newLines(s.log), observer: s.observer, owner: newOwner(opts.Name),
 		leaseTTL: opts.LeaseTTL, pollEvery: opts.PollInterval, pageBytes: s.bytes,
 	}
-	if replica, ok := s.reads.(interface {
+	var replica subscribed
+	if r, ok := s.reads.(interface {
 		Storage
 		SubscriptionStorage
 	}); ok && s.replicated {
-		e.reads, e.replicated = replica, true
+		replica = r
 	}
-	e.ticker, _ = s.storage.(Ticker)
-	e.poller, _ = s.storage.(Poller)
+	e.use(in, replica)
 	if e.leaseTTL <= 0 {
 		e.leaseTTL = DefaultLeaseTTL
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/eventstore-go/eventstore/internal/longtest"
 	"github.com/eventstore-go/eventstore/internal/pgtest"
 	"github.com/eventstore-go/eventstore/store"
 )
@@ -80,9 +81,8 @@ func TestOpenTransactionDelaysNobodyElse(t *testing.T) {
 			var b *Backend
 			if test.long == 0 {
 				b = New(pgtest.Open(t, test.driver, pgtest.URL(t)), &Options{Schema: pgtest.Schema(t)})
-			} else if testing.Short() {
-				t.Skip("excused: it takes ten seconds")
 			} else {
+				longtest.Only(t)
 				// A server of its own: other tests wait until every older transaction has ended.
 				b = New(pgtest.Open(t, test.driver, pgtest.StartServer(t).URL()), nil)
 			}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/eventstore-go/eventstore/backend/postgres"
 	"github.com/eventstore-go/eventstore/conformance"
+	"github.com/eventstore-go/eventstore/internal/longtest"
 	"github.com/eventstore-go/eventstore/internal/pgtest"
 	"github.com/eventstore-go/eventstore/migrate"
 	"github.com/eventstore-go/eventstore/store"
@@ -133,6 +134,9 @@ func TestConformanceWithHostileSettings(t *testing.T) {
 	m := modes()["pgx simple_protocol"]
 	for _, only := range []string{"event/", "read/"} {
 		t.Run(only, func(t *testing.T) {
+			if only != "event/" {
+				longtest.Only(t)
+			}
 			t.Parallel()
 			lent := &places{t: t, driver: m.driver, conns: 4, opts: postgres.Options{NoPrepare: true}, url: m.url(t, at)}
 			conformance.Run(t, conformance.Harness{

@@ -17,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/stretchr/testify/require"
 
+	"github.com/eventstore-go/eventstore/internal/longtest"
 	"github.com/eventstore-go/eventstore/internal/pgtest"
 )
 
@@ -107,7 +108,7 @@ func TestPlans(t *testing.T) {
 		events  int
 		analyze bool
 	}{{0, false}, {10_000, false}, {10_000, true}, {1_000_000, false}, {1_000_000, true}, {10_000_000, false}, {10_000_000, true}} {
-		if step.events > *plansUpTo || testing.Short() && step.events > 10_000 {
+		if step.events > *plansUpTo || !longtest.On() && step.events > 10_000 {
 			break
 		}
 		if step.events > size {

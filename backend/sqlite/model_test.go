@@ -6,8 +6,11 @@ import (
 
 	"github.com/eventstore-go/eventstore/backend/sqlite"
 	"github.com/eventstore-go/eventstore/conformance/model"
+	"github.com/eventstore-go/eventstore/internal/longtest"
 	"github.com/eventstore-go/eventstore/store"
 )
+
+func init() { longtest.FewerChecks("20") } // memory has as many as there are
 
 func TestModel(t *testing.T) {
 	t.Parallel()

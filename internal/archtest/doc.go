@@ -5,7 +5,7 @@
 //     ceiling, which only falls. The type checker counts.
 //   - rooms.go: the layers of package store. Words and the contract with backends name nothing above them; the arrows from the engine up to the
 //     methods of Store have a ceiling.
-//   - machines.go: the machines below store/internal start no goroutine, use no channel, and ask no clock.
+//   - machines.go: the machines below store/internal, and their tests, start no goroutine, use no channel, and ask no clock.
 //   - paths_test.go: the files that the documents name exist.
 //   - siblings_test.go: backend/postgres and backend/sqlite keep the same files in the same order.
 //   - api.go: the exported names and signatures of the packages that users import, compared with testdata/api.

@@ -22,7 +22,7 @@ var (
 	// programs are free: nobody imports them.
 	programs = []string{"./examples", "./cmd"}
 	// forTests are packages that only tests import, and that may themselves import what tests may.
-	forTests = []string{"./conformance", "./internal/archtest", "./internal/benchmark", "./internal/hatest", "./internal/heap", "./internal/history", "./internal/notifytest", "./internal/pgtest", "./internal/tcpproxy", "./internal/testreport"}
+	forTests = []string{"./conformance", "./internal/archtest", "./internal/benchmark", "./internal/hatest", "./internal/heap", "./internal/history", "./internal/longtest", "./internal/notifytest", "./internal/pgtest", "./internal/tcpproxy", "./internal/testreport"}
 	// driverLeaves are opt-in packages that can't do without a driver.
 	driverLeaves = []string{"./backend/postgres/pgxnotify", "./backend/postgres/pqnotify"}
 	backends     = []string{"./backend/memory", "./backend/postgres", "./backend/sqlite"}

@@ -19,6 +19,7 @@ import (
 	"github.com/eventstore-go/eventstore/backend/postgres"
 	"github.com/eventstore-go/eventstore/internal/history"
 	"github.com/eventstore-go/eventstore/internal/history/child"
+	"github.com/eventstore-go/eventstore/internal/longtest"
 	"github.com/eventstore-go/eventstore/internal/pgtest"
 	"github.com/eventstore-go/eventstore/migrate"
 	"github.com/eventstore-go/eventstore/store"
@@ -44,9 +45,9 @@ func TestRandomHistory(t *testing.T) {
 // testRandomHistory is TestRandomHistory, with processes that use group commit or do not.
 func testRandomHistory(t *testing.T, alone [2]bool) {
 	seed := number(t, envSeed, int64(rand.Uint32()))
-	ops := 60
-	if testing.Short() {
-		ops = 20
+	ops := 20
+	if longtest.On() {
+		ops = 60
 	}
 	ops = int(number(t, envOps, int64(ops)))
 	t.Logf("%s=%d makes the writers choose the same again", envSeed, seed)

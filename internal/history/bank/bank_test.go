@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/eventstore-go/eventstore/internal/history/child"
+	"github.com/eventstore-go/eventstore/internal/longtest"
 	"github.com/eventstore-go/eventstore/internal/pgtest"
 )
 
@@ -24,14 +25,13 @@ const envSeconds = "EVENTSTORE_BANK_SECONDS"
 
 // TestBank lets things go wrong for a while, and judges. What was parked is replayed then, and the read model built again.
 func TestBank(t *testing.T) {
+	longtest.Only(t)
 	t.Parallel()
 	length := time.Minute
 	if text := os.Getenv(envSeconds); text != "" {
 		n, err := strconv.Atoi(text)
 		require.NoError(t, err)
 		length = time.Duration(n) * time.Second
-	} else if testing.Short() {
-		length = 5 * time.Second
 	}
 	b := newBank(t, "")
 	b.patience += length / 2 // it may be behind
@@ -70,6 +70,7 @@ func TestBank(t *testing.T) {
 // TestBroken: a projection whose checkpoint is not in the handler's transaction, and one without a fence, must be found out.
 // What is broken may also come to a stop for good before anybody sees it: then another bank is opened.
 func TestBroken(t *testing.T) {
+	longtest.Only(t)
 	t.Parallel()
 	for _, fault := range []string{outside, noFence} {
 		t.Run(fault, func(t *testing.T) {

@@ -19,6 +19,7 @@ import (
 
 	"github.com/eventstore-go/eventstore/internal/history"
 	"github.com/eventstore-go/eventstore/internal/history/delivery"
+	"github.com/eventstore-go/eventstore/internal/longtest"
 	"github.com/eventstore-go/eventstore/internal/pgtest"
 	"github.com/eventstore-go/eventstore/internal/tcpproxy"
 )
@@ -36,12 +37,10 @@ var oneAndLanes = []delivery.Subscription{{Name: "one"}, {Name: "lanes", Lanes: 
 // TestChaos lets processes append and consume while they are killed and paused, their connections are ended, cut, stalled
 // and delayed, and the server is killed and restarted. When all is well again, every event must have been delivered.
 func TestChaos(t *testing.T) {
+	longtest.Only(t)
 	t.Parallel()
 	seed := number(t, envSeed, int64(rand.Uint32()))
 	seconds := int64(20)
-	if testing.Short() {
-		seconds = 5
-	}
 	seconds = number(t, envSeconds, seconds)
 	t.Logf("%s=%d makes the same choices again", envSeed, seed)
 	// A server that stops in good order waits for those who are at the door, also behind a link that is stalled.

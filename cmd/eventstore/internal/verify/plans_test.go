@@ -11,6 +11,7 @@ import (
 
 	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/database"
 	"github.com/eventstore-go/eventstore/cmd/eventstore/internal/database/databasetest"
+	"github.com/eventstore-go/eventstore/internal/longtest"
 )
 
 // fill puts 120,000 events into a store: 1,000 streams, appends of three events, and 20,000 links.
@@ -37,9 +38,7 @@ var fill = map[database.Kind]string{
 // TestManyEvents looks at how long it takes and, in PostgreSQL, at the plans: before the tables are analyzed, after, and with
 // those that do not look at where a page is.
 func TestManyEvents(t *testing.T) {
-	if testing.Short() {
-		t.Skip("fills stores with 120,000 events")
-	}
+	longtest.Only(t)
 	databasetest.Each(t, func(t *testing.T, d *database.Database) {
 		exec(t, d, fill[d.Kind])
 		for _, analyzed := range []bool{false, true} {
