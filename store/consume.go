@@ -41,7 +41,7 @@ func (s *Store) Consume(ctx context.Context, stream, name string, handler Handle
 	unmapped := o.SubscribeOptions
 	unmapped.Mapper = nil // see newConsumer
 	for range o.Handlers {
-		r, err := s.Subscribe(ctx, stream, name, &unmapped)
+		r, err := s.subscribeBy(ctx, stream, name, &unmapped, viaConsume)
 		if err != nil {
 			return err
 		}

@@ -42,7 +42,6 @@ func (o *ConsumeOptions) checked() (c ConsumeOptions, err error) {
 	}
 	c.Handlers = max(c.Handlers, 1)
 	c.ConcurrencyLimit = max(c.ConcurrencyLimit, c.Handlers)
-	c.settles = true
 	c.MinBackoff, c.MaxBackoff = backoffs(c.MinBackoff, c.MaxBackoff)
 	return c, nil
 }

@@ -41,7 +41,7 @@ func newHub(e *env, n Notifier) *hub {
 }
 
 // subscribe adds a subscriber to the subscription, which it starts if it is the first. An unnamed one is a watcher.
-func (h *hub) subscribe(ctx context.Context, id SubscriptionID, opts SubscribeOptions) (*Subscriber, error) {
+func (h *hub) subscribe(ctx context.Context, id SubscriptionID, opts runOptions) (*Subscriber, error) {
 	for {
 		r, before, err := h.attach(id, opts)
 		if err != nil {
@@ -59,7 +59,7 @@ func (h *hub) subscribe(ctx context.Context, id SubscriptionID, opts SubscribeOp
 }
 
 // attach returns a new subscriber, or the subscription that has to stop before.
-func (h *hub) attach(id SubscriptionID, opts SubscribeOptions) (r *Subscriber, before *subscription, err error) {
+func (h *hub) attach(id SubscriptionID, opts runOptions) (r *Subscriber, before *subscription, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.isClosed() { // and is not closed while h.mu is held

@@ -36,11 +36,7 @@ func (w *worker) run(ctx context.Context, pages *pages, ended chan<- *worker) {
 }
 
 func (w *worker) runUntil(ctx context.Context, pages *pages) error {
-	o, err := w.options(pages)
-	if err != nil {
-		return err
-	}
-	opts, err := o.checked()
+	opts, err := w.options(pages)
 	if err != nil {
 		return err
 	}
@@ -65,13 +61,16 @@ func (w *worker) runUntil(ctx context.Context, pages *pages) error {
 
 // options are those of the subscription that is the partition. It chooses the events of the partition that were not applied before the
 // projection was partitioned as it is.
-func (w *worker) options(pages *pages) (*SubscribeOptions, error) {
-	o := w.opts.subscribeOptions()
-	o.Start, o.existing, o.pages = StartOrigin, true, pages
+func (w *worker) options(pages *pages) (runOptions, error) {
+	o, err := w.opts.subscribeOptions().checked()
+	if err != nil {
+		return o, err
+	}
+	o.Start, o.kind, o.pages = StartOrigin, viaProject, pages
 	o.projection, o.partition = w.name, w.partition
 	chooser, err := w.record.chooser(w.partition)
 	if err != nil {
-		return nil, err
+		return o, err
 	}
 	if !chooser.All() || w.opts.PartitionBy != nil {
 		o.choose = func(streamID int64, e *Recorded) bool {

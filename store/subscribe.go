@@ -20,6 +20,11 @@ import (
 // [ErrTooManySubscribers], [ErrClosed], [ErrPositionLost] and [ErrSchema] in a [SubscriptionError], and ctx's. While the
 // database can't be reached the subscription tries again, and State says so.
 func (s *Store) Subscribe(ctx context.Context, stream, name string, opts *SubscribeOptions) (*Subscriber, error) {
+	return s.subscribeBy(ctx, stream, name, opts, viaSubscribe)
+}
+
+// subscribeBy is Subscribe, for a kind of call.
+func (s *Store) subscribeBy(ctx context.Context, stream, name string, opts *SubscribeOptions, by kind) (*Subscriber, error) {
 	if err := s.usable(ctx); err != nil {
 		return nil, err
 	}
@@ -31,11 +36,12 @@ func (s *Store) Subscribe(ctx context.Context, stream, name string, opts *Subscr
 	if err != nil {
 		return nil, err
 	}
+	checked.kind = by
 	return s.subscribe(ctx, id, checked)
 }
 
 // subscribe subscribes and waits as long as opts say.
-func (s *Store) subscribe(ctx context.Context, id SubscriptionID, opts SubscribeOptions) (*Subscriber, error) {
+func (s *Store) subscribe(ctx context.Context, id SubscriptionID, opts runOptions) (*Subscriber, error) {
 	h, err := s.subscriptions()
 	if err != nil {
 		return nil, err
@@ -48,7 +54,7 @@ func (s *Store) subscribe(ctx context.Context, id SubscriptionID, opts Subscribe
 		return !opts.WaitForLease || state.Phase != Waiting || r.subscription.isLeased()
 	})
 	if err != nil {
-		if r.leave() && opts.settles {
+		if r.leave() && opts.kind == viaConsume {
 			<-r.subscription.done
 		} // otherwise without waiting for a database that may hang, as ctx says
 		return nil, err
@@ -122,11 +128,12 @@ func (s *Store) Watch(ctx context.Context, stream string, opts *WatchOptions) (*
 	}
 	checked, err := (&SubscribeOptions{
 		Start: StartCurrent, BufferSize: min(size, DefaultPageSize), MaxSize: size, Filter: opts.Filter, Selector: opts.Selector,
-		Transient: true, WaitForLease: true, endWhenBehind: true,
+		Transient: true, WaitForLease: true,
 	}).checked()
 	if err != nil {
 		return nil, err
 	}
+	checked.kind = viaWatch
 	r, err := s.subscribe(ctx, SubscriptionID{Stream: stream}, checked)
 	if err != nil {
 		return nil, err

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/eventstore-go/eventstore/store/internal/checkpoint"
 )
 
 // Start says where a new subscription begins. The zero value is [StartOrigin]. A persistent subscription that is there
@@ -88,26 +90,50 @@ type SubscribeOptions struct {
 	// OnState is called when the subscription's state has changed, on its own goroutine. Like the other callbacks there it
 	// must not block, so it must not close the subscriber or the Store, or unsubscribe: these wait for that goroutine.
 	OnState func(SubscriptionState)
+}
 
-	paced         bool // CheckpointThreshold is the default, and so is not the only condition
-	endWhenBehind bool // for Watch
-	settles       bool // for Consume: Subscribe does not return an error before it has given the lease up
-	existing      bool // for Project: the subscription must be there
-	// choose, for Project, is a Selector that also knows which stream numbers count in.
-	choose func(streamID int64, e *Recorded) bool
-	pages  *pages // for Project: shared with other partitions
-	// projection and partition are what a partition is called to the observer.
-	projection string
+// runOptions are what a subscription runs with: what its user has set, checked and with defaults, and what its kind needs.
+type runOptions struct {
+	SubscribeOptions
+	kind   kind
+	policy checkpoint.Policy
+
+	// For partitions of a projection.
+	choose     func(streamID int64, e *Recorded) bool // a Selector that also knows which stream numbers count in, or nil
+	pages      *pages                                 // shared with other partitions, or nil
+	projection string                                 // what the partition is called to the observer, as is partition
 	partition  int
 }
 
-// checked returns the options with their defaults, or what is wrong with them.
-func (o *SubscribeOptions) checked() (SubscribeOptions, error) {
-	var c SubscribeOptions
-	if o != nil {
-		c = *o
+// kind is the call that a subscription was made by.
+type kind int
+
+const (
+	viaSubscribe kind = iota
+	viaWatch          // it ends when it is too far behind
+	viaConsume        // an error is not returned before the lease is given up
+	viaProject        // it must be there
+)
+
+// policy returns how often the checkpoint is written. A threshold that is only the default is not kept to more than four times in
+// CheckpointAfter.
+func (o *SubscribeOptions) policy(byDefault bool) checkpoint.Policy {
+	p := checkpoint.Policy{
+		Threshold: int64(o.CheckpointThreshold), LeftOut: DefaultCheckpointThreshold, After: o.CheckpointAfter,
 	}
-	c.paced = c.CheckpointThreshold == 0
+	if byDefault {
+		p.Every = min(DefaultCheckpointAfter, o.CheckpointAfter) / 4
+	}
+	return p
+}
+
+// checked returns the options with their defaults, or what is wrong with them.
+func (o *SubscribeOptions) checked() (runOptions, error) {
+	var c runOptions
+	if o != nil {
+		c.SubscribeOptions = *o
+	}
+	byDefault := c.CheckpointThreshold == 0
 	for _, f := range []struct {
 		name  string
 		value *int
@@ -145,6 +171,7 @@ func (o *SubscribeOptions) checked() (SubscribeOptions, error) {
 	if c.CheckpointAfter == 0 {
 		c.CheckpointAfter = DefaultCheckpointAfter
 	}
+	c.policy = c.SubscribeOptions.policy(byDefault)
 	if c.Start.after < 0 {
 		return c, &InvalidError{Field: "Start", Reason: fmt.Sprintf("is after %d: numbers begin with 1", c.Start.after)}
 	}

@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/eventstore-go/eventstore/store/internal/checkpoint"
 	"github.com/eventstore-go/eventstore/store/internal/intake"
 	"github.com/eventstore-go/eventstore/store/internal/life"
 	"github.com/eventstore-go/eventstore/store/internal/queue"
@@ -21,7 +20,7 @@ type subscription struct {
 	env *env
 	services
 	id    SubscriptionID
-	opts  SubscribeOptions
+	opts  runOptions
 	work  chan struct{} // holds one: Next may return something else
 	done  chan struct{} // closed when the goroutine has ended
 	free  chan struct{} // closed before, when the lease is given up and the name is free
@@ -47,11 +46,11 @@ type services struct {
 	checkpoints *checkpoints
 }
 
-func newSubscription(e *env, shared services, id SubscriptionID, opts SubscribeOptions) *subscription {
+func newSubscription(e *env, shared services, id SubscriptionID, opts runOptions) *subscription {
 	s := &subscription{
 		env: e, services: shared, id: id, opts: opts,
 		work: make(chan struct{}, 1), done: make(chan struct{}), free: make(chan struct{}), changed: make(chan struct{}),
-		claim: claim{writes: opts.projection != ""}, // which has found that out
+		claim: claim{writes: opts.kind == viaProject}, // which has found that out
 		ahead: ahead{storage: e.reads, overlap: 1}, pager: pager{most: e.pageBytes}, lines: newLines(e.log),
 	}
 	s.aside = newAside(e.storage, opts.Transient, id, e.pollEvery, s)
@@ -68,10 +67,10 @@ func (s *subscription) lifeOptions() life.Options[Recorded] {
 		recycle = recycler.Recycle
 	}
 	return life.Options[Recorded]{
-		All: s.id.Stream == All, Transient: s.opts.Transient, Existing: s.opts.existing,
+		All: s.id.Stream == All, Transient: s.opts.Transient, Existing: s.opts.kind == viaProject,
 		Seats: s.opts.ConcurrencyLimit, Page: s.pageSize(), Limit: readSize, Bytes: s.env.pageBytes,
-		Retry: s.opts.RetryInterval, TTL: s.env.leaseTTL, Policy: s.opts.pace(),
-		Inbox: intake.Limits{Events: s.opts.MaxSize, Bytes: s.env.pageBytes, TooSlow: s.opts.endWhenBehind},
+		Retry: s.opts.RetryInterval, TTL: s.env.leaseTTL, Policy: s.opts.policy,
+		Inbox: intake.Limits{Events: s.opts.MaxSize, Bytes: s.env.pageBytes, TooSlow: s.opts.kind == viaWatch},
 		Queue: func(checkpoint int64) *queue.Queue[Recorded] {
 			q := queue.New(checkpoint, deliveries.Load(), s.opts.MaxSize, recycle)
 			q.Bound(s.env.pageBytes, (*Recorded).Size)
@@ -85,17 +84,6 @@ func (s *subscription) lifeOptions() life.Options[Recorded] {
 		},
 		WakeRunner: s.poke, WakeWriter: s.checkpoints.poke, WakeWatchers: s.change,
 	}
-}
-
-// pace returns how often the checkpoint is written. A default threshold is not kept to more than four times in CheckpointAfter.
-func (o *SubscribeOptions) pace() checkpoint.Policy {
-	p := checkpoint.Policy{
-		Threshold: int64(o.CheckpointThreshold), LeftOut: DefaultCheckpointThreshold, After: o.CheckpointAfter,
-	}
-	if o.paced {
-		p.Every = min(DefaultCheckpointAfter, o.CheckpointAfter) / 4
-	}
-	return p
 }
 
 // poke lets the goroutine ask again what to do.
@@ -245,7 +233,7 @@ func (s *subscription) writing() bool {
 // operation is one of the subscription's, for the observer.
 func (s *subscription) operation(kind OperationKind) Operation {
 	name, partition := s.id.Name, 0
-	if s.opts.projection != "" {
+	if s.opts.kind == viaProject {
 		name, partition = s.opts.projection, s.opts.partition
 	}
 	return Operation{Kind: kind, Stream: s.id.Stream, Subscription: name, Partition: partition}
@@ -290,7 +278,7 @@ func final(err error) bool {
 
 // names are the attributes that identify the subscription, or the partition of a projection.
 func (s *subscription) names() []any {
-	if s.opts.projection != "" {
+	if s.opts.kind == viaProject {
 		return []any{"stream", s.id.Stream, "projection", s.opts.projection, "partition", s.opts.partition}
 	}
 	return []any{"stream", s.id.Stream, "subscription", s.id.Name}

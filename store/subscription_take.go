@@ -107,7 +107,7 @@ func (r *Recorded) clone() *Recorded {
 }
 
 // ask runs the callbacks of an event that is to be queued.
-func (o *SubscribeOptions) ask(streamID int64, e *Recorded) (selected bool, key string, failure *CallbackError) {
+func (o *runOptions) ask(streamID int64, e *Recorded) (selected bool, key string, failure *CallbackError) {
 	selected = true
 	if o.choose != nil {
 		failure = called("PartitionBy", *e, func() error {

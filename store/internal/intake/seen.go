@@ -27,7 +27,7 @@ type Proof struct {
 	doubted  bool // the primary may not have it; with a replica only
 }
 
-// Begin notes what the lease that was acquired came with. read says that somebody has read that far.
+// Begin notes the event that came with the acquired lease. read reports whether a subscriber has read that far.
 func (p *Proof) Begin(seen Seen, read bool) { *p = Proof{seen: seen, unproven: read} }
 
 // Forget forgets what was seen: another stream has taken the name.

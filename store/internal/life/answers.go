@@ -16,7 +16,7 @@ type Grant struct {
 	Checkpoint int64
 	StreamID   int64
 	Seen       intake.Seen
-	Read       bool // somebody has read up to Seen
+	Read       bool // a subscriber has read up to Seen
 }
 
 // Acquired answers Acquire. The queue begins behind the checkpoint of the lease.
@@ -101,7 +101,7 @@ func (l *Life[E]) Failed(err error, now time.Time) {
 	}
 }
 
-// Lost answers Lose: what is in flight and queued is void, and each seat is told once.
+// Lost answers Lose: what is in flight and queued is void, and the next Take of each seat returns the reason once.
 func (l *Life[E]) Lost() {
 	l.tenure.Lose(l.tenure.Epoch())
 	l.pace.Forgive()

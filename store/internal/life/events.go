@@ -127,8 +127,8 @@ func (l *Life[E]) CheckpointBehind(s *queue.Seat[E], number int64) (checkpoint i
 	return l.desk.Queue().CheckpointBehind(number), true
 }
 
-// Offer is told of a page that the feed has read. first and last are the numbers of its first and last event in a stream. A page of
-// All may have no events.
+// Offer reports a page that the feed has read. first and last are the numbers of its first and last event in a stream. A page of All
+// may have no events.
 func (l *Life[E]) Offer(p intake.Page[E], first, last int64) {
 	if l.intake.Saw(first, last, l.Last()) {
 		l.opts.WakeRunner()
@@ -145,7 +145,7 @@ func (l *Life[E]) Offer(p intake.Page[E], first, last int64) {
 	}
 }
 
-// News is told of n new events in the subscription's stream, which are to be read from storage.
+// News reports n new events in the subscription's stream, which are to be read from storage.
 func (l *Life[E]) News(n int) {
 	if l.ending != nil {
 		return
@@ -156,14 +156,14 @@ func (l *Life[E]) News(n int) {
 	l.opts.WakeRunner()
 }
 
-// Overtaken is told that the feed has read up to position, of All.
+// Overtaken reports that the feed has read up to position, of All.
 func (l *Life[E]) Overtaken(position int64) {
 	if l.ending == nil && l.intake.Overtaken(position, l.Last()) {
 		l.opts.WakeRunner()
 	}
 }
 
-// Suspect is told that the store, which ends at head, has lost events. The subscription ends if it has received more. Otherwise it
+// Suspect reports that the store, which ends at head, has lost events. The subscription ends if it has received more. Otherwise it
 // reads on from storage, and so finds out whether what it has seen is in its place. distrust says that what it reads is no proof.
 func (l *Life[E]) Suspect(head int64, distrust bool) {
 	if received := l.Last(); received > head && l.ending == nil {
@@ -191,14 +191,14 @@ func (l *Life[E]) BeginRead() { l.intake.Read() }
 // Differs reports whether there is more in the stream than was received, or another stream.
 func (l *Life[E]) Differs(s intake.Stream) bool { return l.intake.Differs(s, l.Last()) }
 
-// Starve is told why the feed can't read, or with nil that it can.
+// Starve reports why the feed can't read, or with nil that it can.
 func (l *Life[E]) Starve(why error) {
 	if l.reading.Fed(why, &l.list, l.Last()+1, l.pace.Saved()) {
 		l.opts.WakeRunner()
 	}
 }
 
-// Renewed is told that the lease of an epoch was renewed.
+// Renewed reports that the lease of an epoch was renewed.
 func (l *Life[E]) Renewed(epoch int64, until, now time.Time) {
 	l.reading.Renewed()
 	if l.tenure.Renew(epoch, until, now) {
@@ -208,14 +208,14 @@ func (l *Life[E]) Renewed(epoch int64, until, now time.Time) {
 	}
 }
 
-// LoseLease is told that another process has, or had, the lease of an epoch.
+// LoseLease reports that another process has, or had, the lease of an epoch.
 func (l *Life[E]) LoseLease(epoch int64) {
 	if l.tenure.Lose(epoch) {
 		l.opts.WakeRunner()
 	}
 }
 
-// Free is told that the lease may be free.
+// Free reports that the lease may be free.
 func (l *Life[E]) Free() {
 	l.free = true
 	l.opts.WakeRunner()
@@ -230,7 +230,7 @@ func (l *Life[E]) Write(soon bool, now time.Time) (at int64, ok bool) {
 	return at, l.pace.Write(at, soon, now)
 }
 
-// Written is told the result of writing a checkpoint under the lease of an epoch, in a stream. lost says that the error is the loss of
+// Written reports the result of writing a checkpoint under the lease of an epoch, in a stream. lost says that the error is the loss of
 // that lease.
 func (l *Life[E]) Written(epoch, stream int64, err error, lost bool, now time.Time) {
 	current := epoch == l.tenure.Epoch() && stream == l.intake.Stream()
@@ -244,27 +244,27 @@ func (l *Life[E]) Written(epoch, stream int64, err error, lost bool, now time.Ti
 	l.opts.WakeRunner()
 }
 
-// Committed is told that a projection has written a checkpoint in its own transaction.
+// Committed reports that a projection has written a checkpoint in its own transaction.
 func (l *Life[E]) Committed(checkpoint int64) {
 	if l.pace.Committed(checkpoint, l.desk.Queue().Checkpoint()) {
 		l.opts.WakeRunner()
 	}
 }
 
-// Trouble is told the error of an event, or with number 0 of none, to be shown in the list of subscriptions.
+// Trouble reports the error of an event, or with number 0 of none, to be shown in the list of subscriptions.
 func (l *Life[E]) Trouble(number int64, text string) {
 	l.list.Note(number, text)
 	l.opts.WakeRunner()
 }
 
-// Solved is told that errors about events from first to last are over.
+// Solved reports that errors about events from first to last are over.
 func (l *Life[E]) Solved(first, last int64) {
 	if !l.list.Empty() && l.list.Solve(first, last, l.pace.Saved()) {
 		l.opts.WakeRunner()
 	}
 }
 
-// Applied is told that a batch of a projection was committed, see [trouble.List.Applied].
+// Applied reports that a batch of a projection was committed, see [trouble.List.Applied].
 func (l *Life[E]) Applied(over func(number int64) bool) {
 	if l.list.Applied(over, l.pace.Saved()) {
 		l.opts.WakeRunner()
