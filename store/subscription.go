@@ -82,7 +82,7 @@ func (s *subscription) lifeOptions() life.Options[Recorded] {
 		PositionLost: func(after, head int64) error {
 			return &PositionLostError{Stream: s.id.Stream, After: after, Head: head}
 		},
-		WakeRunner: s.poke, WakeWriter: s.checkpoints.poke, WakeWatchers: s.change,
+		WakeRunner: s.poke, WakeWatchers: s.change,
 	}
 }
 
@@ -157,6 +157,9 @@ func (s *subscription) next() life.Todo[Recorded] {
 	s.mu.Unlock()
 	if todo.Changed && s.opts.OnState != nil {
 		s.opts.OnState(state)
+	}
+	if todo.Due {
+		s.checkpoints.poke()
 	}
 	return todo
 }

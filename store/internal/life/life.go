@@ -46,7 +46,6 @@ type Options[E any] struct {
 	PositionLost func(after, head int64) error // the reason when the stream ends before what was received
 
 	WakeRunner   func() // Next may return something else
-	WakeWriter   func() // a checkpoint is due
 	WakeWatchers func() // the state, or what goes with it, has changed
 }
 
@@ -99,6 +98,7 @@ type Life[E any] struct {
 	closing error // why it takes no more subscribers
 	ending  error // why it ends when all that is queued has been dealt with
 	again   bool  // the last thing to do was Again
+	due     bool  // a checkpoint is, which the writer is to be woken for
 
 	desk    *queue.Desk[E]
 	pace    *checkpoint.Pace
@@ -151,7 +151,8 @@ const (
 // Todo is what is to be done next.
 type Todo[E any] struct {
 	Do      Do
-	Changed bool // first of all, the state has changed
+	Changed bool // first of all: the state has changed
+	Due     bool // and a checkpoint is due: wake the writer
 	Until   time.Time
 	Create  bool // the subscription may be created
 	Problem *trouble.Problem
@@ -175,7 +176,8 @@ func (l *Life[E]) Next(now time.Time) Todo[E] {
 			l.set(Waiting, l.opts.LeaseLost)
 		}
 	}
-	t.Changed = l.phase.told()
+	t.Changed, t.Due = l.phase.told(), l.due
+	l.due = false
 	return t
 }
 
@@ -255,7 +257,7 @@ func (l *Life[E]) serve(now time.Time) Todo[E] {
 		return l.next(now)
 	}
 	if !l.opts.Transient && l.pace.Ask(q.Checkpoint(), now) {
-		l.opts.WakeWriter()
+		l.due = true
 	}
 	if p := l.list.Pending(); p != nil && !l.opts.Transient {
 		l.list.Write(p)

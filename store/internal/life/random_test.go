@@ -85,7 +85,7 @@ func newPlay(t *testing.T, seed uint64) *play {
 
 // begin starts a process, which may have died before.
 func (p *play) begin(id int) {
-	o := options(func() {}, func() {}, func() {}, func() int64 { return p.delivery })
+	o := options(func() {}, func() {}, func() int64 { return p.delivery })
 	x := &process{Life: New(o), id: id}
 	for range 2 {
 		s, _, err := x.Sit(2, func() {})

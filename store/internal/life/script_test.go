@@ -105,7 +105,7 @@ func newWorld(args []string) *world {
 	s := &world{start: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), seats: map[string]*queue.Seat[int64]{}}
 	s.now = s.start
 	wake := func(who string) func() { return func() { s.woken = append(s.woken, who) } }
-	o := options(wake("runner"), wake("writer"), wake("watchers"), func() int64 { return s.delivery })
+	o := options(wake("runner"), wake("watchers"), func() int64 { return s.delivery })
 	for _, arg := range args {
 		switch arg {
 		case "stream":
@@ -124,7 +124,7 @@ func newWorld(args []string) *world {
 
 // options returns those of a subscription of All that reads pages of 2 of 4 events and whose checkpoint is due after 3 events or a
 // second.
-func options(runner, writer, watchers func(), deliveries func() int64) Options[int64] {
+func options(runner, watchers func(), deliveries func() int64) Options[int64] {
 	return Options[int64]{
 		All: true, Seats: 2, Page: 2, Limit: 4, Bytes: 1000, Retry: time.Second, TTL: 30 * time.Second,
 		Policy: checkpoint.Policy{Threshold: 3, LeftOut: 100, After: time.Second},
@@ -135,7 +135,7 @@ func options(runner, writer, watchers func(), deliveries func() int64) Options[i
 		Named:  func(err error) error { return err },
 		Left:   errors.New("left"), LeaseLost: errGone, TooSlow: errors.New("too slow"), Deleted: errors.New("deleted"),
 		PositionLost: func(after, head int64) error { return fmt.Errorf("lost: read %d, ends at %d", after, head) },
-		WakeRunner:   runner, WakeWriter: writer, WakeWatchers: watchers,
+		WakeRunner:   runner, WakeWatchers: watchers,
 	}
 }
 
@@ -317,6 +317,9 @@ func (s *world) show(t Todo[int64]) string {
 			name += ": " + cause.Error()
 		}
 		out = append(out, "["+name+"]")
+	}
+	if t.Due {
+		out = append(out, "[a checkpoint is due]")
 	}
 	do := [...]string{"rest", "acquire", "join", "note", "look", "again", "read", "take", "lose", "leave", "stop"}[t.Do]
 	switch {
