@@ -209,19 +209,3 @@ func (p *parkedReader) change(ctx context.Context, change func(ctx context.Conte
 	}
 	return total, err
 }
-
-// countParked fills in how many events each subscription has parked.
-func (s *Store) countParked(ctx context.Context, list []SubscriptionInfo) error {
-	storage, ok := s.storage.(ParkedStorage)
-	if !ok || len(list) == 0 {
-		return nil
-	}
-	counts, err := storage.ParkedCounts(ctx)
-	if err != nil {
-		return err
-	}
-	for n := range list {
-		list[n].Parked = counts[list[n].SubscriptionID]
-	}
-	return nil
-}

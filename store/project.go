@@ -46,10 +46,10 @@ func (s *Store) Project(ctx context.Context, name string, handler BatchHandler, 
 	}
 	defer s.hub.exit(name)
 	p := &projector{
-		projection: &projection{store: s, hub: s.hub, storage: storage, name: name, handler: handler, opts: checked},
+		projection: &projection{hub: s.hub, storage: storage, name: name, handler: handler, opts: checked},
 		workers:    map[int]*worker{}, ended: make(chan *worker), free: make(chan struct{}, 1),
 	}
-	err = p.run(ctx)
+	err = p.run(ctx, s)
 	switch {
 	case p.failed.panicked != nil:
 		panic(p.failed.panicked) // on the caller's goroutine, where it can be recovered
@@ -79,7 +79,7 @@ func (p *projector) final(err error) bool {
 }
 
 // run runs the projection until there is a reason not to, which it returns.
-func (p *projector) run(ctx context.Context) (err error) {
+func (p *projector) run(ctx context.Context, s *Store) (err error) {
 	defer func() {
 		switch e := p.stopAll(); {
 		case err == nil:
@@ -89,7 +89,7 @@ func (p *projector) run(ctx context.Context) (err error) {
 		}
 	}()
 	defer p.leave(ctx) // before the leases are given up: then others look, and find that their share has grown
-	if err := p.create(ctx); err != nil {
+	if err := p.create(ctx, s); err != nil {
 		return err
 	}
 	for {
@@ -126,9 +126,9 @@ func (p *projector) run(ctx context.Context) (err error) {
 }
 
 // create reads the projection, and creates it if there is none.
-func (p *projector) create(ctx context.Context) error {
+func (p *projector) create(ctx context.Context, s *Store) error {
 	for {
-		err := p.tryCreate(ctx)
+		err := p.tryCreate(ctx, s)
 		if err == nil {
 			p.roster = partition.NewRoster(p.record.CreatedAt, p.record.Generation)
 		}
@@ -146,7 +146,7 @@ func (p *projector) create(ctx context.Context) error {
 	}
 }
 
-func (p *projector) tryCreate(ctx context.Context) error {
+func (p *projector) tryCreate(ctx context.Context, s *Store) error {
 	ctx, cancel := context.WithTimeout(ctx, p.opts.Timeout)
 	defer cancel()
 	err := p.read(ctx)
@@ -157,7 +157,7 @@ func (p *projector) tryCreate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = p.store.InTx(ctx, func(tx *sql.Tx) error {
+	err = s.InTx(ctx, func(tx *sql.Tx) error {
 		storage := p.storage.WithTx(tx).(ProjectionStorage)
 		r := ProjectionRecord{
 			Name: p.name, Stream: p.opts.Stream, Partitions: p.opts.Partitions, Generation: 1, ByStream: p.opts.PartitionBy == nil,

@@ -107,9 +107,8 @@ func (o *ProjectOptions) subscribeOptions() *SubscribeOptions {
 	}
 }
 
-// projection is what Project was called with, which the Store that runs it and its partitions share.
+// projection is what Project was called with, which its partitions share.
 type projection struct {
-	store   *Store
 	hub     *hub
 	storage ProjectionStorage
 	name    string

@@ -299,14 +299,14 @@ func (w *worker) ready(ctx context.Context, begun time.Time) (list []task, err e
 			break // the others are ready next time, too
 		}
 		retried[p.Key] = w.aside.Tried(p.Key, p.ID) > 0
-		e, err := timed(ctx, w.opts.Timeout, func(ctx context.Context) (Recorded, error) { return w.store.Primary().Event(ctx, p.ID) })
+		e, err := timed(ctx, w.opts.Timeout, func(ctx context.Context) (Recorded, error) { return w.hub.storage.ReadEvent(ctx, p.ID) })
 		if err != nil && !errors.Is(err, ErrEventNotFound) {
 			return nil, err
 		}
 		if bytes += e.Size(); len(list) > 0 && bytes > w.hub.pageBytes {
 			break
 		}
-		e.Number = p.Number
+		e.Number, e.codec = p.Number, w.hub.codec
 		list = append(list, task{event: e, parked: p, gone: err != nil})
 	}
 	return list, nil

@@ -187,6 +187,22 @@ func (s *Store) Subscriptions(ctx context.Context) ([]SubscriptionInfo, error) {
 	return list, h.heads(ctx, list)
 }
 
+// countParked fills in how many events each subscription has parked.
+func (s *Store) countParked(ctx context.Context, list []SubscriptionInfo) error {
+	storage, ok := s.storage.(ParkedStorage)
+	if !ok || len(list) == 0 {
+		return nil
+	}
+	counts, err := storage.ParkedCounts(ctx)
+	if err != nil {
+		return err
+	}
+	for n := range list {
+		list[n].Parked = counts[list[n].SubscriptionID]
+	}
+	return nil
+}
+
 // heads fills in Head, and since when events are there behind the checkpoint.
 func (h *hub) heads(ctx context.Context, list []SubscriptionInfo) error {
 	if len(list) == 0 {

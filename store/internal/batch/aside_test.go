@@ -176,6 +176,7 @@ func TestAsideClaim(t *testing.T) {
 	assert.Equal(t, Postponed{[16]byte{1}, 1, 1, k.at(10)}, r)
 	_, ok = k.Claim("c")
 	assert.False(t, ok)
+	assert.False(t, k.Retries(1), "it has begun")
 	assert.ElementsMatch(t, []string{"a", "b", "c"}, k.Busy(k.at(20)))
 
 	k.later("a", 1, 2, 15)

@@ -94,7 +94,7 @@ func Next(n int, were []At, before []Layout) (after []Layout, checkpoint, stream
 		}
 	}
 	checkpoint = slices.Min(last.Checkpoints)
-	for _, l := range append(slices.Clip(before), last) {
+	for _, l := range slices.Concat(before, []Layout{last}) {
 		if l.StreamID == streamID && slices.Max(l.Checkpoints) > checkpoint {
 			after = append(after, l)
 		}

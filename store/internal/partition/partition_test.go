@@ -136,17 +136,6 @@ func TestNext(t *testing.T) {
 	}
 }
 
-// TestNextKeepsBefore: layouts that two calls begin with are not mixed.
-func TestNextKeepsBefore(t *testing.T) {
-	t.Parallel()
-	before := append(make([]Layout, 0, 2), Layout{7, []int64{6}})
-	one, _, _, err := Next(1, []At{{0, 3, 7}}, before)
-	require.NoError(t, err)
-	_, _, _, err = Next(2, []At{{0, 5, 7}, {1, 4, 7}}, before)
-	require.NoError(t, err)
-	assert.Equal(t, []Layout{{7, []int64{6}}}, one)
-}
-
 func TestFurthest(t *testing.T) {
 	t.Parallel()
 	assert.Zero(t, Furthest(0, nil))
