@@ -45,14 +45,14 @@ func newAside(storage subscribed, transient bool, id SubscriptionID, poll time.D
 	return a
 }
 
-// loaded reports whether keys is known under the lease of an epoch.
+// loaded reports whether the parked keys are known under the lease of an epoch.
 func (a *aside) loaded(epoch int64) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return !a.known.Stale(epoch)
 }
 
-// idle reports whether keys is known under the lease of an epoch, and nothing is parked.
+// idle reports whether it is known under the lease of an epoch that nothing is parked.
 func (a *aside) idle(epoch int64) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -92,7 +92,7 @@ func (a *aside) nextReplay(epoch int64) time.Time {
 	return now.Add(a.known.UntilRetry(now))
 }
 
-// has reports whether a key has parked events. known is false if that was not read under the lease of the epoch.
+// has reports whether a key has parked events. known is false if the keys were not read under the lease of the epoch.
 func (a *aside) has(epoch int64, key string) (parked, known bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -48,7 +48,7 @@ const (
 type Aside struct {
 	poll    time.Duration
 	epoch   int64                // of the lease under which keys was read
-	changes int64                // what counts changes by others said when keys was read
+	changes int64                // by others, as they were counted when keys was read
 	keys    map[string]bool      // that have parked events
 	looked  time.Time            // when changes was looked at
 	unread  time.Time            // until when nothing is read, since that has failed
