@@ -16,14 +16,14 @@ type ceiling struct {
 
 // ceilings come in the order in which TestCeilings prints them. What each figure counts stands at figures.
 var ceilings = []ceiling{
-	{"arrows between files", 565},
-	{"pairs of files that name each other", 16},
-	{"files in the largest cycle", 12},
-	{"arrows between files of the engine", 215},
-	{"pairs of files of the engine", 10},
+	{"arrows between files", 556},
+	{"pairs of files that name each other", 15},
+	{"files in the largest cycle", 10},
+	{"arrows between files of the engine", 207},
+	{"pairs of files of the engine", 9},
 	{"arrows up from the base", 0},
-	{"arrows up from the engine", 3},
-	{"fields of the largest struct of the engine", 19},
+	{"arrows up from the engine", 0},
+	{"fields of the largest struct of the engine", 17},
 	{"booleans of all structs of the engine", 17},
 	{"fields of subscription", 17},
 	{"booleans of subscription", 0},
