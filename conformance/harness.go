@@ -30,8 +30,8 @@ type Harness struct {
 	// NotInTx leaves out the runs of cases inside a caller's transaction: for a further harness of a backend that another
 	// one runs in full.
 	NotInTx bool
-	// Only is what the names of the cases begin with that are run: "sub/". Default: all cases.
-	Only string
+	// Only are the prefixes of the names of the cases to run, such as "sub/". Default: all cases.
+	Only []string
 	// Without is what the names of the cases begin with that are not run: for a further harness, too. Default: none.
 	Without []string
 	// Excused gives, by the name of a case or subcase, the reason why this backend need not pass it. A name that
@@ -51,7 +51,8 @@ func Run(t *testing.T, h Harness) {
 	checkExcuses(t, h)
 
 	for _, c := range cases() {
-		if !strings.HasPrefix(c.name, h.Only) || slices.ContainsFunc(h.Without, func(prefix string) bool { return strings.HasPrefix(c.name, prefix) }) {
+		begins := func(prefix string) bool { return strings.HasPrefix(c.name, prefix) }
+		if len(h.Only) > 0 && !slices.ContainsFunc(h.Only, begins) || slices.ContainsFunc(h.Without, begins) {
 			continue
 		}
 		if !c.tx.runs(transactional) {

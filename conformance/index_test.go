@@ -42,7 +42,7 @@ func index(t *testing.T) string {
 
 This page is made from the cases: `+"`go test ./conformance -run TestIndex -update`"+`. It has %d cases: first by the promises in the documentation
 of package store, then all by topic. A name leads to the file of the case. A case prints its reason when it fails. To run some of them only,
-set `+"`Harness.Only`"+` to what their names begin with.
+set `+"`Harness.Only`"+` to prefixes of their names.
 
 The column "transactions" says how a case uses them:
 

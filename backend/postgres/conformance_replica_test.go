@@ -28,9 +28,9 @@ func TestConformanceOfReplica(t *testing.T) {
 		}
 		t.Run("same/"+driver, func(t *testing.T) {
 			t.Parallel()
-			only := "all/"
+			only := []string{"all/"}
 			if whole {
-				only = ""
+				only = nil
 			}
 			at := &places{t: t, driver: driver, conns: 8}
 			conformance.Run(t, conformance.Harness{

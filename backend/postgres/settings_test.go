@@ -140,7 +140,7 @@ func TestConformanceWithHostileSettings(t *testing.T) {
 			t.Parallel()
 			lent := &places{t: t, driver: m.driver, conns: 4, opts: postgres.Options{NoPrepare: true}, url: m.url(t, at)}
 			conformance.Run(t, conformance.Harness{
-				Name: "postgres/pgx/hostile/" + only, NotInTx: true, Only: only,
+				Name: "postgres/pgx/hostile/" + only, NotInTx: true, Only: []string{only},
 				New: func(tb testing.TB) store.Storage { return lent.open(tb) },
 			})
 		})

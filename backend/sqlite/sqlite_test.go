@@ -26,22 +26,24 @@ func TestConformance(t *testing.T) {
 		pageSize int
 		begin    func(ctx context.Context, s store.Storage) (*sql.Tx, error)
 		excused  map[string]string
+		only     []string
 		without  []string
+		notInTx  bool
 		opts     *sqlite.Options
 	}{
 		{name: "file", dsn: file, excused: oneWriter},
-		{name: "file/pool=1", dsn: file, conns: 1, excused: oneConn, without: longtest.Without("sub/", "project/", "advance/", "event/", "streams/")},
-		{name: "file/deferred/other-db/page=3", without: longtest.Without("sub/", "project/", "advance/", "event/"), pageSize: 3, dsn: deferred, excused: oneWriter, opts: &sqlite.Options{NoGroupCommit: true}, begin: func(ctx context.Context, s store.Storage) (*sql.Tx, error) {
+		{name: "file/pool=1", dsn: file, conns: 1, excused: oneConn, only: longtest.Share("all/", "append/", "read/", "tx/", "cancel/"), notInTx: !longtest.On()},
+		{name: "file/deferred/other-db/page=3", only: longtest.Share("append/", "link/", "delete/", "retry/", "tx/", "all/"), pageSize: 3, dsn: deferred, excused: oneWriter, opts: &sqlite.Options{NoGroupCommit: true}, begin: func(ctx context.Context, s store.Storage) (*sql.Tx, error) {
 			other, _ := others.Load(s) // of the application's own, on the same file, with its own DSN
 			return other.(*sql.DB).BeginTx(ctx, nil)
 		}},
-		{name: "memory", dsn: memory, excused: inMemory, without: append(longtest.Without("sub/", "event/", "streams/", "delete/", "link/"), "project/")}, // as the file
+		{name: "memory", dsn: memory, excused: inMemory, only: longtest.Share("append/", "all/", "read/", "concurrent/"), without: []string{"project/"}, notInTx: true}, // as the file
 	} {
 		t.Run(run.name, func(t *testing.T) {
 			t.Parallel()
 			conformance.Run(t, conformance.Harness{
 				Name:    "sqlite/modernc/" + run.name,
-				NotInTx: run.name == "memory",
+				NotInTx: run.notInTx,
 				New: func(tb testing.TB) store.Storage {
 					dsn := run.dsn(tb)
 					b := backend(tb, handle(tb, dsn, run.conns), run.opts)
@@ -51,6 +53,7 @@ func TestConformance(t *testing.T) {
 				Begin:    run.begin,
 				PageSize: run.pageSize,
 				Excused:  run.excused,
+				Only:     run.only,
 				Without:  run.without,
 			})
 		})

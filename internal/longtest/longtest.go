@@ -19,8 +19,8 @@ func Only(tb testing.TB) {
 	}
 }
 
-// Without returns prefixes of cases that only the long tests run, and none if those do.
-func Without(prefixes ...string) []string {
+// Share returns prefixes of the cases that are run at each change, and none, which stands for all cases, if the long tests run.
+func Share(prefixes ...string) []string {
 	if On() {
 		return nil
 	}
