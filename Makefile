@@ -2,7 +2,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-TIMEOUT  ?= 20m
+TIMEOUT  ?= 40m
 
 # SQLite in Go is C translated. What the race detector says of its pointers is known, and watching the engine itself (a package that
 # instantiates nothing generic, so that nobody else gets its copy of a function) would take half the time.
