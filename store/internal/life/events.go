@@ -224,7 +224,7 @@ func (l *Life[E]) Free() {
 // Write returns the checkpoint that is to be written now, if one is due, or will be soon. Written answers.
 func (l *Life[E]) Write(soon bool, now time.Time) (at int64, ok bool) {
 	at = l.desk.Queue().Checkpoint()
-	if l.opts.Transient || l.closing != nil || l.tenure.Lost() || l.tenure.Epoch() == 0 || l.retry.After(now) {
+	if l.stage > serving || l.opts.Transient || l.closing != nil || l.tenure.Lost() || l.tenure.Epoch() == 0 || l.retry.After(now) {
 		return at, false
 	}
 	return at, l.pace.Write(at, soon, now)
