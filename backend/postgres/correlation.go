@@ -5,6 +5,8 @@ import (
 	"context"
 	"database/sql"
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/eventstore-go/eventstore/store"
@@ -15,6 +17,10 @@ var _ store.CorrelationStorage = (*Backend)(nil)
 // IndexCorrelations makes the index that [store.Store.Correlation] needs, unless it is there. It takes a while on a large
 // store, and keeps nobody from appending meanwhile. Every append with a CorrelationID pays for it from then on. Call it
 // outside a transaction; if it is interrupted, call it again.
+//
+// The session's statement_timeout and lock_timeout count: the statement can't be part of a transaction that sets them, and to set them
+// for the session could leave them behind at a pooler. Where they are too short, the error wraps [store.ErrTimeout] and says how to
+// connect without them.
 func (b *Backend) IndexCorrelations(ctx context.Context) error {
 	if err := b.Check(ctx); err != nil {
 		return err
@@ -22,6 +28,15 @@ func (b *Backend) IndexCorrelations(ctx context.Context) error {
 	if b.tx != nil {
 		return &store.InvalidError{Field: "tx", Reason: "can't make an index while others append: call it outside a transaction"}
 	}
+	err := b.indexCorrelations(ctx)
+	if ctx.Err() == nil && (errors.Is(err, store.ErrTimeout) || waitedTooLong(err)) {
+		return fmt.Errorf("postgres: %w: the index is not complete; call IndexCorrelations again with a connection that has "+
+			"statement_timeout=0 and lock_timeout=0, for example in its URL: %w", store.ErrTimeout, err)
+	}
+	return err
+}
+
+func (b *Backend) indexCorrelations(ctx context.Context) error {
 	var valid bool
 	found, err := b.one(ctx, "correlations_indexed", nil, &valid)
 	switch {

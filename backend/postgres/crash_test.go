@@ -178,10 +178,7 @@ func TestKilledServerUnderLoad(t *testing.T) {
 
 			for range 3 {
 				if test.lossy {
-					// Nobody but a tick writes the log of the server to disk.
-					var pid int
-					require.NoError(t, admin.QueryRowContext(t.Context(), `select pid from pg_stat_activity where backend_type = 'walwriter'`).Scan(&pid))
-					require.NoError(t, syscall.Kill(pid, syscall.SIGSTOP))
+					stopWALWriter(t, admin) // so that only ticks write the server's log to disk
 				}
 				enough := l.acknowledged.Load() + 100
 				eventually(t, "appends are acknowledged", func() bool { return l.acknowledged.Load() >= enough || l.failed.Load() })
@@ -207,6 +204,24 @@ func TestKilledServerUnderLoad(t *testing.T) {
 			require.Equal(t, h.Head, int64(len(h.Final)), "positions are 1 … n")
 		})
 	}
+}
+
+// stopWALWriter stops the process that writes the server's log to disk in the background. It stops it in its sleep: with a
+// lock of the log in its hands it would stop the whole server.
+func stopWALWriter(t *testing.T, db *sql.DB) {
+	t.Helper()
+	eventually(t, "the WAL writer is stopped in its sleep", func() bool {
+		var pid int
+		require.NoError(t, db.QueryRowContext(t.Context(), `select pid from pg_stat_activity where backend_type = 'walwriter'`).Scan(&pid))
+		require.NoError(t, syscall.Kill(pid, syscall.SIGSTOP))
+		var asleep bool
+		require.NoError(t, db.QueryRowContext(t.Context(),
+			`select coalesce(lower(wait_event) = 'walwritermain', false) from pg_stat_activity where pid = $1`, pid).Scan(&asleep))
+		if !asleep {
+			require.NoError(t, syscall.Kill(pid, syscall.SIGCONT))
+		}
+		return asleep
+	})
 }
 
 // load is writers and readers that go on through crashes of the server.

@@ -47,12 +47,23 @@ func (l logged) wants(list []want, first, last int64) []want {
 	return list
 }
 
-// appendsOf returns how many appends runs have.
-func appendsOf(list []logged) (n int64) {
-	for _, l := range list {
-		n += l.appends
+// wanted returns how many wants the run has at the positions from first to last.
+func (l logged) wanted(first, last int64) int64 {
+	first, last = max(first, l.position), min(last, l.last())
+	if first > last {
+		return 0
 	}
-	return n
+	return (last-l.position)/l.n - (first-l.position)/l.n + 1
+}
+
+// wantsOf returns an empty list with room for what runs have at the positions from first to last: a run may have far more appends
+// than a page takes.
+func wantsOf(list []logged, first, last int64) []want {
+	var n int64
+	for _, l := range list {
+		n += l.wanted(first, last)
+	}
+	return make([]want, 0, n)
 }
 
 // readLogRows reads the rows that a statement packs into one value, in the order of positions.
@@ -90,7 +101,7 @@ func (b *Backend) readLog(ctx context.Context, from int64, limit int) (wants wan
 	if err != nil {
 		return wants, from, err
 	}
-	wants = wanted{era: now, list: make([]want, 0, min(int64(limit), appendsOf(list)))}
+	wants = wanted{era: now, list: wantsOf(list, from, end-1)}
 	for _, l := range list {
 		if l.position >= end { // the one behind the page: no event stands before it
 			if len(wants.list) == 0 {
@@ -114,7 +125,7 @@ func (b *Backend) readLogBackward(ctx context.Context, from int64, limit int) (w
 	if err != nil {
 		return wants, 0, err
 	}
-	wants = wanted{era: now, list: make([]want, 0, min(int64(limit), appendsOf(list)))}
+	wants = wanted{era: now, list: wantsOf(list, lowest, from)}
 	for _, l := range list {
 		end := min(l.last(), from)
 		if end < lowest { // the one behind the page

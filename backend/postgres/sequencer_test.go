@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -110,8 +109,7 @@ func TestTickIsDurableHoweverAppendsAre(t *testing.T) {
 			install(t, New(pgtest.Open(t, "pgx", server.URL()), nil), test.changes...)
 			db := pgtest.Open(t, "pgx", server.URL()+"&synchronous_commit=off")
 			b := New(db, nil)
-			// Nobody but a commit writes the log of the server to disk from now on.
-			require.NoError(t, syscall.Kill(int(number(t, b, `select pid from pg_stat_activity where backend_type = 'walwriter'`)), syscall.SIGSTOP))
+			stopWALWriter(t, db) // so that only commits write the server's log to disk
 			appendTo(t, b, "a", 1)
 			require.Equal(t, []string{"a@1"}, all(t, b), "somebody has seen it at position 1")
 			server.Kill()

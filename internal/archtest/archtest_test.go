@@ -20,7 +20,7 @@ import (
 func TestModule(t *testing.T) {
 	t.Parallel()
 	g := load(t)
-	for _, path := range slices.Concat([]string{"./store", "./serializer", "./conformance", "./migrate"}, telemetry, backends, slices.Collect(maps.Keys(codecs))) {
+	for _, path := range slices.Concat([]string{"./store", "./serializer", "./conformance", "./migrate", "./backend/postgres/pgtest"}, telemetry, backends, slices.Collect(maps.Keys(codecs))) {
 		assert.NotNil(t, g[path], "%s: the rules name a package that doesn't exist", path)
 	}
 	assert.Empty(t, strings.Join(violations(g), "\n"))
@@ -45,7 +45,9 @@ var good = graph{
 	"./migrate":                             {"io/fs", "github.com/golang-migrate/migrate/v4"},
 	"./conformance":                         {"testing", "./store", "github.com/stretchr/testify/require"},
 	"./conformance/model":                   {"./conformance", "./backend/memory", "pgregory.net/rapid"},
-	"./internal/pgtest":                     {"testing", "github.com/lib/pq", "github.com/jackc/pgx/v5/stdlib"},
+	"./internal/pgserver":                   {"testing", "github.com/jackc/pgx/v5"},
+	"./internal/pgtest":                     {"testing", "./internal/pgserver", "github.com/lib/pq", "github.com/jackc/pgx/v5/stdlib"},
+	"./backend/postgres/pgtest":             {"testing", "./internal/pgserver", "./backend/postgres", "./migrate"},
 	"./cmd/eventstore":                      {"flag", "./backend/postgres", "./migrate", "github.com/lib/pq"},
 	"./examples/quickstart":                 {"./backend/sqlite", "modernc.org/sqlite"},
 	"github.com/google/uuid":                {"crypto/rand"},

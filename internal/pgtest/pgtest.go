@@ -1,69 +1,77 @@
+// Package pgtest gives the tests of this repository a real PostgreSQL: what backend/postgres/pgtest gives to everyone, with both
+// drivers, poolers, standbys and daemons beside a server.
 package pgtest
 
 import (
-	"context"
-	"crypto/rand"
 	"database/sql"
-	"encoding/hex"
-	"errors"
 	"fmt"
-	"net/url"
 	"os"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
 	_ "github.com/lib/pq"              // the driver "postgres"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"github.com/eventstore-go/eventstore/internal/pgserver"
 )
 
-// EnvURL names the variable that holds the URL of a PostgreSQL to test on.
-const EnvURL = "EVENTSTORE_TEST_POSTGRES"
+// Names of environment variables: see package pgserver.
+const (
+	EnvURL    = pgserver.EnvURL
+	EnvPooler = pgserver.EnvPooler
+)
 
-// install says what to do where no PostgreSQL is found.
-const install = "set " + EnvURL + " to the URL of a server, or install one " +
-	"(Debian, Ubuntu: apt-get install postgresql; Fedora: dnf install postgresql-server; macOS: brew install postgresql)"
+// Servers, and what runs beside them.
+type (
+	Server = pgserver.Server
+	Pooler = pgserver.Pooler
+	Folder = pgserver.Folder
+	Daemon = pgserver.Daemon
+)
+
+// URL is [pgserver.URL].
+func URL(tb testing.TB) string { tb.Helper(); return pgserver.URL(tb) }
+
+// Schema is [pgserver.Schema].
+func Schema(tb testing.TB) string { tb.Helper(); return pgserver.Schema(tb) }
+
+// Database is [pgserver.Database].
+func Database(tb testing.TB) string { tb.Helper(); return pgserver.Database(tb) }
+
+// StartServer is [pgserver.StartServer].
+func StartServer(tb testing.TB, settings ...string) *Server {
+	tb.Helper()
+	return pgserver.StartServer(tb, settings...)
+}
+
+// StartServerOf is [pgserver.StartServerOf].
+func StartServerOf(tb testing.TB, bin string, settings ...string) *Server {
+	tb.Helper()
+	return pgserver.StartServerOf(tb, bin, settings...)
+}
+
+// KillServer is [pgserver.KillServer].
+func KillServer(tb testing.TB, data string) { tb.Helper(); pgserver.KillServer(tb, data) }
+
+// StartPooler is [pgserver.StartPooler].
+func StartPooler(tb testing.TB, server string, settings ...string) *Pooler {
+	tb.Helper()
+	return pgserver.StartPooler(tb, server, settings...)
+}
+
+// KeepsStatements is [pgserver.KeepsStatements].
+func KeepsStatements(tb testing.TB) bool { tb.Helper(); return pgserver.KeepsStatements(tb) }
+
+// NewFolder is [pgserver.NewFolder].
+func NewFolder(tb testing.TB) *Folder { tb.Helper(); return pgserver.NewFolder(tb) }
+
+// FreePort is [pgserver.FreePort].
+func FreePort(tb testing.TB) int { tb.Helper(); return pgserver.FreePort(tb) }
 
 // Drivers returns the names of the drivers that tests run with: pgx and lib/pq.
 func Drivers() []string { return []string{"pgx", "postgres"} }
-
-// URL returns the URL of a database on the server that all tests of the binary share. It starts the server at the
-// first call. Take a [Schema] or a [Database] of your own there.
-func URL(tb testing.TB) string {
-	tb.Helper()
-	if given := os.Getenv(EnvURL); given != "" {
-		require.NoError(tb, checkGiven())
-		return given
-	}
-	return sharedServer(tb).URL()
-}
-
-// Schema returns the name of a schema that nobody else uses in the database at [URL]. It isn't created, but dropped
-// with all that is in it when the test ends. The test fails if a connection it left open still holds locks there.
-func Schema(tb testing.TB) string {
-	tb.Helper()
-	server, name := URL(tb), freshName()
-	tb.Cleanup(func() {
-		admin(tb, server, `set lock_timeout = '10s'`, `drop schema if exists "`+name+`" cascade`)
-	})
-	return name
-}
-
-// Database creates an empty database on the server of [URL] and returns its URL. It is dropped when the test ends,
-// whoever is still connected to it.
-func Database(tb testing.TB) string {
-	tb.Helper()
-	server, name := URL(tb), freshName()
-	u, err := url.Parse(server)
-	require.NoError(tb, err, "%s is not a URL", EnvURL)
-	admin(tb, server, `create database "`+name+`"`)
-	tb.Cleanup(func() { admin(tb, server, `drop database if exists "`+name+`" with (force)`) })
-	u.Path = "/" + name
-	return u.String()
-}
 
 // Open opens the database at url with the driver, one of [Drivers], and closes it when the test ends.
 func Open(tb testing.TB, driver, url string) *sql.DB {
@@ -85,12 +93,7 @@ func Main(m *testing.M) int {
 			code = 1
 		}
 	}
-	shared.Lock()
-	defer shared.Unlock()
-	if shared.server != nil {
-		shared.server.remove()
-		shared.server = nil
-	}
+	pgserver.EndShared()
 	return code
 }
 
@@ -107,73 +110,4 @@ func Leaks() error {
 			return err
 		}
 	}
-}
-
-var shared struct {
-	sync.Mutex
-
-	server *Server
-	err    error // of the one attempt to start it
-}
-
-func sharedServer(tb testing.TB) *Server {
-	tb.Helper()
-	bin := requireBinaries(tb)
-	shared.Lock()
-	defer shared.Unlock()
-	if shared.server == nil && shared.err == nil {
-		shared.server, shared.err = newServer(bin, nil)
-	}
-	require.NoError(tb, shared.err)
-	return shared.server
-}
-
-// requireBinaries returns the folder of the server's binaries, or skips or fails the test.
-func requireBinaries(tb testing.TB) string {
-	tb.Helper()
-	bin := findBinaries()
-	switch {
-	case bin != "":
-	case os.Getenv(EnvBin) != "":
-		tb.Fatal(EnvBin + " is not a folder with initdb, postgres and pg_ctl: " + os.Getenv(EnvBin))
-	case os.Getenv("CI") != "":
-		tb.Fatal("no PostgreSQL found: " + install)
-	default:
-		tb.Skip("no PostgreSQL found: " + install)
-	}
-	return bin
-}
-
-// admin runs the statements on a connection of its own, also when the test's context has ended.
-func admin(tb testing.TB, url string, statements ...string) {
-	tb.Helper()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(tb.Context()), time.Minute)
-	defer cancel()
-	db, err := sql.Open("pgx", url)
-	require.NoError(tb, err)
-	defer func() { require.NoError(tb, db.Close()) }()
-	db.SetMaxOpenConns(1)
-	for _, statement := range statements {
-		_, err := db.ExecContext(ctx, statement)
-		for deadlocked(err) && ctx.Err() == nil {
-			_, err = db.ExecContext(ctx, statement)
-		}
-		require.NoError(tb, err, statement)
-	}
-}
-
-// deadlocked reports whether a statement met one that a test has cancelled and that is still on its way, and should be run
-// again.
-func deadlocked(err error) bool {
-	var pg *pgconn.PgError
-	return errors.As(err, &pg) && pg.Code == "40P01"
-}
-
-// freshName returns a name that needs no quotes and that no other test, in this process or another, will get.
-func freshName() string { return "test_" + randomHex(8) }
-
-func randomHex(bytes int) string {
-	b := make([]byte, bytes)
-	_, _ = rand.Read(b) // never fails
-	return hex.EncodeToString(b)
 }

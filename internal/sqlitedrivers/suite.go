@@ -148,6 +148,34 @@ func (d Driver) Outrun(t *testing.T) {
 	require.ErrorIs(t, err, store.ErrRetryTx)
 }
 
+// Waits checks that a migrator waits for another connection's transaction, however long that takes, though the driver gives up after
+// busy_timeout in words of its own.
+func (d Driver) Waits(t *testing.T) {
+	file := path(t)
+	holder, err := d.open(t, file, false, 1).Conn(t.Context())
+	require.NoError(t, err)
+	defer holder.Close() //nolint:errcheck // the test's
+	_, err = holder.ExecContext(t.Context(), "begin immediate")
+	require.NoError(t, err)
+
+	db := d.open(t, file, true, 1)
+	_, err = db.ExecContext(t.Context(), "pragma busy_timeout = 20")
+	require.NoError(t, err)
+	_, err = db.ExecContext(t.Context(), "begin immediate")
+	require.Error(t, err, "the driver gives up")
+	done := make(chan error, 1)
+	go func() { done <- migrate.Up(t.Context(), sqlite.New(db, nil)) }()
+	select {
+	case err := <-done:
+		require.Fail(t, "it did not wait", "%v", err)
+	case <-time.After(200 * time.Millisecond): // ten times busy_timeout
+	}
+	_, err = holder.ExecContext(t.Context(), "commit")
+	require.NoError(t, err)
+	require.NoError(t, <-done)
+	require.NoError(t, sqlite.New(db, nil).Check(t.Context()))
+}
+
 // Deadlock checks that the handler of a projection that writes outside its transaction ends the projection with an error that says so.
 func (d Driver) Deadlock(t *testing.T) {
 	db := d.open(t, path(t), false, 0)
@@ -180,5 +208,6 @@ func (d Driver) All(t *testing.T) {
 	t.Run("conformance", d.Conformance)
 	t.Run("handles", d.Handles)
 	t.Run("outrun", d.Outrun)
+	t.Run("waits", d.Waits)
 	t.Run("deadlock", d.Deadlock)
 }

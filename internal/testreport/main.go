@@ -5,7 +5,7 @@
 //	go test -json ./... | go run ./internal/testreport
 //
 // A line "== NAME" in between begins a section, which is counted by itself. One that is called PostgreSQL and a major version must
-// have run on servers of that version: internal/pgtest prints which one a test had.
+// have run on servers of that version: internal/pgserver prints which one a test had.
 //
 // It exits with 1 if anything failed, if nothing ran, if a test that -want names did not pass, or, where the variable CI
 // is set, if a test was skipped without an excuse: a skip must say "excused: " and why. Conformance writes that for what

@@ -20,7 +20,7 @@ type section struct {
 	servers     []string // versions of PostgreSQL that tests ran on
 }
 
-// server is the line that internal/pgtest prints.
+// server is the line that internal/pgserver prints.
 var server = regexp.MustCompile(`pgtest: PostgreSQL (\S+)`)
 
 // note keeps the line that the suite prints at the end of each run, and the versions of servers.

@@ -1,8 +1,7 @@
-package pgtest
+package pgserver
 
 import (
 	"context"
-	"database/sql"
 	"net"
 	"os"
 	"path/filepath"
@@ -42,12 +41,9 @@ func (s *Server) Recover(settings ...string) {
 	require.NoError(s.tb, giveAway(signal))
 	s.settings = append(slices.Clip(s.settings), append(settings, "recovery_target_action=promote")...)
 	require.NoError(s.tb, s.startSomewhere())
-	db := s.own()
-	defer db.Close() //nolint:errcheck // nothing is written
 	require.NoError(s.tb, until("the server has recovered", func() (bool, error) {
-		var recovering bool
-		err := db.QueryRowContext(context.Background(), `select pg_is_in_recovery()`).Scan(&recovering)
-		return !recovering, err
+		recovering, err := s.ask(`select pg_is_in_recovery()`)
+		return recovering == "f", err
 	}))
 }
 
@@ -85,29 +81,23 @@ func (s *Server) beside(tb testing.TB, bin string) *Server {
 // stream has ended.
 func (s *Server) CutOff() {
 	s.tb.Helper()
-	db := s.own()
-	defer db.Close() //nolint:errcheck // nothing is written
 	for _, statement := range []string{`alter system set primary_conninfo = 'port=1'`, `select pg_reload_conf()`} {
-		_, err := db.ExecContext(context.Background(), statement)
+		_, err := s.ask(statement)
 		require.NoError(s.tb, err)
 	}
 	require.NoError(s.tb, until("the stream has ended", func() (bool, error) {
-		var streaming bool
-		err := db.QueryRowContext(context.Background(), `select exists (select from pg_stat_wal_receiver where status = 'streaming')`).Scan(&streaming)
-		return !streaming, err
+		streaming, err := s.ask(`select exists (select from pg_stat_wal_receiver where status = 'streaming')`)
+		return streaming == "f", err
 	}))
 }
 
 // PauseReplay has a standby show nothing more of what it receives. It returns when that is so.
 func (s *Server) PauseReplay() {
 	s.tb.Helper()
-	db := s.own()
-	defer db.Close() //nolint:errcheck // nothing is written
-	_, err := db.ExecContext(context.Background(), `select pg_wal_replay_pause()`)
+	_, err := s.ask(`select pg_wal_replay_pause()`)
 	require.NoError(s.tb, err)
 	require.NoError(s.tb, until("the replay is paused", func() (bool, error) {
-		var state string
-		err := db.QueryRowContext(context.Background(), `select pg_get_wal_replay_pause_state()`).Scan(&state)
+		state, err := s.ask(`select pg_get_wal_replay_pause_state()`)
 		return state == "paused", err
 	}))
 }
@@ -115,42 +105,32 @@ func (s *Server) PauseReplay() {
 // ResumeReplay ends PauseReplay.
 func (s *Server) ResumeReplay() {
 	s.tb.Helper()
-	db := s.own()
-	defer db.Close() //nolint:errcheck // nothing is written
-	_, err := db.ExecContext(context.Background(), `select pg_wal_replay_resume()`)
+	_, err := s.ask(`select pg_wal_replay_resume()`)
 	require.NoError(s.tb, err)
 }
 
 // Replayed waits until a standby shows all that its primary has committed.
 func (s *Server) Replayed(primary *Server) {
 	s.tb.Helper()
-	db, from := s.own(), primary.own()
-	defer db.Close()   //nolint:errcheck // nothing is written
-	defer from.Close() //nolint:errcheck // nothing is written
-	var lsn string
-	require.NoError(s.tb, from.QueryRowContext(context.Background(), `select pg_current_wal_flush_lsn()::text`).Scan(&lsn))
-	require.NoError(s.tb, until("the standby has replayed "+lsn, func() (replayed bool, err error) {
-		err = db.QueryRowContext(context.Background(), `select pg_last_wal_replay_lsn() >= $1::text::pg_lsn`, lsn).Scan(&replayed)
-		return replayed, err
+	lsn, err := primary.ask(`select pg_current_wal_flush_lsn()`)
+	require.NoError(s.tb, err)
+	require.NoError(s.tb, until("the standby has replayed "+lsn, func() (bool, error) {
+		replayed, err := s.ask(`select pg_last_wal_replay_lsn() >= '` + lsn + `'::pg_lsn`)
+		return replayed == "t", err
 	}))
 }
 
 // Promote makes a standby a primary. It returns when it takes writes.
 func (s *Server) Promote() {
 	s.tb.Helper()
-	db := s.own()
-	defer db.Close() //nolint:errcheck // nothing is written
-	var promoted bool
-	require.NoError(s.tb, db.QueryRowContext(context.Background(), `select pg_promote()`).Scan(&promoted))
-	require.True(s.tb, promoted)
+	promoted, err := s.ask(`select pg_promote()`)
+	require.NoError(s.tb, err)
+	require.Equal(s.tb, "t", promoted)
 }
 
-// own opens the server's database for its own use.
-func (s *Server) own() *sql.DB {
-	s.tb.Helper()
-	db, err := sql.Open("pgx", s.URL())
-	require.NoError(s.tb, err)
-	return db
+// ask returns what a statement returns, see value.
+func (s *Server) ask(statement string) (string, error) {
+	return value(context.Background(), s.URL(), statement)
 }
 
 // Address returns the server's address, host:port.

@@ -1,9 +1,7 @@
-package pgtest
+package pgserver
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -18,16 +16,11 @@ var printed sync.Map
 
 // checkVersion asks the server at url for its version, prints it once per process, and fails if [EnvVersion] wants another one.
 // The line starts with "pgtest: PostgreSQL": internal/testreport counts it.
-func checkVersion(url string) (err error) {
+func checkVersion(url string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	db, err := sql.Open("pgx", url)
+	version, err := value(ctx, url, `show server_version`)
 	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	var version string
-	if err := db.QueryRowContext(ctx, `show server_version`).Scan(&version); err != nil {
 		return fmt.Errorf("pgtest: ask the server for its version: %w", err)
 	}
 	number, _, _ := strings.Cut(version, " ") // behind it stands whose package it is

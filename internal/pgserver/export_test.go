@@ -1,4 +1,4 @@
-package pgtest
+package pgserver
 
 // Until is for the tests of this package.
 var Until = until

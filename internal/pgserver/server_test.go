@@ -1,4 +1,4 @@
-package pgtest_test
+package pgserver_test
 
 import (
 	"os"
@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/eventstore-go/eventstore/internal/pgserver"
 	"github.com/eventstore-go/eventstore/internal/pgtest"
 )
 
@@ -132,7 +133,7 @@ func TestServerEndsWithItsProcess(t *testing.T) {
 
 	require.NoError(t, child.Process.Kill())
 	require.Error(t, child.Wait())
-	require.NoError(t, pgtest.Until("the cluster is removed", func() (bool, error) { return len(clusters(t, tmp)) == 0, nil }))
+	require.NoError(t, pgserver.Until("the cluster is removed", func() (bool, error) { return len(clusters(t, tmp)) == 0, nil }))
 }
 
 func clusters(t *testing.T, dir string) []string {

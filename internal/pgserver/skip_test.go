@@ -1,4 +1,4 @@
-package pgtest
+package pgserver
 
 import (
 	"fmt"
@@ -105,8 +105,10 @@ func TestAServerOfAnotherVersionIsRefused(t *testing.T) {
 	t.Setenv(EnvVersion, "")
 	server := URL(t)
 	require.NoError(t, checkVersion(server))
-	var major int
-	require.NoError(t, Open(t, "pgx", server).QueryRowContext(t.Context(), `select current_setting('server_version_num')::int / 10000`).Scan(&major))
+	text, err := value(t.Context(), server, `select current_setting('server_version_num')::int / 10000`)
+	require.NoError(t, err)
+	major, err := strconv.Atoi(text)
+	require.NoError(t, err)
 	t.Setenv(EnvVersion, strconv.Itoa(major))
 	require.NoError(t, checkVersion(server))
 	t.Setenv(EnvVersion, strconv.Itoa(major+1))

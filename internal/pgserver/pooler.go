@@ -1,7 +1,6 @@
-package pgtest
+package pgserver
 
 import (
-	"database/sql"
 	"fmt"
 	"net"
 	"net/url"
@@ -71,21 +70,13 @@ func (p *Pooler) URL(parameters ...string) string {
 }
 
 // Sessions returns how many sessions of the server the pooler has.
-func (p *Pooler) Sessions() (n int) {
+func (p *Pooler) Sessions() int {
 	p.tb.Helper()
 	console := *p
 	console.server = &url.URL{Scheme: "postgres", User: p.server.User, Path: "/pgbouncer", RawQuery: "sslmode=disable"}
-	db, err := sql.Open("pgx", console.URL("default_query_exec_mode=simple_protocol"))
+	rows, err := query(p.tb.Context(), console.URL(), "show servers")
 	require.NoError(p.tb, err)
-	defer db.Close() //nolint:errcheck // it only read
-	rows, err := db.QueryContext(p.tb.Context(), "show servers")
-	require.NoError(p.tb, err)
-	defer rows.Close() //nolint:errcheck // rows.Err counts
-	for rows.Next() {
-		n++
-	}
-	require.NoError(p.tb, rows.Err())
-	return n
+	return len(rows)
 }
 
 // KeepsStatements reports whether the machine's pgbouncer keeps prepared statements in transaction mode, as from version 1.21 on.
