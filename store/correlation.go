@@ -40,7 +40,7 @@ func (s *Store) correlation(ctx context.Context, correlationID uuid.UUID, yield 
 		bound := pager.bound(ReadRequest{Limit: DefaultPageSize})
 		r.Limit, r.Bytes = bound.Limit, bound.Bytes
 		part, err := storage.ReadCorrelation(ctx, r)
-		if err != nil && ctx.Err() == nil && s.tx == nil && pager.halve(bound, err) {
+		if err != nil && ctx.Err() == nil && !s.inTx && pager.halve(bound, err) {
 			continue
 		}
 		if err != nil {

@@ -63,7 +63,8 @@
 //
 //   - Events, streams and snapshots: [Storage], [NewEvent], [AppendRequest], [LinkRequest], [State], [DeleteRequest], [UndeleteRequest],
 //     [ReadRequest], [Part], [StreamPart], [ListRequest], [SnapshotRequest].
-//   - Transactions: [Transactional]. Without it, [Store.WithTx] and [Store.InTx] fail with [ErrNoTransactions].
+//   - Transactions: [Transactional]; [Store.Bind] for those that are no *sql.Tx. Without it, [Store.WithTx] and [Store.InTx] fail
+//     with [ErrNoTransactions].
 //   - Subscriptions: [SubscriptionStorage], [LeaseRequest], [Lease], [CheckpointRequest], [CheckpointState], [Behind], [Arrivals]. Without
 //     it, calls that need it fail with [errors.ErrUnsupported].
 //   - Many checkpoints at the price of one: [CheckpointBatcher]. Without it, the Store saves one checkpoint after the other.
@@ -162,7 +163,7 @@
 //
 // # Transactions
 //
-// [Store.WithTx] returns the Store over a *sql.Tx of the caller's. Its events and the caller's tables are committed or
+// [Store.WithTx] returns the Store over a *sql.Tx of the caller's; WithTx of package backend/postgres/pgxtx does over a pgx.Tx. Its events and the caller's tables are committed or
 // rolled back together (tx/commit, tx/rollback). Code in a transaction sees what it wrote to a stream
 // (tx/read-own-writes). The Store never ends that transaction, retries in it, changes its session, or uses another
 // connection beside it.

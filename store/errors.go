@@ -34,7 +34,8 @@ var (
 	ErrEventNotFound = errors.New("event not found")
 	// ErrHardDeleteDisabled is returned for a hard delete that would have gone ahead, had [Options].HardDelete been set.
 	ErrHardDeleteDisabled = errors.New("hard delete is not enabled in the store's options")
-	// ErrNoTransactions is returned from every call on a Store that WithTx made over a backend without transactions.
+	// ErrNoTransactions is returned from every call on a Store that WithTx made over a backend without transactions, or with a kind of
+	// transaction that the backend does not have. If the handler of a projection returns it, Project does, too.
 	ErrNoTransactions = errors.New("this backend has no transactions")
 	// ErrRetryTx is returned when the database gave up this transaction for the sake of another (a serialization
 	// failure at REPEATABLE READ and above, or a deadlock): roll back and run the transaction again.

@@ -27,7 +27,8 @@ import (
 //
 // Project returns ctx's error when ctx has ended, or why it has stopped: the handler's error if OnError decided to
 // stop, [ErrProjectionNotFound] if the projection was deleted meanwhile, [ErrProjectionReplaced], [ErrProjectionRuns],
-// [ErrPositionLost], [ErrStreamDeleted], [ErrSchema], [ErrClosed], [ErrInvalid]; [ErrNoTransactions] if the backend has none.
+// [ErrPositionLost], [ErrStreamDeleted], [ErrSchema], [ErrClosed], [ErrInvalid]; [ErrNoTransactions] if the backend has none, or
+// the handler returned it.
 // Before it returns, it gives up what it runs; also if the handler panics.
 func (s *Store) Project(ctx context.Context, name string, handler BatchHandler, opts *ProjectOptions) error {
 	storage, err := s.manageProjection(ctx, name)

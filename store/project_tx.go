@@ -71,7 +71,7 @@ func (a *applier) attempt(ctx context.Context, list []task, how batch.Do, why er
 			if d, ok := a.storage.(DeadlockDetector); ok && !errors.Is(err, ErrSelfDeadlock) && d.SelfDeadlock(ctx, tx, err) {
 				err = fmt.Errorf("%w: %w", ErrSelfDeadlock, err)
 			}
-			if errors.Is(err, ErrUnregisteredType) || errors.Is(err, ErrSelfDeadlock) {
+			if errors.Is(err, ErrUnregisteredType) || errors.Is(err, ErrSelfDeadlock) || errors.Is(err, ErrNoTransactions) {
 				return err // no retry mends the program
 			}
 			if a.storage.Temporary(ctx, StepHandler, tx, err) {

@@ -192,7 +192,7 @@ func checkRead(stream string, o *ReadOptions) error {
 // next returns the next page and sets done behind the last.
 func (r *reader) next(ctx context.Context) ([]Recorded, error) {
 	request, part, err := r.part(ctx)
-	for err != nil && ctx.Err() == nil && r.store.tx == nil && r.pager.halve(request, err) {
+	for err != nil && ctx.Err() == nil && !r.store.inTx && r.pager.halve(request, err) {
 		request, part, err = r.part(ctx)
 	}
 	if err != nil {

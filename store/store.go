@@ -3,7 +3,6 @@ package store
 import (
 	"cmp"
 	"context"
-	"database/sql"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
@@ -23,8 +22,8 @@ type Store struct {
 	log      *slog.Logger
 	observer Observer // or nil
 	hard     bool
-	bytes    int // of a page
-	tx       *sql.Tx
+	bytes    int  // of a page
+	inTx     bool // over a transaction of the caller's
 
 	replicated bool // reads is a replica
 	closed     *atomic.Bool
@@ -72,9 +71,9 @@ const (
 	DefaultLeaseTTL     = 15 * time.Second
 )
 
-// New returns a Store on storage. It does not touch the database, and starts no goroutine before there is a subscriber,
-// or, with a Notifier or a replica, a commit, or, with a replica, a read of [All]. If the options don't fit the storage, every call on the Store returns an [InvalidError];
-// [Store.Check] also asks the database.
+// New returns a Store on storage. It does not touch the database, and starts no goroutine before there is a subscriber, or, with a Notifier
+// or a replica, a commit, or, with a replica, a read of [All]. If the options don't fit the storage, every call on the Store returns an
+// [InvalidError]; [Store.Check] also asks the database.
 func New(storage Storage, opts *Options) *Store {
 	if opts == nil {
 		opts = &Options{}
@@ -171,15 +170,33 @@ func (s *Store) Check(ctx context.Context) error {
 // Close makes every later call fail with [ErrClosed]. It ends all subscriptions in good order: their checkpoints are
 // written and their leases given up, for which it waits. It ends what this Store began and nothing else: the backend, which other
 // Stores may share, stays usable, and so does the *sql.DB, which must still be open. The error says what could not be written.
-// Closing again does nothing. On a view made by WithTx it does nothing.
+// Closing again does nothing. On a view made by WithTx or Bind it does nothing.
 func (s *Store) Close() error {
-	if s.tx != nil || s.closed.Swap(true) {
+	if s.inTx || s.closed.Swap(true) {
 		return nil
 	}
 	if s.hub == nil {
 		return nil
 	}
 	return s.hub.close()
+}
+
+// Bind is [Store.WithTx] for a transaction that is no *sql.Tx. It is for packages that work with such transactions; applications call their
+// functions, such as WithTx of package backend/postgres/pgxtx for a pgx.Tx. Bind calls bind once, with the backend of the Store. bind
+// returns a Storage whose statements all run in the transaction, with the duties of [Transactional].WithTx. If bind returns an error, every
+// call on the result fails with it.
+func (s *Store) Bind(bind func(Storage) (Storage, error)) *Store { return s.bound(bind(s.storage)) }
+
+// bound returns the same Store over a storage that is bound to a transaction, or, if err is not nil, one that fails with it.
+func (s *Store) bound(storage Storage, err error) *Store {
+	bound := *s
+	bound.inTx = true
+	if err != nil {
+		bound.err = err
+		return &bound
+	}
+	bound.storage, bound.reads, bound.replicated = storage, storage, false
+	return &bound
 }
 
 // observe reports to the observer, if there is one, that an operation begins.
@@ -200,7 +217,7 @@ func (s *Store) usable(ctx context.Context) error {
 
 // committed tells the notifier of a commit, unless the commit is still the caller's to make.
 func (s *Store) committed() {
-	if s.tx == nil {
+	if !s.inTx {
 		s.notify()
 	}
 }

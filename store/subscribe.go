@@ -65,7 +65,7 @@ func (s *Store) subscribe(ctx context.Context, id SubscriptionID, opts runOption
 // subscriptions returns the hub, or why there is none.
 func (s *Store) subscriptions() (*hub, error) {
 	switch {
-	case s.tx != nil:
+	case s.inTx:
 		return nil, &InvalidError{Field: "store", Reason: "is bound to a transaction: subscribe on the Store itself"}
 	case s.hub == nil:
 		return nil, fmt.Errorf("store: this backend keeps no subscriptions: %w", errors.ErrUnsupported)

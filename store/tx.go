@@ -24,17 +24,14 @@ import (
 //
 // On a backend without transactions every call on the result fails with [ErrNoTransactions].
 func (s *Store) WithTx(tx *sql.Tx) *Store {
-	bound := *s
-	bound.tx = tx
-	if t, ok := s.storage.(Transactional); tx == nil {
-		bound.err = &InvalidError{Field: "tx", Reason: "is nil"}
-	} else if ok {
-		bound.storage = t.WithTx(tx)
-		bound.reads, bound.replicated = bound.storage, false
-	} else {
-		bound.err = ErrNoTransactions
+	if tx == nil {
+		return s.bound(nil, &InvalidError{Field: "tx", Reason: "is nil"})
 	}
-	return &bound
+	t, ok := s.storage.(Transactional)
+	if !ok {
+		return s.bound(nil, ErrNoTransactions)
+	}
+	return s.bound(t.WithTx(tx), nil)
 }
 
 // InTx runs f in a new transaction of the backend's database and commits it, or rolls it back if f returns an error
@@ -45,8 +42,8 @@ func (s *Store) InTx(ctx context.Context, f func(tx *sql.Tx) error) error {
 	if err := s.usable(ctx); err != nil {
 		return err
 	}
-	if s.tx != nil {
-		return fmt.Errorf("store: InTx of a Store that WithTx made: %w inside a transaction", ErrNoTransactions)
+	if s.inTx {
+		return fmt.Errorf("store: InTx of a Store that WithTx or Bind made: %w inside a transaction", ErrNoTransactions)
 	}
 	t, ok := s.storage.(Transactional)
 	if !ok {

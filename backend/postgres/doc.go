@@ -12,7 +12,8 @@
 //
 //   - [New] returns a [Backend] on a *sql.DB.
 //   - [Options] sets Schema, DataType, VersionTable, NoPrepare, NoGroupCommit, Reads and Logger.
-//   - Packages pgxnotify and pqnotify, below this one, each have a [store.Notifier] that listens on [Backend.Channel].
+//   - Packages pgxnotify and pqnotify, below this one, each have a [store.Notifier] that listens on [Backend.Channel]. Package pgxtx is for
+//     programs that use pgx directly: it joins a pgx.Tx, and opens a store on a pgxpool.Pool.
 //
 // # What it implements
 //

@@ -27,6 +27,8 @@ type places struct {
 	opts   postgres.Options
 	url    string         // default: pgtest's
 	pooler *pgtest.Pooler // between the backends and the server, or nil
+	// connect opens a URL. Default: a pool of conns connections of the driver.
+	connect func(url string) *sql.DB
 
 	mu   sync.Mutex
 	free []place
@@ -35,6 +37,7 @@ type places struct {
 type place struct {
 	db     *sql.DB
 	server *sql.DB // without a pooler
+	pooled bool    // sessions stay when db has closed its connections
 	schema string
 }
 
@@ -85,10 +88,14 @@ func (p *places) take(tb testing.TB) (at place, used bool) {
 	q := u.Query()
 	q.Set("application_name", at.schema)
 	u.RawQuery = q.Encode()
-	at.db = pgtest.Open(p.t, p.driver, u.String())
-	at.db.SetMaxOpenConns(p.conns)
-	at.db.SetMaxIdleConns(p.conns)
-	at.server = at.db
+	if p.connect != nil {
+		at.db = p.connect(u.String())
+	} else {
+		at.db = pgtest.Open(p.t, p.driver, u.String())
+		at.db.SetMaxOpenConns(p.conns)
+		at.db.SetMaxIdleConns(p.conns)
+	}
+	at.server, at.pooled = at.db, p.pooler != nil || p.connect != nil
 	if p.pooler != nil {
 		at.server = pgtest.Open(p.t, "pgx", pgtest.URL(p.t))
 	}
@@ -116,7 +123,7 @@ func (p place) empty(tb testing.TB) {
 	defer every.Stop()
 	for others := -1; others != 0; <-every.C {
 		require.NoError(tb, conn.QueryRowContext(ctx, `select count(*) from pg_stat_activity
-			where application_name = $1 and pid <> all ($2::text::int[]) and (state <> 'idle' or not $3)`, p.schema, "{"+strings.Join(pids, ",")+"}", p.server != p.db).Scan(&others)) // a pooler keeps its sessions
+			where application_name = $1 and pid <> all ($2::text::int[]) and (state <> 'idle' or not $3)`, p.schema, "{"+strings.Join(pids, ",")+"}", p.pooled).Scan(&others))
 	}
 	_, err := conn.ExecContext(ctx, `set search_path = "`+p.schema+`"; begin;`+`
 		set local session_replication_role = replica; -- no triggers

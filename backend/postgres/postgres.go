@@ -63,8 +63,8 @@ type Options struct {
 // as the transaction.
 type Backend struct {
 	*shared
-	tx    *sql.Tx // nil, or where all statements run
-	brief bool    // an append gives up if it waits for its stream; tx is nil
+	tx    transaction // nil, or where all statements run
+	brief bool        // an append gives up if it waits for its stream; tx is nil
 }
 
 // shared is what a Backend has in common with those that WithTx makes of it.

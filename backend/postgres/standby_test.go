@@ -176,7 +176,7 @@ func testRecoveryConflict(s *lab) {
 			}
 			stuck := make(chan error, 1)
 			go func() {
-				_, err := b.tx.ExecContext(ctx, statement)
+				_, err := b.tx.(*sql.Tx).ExecContext(ctx, statement)
 				stuck <- err
 			}()
 			eventually(t, "the standby is at it, with the table locked", func() bool {

@@ -19,7 +19,8 @@ var kept = map[string]bool{
 // statement returns the prepared statement called name, or nil if it is to be sent as text. In a caller's transaction
 // it prepares nothing: that may need another connection. Where the driver is told to prepare nothing, it obeys, too.
 func (b *Backend) statement(ctx context.Context, name string) (*sql.Stmt, error) {
-	if b.opts.NoPrepare || b.wire.plain.Load() || !kept[name] {
+	tx, _ := b.tx.(*sql.Tx)
+	if b.opts.NoPrepare || b.wire.plain.Load() || !kept[name] || b.tx != nil && tx == nil {
 		return nil, nil
 	}
 	if s, ok := b.statements.Load(name); ok {
@@ -58,11 +59,12 @@ func (b *Backend) rows(ctx context.Context, name string, args ...any) (*sql.Rows
 // send sends the statement called name.
 func (b *Backend) send(ctx context.Context, name string, args ...any) (*sql.Rows, error) {
 	stmt, err := b.statement(ctx, name) //nolint:sqlclosecheck // Close closes it
+	tx, _ := b.tx.(*sql.Tx)
 	switch {
 	case err != nil:
 		return nil, err
-	case stmt != nil && b.tx != nil:
-		rows, err := b.tx.StmtContext(ctx, stmt).QueryContext(ctx, args...) //nolint:sqlclosecheck // the transaction closes it
+	case stmt != nil && tx != nil:
+		rows, err := tx.StmtContext(ctx, stmt).QueryContext(ctx, args...) //nolint:sqlclosecheck // the transaction closes it
 		if err == nil || sqlerr.State(err) != "" || ctx.Err() != nil {
 			return rows, err
 		}

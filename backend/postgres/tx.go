@@ -36,8 +36,18 @@ func (b *Backend) CommitTx(ctx context.Context, tx *sql.Tx) error {
 	return b.translate(ctx, "commit", err)
 }
 
+// transaction is what sends statements in a transaction that is open: a *sql.Tx, or a *sql.Conn.
+type transaction interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
 // WithTx implements [store.Transactional].
 func (b *Backend) WithTx(tx *sql.Tx) store.Storage { return &Backend{shared: b.shared, tx: tx} }
+
+// WithConn is WithTx for a transaction that is open on conn and that database/sql has not begun, for drivers that have their own, and
+// for package pgxtx. conn may be of another *sql.DB and another driver. The caller sees to it that a transaction is open whenever the Storage
+// is used: without one, each statement would be a transaction of its own.
+func (b *Backend) WithConn(conn *sql.Conn) store.Storage { return &Backend{shared: b.shared, tx: conn} }
 
 // once runs f in the caller's transaction, or in one of its own. There database/sql does not send a statement again if its
 // answer is lost. It does outside a transaction, so that is for statements whose second run returns what the first would have.

@@ -40,6 +40,7 @@ var good = graph{
 	"./backend/memory":                      {"sync", "./store"},
 	"./backend/postgres":                    {"./store", "./backend/internal/sqlerr", "embed"},
 	"./backend/postgres/pgxnotify":          {"./backend/postgres", "github.com/jackc/pgx/v5"},
+	"./backend/postgres/pgxtx":              {"./store", "github.com/jackc/pgx/v5/stdlib"},
 	"./backend/sqlite":                      {"./store", "./backend/internal/sqlerr"},
 	"./migrate":                             {"io/fs", "github.com/golang-migrate/migrate/v4"},
 	"./conformance":                         {"testing", "./store", "github.com/stretchr/testify/require"},

@@ -24,7 +24,7 @@ var (
 	// forTests are packages that only tests import, and that may themselves import what tests may.
 	forTests = []string{"./backend/postgres/pgtest", "./conformance", "./internal/archtest", "./internal/benchmark", "./internal/hatest", "./internal/heap", "./internal/history", "./internal/longtest", "./internal/notifytest", "./internal/pgserver", "./internal/pgtest", "./internal/tcpproxy", "./internal/testreport"}
 	// driverLeaves are opt-in packages that can't do without a driver.
-	driverLeaves = []string{"./backend/postgres/pgxnotify", "./backend/postgres/pqnotify"}
+	driverLeaves = []string{"./backend/postgres/pgxnotify", "./backend/postgres/pgxtx", "./backend/postgres/pqnotify"}
 	backends     = []string{"./backend/memory", "./backend/postgres", "./backend/sqlite"}
 	// codecs are opt-in serializers, each with the one library that only it imports.
 	codecs = map[string]string{
