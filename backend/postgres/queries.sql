@@ -299,11 +299,13 @@ drop index concurrently if exists /*schema.*/events_correlation_idx;
 -- name: find_typed
 -- Where the events with the types $1, each once, are at the positions $2 to $3, in one value, 20 bytes each, in no order, unless $4 events or
 -- more have the types; how many have, $4 at most; and where the log ends. One statement and so one moment: what has a position up to the
--- log's end is found. The index is read in its order, which neither a sort nor a look at all events gives. Indexes: events_type_idx, log_append_seq_key, log_pkey.
+-- log's end is found. The type is compared twice, so that the order asked for begins with it: with "=" the planner takes events_pkey, which
+-- is in the rest of that order, and looks at all events where the type is rare. Indexes: events_type_idx, log_append_seq_key, log_pkey.
 with typed as materialized (
   select e.append_seq, e.idx
   from unnest($1::text::text[]) as i (event_type) cross join lateral (
-    select f.append_seq, f.idx from /*schema.*/events as f where f.event_type = i.event_type order by f.append_seq, f.idx limit $4::int
+    select f.append_seq, f.idx from /*schema.*/events as f where f.event_type >= i.event_type and f.event_type <= i.event_type
+    order by f.event_type, f.append_seq, f.idx limit $4::int
   ) as e
   limit $4::int
 ), counted as materialized (
