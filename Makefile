@@ -77,6 +77,10 @@ test/standby: postgres cc ## run the whole suite with reads from a streaming sta
 test/transactions: postgres ## build and run the examples of transactions with gorm, bun, sqlx, sqlc and pgx, modules of their own
 	@for dir in examples/transactions/*/; do echo "== $$dir"; (cd "$$dir" && go mod tidy -diff && go vet ./... && go test -count=1 ./...); done
 
+.PHONY: test/relay
+test/relay: postgres ## kill relays to a NATS JetStream server and see that each event arrives once and in order; Prometheus; modules of their own
+	@for dir in examples/relay examples/prometheus; do echo "== $$dir"; (cd "$$dir" && go mod tidy -diff && go vet ./... && go test -count=1 -v ./...); done
+
 .PHONY: test/ha
 test/ha: patroni ## let real clusters fail over, be upgraded and be restored, under load; takes ten minutes
 	EVENTSTORE_TEST_HA=1 go test -count=1 -timeout 40m -parallel 2 -json ./internal/hatest | \

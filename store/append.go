@@ -49,7 +49,7 @@ func (s *Store) append(ctx context.Context, stream string, expected Expected, ev
 }
 
 func (s *Store) appendRequest(ctx context.Context, stream string, expected Expected, events []Event) (AppendRequest, error) {
-	r := AppendRequest{Stream: stream, Expected: expected, FreshIDs: true}
+	r := AppendRequest{Stream: stream, Expected: expected, FreshIDs: s.newID == nil}
 	if err := checkWrite(stream, expected, len(events)); err != nil {
 		return r, err
 	}
@@ -87,9 +87,9 @@ func (s *Store) appendRequest(ctx context.Context, stream string, expected Expec
 func (s *Store) newEvent(e *Event, n *NewEvent, h *headers) error {
 	*n = NewEvent{ID: e.ID, Type: e.Type, CausationID: e.CausationID, CorrelationID: e.CorrelationID}
 	if n.ID == uuid.Nil {
-		id, err := uuid.NewV7()
+		id, err := s.drawID()
 		if err != nil {
-			return fmt.Errorf("store: draw an event id: %w", err)
+			return err
 		}
 		n.ID = id
 	}
@@ -136,13 +136,33 @@ func (s *Store) newEvent(e *Event, n *NewEvent, h *headers) error {
 		metadataType = h.stamp(s.codec.metadata, n, e.Metadata, metadataType)
 	}
 	n.ContentType = joinContentTypes(contentType, metadataType)
-	if !e.CreatedAt.IsZero() {
-		n.CreatedAt = e.CreatedAt.UTC().Truncate(time.Microsecond)
+	createdAt := e.CreatedAt
+	if createdAt.IsZero() && s.now != nil {
+		createdAt = s.now()
+	}
+	if !createdAt.IsZero() {
+		n.CreatedAt = createdAt.UTC().Truncate(time.Microsecond)
 		if y := n.CreatedAt.Year(); y < 1 || y > 9999 {
 			return &InvalidError{Field: "created_at", Reason: fmt.Sprintf("is in the year %d, from 1 to 9999 are allowed", y)}
 		}
 	}
 	return nil
+}
+
+// drawID returns the id of an event that was given none.
+func (s *Store) drawID() (uuid.UUID, error) {
+	draw := s.newID
+	if draw == nil {
+		draw = uuid.NewV7
+	}
+	id, err := draw()
+	if err != nil {
+		return id, fmt.Errorf("store: draw an event id: %w", err)
+	}
+	if id == uuid.Nil {
+		return id, &InvalidError{Field: "id", Reason: "is the zero UUID: Options.NewID returned it"}
+	}
+	return id, nil
 }
 
 // noType says why an event has no type, and what to do about it.

@@ -35,7 +35,7 @@
 //   - Watch: [Store.Watch], [Watcher], [WatchOptions], [DefaultWatchSize].
 //   - Project to a read model: [Store.Project], [ProjectOptions], [BatchHandler], [TxFrom], [DefaultBatchSize], [DefaultBatchTime],
 //     [Store.WaitFor], [Store.WaitForPosition].
-//   - Operate subscriptions: [Store.Subscriptions], [SubscriptionInfo], [SubscriptionID], [SeenEvent], [Store.Unsubscribe],
+//   - Operate subscriptions: [Store.Subscriptions], [SubscriptionInfo], [SubscriptionID], [SeenEvent], [Store.Owner], [Store.Unsubscribe],
 //     [Store.ResetSubscription], [Store.DeleteSubscription].
 //   - Operate projections: [Store.Projections], [Store.Projection], [ProjectionInfo], [PartitionInfo], [Store.Repartition],
 //     [Store.ResetProjection], [Store.ReplaceProjection], [ReplaceOptions], [Store.DeleteProjection].

@@ -21,6 +21,8 @@ type Store struct {
 	hub      *hub // nil if the backend keeps no subscriptions
 	log      *slog.Logger
 	observer Observer // or nil
+	newID    func() (uuid.UUID, error)
+	now      func() time.Time // or nil: the database's clock
 	hard     bool
 	bytes    int  // of a page
 	inTx     bool // over a transaction of the caller's
@@ -63,6 +65,13 @@ type Options struct {
 	// Observer is told what the Store does, for traces and metrics. Default: nobody is. Package store/telemetry has one for
 	// OpenTelemetry.
 	Observer Observer
+	// NewID returns the id of an event that is appended without one. Each id must be new in the store: an append with one that is known fails
+	// with [ErrDuplicateEvent], unless it is the very same append again. It may be called concurrently. Default: uuid.NewV7. Tests fix ids by
+	// it, see storetest.IDs.
+	NewID func() (uuid.UUID, error)
+	// Now returns the CreatedAt of an event that is appended without one. It may be called concurrently. Leases, checkpoints and the order of
+	// events do not depend on it. Default: the database's clock. Tests fix times by it, see storetest.Clock.
+	Now func() time.Time
 }
 
 // Defaults of [Options].
@@ -84,6 +93,8 @@ func New(storage Storage, opts *Options) *Store {
 		notifier: opts.Notifier,
 		log:      opts.Logger,
 		observer: opts.Observer,
+		newID:    opts.NewID,
+		now:      opts.Now,
 		hard:     opts.HardDelete,
 		bytes:    cmp.Or(opts.PageBytes, DefaultPageBytes),
 		closed:   new(atomic.Bool),
@@ -179,6 +190,15 @@ func (s *Store) Close() error {
 		return nil
 	}
 	return s.hub.close()
+}
+
+// Owner returns what [SubscriptionInfo].Owner shows of the subscriptions and partitions that this Store runs: Options.Name, a slash, and a
+// part that no other Store has. It is "" if the backend keeps no subscriptions.
+func (s *Store) Owner() string {
+	if s.hub == nil {
+		return ""
+	}
+	return s.hub.owner
 }
 
 // Bind is [Store.WithTx] for a transaction that is no *sql.Tx. It is for packages that work with such transactions; applications call their

@@ -69,20 +69,21 @@ type Backend struct {
 
 // shared is what a Backend has in common with those that WithTx makes of it.
 type shared struct {
-	db      *sql.DB
-	opts    Options
-	queries queries.Set
-	err     error // what is wrong with the options
-	names   *names
-	group   *group
-	wire    *wire
-	looked  atomic.Bool // at the wire, by this Backend
-	streams *gate       // for writes to streams
-	sources *gate       // for snapshots
-	ticks   ticks
-	replica *replica               // or nil
-	seen    atomic.Pointer[string] // the snapshot of this process's latest tick
-	ready   atomic.Bool            // the schema was checked
+	db       *sql.DB
+	opts     Options
+	queries  queries.Set
+	err      error // what is wrong with the options
+	names    *names
+	group    *group
+	wire     *wire
+	looked   atomic.Bool // at the wire, by this Backend
+	streams  *gate       // for writes to streams
+	sources  *gate       // for snapshots
+	ticks    ticks
+	settling settling
+	replica  *replica               // or nil
+	seen     atomic.Pointer[string] // the snapshot of this process's latest tick
+	ready    atomic.Bool            // the schema was checked
 	// jsonOnly says that the columns for data take JSON only. It is set before ready.
 	jsonOnly atomic.Bool
 	// jsonb says that they keep the value, not the text. It is set before ready.

@@ -930,6 +930,27 @@ delete from /*schema.*/snapshots as s where s.source_id = $1::text;
 -- Whether this session may write, and whether the server is a standby.
 select current_setting('transaction_read_only') = 'off', pg_is_in_recovery();
 
+-- name: activities
+-- For each schema of $1 that has a store: what identifies its sequence of appends, this run of the server and the database, the number
+-- that was drawn last, whether the role may see it, and whether the server is a standby, which replays sequences in steps of 32. Reads
+-- one page for each store. Its lock conflicts only with what drops or alters the sequence. Indexes: pg_namespace_nspname_index,
+-- pg_class_relname_nsp_index, pg_database_datname_index.
+select s.name, c.oid || '/' || c.relfilenode,
+  (select extract(epoch from pg_postmaster_start_time()) || '/' || d.oid from pg_database as d where d.datname = current_database()),
+  case when p.allowed then pg_sequence_last_value(c.oid) end, p.allowed, pg_is_in_recovery()
+from unnest($1::text::text[]) as s (name)
+  join pg_namespace as n on n.nspname = s.name
+  join pg_class as c on c.relnamespace = n.oid and c.relname = 'append_seq' and c.relkind = 'S'
+  cross join lateral (select has_sequence_privilege(c.oid, 'select, usage') offset 0) as p (allowed);
+
+-- name: settle_fence
+-- The id of this transaction. Each that has an id by now has a lower one. Reads no table.
+select pg_current_xact_id()::text::bigint;
+
+-- name: settle_oldest
+-- The lowest id of a transaction that runs, on the whole server, or the next one. Reads no table.
+select pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
+
 -- name: probe
 -- What the first use of a *sql.DB looks at, see pooler.go: the session of the server, which two servers do not share; whether the
 -- transaction that runs the statement parsed it, too; and the name under which the session keeps the statement, found by its mark.

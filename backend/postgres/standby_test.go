@@ -57,6 +57,8 @@ func testStandbyAlone(s *lab) {
 	require.ErrorIs(t, err, store.ErrReadOnly)
 	err = es.Project(ctx, "projection", func(context.Context, *sql.Tx, []store.Recorded) error { return nil }, nil)
 	require.ErrorIs(t, err, store.ErrReadOnly)
+	_, err = Activities(ctx, b.db, s.schema)
+	require.ErrorIs(t, err, store.ErrReadOnly)
 	_, err = es.Append(ctx, "s", store.Any, store.Event{Type: "happened", Data: 1})
 	require.ErrorIs(t, err, store.ErrReadOnly)
 	w, err := es.Watch(ctx, store.All, nil)

@@ -48,13 +48,24 @@ func open(ctx context.Context, target string) (*bank, error) {
 	}
 	b := &bank{db: db, es: store.New(storage, &store.Options{Serializer: serializer.JSON(types), LeaseTTL: leaseTTL})}
 	if err = migrate.Up(ctx, storage); err == nil {
-		_, err = db.ExecContext(ctx, `create table if not exists bank_balances (account text primary key, cents bigint not null, events bigint not null)`)
+		err = createBalances(ctx, db)
 	}
 	if err != nil {
 		b.close()
 		return nil, err
 	}
 	return b, nil
+}
+
+// createBalances creates the table of balances. Of two programs that do so at the same time one may fail: then it is there.
+func createBalances(ctx context.Context, db *sql.DB) (err error) {
+	for range 2 {
+		_, err = db.ExecContext(ctx, `create table if not exists bank_balances (account text primary key, cents bigint not null, events bigint not null)`)
+		if err == nil {
+			return nil
+		}
+	}
+	return err
 }
 
 func connect(target string) (*sql.DB, backend, error) {

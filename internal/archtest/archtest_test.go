@@ -20,7 +20,7 @@ import (
 func TestModule(t *testing.T) {
 	t.Parallel()
 	g := load(t)
-	for _, path := range slices.Concat([]string{"./store", "./serializer", "./conformance", "./migrate", "./backend/postgres/pgtest"}, telemetry, backends, slices.Collect(maps.Keys(codecs))) {
+	for _, path := range slices.Concat([]string{"./store", "./serializer", "./conformance", "./migrate", "./backend/postgres/pgtest", "./store/storetest"}, telemetry, relays, backends, slices.Collect(maps.Keys(codecs))) {
 		assert.NotNil(t, g[path], "%s: the rules name a package that doesn't exist", path)
 	}
 	assert.Empty(t, strings.Join(violations(g), "\n"))
@@ -32,6 +32,9 @@ var good = graph{
 	"./store/internal/queue":                {"errors", "math/bits", "time"},
 	"./store/internal/life":                 {"./store/internal/queue"},
 	"./store/telemetry":                     {"sync", "./store", "github.com/google/uuid", "go.opentelemetry.io/otel/trace"},
+	"./store/relay":                         {"context", "./store", "github.com/google/uuid", "github.com/ThreeDotsLabs/watermill/message"},
+	"./store/health":                        {"net/http", "./store"},
+	"./store/storetest":                     {"testing", "./store/aggregate", "./backend/sqlite", "./migrate", "modernc.org/sqlite"},
 	"./serializer":                          {"encoding/json", "./store"},
 	"./serializer/msgpack":                  {"bytes", "./serializer", "github.com/vmihailenco/msgpack/v5"},
 	"./serializer/protobuf":                 {"./serializer", "google.golang.org/protobuf/proto"},
@@ -85,6 +88,14 @@ func TestRulesCanFail(t *testing.T) {
 		{"./store/telemetry", "./backend/memory", "store/telemetry imports the standard library, store"},
 		{"./store/telemetry", "github.com/lib/pq", "store/telemetry imports the standard library, store"},
 		{"./store/telemetry", "testing", "only packages for tests import test libraries"},
+		{"./store/relay", "./backend/memory", "store/relay imports the standard library, store"},
+		{"./store/relay", "github.com/ThreeDotsLabs/watermill/components/cqrs", "store/relay imports the standard library, store"},
+		{"./store/relay", "testing", "only packages for tests import test libraries"},
+		{"./store", "./store/relay", "./store imports ./store/relay: " + indirect},
+		{"./store/health", "./store/relay", "only programs and tests import store/relay"},
+		{"./store/health", "github.com/ThreeDotsLabs/watermill/message", "only store/relay, programs and tests import watermill"},
+		{"./store/health", "github.com/lib/pq", "only programs, tests and opt-in leaves import drivers"},
+		{"./store/health", "./store/storetest", "only packages for tests import packages for tests"},
 		{"./store", "./backend/memory", "store imports the standard library"},
 		{"./store/internal/queue", "./store", "a machine below store/internal imports only packages that compute"},
 		{"./store/internal/queue", "context", "a machine below store/internal imports only packages that compute"},
@@ -143,6 +154,8 @@ func TestEveryRuleWasSeenToFail(t *testing.T) {
 		"./store":            {"github.com/lib/pq", "testing", "./store/telemetry"},
 		"./store/internal/q": {"context", "./store/internal/r"},
 		"./store/telemetry":  {"./serializer"},
+		"./store/relay":      {"./serializer"},
+		"./store/health":     {"./store/relay", "github.com/ThreeDotsLabs/watermill/message"},
 		"./backend/memory":   {"./backend/sqlite", "./migrate", "./conformance"},
 		"./serializer":       {"./migrate", "./serializer/zstd"},
 		"./serializer/zstd":  {"google.golang.org/protobuf/proto"},

@@ -22,7 +22,7 @@ var (
 	// programs are free: nobody imports them.
 	programs = []string{"./examples", "./cmd"}
 	// forTests are packages that only tests import, and that may themselves import what tests may.
-	forTests = []string{"./backend/postgres/pgtest", "./conformance", "./internal/archtest", "./internal/benchmark", "./internal/hatest", "./internal/heap", "./internal/history", "./internal/longtest", "./internal/notifytest", "./internal/pgserver", "./internal/pgtest", "./internal/tcpproxy", "./internal/testreport"}
+	forTests = []string{"./backend/postgres/pgtest", "./conformance", "./internal/archtest", "./internal/benchmark", "./internal/hatest", "./internal/heap", "./internal/history", "./internal/longtest", "./internal/notifytest", "./internal/pgserver", "./internal/pgtest", "./internal/tcpproxy", "./internal/testreport", "./store/storetest"}
 	// driverLeaves are opt-in packages that can't do without a driver.
 	driverLeaves = []string{"./backend/postgres/pgxnotify", "./backend/postgres/pgxtx", "./backend/postgres/pqnotify"}
 	backends     = []string{"./backend/memory", "./backend/postgres", "./backend/sqlite"}
@@ -35,6 +35,9 @@ var (
 	// telemetry is the opt-in package that alone imports otel.
 	telemetry = []string{"./store/telemetry"}
 	otel      = []string{"go.opentelemetry.io"}
+	// relays is the opt-in package that alone imports watermill.
+	relays    = []string{"./store/relay"}
+	watermill = []string{"github.com/ThreeDotsLabs/watermill"}
 	// linkable is all that a program may link through store and a backend, beside the standard library.
 	linkable = []string{
 		"./store", "./serializer", "./backend", "./internal/queries",
@@ -70,7 +73,7 @@ func violations(g graph) []string {
 	for _, root := range append([]string{"./store", "./serializer"}, backends...) {
 		for _, to := range closure(g, root) {
 			_, leaf := codecs[to]
-			if leaf || within(to, telemetry) || within(to, unlinkable) || !standard(to) && !within(to, linkable) {
+			if leaf || within(to, telemetry) || within(to, relays) || within(to, unlinkable) || !standard(to) && !within(to, linkable) {
 				report(root, to, "a program that imports it would link that, if indirectly")
 			}
 		}
@@ -91,7 +94,7 @@ var rules = []rule{
 	{
 		says:   "store imports the standard library, a uuid library and a back-off library only",
 		of:     []string{"./store"},
-		except: telemetry,
+		except: slices.Concat(telemetry, relays, forTests),
 		forbids: func(_, to string) bool {
 			return !standard(to) && !within(to, []string{"./store", "github.com/google/uuid", "github.com/cenkalti/backoff"})
 		},
@@ -119,6 +122,23 @@ var rules = []rule{
 			return !standard(to) && to != "./store" && !within(to, []string{"github.com/google/uuid", "go.opentelemetry.io/otel"}) ||
 				within(to, []string{"go.opentelemetry.io/otel/sdk"})
 		},
+	},
+	{
+		says: "store/relay imports the standard library, store, a uuid library and watermill's messages only",
+		of:   relays,
+		forbids: func(_, to string) bool {
+			return !standard(to) && to != "./store" && !within(to, []string{"github.com/google/uuid", "github.com/ThreeDotsLabs/watermill/message"})
+		},
+	},
+	{
+		says:    "only store/relay, programs and tests import watermill",
+		except:  slices.Concat(programs, forTests, relays),
+		forbids: func(_, to string) bool { return within(to, watermill) },
+	},
+	{
+		says:    "only programs and tests import store/relay",
+		except:  slices.Concat(programs, forTests, relays),
+		forbids: func(_, to string) bool { return within(to, relays) },
 	},
 	{
 		says:    "only store/telemetry, programs and tests import OpenTelemetry",

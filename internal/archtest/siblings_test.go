@@ -22,6 +22,7 @@ type outline map[string][]string
 // Files that only one of the two SQL backends has, each with its reason.
 var (
 	onlyPostgres = map[string]string{
+		"activity.go":     "many stores share a database",
 		"adopt.go":        "function bodies name the schema, and a schema can be renamed",
 		"append_group.go": "a group of appends is one statement with one argument per column; SQLite runs them one by one in a transaction",
 		"batch.go":        "the events of an append travel as one argument per column, because a statement costs a round trip",

@@ -11,22 +11,22 @@
 // All tests of a test binary share one server:
 //
 //  1. the one at the URL in the variable EVENTSTORE_TEST_POSTGRES, whose user must be a superuser; else
-//  2. a throwaway server, made from binaries that are installed: those of the folder in EVENTSTORE_TEST_POSTGRES_BIN, else those of
-//     initdb in PATH, else the newest of the folders where distributions put them.
+//  2. a throwaway server, made from binaries that are installed: those of the folder in EVENTSTORE_TEST_POSTGRES_BIN, else those of initdb
+//     in PATH, else the newest of the folders where distributions put them.
 //
-// With neither, the test is skipped with a reason that names what to install. Where the variable CI is set it fails instead, so that
-// a pipeline does not pass without its tests. If EVENTSTORE_TEST_POSTGRES_VERSION is set, such as to 16, a server of another major
-// version fails the test.
+// With neither, the test is skipped with a reason that names what to install. Where the variable CI is set it fails instead, so that a
+// pipeline does not pass without its tests. If EVENTSTORE_TEST_POSTGRES_VERSION is set, such as to 16, a server of another major version
+// fails the test.
 //
-// A throwaway server listens on 127.0.0.1 and lives in the system's temporary folder. It ends with the test binary, also if that is
-// killed, and leaves nothing behind. It runs without fsync, sorts text as a dictionary does if it can, and is in a time zone that is not
-// UTC, so that code which relies on the C collation or on UTC fails in a test. It needs a Unix system; elsewhere, set a URL. If the tests
-// run as root, the server runs as the user postgres or nobody.
+// A throwaway server listens on 127.0.0.1 and lives in the system's temporary folder. It ends with the test binary, also if that is killed,
+// and leaves nothing behind. It runs without fsync, sorts text as a dictionary does if it can, and is in a time zone that is not UTC, so
+// that code which relies on the C collation or on UTC fails in a test. It needs a Unix system; elsewhere, set a URL. If the tests run as
+// root, the server runs as the user postgres or nobody.
 //
 // # Isolation
 //
-// Each call of [New] and [Schema] gets a schema of its own, and each call of [Database] a database, which are dropped when the test ends: tests may run in
-// parallel. A test that kills, restarts or configures a server starts one of its own by [StartServer].
+// Each call of [New] and [Schema] gets a schema of its own, and each call of [Database] a database, which are dropped when the test ends:
+// tests may run in parallel. A test that kills, restarts or configures a server starts one of its own by [StartServer].
 //
 // The package registers no database/sql driver. Import the one that the program uses.
 package pgtest

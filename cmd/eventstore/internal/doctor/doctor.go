@@ -16,24 +16,19 @@ import (
 	"github.com/eventstore-go/eventstore/internal/queries"
 	"github.com/eventstore-go/eventstore/migrate"
 	"github.com/eventstore-go/eventstore/store"
+	"github.com/eventstore-go/eventstore/store/health"
 )
 
 // Level says how bad a finding is.
-type Level int
+type Level = health.Level
 
 // Levels, from good to bad.
 const (
-	Good Level = iota
-	Note
-	Warning
-	Problem
+	Good    = health.Good
+	Note    = health.Note
+	Warning = health.Warning
+	Problem = health.Problem
 )
-
-// String returns the level as people read it.
-func (l Level) String() string { return []string{"ok", "note", "warning", "problem"}[l] }
-
-// MarshalText implements [encoding.TextMarshaler].
-func (l Level) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
 
 // Finding is what a check has found.
 type Finding struct {
@@ -231,23 +226,12 @@ func (e *examination) subscriptions(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	bad, err := e.histories(ctx)
+	lost, err := e.histories(ctx)
 	if err != nil {
 		return err
 	}
-	for _, s := range list {
-		name := fmt.Sprintf("%q on %q", s.Name, s.Stream)
-		bad += e.reader(name, s)
-		if s.Parked > 0 {
-			bad++
-			e.reportAction(Warning, fmt.Sprintf("%s has parked events: %d", name, s.Parked), "list them, then replay or discard them", SubscriptionParked)
-		}
-		if !s.Held && s.Lag() >= e.o.Lag {
-			bad++
-			e.reportAction(Warning, fmt.Sprintf("%s is run by nobody, and %d behind", name, s.Lag()), "start the program that runs it, or delete it", SubscriptionDelete)
-		}
-	}
-	if bad == 0 {
+	bad := e.judge(list, nil)
+	if lost+bad == 0 {
 		e.good("%d; each moves or is at the end, and has parked nothing", len(list))
 	}
 	return nil
@@ -259,43 +243,38 @@ func (e *examination) projections(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	bad := 0
-	for _, p := range list {
-		if p.Parked() > 0 {
-			bad++
-			e.reportAction(Warning, fmt.Sprintf("projection %q has parked events: %d", p.Name, p.Parked()), "list them, then replay or discard them", ProjectionParked)
-		}
-		if p.Members == 0 && p.Lag() >= e.o.Lag && p.ReplacedBy == "" {
-			bad++
-			e.reportAction(Warning, fmt.Sprintf("projection %q is run by nobody, and %d behind", p.Name, p.Lag()), "start the program that runs it, or delete it", ProjectionDelete)
-		}
-		for _, i := range p.Partitions {
-			bad += e.reader(fmt.Sprintf("partition %d of projection %q", i.Partition, p.Name), i.SubscriptionInfo)
-		}
-	}
-	if bad == 0 {
+	if e.judge(nil, list) == 0 {
 		e.good("%d; each moves or is at the end, and has parked nothing", len(list))
 	}
 	return nil
 }
 
-// reader reports what is wrong with a subscription, or a partition, that a process runs. It returns how many findings there are.
-func (e *examination) reader(name string, s store.SubscriptionInfo) (bad int) {
-	if s.LastError != "" {
-		bad++
-		about := ""
-		if s.LastErrorNumber > 0 {
-			about = fmt.Sprintf(" on event %d", s.LastErrorNumber)
+// judge reports what package health finds wrong with subscriptions and projections, and returns how many findings there are.
+func (e *examination) judge(subscriptions []store.SubscriptionInfo, projections []store.ProjectionInfo) int {
+	found := health.Judge(subscriptions, projections, health.Limits{Stalled: e.o.Long, Idle: e.o.Lag - 1})
+	for _, f := range found {
+		what := f.What
+		if f.Error != "" {
+			what += ": " + f.Error
 		}
-		e.report(Warning, fmt.Sprintf("%s failed%s at %s: %s", name, about, s.LastErrorAt.Format(time.RFC3339), s.LastError),
-			fmt.Sprintf("look at what its handler does with event %d", max(s.LastErrorNumber, s.Passed()+1)))
+		e.reportAction(f.Level, what, f.Advice, actionOn(f))
 	}
-	if stalled := s.Stalled(); s.Held && stalled >= e.o.Long {
-		bad++
-		e.report(Problem, fmt.Sprintf("%s is %d behind and has not moved for %s; %s runs it", name, s.Lag(), stalled.Round(time.Second), s.Owner),
-			fmt.Sprintf("look at what its handler does with event %d: it hangs, or fails again and again", s.Passed()+1))
+	return len(found)
+}
+
+// actionOn returns what this program can do about a finding.
+func actionOn(f health.Finding) Action {
+	switch {
+	case f.Kind == health.KindParked && f.Projection != "":
+		return ProjectionParked
+	case f.Kind == health.KindParked:
+		return SubscriptionParked
+	case f.Kind == health.KindIdle && f.Projection != "":
+		return ProjectionDelete
+	case f.Kind == health.KindIdle:
+		return SubscriptionDelete
 	}
-	return bad
+	return ""
 }
 
 // each calls do for each row of a query.

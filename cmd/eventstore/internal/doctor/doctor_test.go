@@ -215,10 +215,10 @@ func TestReaders(t *testing.T) {
 		_, err = es.Append(t.Context(), "a", store.Any, store.Event{Type: "counted", Data: 1})
 		require.NoError(t, err)
 		found := strings.Join(bad(t, d, Options{Long: time.Hour}), "\n")
-		assert.Contains(t, found, `warning subscriptions: "stopped" on "a" is run by nobody, and 3 behind`)
+		assert.Contains(t, found, `warning subscriptions: "stopped" on "a" is 3 behind, and no process runs it`)
 		assert.Contains(t, found, `warning subscriptions: "stopped" on "a" has parked events: 1`)
 		assert.Contains(t, found, `warning projections: projection "balances" has parked events: 3`)
-		assert.Contains(t, found, `warning projections: projection "balances" is run by nobody, and 1 behind`)
+		assert.Contains(t, found, `warning projections: projection "balances" is 1 behind, and no process runs it`)
 	})
 }
 
