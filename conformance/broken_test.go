@@ -28,6 +28,7 @@ type broken struct {
 	count      func(ctx context.Context, f store.StreamFilter) (int64, error)
 
 	readCorrelation func(ctx context.Context, r store.CorrelationRequest) (store.CorrelationPart, error)
+	readTyped       func(ctx context.Context, r store.TypedRequest) (store.TypedPart, error)
 
 	readSnapshot   func(ctx context.Context, sourceID string) (store.RecordedSnapshot, error)
 	recordSnapshot func(ctx context.Context, r store.SnapshotRequest) error
@@ -105,6 +106,10 @@ func (b *broken) CountStreams(ctx context.Context, f store.StreamFilter) (int64,
 
 func (b *broken) ReadSnapshot(ctx context.Context, sourceID string) (store.RecordedSnapshot, error) {
 	return or(b.readSnapshot, b.Storage.ReadSnapshot, ctx, sourceID)
+}
+
+func (b *broken) ReadTyped(ctx context.Context, r store.TypedRequest) (store.TypedPart, error) {
+	return or(b.readTyped, b.Storage.(store.TypeIndex).ReadTyped, ctx, r)
 }
 
 func (b *broken) ReadCorrelation(ctx context.Context, r store.CorrelationRequest) (store.CorrelationPart, error) {
@@ -237,6 +242,7 @@ type careless struct {
 	head     func(ctx context.Context) (int64, error)
 	info     func(ctx context.Context, stream string) (store.StreamInfo, error)
 	streams  func(ctx context.Context, o *store.ListOptions) (store.StreamPage, error)
+	types    func(list []store.TypeInfo) []store.TypeInfo
 	inTx     func(ctx context.Context, f func(tx *sql.Tx) error) error
 	hint     func()
 	close    func() error
@@ -314,6 +320,14 @@ func (c *careless) StreamInfo(ctx context.Context, stream string) (store.StreamI
 
 func (c *careless) Streams(ctx context.Context, o *store.ListOptions) (store.StreamPage, error) {
 	return or(c.streams, c.face.Streams, ctx, o)
+}
+
+func (c *careless) Types(ctx context.Context) ([]store.TypeInfo, error) {
+	list, err := c.face.Types(ctx)
+	if c.types != nil {
+		list = c.types(list)
+	}
+	return list, err
 }
 
 func (c *careless) InTx(ctx context.Context, f func(tx *sql.Tx) error) error {

@@ -54,6 +54,7 @@ var txFaults = []fault{
 		b.bind = func(_ *sql.Tx, bound *broken) {
 			bound.readStream, bound.readEvent = b.Storage.ReadStream, b.Storage.ReadEvent
 			bound.info, bound.list = b.Storage.StreamInfo, b.Storage.ListStreams
+			bound.filtered = b.SubscriptionStorage.ReadFiltered
 		}
 	}},
 	{name: "retry-unknown-in-tx", what: "a retry is not known in a transaction", tx: binding(func(_ *sql.Tx, bound *broken) {

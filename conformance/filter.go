@@ -91,7 +91,8 @@ func (f *fixture) walk(s store.SubscriptionStorage, r store.ReadRequest, filter 
 		for i, e := range page {
 			require.True(f, e.Number >= from && e.Number < next, "number %d in a page from %d, next %d", e.Number, from, next)
 			require.True(f, i == 0 || page[i-1].Number < e.Number, "a page is in order")
-			require.True(f, filter.Matches(&e) || e.Number == from || e.Number == next-1, "number %d is not chosen, and at no end of a page", e.Number)
+			atEnd := !r.ChosenOnly && (e.Number == from || e.Number == next-1)
+			require.True(f, filter.Matches(&e) || atEnd, "number %d is not chosen, and at no end of a page", e.Number)
 		}
 		list = append(list, chosen(filter, page)...)
 		if next == from {
@@ -100,6 +101,29 @@ func (f *fixture) walk(s store.SubscriptionStorage, r store.ReadRequest, filter 
 		require.Greater(f, next, from)
 		from = next
 	}
+}
+
+// walkBack is walk downwards, to the start.
+func (f *fixture) walkBack(s store.SubscriptionStorage, r store.ReadRequest, filter store.EventFilter) (list []store.Recorded) {
+	f.Helper()
+	r.Backward, r.ChosenOnly = true, true
+	for r.From > 0 {
+		page, next, err := s.ReadFiltered(f.ctx, r, filter)
+		require.NoError(f, err)
+		require.LessOrEqual(f, len(page), r.Limit, "events in a page")
+		if r.Bytes > 0 && len(page) > 1 {
+			require.LessOrEqual(f, bytesOf(page), r.Bytes, "bytes in a page")
+		}
+		require.Less(f, next, r.From)
+		for i, e := range page {
+			require.True(f, e.Number <= r.From && e.Number > next, "number %d in a page down from %d, next %d", e.Number, r.From, next)
+			require.True(f, i == 0 || page[i-1].Number > e.Number, "a page is in order")
+			require.True(f, filter.Matches(&e), "number %d is not chosen", e.Number)
+		}
+		list = append(list, page...)
+		r.From = next
+	}
+	return list
 }
 
 // bytesOf returns how many bytes events have.
@@ -126,6 +150,15 @@ func (f *fixture) filtered(stream string, filter store.EventFilter, limits ...in
 			require.Equal(f, want[i], got[i], what)
 		}
 		require.Equal(f, f.end(stream), end, "the end, %s", what)
+		again, end := f.walk(s, store.ReadRequest{Stream: stream, From: 1, Limit: limit, ChosenOnly: true}, filter)
+		require.Equal(f, got, again, "chosen events only, %s", what)
+		require.Equal(f, f.end(stream), end, "the end, chosen events only, %s", what)
+		back := f.walkBack(s, store.ReadRequest{Stream: stream, From: math.MaxInt64, Limit: limit}, filter)
+		slices.Reverse(back)
+		require.Equal(f, numbers(got), numbers(back), "backward, %s", what)
+		for i := range back {
+			require.Equal(f, got[i], back[i], "backward, %s", what)
+		}
 	}
 }
 
@@ -239,6 +272,10 @@ func filterNext(f *fixture) {
 					got, stop := f.walk(s, store.ReadRequest{Stream: stream, From: from, Limit: limit}, filter)
 					require.Equal(f, numbers(want), numbers(got), "%q from %d, pages of %d, %+v", stream, from, limit, filter)
 					require.Equal(f, max(from, end), stop, "%q from %d, pages of %d, %+v", stream, from, limit, filter)
+					below := chosen(filter, slices.DeleteFunc(slices.Clone(whole), func(e store.Recorded) bool { return e.Number > from }))
+					slices.Reverse(below)
+					got = f.walkBack(s, store.ReadRequest{Stream: stream, From: from, Limit: limit}, filter)
+					require.Equal(f, numbers(below), numbers(got), "%q down from %d, pages of %d, %+v", stream, from, limit, filter)
 				}
 			}
 		}

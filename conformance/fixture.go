@@ -31,6 +31,7 @@ type face interface {
 	Head(ctx context.Context) (int64, error)
 	StreamInfo(ctx context.Context, stream string) (store.StreamInfo, error)
 	Streams(ctx context.Context, opts *store.ListOptions) (store.StreamPage, error)
+	Types(ctx context.Context) ([]store.TypeInfo, error)
 	ReadSnapshot(ctx context.Context, sourceID string) (store.RecordedSnapshot, error)
 	RecordSnapshot(ctx context.Context, snapshot store.Snapshot) error
 	DeleteSnapshot(ctx context.Context, sourceID string) error

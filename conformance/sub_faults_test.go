@@ -178,6 +178,31 @@ var subOptionFaults = []subFault{
 		subs: optioned(func(o *store.SubscribeOptions) { o.RetryInterval = 1 })},
 	{name: "retries-never", what: "a call that failed is not tried again", cases: []string{"sub/reads-fail", "sub/few-retries", "sub/timeout"},
 		subs: optioned(func(o *store.SubscribeOptions) { o.RetryInterval = time.Hour })},
+	{name: "contradiction-ignored", what: "a later subscriber's options are ignored", cases: []string{"sub/contradiction"},
+		subs: func(c *carelessSubs, _ *tap) {
+			var mu sync.Mutex
+			var first *store.SubscribeOptions
+			c.options = func(o *store.SubscribeOptions) {
+				mu.Lock()
+				defer mu.Unlock()
+				if first == nil {
+					of := *o
+					first = &of
+				}
+				own := *o
+				*o = *first
+				o.BufferSize, o.WaitForLease, o.OnState = own.BufferSize, own.WaitForLease, own.OnState
+			}
+		}},
+	{name: "states-of-first-only", what: "only the first subscriber hears of changes of state", cases: []string{"sub/own-states"},
+		subs: func(c *carelessSubs, _ *tap) {
+			var others atomic.Bool
+			c.options = func(o *store.SubscribeOptions) {
+				if others.Swap(true) {
+					o.OnState = nil
+				}
+			}
+		}},
 	{name: "states-not-told", what: "nobody hears of changes of state", cases: []string{"sub/states"},
 		subs: optioned(func(o *store.SubscribeOptions) { o.OnState = nil })},
 }

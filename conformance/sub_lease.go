@@ -21,6 +21,7 @@ var subLeaseCases = []testCase{
 	{name: "sub/keeps-lease", tx: noTx, run: subKeepsLease, why: "a process that lives keeps its lease"},
 	{name: "sub/lease-lost", tx: noTx, run: subLeaseLost, why: "a subscriber whose process lost the lease gets ErrLeaseLost and writes nothing; with the lease back, it goes on from the checkpoint"},
 	{name: "sub/lease-lost-competing", tx: noTx, run: subLeaseLostCompeting, why: "every subscriber is told that the lease is lost, and sequences go on by themselves"},
+	{name: "sub/own-states", tx: noTx, run: subOwnStates, why: "each subscriber hears of states, first of the one that it finds, until it closes"},
 	{name: "sub/states", tx: noTx, run: subStates, why: "OnState reports what a subscription does, in the order in which it happens"},
 	{name: "sub/close-store", tx: noTx, run: subCloseStore, why: "closing a Store ends its subscribers, writes their checkpoints and gives up their leases, at once"},
 }
@@ -271,4 +272,24 @@ func subCloseStore(f *fixture) {
 	}
 	f.takes(other.subscribe("s", "a", opts), 4)
 	assert.Equal(f, calls, p.tap.total(), "nothing is running any more")
+}
+
+func subOwnStates(f *fixture) {
+	f.fill("s", 2)
+	p := f.party()
+	var first, second, third stateLog
+	opts := func(l *stateLog) *store.SubscribeOptions {
+		return &store.SubscribeOptions{ConcurrencyLimit: 3, OnState: l.note}
+	}
+	stays := p.live("s", subscription, opts(&first))
+	leaves := p.subscribe("s", subscription, opts(&second))
+	f.eventually("the second subscriber hears of the state", func() bool { return len(second.phases()) == 1 })
+	require.NoError(f, leaves.Close())
+	p.subscribe("s", subscription, opts(&third))
+	f.eventually("the third subscriber hears of the state", func() bool { return len(third.phases()) == 1 })
+	require.NoError(f, p.Unsubscribe(f.ctx, "s", subscription))
+	f.phase(stays, store.Stopped)
+	assert.Equal(f, []store.Phase{store.CatchingUp, store.Live, store.Stopped}, first.phases())
+	assert.Equal(f, []store.Phase{store.Live}, second.phases())
+	assert.Equal(f, []store.Phase{store.Live, store.Stopped}, third.phases())
 }

@@ -18,6 +18,7 @@ var subSizeCases = []testCase{
 	{name: "sub/checkpoint-threshold", tx: noTx, run: subCheckpointThreshold, why: "no more events come again after a crash than the threshold says, and no more checkpoints are written"},
 	{name: "sub/checkpoint-after", tx: noTx, run: subCheckpointAfter, why: "an acknowledged event does not wait for ever for its checkpoint"},
 	{name: "sub/checkpoint-in-catch-up", tx: noTx, run: subCheckpointInCatchUp, why: "a checkpoint that falls due while the subscription catches up skips nothing"},
+	{name: "sub/contradiction", tx: noTx, run: subContradiction, why: "options that a subscription does not run with are refused, not ignored"},
 	{name: "sub/concurrency-limit", tx: noTx, run: subConcurrencyLimit, why: "a subscription has one subscriber at a time, unless more are asked for"},
 	{name: "sub/timeout", tx: noTx, run: subTimeout, why: "a call of the database that hangs does not hang the subscription for ever"},
 }
@@ -174,4 +175,55 @@ func subTimeout(f *fixture) {
 		r := p.subscribe("s", call, &store.SubscribeOptions{Timeout: 250 * time.Millisecond, RetryInterval: time.Millisecond})
 		f.takes(r, 1, 2, 3)
 	}
+}
+
+// subContradiction adds subscribers with other options than those of the first.
+func subContradiction(f *fixture) {
+	f.ofTypes("s", "a", "b", "a")
+	p := f.party()
+	base := store.SubscribeOptions{
+		BufferSize: 2, MaxSize: 10, CheckpointThreshold: 5, CheckpointAfter: time.Minute, ConcurrencyLimit: 3, RetryInterval: 2 * time.Second, Timeout: time.Minute,
+		Filter: store.EventFilter{Types: []string{"a", "b"}, StreamPrefix: "s"}, Selector: func(store.Recorded) bool { return true },
+		PartitionBy: lanes, Mapper: func(e store.Recorded) (store.Recorded, error) { return e, nil },
+	}
+	first := p.subscribe("s", subscription, &base)
+	for field, change := range sorted(map[string]func(o *store.SubscribeOptions){
+		"Filter":              func(o *store.SubscribeOptions) { o.Filter.Types = []string{"a"} },
+		"Selector":            func(o *store.SubscribeOptions) { o.Selector = nil },
+		"PartitionBy":         func(o *store.SubscribeOptions) { o.PartitionBy = nil },
+		"Mapper":              func(o *store.SubscribeOptions) { o.Mapper = nil },
+		"MaxSize":             func(o *store.SubscribeOptions) { o.MaxSize = 11 },
+		"CheckpointThreshold": func(o *store.SubscribeOptions) { o.CheckpointThreshold = 6 },
+		"CheckpointAfter":     func(o *store.SubscribeOptions) { o.CheckpointAfter = -1 },
+		"ConcurrencyLimit":    func(o *store.SubscribeOptions) { o.ConcurrencyLimit = 4 },
+		"RetryInterval":       func(o *store.SubscribeOptions) { o.RetryInterval = time.Second },
+		"Timeout":             func(o *store.SubscribeOptions) { o.Timeout = time.Second },
+	}) {
+		o := base
+		change(&o)
+		r, err := p.Subscribe(f.ctx, "s", subscription, &o)
+		if err == nil {
+			assert.NoError(f, r.Close())
+		}
+		f.invalid(err, field)
+	}
+	_, err := p.Subscribe(f.ctx, "s", subscription, nil)
+	f.invalid(err, "Filter")
+	prefixed := base
+	prefixed.Filter.StreamPrefix = ""
+	_, err = p.Subscribe(f.ctx, "s", subscription, &prefixed)
+	f.invalid(err, "Filter")
+
+	same := store.SubscribeOptions{ // what is left out is what the others have, and so is what is each subscriber's own
+		BufferSize: 1, Filter: store.EventFilter{Types: []string{"b", "a", "b"}, StreamPrefix: "s"}, Selector: func(store.Recorded) bool { return false },
+		PartitionBy: func(store.Recorded) string { return "" }, Mapper: func(e store.Recorded) (store.Recorded, error) { return e, nil },
+		Start: store.StartCurrent, WaitForLease: true,
+	}
+	second := p.subscribe("s", subscription, &same)
+	p.subscribe("s", "other name", &store.SubscribeOptions{ConcurrencyLimit: 1})
+	require.NoError(f, second.Close())
+	f.takes(first, 1, 2, 3)
+	require.NoError(f, first.Close())
+	f.ofTypes("s", "c")
+	f.takes(p.subscribe("s", subscription, nil), 4) // it begins anew, with options of its own
 }

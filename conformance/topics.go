@@ -16,6 +16,8 @@ func topics() []topic {
 		{"Pages bounded in bytes", bytesCases},
 		{"Reads of a stream that is replaced", pinnedCases},
 		{"Reads of all events", allCases},
+		{"Reads with a filter", chooseCases},
+		{"Event types", typeCases},
 		{"Links", linkCases},
 		{"Deletes", deleteCases},
 		{"Expected versions", matrixCases},

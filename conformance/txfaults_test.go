@@ -43,7 +43,7 @@ func TestOpenTxFaults(t *testing.T) {
 			return b
 		}},
 		cases:  casesFor(func(u txUse) bool { return u == writersBesideTx }),
-		faults: slices.Concat(openTxFaults, pinnedOpenTxFaults),
+		faults: slices.Concat(openTxFaults, pinnedOpenTxFaults, lateChoiceFaults),
 	}.check(t)
 }
 

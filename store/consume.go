@@ -5,6 +5,7 @@ import (
 	"errors"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/eventstore-go/eventstore/store/internal/batch"
@@ -29,7 +30,7 @@ func (s *Store) Consume(ctx context.Context, stream, name string, handler Handle
 	}
 	subscribers := make([]*Subscriber, 0, o.Handlers)
 	defer func() {
-		for _, r := range subscribers {
+		for _, r := range slices.Backward(subscribers) { // the first, which has OnState, hears how the subscription ends
 			switch e := r.Close(); {
 			case errors.Is(e, ErrPositionLost) && !errors.Is(err, ErrPositionLost):
 				err = errors.Join(err, e)
@@ -46,6 +47,7 @@ func (s *Store) Consume(ctx context.Context, stream, name string, handler Handle
 			return err
 		}
 		subscribers = append(subscribers, r)
+		unmapped.OnState = nil // one of them calls it
 	}
 	if o.Handlers == 1 {
 		return newConsumer(subscribers[0], handler, &o).run(ctx)

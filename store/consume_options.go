@@ -41,7 +41,7 @@ func (o *ConsumeOptions) checked() (c ConsumeOptions, err error) {
 		return c, &InvalidError{Field: "MinBackoff, MaxBackoff", Reason: "must not be negative"}
 	}
 	c.Handlers = max(c.Handlers, 1)
-	c.ConcurrencyLimit = max(c.ConcurrencyLimit, c.Handlers)
+	c.handlers = c.Handlers
 	c.MinBackoff, c.MaxBackoff = backoffs(c.MinBackoff, c.MaxBackoff)
 	return c, nil
 }

@@ -21,11 +21,7 @@ type consumer struct {
 // newConsumer returns the consumer of a subscriber. The Mapper is called here and not by the subscription, since what is parked is the
 // event as it is, which comes from the store again.
 func newConsumer(r *Subscriber, handler Handler, o *ConsumeOptions) *consumer {
-	c := &consumer{subscriber: r, handler: handler, opts: o, mapper: o.Mapper}
-	if r.subscription.opts.Mapper != nil { // of a subscriber that came first
-		c.mapper = nil
-	}
-	return c
+	return &consumer{subscriber: r, handler: handler, opts: o, mapper: o.Mapper}
 }
 
 // loadFor makes sure that the keys that are parked are known under the lease that the subscriber's events were sent in.

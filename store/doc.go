@@ -20,7 +20,7 @@
 //   - Append and link: [Store.Append], [Store.Link], [Event], [IDs], [AppendResult], [WithCause], [WithCorrelation].
 //   - Say what version to expect: [Expected], [Any], [NoStream], [StreamExists], [Version].
 //   - Read: [Store.Stream], [Store.All], [Store.Page], [Store.Event], [Store.Correlation], [Store.Head], [All], [Recorded], [ReadOptions],
-//     [Seen], [DefaultPageSize].
+//     [EventFilter], [Seen], [DefaultPageSize], [Store.Types], [TypeInfo].
 //   - Decode: [Decode], [As], [JSON], [IsJSON].
 //   - Delete and list streams: [Store.Delete], [Store.Undelete], [DeleteKind], [SoftDelete], [HardDelete], [Store.StreamInfo],
 //     [StreamInfo], [StreamStatus], [Active], [Deleted], [Store.Streams], [ListOptions], [StreamFilter], [SortBy], [SortID], [SortName],
@@ -29,7 +29,7 @@
 //   - Use transactions: [Store.WithTx], [Store.InTx], [Store.Committed].
 //   - Subscribe: [Store.Subscribe], [Subscriber], [SubscribeOptions], [DefaultBufferSize], [DefaultCheckpointThreshold],
 //     [DefaultCheckpointAfter], [DefaultRetryInterval], [DefaultTimeout], [Start], [StartOrigin], [StartCurrent], [StartAfter],
-//     [EventFilter], [SubscriptionState], [Phase], [Waiting], [CatchingUp], [Live], [Stopped].
+//     [SubscriptionState], [Phase], [Waiting], [CatchingUp], [Live], [Stopped].
 //   - Consume with a handler: [Store.Consume], [ConsumeOptions], [Handler], [Router], [NewRouter], [On], [Decision], [Retry], [Skip],
 //     [Stop], [Park], [RetryThen].
 //   - Watch: [Store.Watch], [Watcher], [WatchOptions], [DefaultWatchSize].
@@ -66,7 +66,7 @@
 //   - Transactions: [Transactional]; [Store.Bind] for those that are no *sql.Tx. Without it, [Store.WithTx] and [Store.InTx] fail
 //     with [ErrNoTransactions].
 //   - Subscriptions: [SubscriptionStorage], [LeaseRequest], [Lease], [CheckpointRequest], [CheckpointState], [Behind], [Arrivals]. Without
-//     it, calls that need it fail with [errors.ErrUnsupported].
+//     it, calls that need it fail with [errors.ErrUnsupported], and reads with a filter fetch all events.
 //   - Many checkpoints at the price of one: [CheckpointBatcher]. Without it, the Store saves one checkpoint after the other.
 //   - Events that Consume parks: [ParkedStorage], [ParkedChange], [ParkedRequest]. Without it, a decision to park ends Consume with
 //     [ErrNoParking].
@@ -75,6 +75,8 @@
 //   - Handlers that wait for their own transaction: [DeadlockDetector]. Without it, such a handler waits until its context ends.
 //   - Correlations: [CorrelationStorage], [CorrelationRequest], [CorrelationPart]. Without it, [Store.Correlation] fails with
 //     [errors.ErrUnsupported].
+//   - Event types: [TypeStorage]. Without it, [Store.Types] reads all events.
+//   - Events of rare types: [TypeIndex], [TypedRequest], [TypedPart]. Without it, a read with a filter looks at all events.
 //   - Positions that are given after the commit: [Ticker]. Without it, events have positions when they are committed.
 //   - One round trip to see that nothing is new: [Poller]. Without it, the Store reads an empty page.
 //   - Several pages at a time: [ParallelReader]. Without it, the Store reads one page after the other.

@@ -108,3 +108,87 @@ func ExampleStore_Page() {
 	}
 	// Output: 0 1 2 3 4
 }
+
+// A filter chooses events in the database. Here it reads a category, all streams whose names begin with "account-", and finds the last
+// event of a type.
+func ExampleReadOptions_filter() {
+	ctx := context.Background()
+	es := store.New(memory.New(), nil)
+	for _, stream := range []string{"account-7", "order-1", "account-8", "order-2", "account-7"} {
+		if _, err := es.Append(ctx, stream, store.Any, store.Event{Type: "opened"}, store.Event{Type: "closed"}); err != nil {
+			log.Fatal(err)
+		}
+	}
+
+	accounts := store.EventFilter{StreamPrefix: "account-", Types: []string{"opened"}}
+	for e, err := range es.All(ctx, &store.ReadOptions{Filter: accounts}) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(e.Number, e.Stream, e.Type)
+	}
+	closed := store.EventFilter{Types: []string{"closed"}}
+	for e, err := range es.All(ctx, &store.ReadOptions{Filter: closed, Backward: true, Limit: 1}) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println("the last is", e.Number, e.Stream, e.Type)
+	}
+	// Output:
+	// 1 account-7 opened
+	// 5 account-8 opened
+	// 9 account-7 opened
+	// the last is 10 account-7 closed
+}
+
+// A reader that looks from time to time goes on with Seen.Version, not with the number of the last event that it got: so it
+// does not look at the events again that its filter has left out.
+func ExampleReadOptions_seen() {
+	ctx := context.Background()
+	es := store.New(memory.New(), nil)
+	checkpoint := int64(0)
+	for range 3 {
+		if _, err := es.Append(ctx, "account-7", store.Any, store.Event{Type: "paid"}, store.Event{Type: "noted"}, store.Event{Type: "noted"}); err != nil {
+			log.Fatal(err)
+		}
+		var seen store.Seen
+		paid := store.EventFilter{Types: []string{"paid"}}
+		for e, err := range es.All(ctx, &store.ReadOptions{After: checkpoint, Filter: paid, Seen: &seen}) {
+			if err != nil {
+				log.Fatal(err)
+			}
+			fmt.Println(e.Number, e.Type)
+		}
+		checkpoint = seen.Version
+		fmt.Println("up to", checkpoint)
+	}
+	// Output:
+	// 1 paid
+	// up to 3
+	// 4 paid
+	// up to 6
+	// 7 paid
+	// up to 9
+}
+
+// Types shows what there is in a store.
+func ExampleStore_Types() {
+	ctx := context.Background()
+	es := store.New(memory.New(), nil)
+	for _, stream := range []string{"account-7", "account-8"} {
+		if _, err := es.Append(ctx, stream, store.Any, store.Event{Type: "opened"}, store.Event{Type: "paid"}, store.Event{Type: "paid"}); err != nil {
+			log.Fatal(err)
+		}
+	}
+
+	types, err := es.Types(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, t := range types {
+		fmt.Println(t.Type, t.Events, "first at", t.First, "last at", t.Last)
+	}
+	// Output:
+	// paid 4 first at 2 last at 6
+	// opened 2 first at 1 last at 4
+}

@@ -68,14 +68,14 @@ func (h *hub) attach(id SubscriptionID, opts runOptions) (r *Subscriber, before 
 	h.listen()
 	key := subscriptionKey{id, opts.Transient}
 	if s := h.named[key]; s != nil && id.Name != "" {
-		r, err := s.attach(opts.BufferSize)
+		r, err := s.attach(&opts)
 		if r == nil && err == nil {
 			return nil, s, nil
 		}
 		return r, nil, err
 	}
 	s := newSubscription(h.env, h.services, id, opts)
-	if r, err = s.attach(opts.BufferSize); err != nil {
+	if r, err = s.attach(&opts); err != nil {
 		return nil, nil, err
 	}
 	if id.Name == "" {

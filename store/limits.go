@@ -51,6 +51,19 @@ func checkStream(stream string) error { return checkText("stream", stream, MaxSt
 
 func checkType(t string) error { return checkText("type", t, MaxType) }
 
+// checkFilter checks that events can have the types, and streams the prefix.
+func checkFilter(types []string, prefix string) error {
+	for _, t := range types {
+		if err := checkType(t); err != nil {
+			return err
+		}
+	}
+	if prefix == "" {
+		return nil
+	}
+	return checkText("Filter.StreamPrefix", prefix, MaxStreamName)
+}
+
 func checkText(field, s string, most int) error {
 	switch {
 	case s == "":

@@ -12,7 +12,7 @@ func replicaOf(s Storage) Storage {
 // replica, such as postgres.Options.Reads, that is what every Store does.
 //
 // With a replica, these calls read it and may lag: [Store.Stream], [Store.All], [Store.Page], [Store.Event], [Store.Head],
-// [Store.StreamInfo], [Store.Streams], [Store.ReadSnapshot] and [Store.Correlation]. Subscriptions, watchers and projections, which the
+// [Store.StreamInfo], [Store.Streams], [Store.Types], [Store.ReadSnapshot] and [Store.Correlation]. Subscriptions, watchers and projections, which the
 // Store and the result share, read their pages there. Everything else asks the primary: all writes and what they are judged by, leases
 // and checkpoints, lists of subscriptions and projections, [Store.WaitFor], and what runs in a transaction.
 //
@@ -23,11 +23,4 @@ func (s *Store) Primary() *Store {
 	p := *s
 	p.reads, p.replicated = s.storage, false
 	return &p
-}
-
-// placeSoon has the primary give positions to what was committed, in the background: a replica can't, and shows nothing in All before.
-func (s *Store) placeSoon() {
-	if s.replicated && s.hub != nil && s.hub.ticker != nil {
-		s.hub.tickSoon()
-	}
 }

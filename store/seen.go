@@ -10,10 +10,15 @@ import (
 // events read. The number of the last event is not enough: a stream may end with a link whose event was hard deleted, and
 // then its version is above the last number that can be read.
 type Seen struct {
-	// StreamID is the stream's [StreamInfo].ID.
+	// StreamID is the stream's [StreamInfo].ID; 0 for [All].
 	StreamID int64
-	// Version is the version up to which the read left nothing out. If the read reached the end of the stream, it is the
-	// stream's version; if it ended at Limit, the number of the last event; if it read backward, where it began.
+	// Version is the version up to which the read left nothing out; of All, the position. If the read reached the end of
+	// the stream, it is the stream's version; if it ended at Limit, the number of the last event; if it read backward,
+	// where it began.
+	//
+	// With a [ReadOptions].Filter, up to Version nothing is left out that the filter chooses, and the events that it left
+	// out are passed: a reader that goes on with After: Version does not look at them again. Version is never above a
+	// number that the store had given when the read ended.
 	Version int64
 }
 

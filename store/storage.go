@@ -170,6 +170,8 @@ type ReadRequest struct {
 	// Overlap says that the caller has the event at From and needs only its ID. That event does not count for Bytes: the page has at
 	// least one event beside it, if there is one. The backend may leave out its data and metadata.
 	Overlap bool
+	// ChosenOnly says that [SubscriptionStorage].ReadFiltered returns no event that the filter leaves out. Other calls ignore it.
+	ChosenOnly bool
 }
 
 // Fits reports whether an event of size bytes fits into a page that has n events with so many bytes. With Overlap, the event at

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -43,6 +44,54 @@ type CorrelationPart struct {
 	// Rest is what the backend wants to be given with the request for the next page, such as what it knows of the events behind
 	// this one; or nil.
 	Rest any
+}
+
+// TypeStorage is implemented by a [Storage] that lists event types in the database.
+type TypeStorage interface {
+	// ListTypes does what [Store.Types] says. Outside a transaction it covers every event that was committed before the call.
+	ListTypes(ctx context.Context) ([]TypeInfo, error)
+}
+
+// TypeInfo is an event type, how many events have it, and the first and the last of them in the order of [All].
+type TypeInfo struct {
+	Type   string
+	Events int64
+	// First and Last are positions, FirstAt and LastAt the CreatedAt of the events there.
+	First, Last     int64
+	FirstAt, LastAt time.Time
+}
+
+// TypeIndex is implemented by a [Storage] that can have an index of event types. The Store asks it where a read of all events with a filter
+// of types has far to go.
+type TypeIndex interface {
+	// ReadTyped returns a page of those events of All that have the types and the prefix, found by their types: it looks at no others. Reading all
+	// pages must cost no more than in proportion to the events that have the types.
+	ReadTyped(ctx context.Context, r TypedRequest) (TypedPart, error)
+}
+
+// TypedRequest asks for a page of the events of some types. For backends.
+type TypedRequest struct {
+	// Types are the types wanted, at least one, each once; StreamPrefix is what the names of the streams begin with. See [EventFilter].
+	Types        []string
+	StreamPrefix string
+	From         int64 // first position wanted, inclusive; at least 1
+	Backward     bool  // From downwards
+	Limit        int   // at least 1
+	Bytes        int   // see [ReadRequest]
+	// Rest is that of the page before, which ended right before From; nil for the first page.
+	Rest any
+}
+
+// TypedPart is a page of the events of some types. For backends.
+type TypedPart struct {
+	Events []Recorded
+	// Next is the first position, in the direction of the read, that was not looked at, as of
+	// [SubscriptionStorage].ReadFiltered.
+	Next int64
+	// Rest is what the backend wants to be given with the request for the next page; nil if it has nothing behind this one.
+	Rest any
+	// Unsuited says that there is no index, or that so many events have the types that it is better to look at all. Then nothing was read.
+	Unsuited bool
 }
 
 // CheckpointBatcher is implemented by a [SubscriptionStorage] that saves the checkpoints of several subscriptions at the
@@ -113,7 +162,7 @@ type WriteChecker interface {
 // standby. See [Store.Primary] for which calls of a Store read the replica.
 type Replicated interface {
 	// Replica returns a Storage that reads the replica, or nil if there is none. [New] asks once. The Store uses its reads only: those
-	// of Storage, ReadFiltered, ReadCorrelation and ParallelReads.
+	// of Storage, ReadFiltered, ReadCorrelation, ReadTyped, ListTypes and ParallelReads.
 	//
 	// A page must be of one moment. The next call may be answered by an earlier one, as where several standbys share an address. The
 	// replica gives no positions, and writes nothing. Every error of its database must be [ErrReplica]; what it finds out about events and

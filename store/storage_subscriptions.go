@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -55,13 +57,14 @@ type SubscriptionStorage interface {
 	Arrivals(ctx context.Context, list []Behind) (Arrivals, error)
 	// StreamVersions returns what StreamInfo would return of each of the streams that exist, in one look.
 	StreamVersions(ctx context.Context, streams []string) (map[string]StreamInfo, error)
-	// ReadFiltered is ReadAll, or ReadStream if r.Stream is not All, forward, of those events that f chooses. next is
-	// the first number that it has not looked at: r.From if there is nothing at or behind it yet. r.StreamID works as in
-	// ReadStream. It looks at a bounded
-	// range of numbers, so a page may have fewer events than r.Limit, or none, anywhere.
+	// ReadFiltered is ReadAll, or ReadStream if r.Stream is not All, of those events that f chooses. next is the first
+	// number, in the direction of the read, that it has not looked at: forward, r.From if there is nothing at or behind it
+	// yet; backward, 0 if nothing is left. r.StreamID works as in ReadStream. It looks at a bounded range of numbers, so a
+	// page may have fewer events than r.Limit, or none, anywhere.
 	//
-	// The page also has the events at r.From and at next-1, if they exist, whether f chooses them or not: their ids show
-	// that two pages follow each other. The caller leaves them out, see [EventFilter.Matches].
+	// Unless r.ChosenOnly is set, the page also has the events at r.From and at next-1, if they exist, whether f chooses
+	// them or not: their ids show that two pages follow each other. The caller leaves them out, see [EventFilter.Matches].
+	// A backward request always sets it.
 	ReadFiltered(ctx context.Context, r ReadRequest, f EventFilter) (page []Recorded, next int64, err error)
 }
 
@@ -80,7 +83,8 @@ type Arrivals struct {
 	Now time.Time   // what the database's clock says
 }
 
-// EventFilter chooses events in the database. The zero value chooses all.
+// EventFilter chooses events in the database. The zero value chooses all. An event is chosen if it has one of the types and
+// its stream has the prefix: {StreamPrefix: "account-"} chooses a category, all streams whose names begin so.
 type EventFilter struct {
 	// Types are the types wanted. Default: all.
 	Types []string
@@ -90,6 +94,29 @@ type EventFilter struct {
 
 // IsZero reports whether f chooses all events.
 func (f EventFilter) IsZero() bool { return len(f.Types) == 0 && f.StreamPrefix == "" }
+
+// Matches reports whether f chooses e.
+func (f EventFilter) Matches(e *Recorded) bool {
+	return (len(f.Types) == 0 || slices.Contains(f.Types, e.Type)) && strings.HasPrefix(e.Stream, f.StreamPrefix)
+}
+
+// clone returns an EventFilter that its caller can't change any more.
+func (f EventFilter) clone() EventFilter {
+	f.Types = slices.Clone(f.Types)
+	return f
+}
+
+// equals reports whether f and g choose the same events, whatever the order of their types.
+func (f EventFilter) equals(g EventFilter) bool {
+	return f.StreamPrefix == g.StreamPrefix && slices.Equal(f.sorted(), g.sorted())
+}
+
+// sorted returns the types in order, each once.
+func (f EventFilter) sorted() []string {
+	list := slices.Clone(f.Types)
+	slices.Sort(list)
+	return slices.Compact(list)
+}
 
 // LeaseRequest asks for the lease of a subscription. For backends.
 type LeaseRequest struct {

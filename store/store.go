@@ -252,6 +252,13 @@ func (s *Store) notify() {
 	}
 }
 
+// placeSoon has the primary give positions to what was committed, in the background: a replica can't, and shows nothing in All before.
+func (s *Store) placeSoon() {
+	if s.replicated && s.hub != nil && s.hub.ticker != nil {
+		s.hub.tickSoon()
+	}
+}
+
 // Event returns the event with the given id, with its Number set to its Version, or [ErrEventNotFound]. Events of
 // soft-deleted streams are found.
 func (s *Store) Event(ctx context.Context, id uuid.UUID) (Recorded, error) {

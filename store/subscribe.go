@@ -78,7 +78,7 @@ func (s *subscription) await(ctx context.Context, enough func(SubscriptionState)
 	for {
 		s.mu.Lock()
 		state, begun := s.state()
-		changed := s.changed
+		changed := s.audience.changed
 		s.mu.Unlock()
 		switch {
 		case begun && state.Phase == Stopped:

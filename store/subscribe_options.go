@@ -3,7 +3,6 @@ package store
 import (
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 	"time"
 
@@ -36,8 +35,17 @@ const (
 	DefaultTimeout             = 30 * time.Second
 )
 
-// SubscribeOptions of a subscription. The zero value of each field is its default. Those of the first subscriber in a
-// process count; a later one adds only its BufferSize.
+// SubscribeOptions of a subscription. The zero value of each field is its default.
+//
+// All subscribers that a Store has on a subscription share it, so a later subscriber must agree with the options that the first one
+// began it with. If it does not, Subscribe returns an [InvalidError] that names the option:
+//   - Filter must choose the same events;
+//   - Selector, PartitionBy and Mapper must be set if they were set, and nil if they were nil. Functions can't be compared further: that
+//     of the first subscriber is called;
+//   - MaxSize, CheckpointThreshold, CheckpointAfter, ConcurrencyLimit, RetryInterval and Timeout must be the same, if they are set.
+//
+// BufferSize, WaitForLease and OnState are each subscriber's own. Start counts only where a subscription is created. Stores and processes
+// that take a subscription over from each other are not compared.
 type SubscribeOptions struct {
 	// Start is where the subscription begins if it is new. Default: StartOrigin.
 	Start Start
@@ -88,13 +96,18 @@ type SubscribeOptions struct {
 	// RetryInterval. Default: DefaultTimeout.
 	Timeout time.Duration
 	// OnState is called when the subscription's state has changed, on its own goroutine. Like the other callbacks there it
-	// must not block, so it must not close the subscriber or the Store, or unsubscribe: these wait for that goroutine.
+	// must not block, so it must not close the subscriber or the Store, or unsubscribe: these wait for that goroutine. A
+	// later subscriber's OnState is first called with the state as it is. It is not called any more for a subscriber that
+	// was closed while others stay; the last one to close hears that the subscription is Stopped.
 	OnState func(SubscriptionState)
+
+	handlers int // of Consume: ConcurrencyLimit is at least this
 }
 
 // runOptions are what a subscription runs with: what its user has set, checked and with defaults, and what its kind needs.
 type runOptions struct {
 	SubscribeOptions
+	given  SubscribeOptions // as the user has set them, without defaults
 	kind   kind
 	policy checkpoint.Policy
 
@@ -131,7 +144,7 @@ func (o *SubscribeOptions) policy(byDefault bool) checkpoint.Policy {
 func (o *SubscribeOptions) checked() (runOptions, error) {
 	var c runOptions
 	if o != nil {
-		c.SubscribeOptions = *o
+		c.SubscribeOptions, c.given = *o, *o
 	}
 	byDefault := c.CheckpointThreshold == 0
 	for _, f := range []struct {
@@ -175,23 +188,65 @@ func (o *SubscribeOptions) checked() (runOptions, error) {
 	if c.Start.after < 0 {
 		return c, &InvalidError{Field: "Start", Reason: fmt.Sprintf("is after %d: numbers begin with 1", c.Start.after)}
 	}
-	c.Filter.Types = slices.Clone(c.Filter.Types)
-	for _, t := range c.Filter.Types {
-		if err := checkType(t); err != nil {
-			return c, err
-		}
-	}
-	if c.Filter.StreamPrefix != "" {
-		if err := checkText("Filter.StreamPrefix", c.Filter.StreamPrefix, MaxStreamName); err != nil {
-			return c, err
-		}
-	}
-	return c, nil
+	c.ConcurrencyLimit = max(c.ConcurrencyLimit, c.handlers)
+	c.Filter = c.Filter.clone()
+	return c, checkFilter(c.Filter.Types, c.Filter.StreamPrefix)
 }
 
-// Matches reports whether f chooses e.
-func (f EventFilter) Matches(e *Recorded) bool {
-	return (len(f.Types) == 0 || slices.Contains(f.Types, e.Type)) && strings.HasPrefix(e.Stream, f.StreamPrefix)
+// contradiction returns an [InvalidError] if the options of a later subscriber contradict o, which the subscription runs with.
+func (o *runOptions) contradiction(id SubscriptionID, later *runOptions) error {
+	field, given, runs := o.differs(later)
+	if field == "" {
+		return nil
+	}
+	return &InvalidError{Field: field, Reason: fmt.Sprintf(
+		"is %v, but subscription %q on %q runs in this Store with %v: give all its subscribers the same options, or subscribe under another name",
+		given, id.Name, id.Stream, runs)}
+}
+
+// differs returns the first option that a later subscriber contradicts, what it is there, and what it is in o; "" if there is none.
+func (o *runOptions) differs(later *runOptions) (field string, given, runs any) {
+	if !o.Filter.equals(later.Filter) {
+		return "Filter", later.Filter, o.Filter
+	}
+	for _, f := range []struct {
+		name        string
+		given, runs bool
+	}{
+		{"Selector", later.Selector != nil, o.Selector != nil},
+		{"PartitionBy", later.PartitionBy != nil, o.PartitionBy != nil},
+		{"Mapper", later.Mapper != nil, o.Mapper != nil},
+	} {
+		if f.given != f.runs {
+			return f.name, isSet(f.given), isSet(f.runs)
+		}
+	}
+	set := &later.given
+	for _, f := range []struct {
+		name        string
+		isSet       bool
+		given, runs any
+	}{
+		{"MaxSize", set.MaxSize != 0, later.MaxSize, o.MaxSize},
+		{"CheckpointThreshold", set.CheckpointThreshold != 0, later.CheckpointThreshold, o.CheckpointThreshold},
+		{"CheckpointAfter", set.CheckpointAfter != 0, max(later.CheckpointAfter, -1), max(o.CheckpointAfter, -1)},
+		{"ConcurrencyLimit", set.ConcurrencyLimit != 0, later.ConcurrencyLimit, o.ConcurrencyLimit},
+		{"RetryInterval", set.RetryInterval != 0, later.RetryInterval, o.RetryInterval},
+		{"Timeout", set.Timeout != 0, later.Timeout, o.Timeout},
+	} {
+		if f.isSet && f.given != f.runs {
+			return f.name, f.given, f.runs
+		}
+	}
+	return "", nil, nil
+}
+
+// isSet names what a function is, as far as that can be told.
+func isSet(set bool) string {
+	if set {
+		return "set"
+	}
+	return "nil"
 }
 
 // checkSubscription checks what identifies a subscription.

@@ -28,18 +28,23 @@ type Subscriber struct {
 }
 
 // attach adds a subscriber, or returns nil if the subscription is about to stop.
-func (s *subscription) attach(size int) (*Subscriber, error) {
+func (s *subscription) attach(opts *runOptions) (*Subscriber, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r := &Subscriber{subscription: s, work: make(chan struct{}, 1)}
-	seat, ok, err := s.life.Sit(size, r.poke)
-	switch {
-	case !ok:
+	if s.life.Closing() {
 		return nil, nil
-	case err != nil:
+	}
+	if err := s.opts.contradiction(s.id, opts); err != nil {
+		return nil, err
+	}
+	r := &Subscriber{subscription: s, work: make(chan struct{}, 1)}
+	seat, err := s.life.Sit(opts.BufferSize, r.poke)
+	if err != nil {
 		return nil, &SubscriptionError{s.id, ErrTooManySubscribers}
 	}
 	r.seat = seat
+	s.audience.add(seat, opts.OnState)
+	s.poke() // its OnState is to hear of the state
 	return r, nil
 }
 
@@ -333,5 +338,8 @@ func (r *Subscriber) leave() bool {
 	defer s.mu.Unlock()
 	last := s.life.Rise(r.seat, ErrSubscriberClosed)
 	r.last = r.last || last
+	if !r.last {
+		s.audience.remove(r.seat)
+	}
 	return last
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,10 +34,49 @@ type subscription struct {
 	claim     claim
 	unwritten error // why the last checkpoint was not written
 
-	mu      sync.Mutex
-	life    *life.Life[Recorded]
-	held    grant
-	changed chan struct{} // closed when those who wait for a state are to look again
+	mu       sync.Mutex
+	life     *life.Life[Recorded]
+	held     grant
+	audience audience
+}
+
+// audience is who is told of the state of a subscription. The subscription's mu guards it.
+type audience struct {
+	changed   chan struct{} // closed when those who wait for a state are to look again
+	listeners []listener    // told of each change
+	newcomers []listener    // told of the state as it is, first
+}
+
+// listener is the OnState of a subscriber.
+type listener struct {
+	of   *queue.Seat[Recorded]
+	call func(SubscriptionState)
+}
+
+// add adds a subscriber's OnState, if it has one.
+func (a *audience) add(of *queue.Seat[Recorded], call func(SubscriptionState)) {
+	if call != nil {
+		a.newcomers = append(a.newcomers, listener{of, call})
+	}
+}
+
+// remove removes the OnState of a subscriber.
+func (a *audience) remove(of *queue.Seat[Recorded]) {
+	isOf := func(l listener) bool { return l.of == of }
+	a.listeners, a.newcomers = slices.DeleteFunc(a.listeners, isOf), slices.DeleteFunc(a.newcomers, isOf)
+}
+
+// due returns whom to tell of the state: all if it has changed, otherwise those that have not heard of any.
+func (a *audience) due(changed, begun bool) (list []listener) {
+	if !begun || !changed && len(a.newcomers) == 0 {
+		return nil
+	}
+	if changed {
+		list = slices.Clone(a.listeners)
+	}
+	list = append(list, a.newcomers...)
+	a.listeners, a.newcomers = append(a.listeners, a.newcomers...), nil
+	return list
 }
 
 // services are the goroutines that subscriptions of a Store share.
@@ -49,7 +89,7 @@ type services struct {
 func newSubscription(e *env, shared services, id SubscriptionID, opts runOptions) *subscription {
 	s := &subscription{
 		env: e, services: shared, id: id, opts: opts,
-		work: make(chan struct{}, 1), done: make(chan struct{}), free: make(chan struct{}), changed: make(chan struct{}),
+		work: make(chan struct{}, 1), done: make(chan struct{}), free: make(chan struct{}), audience: audience{changed: make(chan struct{})},
 		claim: claim{writes: opts.kind == viaProject}, // which has found that out
 		ahead: ahead{storage: e.reads, overlap: 1}, pager: pager{most: e.pageBytes}, lines: newLines(e.log),
 	}
@@ -96,8 +136,8 @@ func (s *subscription) poke() {
 
 // change wakes those who wait for a state, or for what goes with it. s.mu is held.
 func (s *subscription) change() {
-	close(s.changed)
-	s.changed = make(chan struct{})
+	close(s.audience.changed)
+	s.audience.changed = make(chan struct{})
 }
 
 // run is the goroutine. It calls forget when nothing is left but to stop.
@@ -149,14 +189,15 @@ func (s *subscription) runUntil(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// next returns what to do next, and calls OnState first if the state has changed.
+// next returns what to do next. First it calls each OnState that has not heard of the state.
 func (s *subscription) next() life.Todo[Recorded] {
 	s.mu.Lock()
 	todo := s.life.Next(time.Now())
-	state, _ := s.state()
+	state, begun := s.state()
+	due := s.audience.due(todo.Changed, begun)
 	s.mu.Unlock()
-	if todo.Changed && s.opts.OnState != nil {
-		s.opts.OnState(state)
+	for _, l := range due {
+		l.call(state)
 	}
 	if todo.Due {
 		s.checkpoints.poke()

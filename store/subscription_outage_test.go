@@ -66,7 +66,7 @@ func TestStateWhileCheckpointsFail(t *testing.T) {
 		require.NoError(t, r.Ack(t.Context(), got[0]))
 		time.Sleep(time.Hour)
 		assert.Equal(t, store.Waiting, r.State().Phase)
-		opts.WaitForLease = true
+		opts.WaitForLease, opts.OnState = true, nil
 		p.subscribe(opts) // it has the lease
 		p.append(1)       // and reads on
 		more, _ := next(t, r, 1)

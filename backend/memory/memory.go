@@ -13,6 +13,7 @@
 //   - [store.SubscriptionStorage]: persistent subscriptions, as long as the process lives
 //   - [store.ParkedStorage]: Consume parks events that fail
 //   - [store.CorrelationStorage]: find the events of a correlation
+//   - [store.TypeIndex]: find the events of some types
 //   - [store.Recycler]: reuse the memory of pages
 //
 // There are no transactions, and so no projections.

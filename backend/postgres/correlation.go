@@ -22,36 +22,45 @@ var _ store.CorrelationStorage = (*Backend)(nil)
 // for the session could leave them behind at a pooler. Where they are too short, the error wraps [store.ErrTimeout] and says how to
 // connect without them.
 func (b *Backend) IndexCorrelations(ctx context.Context) error {
+	return b.index(ctx, "IndexCorrelations", "correlations_indexed", "drop_correlations_index", "index_correlations")
+}
+
+// index makes an index for the method called name, unless it is there, by the statements that look for it, drop what is left of an
+// attempt, and make it.
+func (b *Backend) index(ctx context.Context, name, indexed, drop, create string) error {
 	if err := b.Check(ctx); err != nil {
 		return err
 	}
 	if b.tx != nil {
 		return &store.InvalidError{Field: "tx", Reason: "can't make an index while others append: call it outside a transaction"}
 	}
-	err := b.indexCorrelations(ctx)
+	err := b.makeIndex(ctx, indexed, drop, create)
 	if ctx.Err() == nil && (errors.Is(err, store.ErrTimeout) || waitedTooLong(err)) {
-		return fmt.Errorf("postgres: %w: the index is not complete; call IndexCorrelations again with a connection that has "+
-			"statement_timeout=0 and lock_timeout=0, for example in its URL: %w", store.ErrTimeout, err)
+		return fmt.Errorf("postgres: %w: the index is not complete; call %s again with a connection that has "+
+			"statement_timeout=0 and lock_timeout=0, for example in its URL: %w", store.ErrTimeout, name, err)
 	}
 	return err
 }
 
-func (b *Backend) indexCorrelations(ctx context.Context) error {
+func (b *Backend) makeIndex(ctx context.Context, indexed, drop, create string) error {
 	var valid bool
-	found, err := b.one(ctx, "correlations_indexed", nil, &valid)
+	found, err := b.one(ctx, indexed, nil, &valid)
 	switch {
 	case err != nil || found && valid:
 		return err
 	case found:
-		if err := b.exec(ctx, "drop_correlations_index"); err != nil {
+		if err := b.exec(ctx, drop); err != nil {
 			return err
 		}
 	}
-	return b.exec(ctx, "index_correlations")
+	return b.exec(ctx, create)
 }
 
-// correlated says where an event of a correlation is.
-type correlated struct{ position, seq, idx int64 }
+// fewPlaces is how many places are looked at in any case where not all of their events are wanted.
+const fewPlaces = 200
+
+// located says where an event is.
+type located struct{ position, seq, idx int64 }
 
 // ReadCorrelation implements [store.CorrelationStorage]. The index of correlations does not have the positions of events, so that the
 // first page looks up where all of them are. The pages behind it go on with that: 24 bytes for each event.
@@ -62,32 +71,46 @@ func (b *Backend) ReadCorrelation(ctx context.Context, r store.CorrelationReques
 	if err := b.correlationsIndexed(ctx); err != nil {
 		return part, err
 	}
-	rest, ok := r.Rest.([]correlated)
+	rest, ok := r.Rest.([]located)
 	if !ok {
 		if rest, err = b.findCorrelation(ctx, r); err != nil {
 			return part, err
 		}
 	}
-	left := room{request: store.ReadRequest{Bytes: r.Bytes}}
-	for len(rest) > 0 && len(part.Events) < r.Limit && !part.More {
-		list := rest[:min(len(rest), r.Limit-len(part.Events))]
-		next, err := b.readCorrelated(ctx, &left, list)
+	part.Part, rest, err = b.readPlaces(ctx, rest, r.Limit, r.Bytes, "")
+	part.Rest = rest
+	return part, err
+}
+
+// readPlaces returns a page of the events at the places of list, in that order, and the places behind it. Only those of streams with the
+// prefix are in the page.
+func (b *Backend) readPlaces(ctx context.Context, list []located, limit, bytes int, prefix string) (part store.Part, rest []located, err error) {
+	left := room{request: store.ReadRequest{Bytes: bytes}}
+	for rest = list; len(rest) > 0 && len(part.Events) < limit && !part.More; {
+		size := limit - len(part.Events)
+		if prefix != "" {
+			size = max(size, fewPlaces) // few of them may be of such a stream
+		}
+		wanted := rest[:min(len(rest), size)]
+		next, err := b.readWanted(ctx, &left, wanted, prefix)
 		if err != nil {
-			return part, err
+			return store.Part{}, list, err
 		}
 		part.Events = append(part.Events, next.Events...)
+		if len(part.Events) > limit {
+			part.Events, next.More = part.Events[:limit], true
+		}
 		n := len(part.Events)
 		switch {
 		case !next.More:
-			rest = rest[len(list):]
+			rest = rest[len(wanted):]
 		case n > 0:
 			part.More = true
 			last := part.Events[n-1].Number
-			rest = rest[slices.IndexFunc(list, func(m correlated) bool { return m.position > last }):]
+			rest = rest[slices.IndexFunc(rest, func(p located) bool { return p.position == last })+1:]
 		} // else the first event was hard deleted between two statements
 	}
-	part.Rest = rest
-	return part, nil
+	return part, rest, nil
 }
 
 func (b *Backend) correlationsIndexed(ctx context.Context) error {
@@ -105,35 +128,45 @@ func (b *Backend) correlationsIndexed(ctx context.Context) error {
 }
 
 // findCorrelation returns where the events are that r is about, in their global order.
-func (b *Backend) findCorrelation(ctx context.Context, r store.CorrelationRequest) (list []correlated, err error) {
+func (b *Backend) findCorrelation(ctx context.Context, r store.CorrelationRequest) (list []located, err error) {
 	err = b.each(ctx, "find_correlation", func(rows *sql.Rows) error {
 		var packed sql.RawBytes
 		if err := rows.Scan(&packed); err != nil {
 			return err
 		}
-		if err := b.unhex((*[]byte)(&packed)); err != nil {
-			return err
-		}
-		const size = 8 + 8 + 4
-		list = make([]correlated, 0, len(packed)/size)
-		for ; len(packed) >= size; packed = packed[size:] {
-			list = append(list, correlated{
-				position: int64(binary.BigEndian.Uint64(packed)),
-				seq:      int64(binary.BigEndian.Uint64(packed[8:])),
-				idx:      int64(binary.BigEndian.Uint32(packed[16:])),
-			})
-		}
-		return nil
+		list, err = b.unpackPlaces(packed)
+		return err
 	}, r.CorrelationID.String(), r.From)
-	slices.SortFunc(list, func(x, y correlated) int { return cmp.Compare(x.position, y.position) })
 	return list, err
 }
 
-// readCorrelated reads these events.
-func (b *Backend) readCorrelated(ctx context.Context, left *room, list []correlated) (store.Part, error) {
+// unpackPlaces unpacks places, and returns them in the order of positions.
+func (b *Backend) unpackPlaces(packed sql.RawBytes) ([]located, error) {
+	if err := b.unhex((*[]byte)(&packed)); err != nil {
+		return nil, err
+	}
+	const size = 8 + 8 + 4
+	list := make([]located, 0, len(packed)/size)
+	for ; len(packed) >= size; packed = packed[size:] {
+		list = append(list, located{
+			position: int64(binary.BigEndian.Uint64(packed)),
+			seq:      int64(binary.BigEndian.Uint64(packed[8:])),
+			idx:      int64(binary.BigEndian.Uint32(packed[16:])),
+		})
+	}
+	slices.SortFunc(list, func(x, y located) int { return cmp.Compare(x.position, y.position) })
+	return list, nil
+}
+
+// readWanted reads the events at these places.
+func (b *Backend) readWanted(ctx context.Context, left *room, list []located, prefix string) (store.Part, error) {
+	var begins any // null for all
+	if prefix != "" {
+		begins = prefix
+	}
 	positions, seqs, idxs := make([]int64, len(list)), make([]int64, len(list)), make([]int64, len(list))
 	for i, p := range list {
 		positions[i], seqs[i], idxs[i] = p.position, p.seq, p.idx
 	}
-	return b.readLinked(ctx, left, "read_correlation", intArray(positions), intArray(seqs), intArray(idxs), inline(left.request, len(list)))
+	return b.readLinked(ctx, left, "read_places", intArray(positions), intArray(seqs), intArray(idxs), inline(left.request, len(list)), begins)
 }

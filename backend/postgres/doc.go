@@ -24,6 +24,7 @@
 //   - [store.ProjectionStorage]: projections, in the transaction of the handler
 //   - [store.ParkedStorage]: Consume parks events that fail
 //   - [store.CorrelationStorage]: find the events of a correlation
+//   - [store.TypeStorage], [store.TypeIndex]: list event types, and find the events of rare ones
 //   - [store.Checker], [store.WriteChecker]: check the server, the session and the tables, and whether the database takes writes
 //   - [store.Replicated]: read from a standby
 //   - [store.JSONOnly]: keep data as jsonb or json

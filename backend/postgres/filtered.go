@@ -35,9 +35,12 @@ func (b *Backend) ReadFiltered(ctx context.Context, r store.ReadRequest, f store
 	if err := b.Check(ctx); err != nil {
 		return nil, r.From, err
 	}
-	if r.Stream == store.All {
+	switch {
+	case r.Stream == store.All && r.Backward:
+		page, next, err = b.readAllFilteredBackward(ctx, r, f)
+	case r.Stream == store.All:
 		page, next, err = b.readAllFiltered(ctx, r, f)
-	} else {
+	default:
 		page, next, err = b.readStreamFiltered(ctx, r, f)
 	}
 	if err != nil {
@@ -48,7 +51,11 @@ func (b *Backend) ReadFiltered(ctx context.Context, r store.ReadRequest, f store
 
 // window is how many numbers a page looks at, at most.
 func window(r store.ReadRequest) int64 {
-	return min(max(10*int64(r.Limit), 10_000), math.MaxInt64-r.From)
+	size := max(10*int64(r.Limit), 10_000)
+	if r.Backward {
+		return size
+	}
+	return min(size, math.MaxInt64-r.From)
 }
 
 // readAllFiltered looks at growing parts of the log until it has found a good part of a page: no more positions at a
@@ -87,9 +94,11 @@ func (b *Backend) readAllFiltered(ctx context.Context, r store.ReadRequest, f st
 			to = page[len(page)-1].Number + 1
 		}
 		next = to
-		page = slices.DeleteFunc(page, func(e store.Recorded) bool { // where the part begins
-			return e.Number != r.From && e.Number != next-1 && !f.Matches(&e)
-		})
+		if !r.ChosenOnly {
+			page = slices.DeleteFunc(page, func(e store.Recorded) bool { // where the part begins
+				return e.Number != r.From && e.Number != next-1 && !f.Matches(&e)
+			})
+		}
 		found = len(page)
 		if found > 1 && !f.Matches(&page[found-1]) {
 			found-- // where the part ends: it stays only if the page ends there
@@ -100,6 +109,40 @@ func (b *Backend) readAllFiltered(ctx context.Context, r store.ReadRequest, f st
 	if len(page) > r.Limit {
 		page = page[:r.Limit]
 		next = page[r.Limit-1].Number + 1
+	}
+	return page, next, nil
+}
+
+// readAllFilteredBackward is the same downwards, without the events where the page begins and ends.
+func (b *Backend) readAllFilteredBackward(ctx context.Context, r store.ReadRequest, f store.EventFilter) (page []store.Recorded, next int64, err error) {
+	head, err := b.Head(ctx)
+	if err != nil {
+		return nil, r.From, err
+	}
+	from := min(r.From, head)
+	end := max(from-window(r), 0)
+	part, left := int64(r.Limit), room{request: r}
+	for next = from; next > end && 2*len(page) < r.Limit; {
+		wants, to, err := b.readLogBackward(ctx, next, int(min(part, next-end)))
+		if err != nil {
+			return nil, r.From, err
+		}
+		events, cut, err := b.readMatching(ctx, &left, wants, f)
+		if err != nil {
+			return nil, r.From, err
+		}
+		if cut && left.n == 0 {
+			page, next = nil, from
+			continue
+		}
+		page, next = appendPage(page, events), to
+		if len(page) > r.Limit {
+			page, cut = page[:r.Limit], true
+		}
+		if cut {
+			return page, page[len(page)-1].Number - 1, nil
+		}
+		part = nextPart(part, from-next, len(page), r.Limit)
 	}
 	return page, next, nil
 }
@@ -119,26 +162,28 @@ func nextPart(part, looked int64, matched, limit int) int64 {
 	return min(10*part, missing*looked/int64(max(matched, 1)))
 }
 
-// readMatching reads those events of wanted that f chooses, in the order of positions, and fills them.
+// readMatching reads those events of wanted that f chooses, in the order of the page, and fills them.
 func (b *Backend) readMatching(ctx context.Context, left *room, wanted wanted, f store.EventFilter) (events []store.Recorded, cut bool, err error) {
 	if len(wanted.list) == 0 {
 		return nil, false, nil
 	}
 	if f.IsZero() { // by a statement that is planned once
-		events, err = b.readPlaced(ctx, left.request, wanted)
-		if err != nil {
-			return nil, false, err
-		}
-		return b.fill(ctx, left, events)
+		return b.readPart(ctx, left, wanted)
 	}
-	first, last := wanted.list[0], wanted.list[len(wanted.list)-1]
-	args := append(filterArgs(f), first.seq, int64(first.lo), last.seq, int64(last.hi)) // both ends are read whatever f says
 	r := left.request
+	var first, last want
+	if !r.ChosenOnly { // both ends are read whatever f says
+		first, last = wanted.list[0], wanted.list[len(wanted.list)-1]
+	}
+	args := append(filterArgs(f), first.seq, int64(first.lo), last.seq, int64(last.hi))
 	p := placing{request: r, scanner: b.newPlacedScanner(r.Bytes), statement: "read_events_filtered", args: args, wants: wanted.list}
 	if events, err = b.readWants(ctx, &p, wanted.era); err != nil {
 		return nil, false, err
 	}
 	slices.SortFunc(events, func(x, y store.Recorded) int { return cmp.Compare(x.Number, y.Number) })
+	if r.Backward {
+		slices.Reverse(events)
+	}
 	return b.fill(ctx, left, events)
 }
 
@@ -160,21 +205,35 @@ func (b *Backend) readStreamFiltered(ctx context.Context, r store.ReadRequest, f
 	if err == nil {
 		err = r.Judge(stream.info(r.Stream))
 	}
-	if err != nil || stream.Version < r.From {
+	if err != nil || !r.Backward && stream.Version < r.From {
 		return nil, r.From, err
 	}
-	last := min(stream.Version, r.From+window(r)-1)
-	args := append(append([]any{stream.id, r.From, int64(r.Limit), last}, filterArgs(f)...), inline(r, r.Limit))
+	statement, first, last := "read_stream_filtered", r.From, min(stream.Version, r.From+window(r)-1)
+	if r.Backward {
+		statement, last = "read_stream_filtered_backward", min(stream.Version, r.From)
+		first = max(last-window(r)+1, 1)
+	}
+	args := append(append([]any{stream.id, first, int64(r.Limit), last}, filterArgs(f)...), inline(r, r.Limit))
+	switch {
+	case r.Backward:
+		next = first - 1
+	case r.ChosenOnly:
+		next, args = last+1, append(args, int64(0), int64(0))
+	default:
+		next, args = last+1, append(args, first, last)
+	}
 	for range mostTries {
-		part, err := b.readLinked(ctx, &room{request: r}, "read_stream_filtered", args...)
+		part, err := b.readLinked(ctx, &room{request: r}, statement, args...)
 		n := len(part.Events)
-		if part.More && n == 0 {
+		switch {
+		case err == nil && part.More && n == 0:
 			continue // its first event was hard deleted
+		case err == nil && (n == r.Limit || part.More) && r.Backward:
+			next = part.Events[n-1].Number - 1
+		case err == nil && (n == r.Limit || part.More):
+			next = part.Events[n-1].Number + 1
 		}
-		if n == r.Limit || part.More {
-			last = part.Events[n-1].Number
-		}
-		return part.Events, last + 1, err
+		return part.Events, next, err
 	}
 	return nil, r.From, fmt.Errorf("postgres: read %q: %w: the stream kept changing", r.Stream, store.ErrRetryTx)
 }

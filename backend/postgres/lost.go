@@ -29,15 +29,16 @@ const (
 // the first. All others, such as appends, are sent again only if the driver says that the server has not received them.
 var repeatable = map[string]bool{
 	"begin": true, "tick": true,
-	"arrivals": true, "correlations_indexed": true, "count_parked": true, "count_streams": true, "data_type": true, "bytes": true, "time": true,
-	"find_correlation": true, "find_stream": true, "find_subscription": true, "free_leases": true, "judge_append": true,
+	"arrivals": true, "correlations_indexed": true, "types_indexed": true, "count_parked": true, "count_streams": true, "data_type": true, "bytes": true, "time": true,
+	"find_correlation": true, "find_typed": true, "find_stream": true, "find_subscription": true, "free_leases": true, "judge_append": true,
 	"list_streams_by_id": true, "list_streams_by_id_desc": true, "list_streams_by_key": true, "list_streams_by_key_desc": true,
-	"list_streams_by_name": true, "list_streams_by_name_desc": true, "list_subscriptions": true, "migrate_present": true,
+	"list_streams_by_name": true, "list_streams_by_name_desc": true, "list_subscriptions": true, "list_types": true, "migrate_present": true,
 	"migrate_renamed": true, "migrate_version": true, "parked_keys": true, "places": true, "projection_members": true,
-	"read_correlation": true, "read_event": true, "read_events_filtered": true, "read_events_range": true, "read_head": true,
+	"read_places": true, "read_event": true, "read_events_filtered": true, "read_events_range": true, "read_head": true,
 	"read_large": true, "read_linked_backward": true, "read_linked_forward": true, "read_log_backward": true, "read_log_forward": true,
 	"read_names": true, "read_parked": true, "read_parked_ready": true, "read_projection": true, "read_projections": true,
-	"read_snapshot": true, "read_stream_backward": true, "read_stream_filtered": true, "read_stream_forward": true,
+	"read_snapshot": true, "read_stream_backward": true, "read_stream_filtered": true,
+	"read_stream_filtered_backward": true, "read_stream_forward": true,
 	"server_version": true, "settings": true, "shadowed": true, "strange_table": true, "stream_of": true, "stream_versions": true, "tick_pending": true,
 }
 

@@ -49,7 +49,7 @@ func TestCorrelationIsFoundOnce(t *testing.T) {
 		switch {
 		case query == b.queries.Get("find_correlation"):
 			found.Add(1)
-		case query == b.queries.Get("read_correlation"):
+		case query == b.queries.Get("read_places"):
 			pages.Add(1)
 		}
 	}})

@@ -148,6 +148,9 @@ func (p place) empty(tb testing.TB) {
 			if to_regclass('events_correlation_idx') is not null then
 				drop index events_correlation_idx; -- made on demand
 			end if;
+			if to_regclass('events_type_idx') is not null then
+				drop index events_type_idx; -- likewise
+			end if;
 		end
 		$body$;
 		commit; reset search_path`)

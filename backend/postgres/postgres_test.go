@@ -30,7 +30,7 @@ func TestConformance(t *testing.T) {
 			excused  map[string]string
 		}{
 			{name: "", conns: 8},
-			{name: "/pool=1/page=3", conns: 1, pageSize: 3, excused: one, only: longtest.Share("all/", "append/", "read/", "filter/", "tx/", "cancel/")},
+			{name: "/pool=1/page=3", conns: 1, pageSize: 3, excused: one, only: longtest.Share("all/", "append/", "read/", "filter/", "choose/", "tx/", "cancel/")},
 			{name: "/jsonb/noprepare", conns: 8, pageSize: 3, opts: postgres.Options{DataType: "jsonb", NoPrepare: true}, excused: jsonOnly, only: longtest.Share("event/", "append/", "snapshot/", "link/", "bytes/"), without: []string{"project/"}},
 			{name: "/listen", conns: 8, only: []string{"sub/"}, notifier: listeners[driver]},
 		} {
@@ -45,7 +45,7 @@ func TestConformance(t *testing.T) {
 				at := &places{t: t, driver: driver, conns: run.conns, opts: run.opts}
 				at.opts.NoGroupCommit = driver != "pgx" // one driver each: it is the same on both
 				if driver != "pgx" && run.only == nil { // the other driver sees the same statements
-					run.only = longtest.Share("append/", "event/", "read/", "all/", "tx/", "open-tx/", "link/", "delete/", "retry/", "cancel/", "limits/", "snapshot/")
+					run.only = longtest.Share("append/", "event/", "read/", "all/", "choose/", "types/", "tx/", "open-tx/", "link/", "delete/", "retry/", "cancel/", "limits/", "snapshot/")
 				}
 				conformance.Run(t, conformance.Harness{
 					Name:     "postgres/" + driver + run.name,

@@ -272,15 +272,16 @@ from /*schema.*/events as e
   ) as l
 where e.append_seq < l.behind and e.correlation_id = $1::uuid and l.position + e.idx >= $2::bigint;
 
--- name: read_correlation
--- The events at the places ($2, $3), each with its position in $1, in their order, with their streams' names; those that were hard
--- deleted are missing. Indexes: events_pkey, streams_pkey.
+-- name: read_places
+-- The events at the places ($2, $3), each with its position in $1, in their order, with their streams' names, which begin with $5
+-- unless that is null; those that were hard deleted are missing. Indexes: events_pkey, streams_pkey.
 select i.position, /*out*/(/*schema.*/header(e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type)), e.content_type,
   /*out*/(case when /*schema.*/weight(e.data) + coalesce(/*schema.*/weight(e.metadata), 0) <= $4::bigint then e.data end),
   /*out*/(case when /*schema.*/weight(e.data) + coalesce(/*schema.*/weight(e.metadata), 0) <= $4::bigint then e.metadata end), s.name
 from unnest($1::text::bigint[], $2::text::bigint[], $3::text::int[]) with ordinality as i (position, append_seq, idx, nr)
   cross join lateral (select f.* from /*schema.*/events as f where f.append_seq = i.append_seq and f.idx = i.idx offset 0) as e
   cross join lateral (select t.name from /*schema.*/streams as t where t.stream_id = e.stream_id offset 0) as s
+where $5::text is null or starts_with(s.name, $5::text)
 order by i.nr;
 
 -- name: correlations_indexed
@@ -294,6 +295,40 @@ create index concurrently if not exists events_correlation_idx on /*schema.*/eve
 -- name: drop_correlations_index
 -- What an attempt that was interrupted has left.
 drop index concurrently if exists /*schema.*/events_correlation_idx;
+
+-- name: find_typed
+-- Where the events with the types $1, each once, are at the positions $2 to $3, in one value, 20 bytes each, in no order, unless $4 events or
+-- more have the types; how many have, $4 at most; and where the log ends. One statement and so one moment: what has a position up to the
+-- log's end is found. The index is read in its order, which neither a sort nor a look at all events gives. Indexes: events_type_idx, log_append_seq_key, log_pkey.
+with typed as materialized (
+  select e.append_seq, e.idx
+  from unnest($1::text::text[]) as i (event_type) cross join lateral (
+    select f.append_seq, f.idx from /*schema.*/events as f where f.event_type = i.event_type order by f.append_seq, f.idx limit $4::int
+  ) as e
+  limit $4::int
+), counted as materialized (
+  select count(*) as events from typed
+)
+select (select c.events from counted as c),
+  coalesce((select l.position + l.n::bigint * l.appends - 1 from /*schema.*/log as l order by l.position desc limit 1), 0),
+  /*out*/((select string_agg(int8send(l.position + t.idx) || int8send(t.append_seq) || int4send(t.idx), ''::bytea)
+   from typed as t cross join lateral (
+     select k.position + (t.append_seq - k.append_seq) * k.n as position, k.append_seq + k.appends as behind
+     from /*schema.*/log as k where k.append_seq <= t.append_seq order by k.append_seq desc limit 1
+   ) as l
+   where (select c.events from counted as c) < $4::int and t.append_seq < l.behind and l.position + t.idx between $2::bigint and $3::bigint));
+
+-- name: types_indexed
+-- Whether there is a usable index of types; nothing if there is none at all.
+select i.indisvalid from pg_index as i where i.indexrelid = to_regclass('/*schema_quoted_text*/.events_type_idx');
+
+-- name: index_types
+-- Without keeping anybody from appending.
+create index concurrently if not exists events_type_idx on /*schema.*/events (event_type, append_seq, idx);
+
+-- name: drop_types_index
+-- What an attempt that was interrupted has left.
+drop index concurrently if exists /*schema.*/events_type_idx;
 
 -- name: read_names
 -- Names of streams that are not in the cache. Index: streams_pkey.
@@ -333,7 +368,7 @@ select s.name, s.stream_id, s.version, s.created_at, s.deleted_at from unnest($1
 
 -- name: read_events_filtered
 -- read_events_range of the events with the types $6, unless null, and of streams whose names begin with $7, unless null; and of
--- the two at ($8, $9) and ($10, $11), whatever the filter says.
+-- the two at ($8, $9) and ($10, $11), whatever the filter says; there are none at 0.
 -- Behind an "or" neither look can become a join: the types are a hash table made once, and the name is looked up for
 -- each event that has the type. The inner limit is one that the planner does not know, so that it takes the events in
 -- the order of the index, however few it thinks will match. Indexes: events_pkey, streams_pkey.
@@ -353,7 +388,8 @@ order by e.append_seq, e.idx limit $5::int;
 
 -- name: read_stream_filtered
 -- At most $3 events of the versions $2 to $4 of a stream, its own and linked ones, with the filter, and the inner limits,
--- of read_events_filtered. Those at $2 and $4 are among them, whatever the filter says. Indexes: events_version_key, links_pkey, events_pkey, streams_pkey.
+-- of read_events_filtered. Those at $8 and $9 are among them, whatever the filter says; there are none at 0. Indexes: events_version_key,
+-- links_pkey, events_pkey, streams_pkey.
 select r.number, /*out*/(/*schema.*/header(r.version, r.created_at, r.event_id, r.causation_id, r.correlation_id, r.event_type)), r.content_type,
   /*out*/(case when /*schema.*/weight(r.data) + coalesce(/*schema.*/weight(r.metadata), 0) <= $7::bigint then r.data end),
   /*out*/(case when /*schema.*/weight(r.data) + coalesce(/*schema.*/weight(r.metadata), 0) <= $7::bigint then r.metadata end), s.name
@@ -366,7 +402,7 @@ from (
    ) as e
    where ($5::text is null or e.event_type in (select unnest($5::text::text[])))
      and ($6::text is null or starts_with((select t.name from /*schema.*/streams as t where t.stream_id = e.stream_id), $6::text))
-     or e.version in ($2::bigint, $4::bigint)
+     or e.version in ($8::bigint, $9::bigint)
    order by e.version limit $3::int)
   union all
   (select l.version, e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.content_type, e.data, e.metadata
@@ -378,10 +414,39 @@ from (
      cross join lateral (select f.* from /*schema.*/events as f where f.append_seq = l.append_seq and f.idx = l.idx offset 0) as e
    where ($5::text is null or e.event_type in (select unnest($5::text::text[])))
      and ($6::text is null or starts_with((select t.name from /*schema.*/streams as t where t.stream_id = e.stream_id), $6::text))
-     or l.version in ($2::bigint, $4::bigint)
+     or l.version in ($8::bigint, $9::bigint)
    order by l.version limit $3::int)
 ) as r cross join lateral (select t.name from /*schema.*/streams as t where t.stream_id = r.stream_id offset 0) as s
 order by r.number limit $3::int;
+
+-- name: read_stream_filtered_backward
+-- The same, downwards from $4 to $2. Indexes as there.
+select r.number, /*out*/(/*schema.*/header(r.version, r.created_at, r.event_id, r.causation_id, r.correlation_id, r.event_type)), r.content_type,
+  /*out*/(case when /*schema.*/weight(r.data) + coalesce(/*schema.*/weight(r.metadata), 0) <= $7::bigint then r.data end),
+  /*out*/(case when /*schema.*/weight(r.data) + coalesce(/*schema.*/weight(r.metadata), 0) <= $7::bigint then r.metadata end), s.name
+from (
+  (select e.version as number, e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.content_type, e.data, e.metadata
+   from (
+     select f.append_seq, f.idx, f.stream_id, f.version, f.created_at, f.event_id, f.causation_id, f.correlation_id, f.event_type, f.content_type, f.data, f.metadata
+     from /*schema.*/events as f where f.stream_id = $1::bigint and f.version >= $2::bigint and f.version <= $4::bigint
+     order by f.version desc limit (select 9223372036854775807)
+   ) as e
+   where ($5::text is null or e.event_type in (select unnest($5::text::text[])))
+     and ($6::text is null or starts_with((select t.name from /*schema.*/streams as t where t.stream_id = e.stream_id), $6::text))
+   order by e.version desc limit $3::int)
+  union all
+  (select l.version, e.append_seq, e.idx, e.stream_id, e.version, e.created_at, e.event_id, e.causation_id, e.correlation_id, e.event_type, e.content_type, e.data, e.metadata
+   from (
+     select k.version, k.append_seq, k.idx
+     from /*schema.*/links as k where k.stream_id = $1::bigint and k.version >= $2::bigint and k.version <= $4::bigint
+     order by k.version desc limit (select 9223372036854775807)
+   ) as l
+     cross join lateral (select f.* from /*schema.*/events as f where f.append_seq = l.append_seq and f.idx = l.idx offset 0) as e
+   where ($5::text is null or e.event_type in (select unnest($5::text::text[])))
+     and ($6::text is null or starts_with((select t.name from /*schema.*/streams as t where t.stream_id = e.stream_id), $6::text))
+   order by l.version desc limit $3::int)
+) as r cross join lateral (select t.name from /*schema.*/streams as t where t.stream_id = r.stream_id offset 0) as s
+order by r.number desc limit $3::int;
 
 -- name: create_lease
 -- Takes the lease $1, $2 for the owner $3 and $4 microseconds, creating the subscription with the checkpoint $5 in the
@@ -908,6 +973,32 @@ select k.stream_id, k.name, k.version, k.created_at, k.deleted_at from (
 ) as k
 where not $5::boolean or (k.key, k.stream_id) < ($6::bigint, $7::bigint)
 order by k.key desc, k.stream_id desc limit $3::bigint offset $4::bigint;
+
+-- name: list_types
+-- Reads all events once, by the log: for each of its rows, the events of its run. Then the times of the first and the last event of each
+-- type. Indexes: events_pkey, log_pkey. No plan but these: a look for each row of the log, whatever the planner thinks of the tables.
+with spans as materialized (
+  select e.event_type, count(*) as events, min(e.position) as first, max(e.position) as last
+  from /*schema.*/log as l cross join lateral (
+    select e.event_type, l.position + (e.append_seq - l.append_seq) * l.n + e.idx as position
+    from /*schema.*/events as e where e.append_seq >= l.append_seq and e.append_seq < l.append_seq + l.appends
+    offset 0
+  ) as e
+  group by 1
+)
+select s.event_type, s.events, s.first, s.last, f.created, t.created
+from spans as s
+cross join lateral (
+  select (extract(epoch from e.created_at) * 1000000)::bigint as created
+  from (select l.position, l.append_seq, l.n from /*schema.*/log as l where l.position <= s.first order by l.position desc limit 1) as l
+  join /*schema.*/events as e on e.append_seq = l.append_seq + (s.first - l.position) / l.n and e.idx = (s.first - l.position) % l.n
+) as f
+cross join lateral (
+  select (extract(epoch from e.created_at) * 1000000)::bigint as created
+  from (select l.position, l.append_seq, l.n from /*schema.*/log as l where l.position <= s.last order by l.position desc limit 1) as l
+  join /*schema.*/events as e on e.append_seq = l.append_seq + (s.last - l.position) / l.n and e.idx = (s.last - l.position) % l.n
+) as t
+order by 2 desc, 1;
 
 -- name: read_snapshot
 -- Index: snapshots_pkey.

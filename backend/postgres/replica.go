@@ -128,6 +128,24 @@ func (r *replica) ReadCorrelation(ctx context.Context, q store.CorrelationReques
 	return part, err
 }
 
+// ReadTyped implements [store.TypeIndex].
+func (r *replica) ReadTyped(ctx context.Context, q store.TypedRequest) (part store.TypedPart, err error) {
+	err = r.read(ctx, func(b *Backend) (err error) {
+		part, err = b.ReadTyped(ctx, q)
+		return err
+	})
+	return part, err
+}
+
+// ListTypes implements [store.TypeStorage].
+func (r *replica) ListTypes(ctx context.Context) (list []store.TypeInfo, err error) {
+	err = r.read(ctx, func(b *Backend) (err error) {
+		list, err = b.ListTypes(ctx)
+		return err
+	})
+	return list, err
+}
+
 // Head implements [store.Storage].
 func (r *replica) Head(ctx context.Context) (head int64, err error) {
 	err = r.read(ctx, func(b *Backend) (err error) {

@@ -44,28 +44,62 @@ func (b *Backend) ReadFiltered(ctx context.Context, r store.ReadRequest, f store
 	if err != nil {
 		return nil, r.From, err
 	}
+	query, end, args := "read_all_filtered", int64(0), []any(nil)
 	if r.Stream == store.All {
-		head, err := b.Head(ctx)
-		if err != nil || head < r.From {
-			return nil, r.From, err
-		}
-		last := lastOf(r, head)
-		part, err := b.page(ctx, newScanner("", r), "read_all_filtered", r.From, last, types, prefix, r.Limit)
-		return part.Events, nextOf(r, part, last, err), err
+		end, err = b.Head(ctx)
+	} else {
+		var id int64
+		id, end, err = b.endOf(ctx, r)
+		query, args = "read_stream_filtered", []any{id}
 	}
-	if err := b.usable(ctx); err != nil {
+	if err != nil || !r.Backward && end < r.From {
 		return nil, r.From, err
+	}
+	w := windowOf(r, end)
+	args = append(args, w.lowest, w.highest, types, prefix)
+	if r.Backward {
+		query += "_backward"
+	} else {
+		args = append(args, w.ends[0], w.ends[1])
+	}
+	part, err := b.page(ctx, newScanner("", r), query, append(args, r.Limit)...)
+	if err != nil {
+		return nil, r.From, err
+	}
+	return part.Events, w.next(r, part), nil
+}
+
+// endOf returns the id of the stream that r is to read, and its version.
+func (b *Backend) endOf(ctx context.Context, r store.ReadRequest) (id, version int64, err error) {
+	if err := b.usable(ctx); err != nil {
+		return 0, 0, err
 	}
 	s, err := b.stream(ctx, r.Stream)
 	if err == nil {
 		err = r.Judge(s.info)
 	}
-	if err != nil || s.info.Version < r.From {
-		return nil, r.From, err
+	return s.info.ID, s.info.Version, err
+}
+
+// window is the numbers that a page looks at, and those of the events that it has whatever the filter says; 0 for none.
+type window struct {
+	lowest, highest int64
+	ends            [2]int64
+}
+
+// windowOf returns the numbers that a page looks at, where the numbers end at end.
+func windowOf(r store.ReadRequest, end int64) (w window) {
+	size := max(10*int64(r.Limit), 10_000)
+	if r.Backward {
+		w.highest = min(r.From, end)
+		w.lowest = max(w.highest-size+1, 1)
+		return w
 	}
-	last := lastOf(r, s.info.Version)
-	part, err := b.page(ctx, newScanner("", r), "read_stream_filtered", s.info.ID, r.From, last, types, prefix, r.Limit)
-	return part.Events, nextOf(r, part, last, err), err
+	w.lowest, w.highest = r.From, min(end, r.From-1+min(size, math.MaxInt64-r.From))
+	if !r.ChosenOnly {
+		w.ends = [2]int64{w.lowest, w.highest}
+	}
+	return w
 }
 
 // filterArgs are the types, as JSON, and the prefix, as bytes; null for all.
@@ -83,19 +117,17 @@ func filterArgs(f store.EventFilter) (types, prefix any, err error) {
 	return types, prefix, nil
 }
 
-// lastOf is the last number that a page looks at, where the numbers end at end.
-func lastOf(r store.ReadRequest, end int64) int64 {
-	window := max(10*int64(r.Limit), 10_000)
-	return min(end, r.From-1+min(window, math.MaxInt64-r.From))
-}
-
-// nextOf is the first number that a page has not looked at.
-func nextOf(r store.ReadRequest, part store.Part, last int64, err error) int64 {
-	switch n := len(part.Events); {
-	case err != nil:
-		return r.From
-	case n == r.Limit || part.More:
+// next is the first number that a page has not looked at, in its direction.
+func (w window) next(r store.ReadRequest, part store.Part) int64 {
+	n := len(part.Events)
+	cut := n == r.Limit || part.More
+	switch {
+	case r.Backward && cut:
+		return part.Events[n-1].Number - 1
+	case r.Backward:
+		return w.lowest - 1
+	case cut:
 		return part.Events[n-1].Number + 1
 	}
-	return last + 1
+	return w.highest + 1
 }

@@ -32,8 +32,8 @@ func schema(tb testing.TB) (*Backend, *sql.DB) {
 func TestStatements(t *testing.T) {
 	t.Parallel()
 	b, db := schema(t)
-	_, err := db.ExecContext(t.Context(), b.queries.Get("index_correlations"))
-	require.NoError(t, err)
+	require.NoError(t, b.IndexCorrelations(t.Context()))
+	require.NoError(t, b.IndexTypes(t.Context()))
 	files, err := filepath.Glob("*.go")
 	require.NoError(t, err)
 	var code strings.Builder
@@ -88,6 +88,7 @@ func TestPlans(t *testing.T) {
 	t.Parallel()
 	b, db := schema(t)
 	require.NoError(t, b.IndexCorrelations(t.Context()))
+	require.NoError(t, b.IndexTypes(t.Context()))
 	for name, want := range map[string][]string{
 		"stream":                  {"SEARCH streams USING INDEX sqlite_autoindex_streams_1 (name=?)"},
 		"set_version":             {"SEARCH streams USING INTEGER PRIMARY KEY (rowid=?)"},
@@ -114,6 +115,11 @@ func TestPlans(t *testing.T) {
 		"list_by_id_descending":   {"SEARCH streams USING INTEGER PRIMARY KEY (rowid<?)"},
 		"list_by_name":            {"SEARCH streams USING INDEX sqlite_autoindex_streams_1 (name>?)"},
 		"list_by_name_descending": {"SEARCH streams USING INDEX sqlite_autoindex_streams_1 (name<?)"},
+
+		"find_typed":                    {"SEARCH e USING COVERING INDEX events_type_idx (event_type=? AND rowid>? AND rowid<?)"},
+		"read_places":                   {"SEARCH e USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH s USING INTEGER PRIMARY KEY (rowid=?)"},
+		"read_all_filtered_backward":    {"SEARCH e USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)", "SEARCH s USING INTEGER PRIMARY KEY (rowid=?)"},
+		"read_stream_filtered_backward": {"MERGE (UNION ALL)", "SEARCH e USING INDEX sqlite_autoindex_events_1 (stream_id=? AND version>? AND version<?)", "SEARCH l USING PRIMARY KEY (stream_id=? AND version>? AND version<?)"},
 	} {
 		plan := plan(t, db, b.queries.Get(name))
 		for _, w := range want {

@@ -235,11 +235,32 @@ from /*prefix*/events e indexed by /*prefix*/events_correlation_idx cross join /
 where e.correlation_id = ?1 and e.position >= ?2 and s.stream_id = e.stream_id
 order by e.position limit ?3;
 
+-- name: read_places
+-- The events at the positions ?1, a list in JSON; of streams whose names begin with the bytes ?2, if not null. They come in the order of
+-- the list, since the joins are loops in the order written; sorting would fetch the data of all.
+select e.position, s.name, e.version, e.event_id, e.event_type, e.causation_id, e.correlation_id, e.content_type, e.data, e.metadata,
+  e.created_at
+from json_each(?1) i cross join /*prefix*/events e cross join /*prefix*/streams s
+where e.position = i.value and s.stream_id = e.stream_id and (?2 is null or substr(cast(s.name as blob), 1, length(?2)) = ?2)
+limit ?3;
+
 -- name: correlations_indexed
 select 1 from sqlite_master where type = 'index' and name = '/*prefix*/events_correlation_idx';
 
 -- name: index_correlations
 create index if not exists /*prefix*/events_correlation_idx on /*prefix*/events (correlation_id) where correlation_id is not null;
+
+-- name: find_typed
+-- The positions ?2 to ?3 of the events with the types ?1, a list in JSON, at most ?4 of them: a range of events_type_idx for each type.
+select e.position from json_each(?1) i cross join /*prefix*/events e indexed by /*prefix*/events_type_idx
+where e.event_type = i.value and e.position >= ?2 and e.position <= ?3
+limit ?4;
+
+-- name: types_indexed
+select 1 from sqlite_master where type = 'index' and name = '/*prefix*/events_type_idx';
+
+-- name: index_types
+create index if not exists /*prefix*/events_type_idx on /*prefix*/events (event_type);
 
 -- name: head
 select position from /*prefix*/head;
@@ -251,19 +272,29 @@ from json_each(?1) j cross join /*prefix*/streams s
 where s.name = j.value;
 
 -- Read filtered: those with a type in the list (JSON), and a stream whose name begins with the bytes, if not null. The
--- list is made an index once for each statement.
+-- list is made an index once for each statement. The two numbers before the limit are those of events that are read whatever the
+-- filter says; 0 for none.
 
 -- name: read_all_filtered
--- Positions ?1 to ?2, of which both ends are read whatever the filter says. The plan is that of read_all: only what has the
--- type has its stream looked up.
+-- Positions ?1 to ?2. The plan is that of read_all: only what has the type has its stream looked up.
 select e.position, s.name, e.version, e.event_id, e.event_type, e.causation_id, e.correlation_id, e.content_type, e.data, e.metadata,
   e.created_at
 from /*prefix*/events e cross join /*prefix*/streams s
 where e.position >= ?1 and e.position <= ?2 and s.stream_id = e.stream_id
-  and (e.position in (?1, ?2)
+  and (e.position in (?5, ?6)
     or (?3 is null or e.event_type in (select value from json_each(?3)))
       and (?4 is null or substr(cast(s.name as blob), 1, length(?4)) = ?4))
-order by e.position limit ?5;
+order by e.position limit ?7;
+
+-- name: read_all_filtered_backward
+-- The same, downwards, without those events.
+select e.position, s.name, e.version, e.event_id, e.event_type, e.causation_id, e.correlation_id, e.content_type, e.data, e.metadata,
+  e.created_at
+from /*prefix*/events e cross join /*prefix*/streams s
+where e.position >= ?1 and e.position <= ?2 and s.stream_id = e.stream_id
+  and (?3 is null or e.event_type in (select value from json_each(?3)))
+  and (?4 is null or substr(cast(s.name as blob), 1, length(?4)) = ?4)
+order by e.position desc limit ?5;
 
 -- name: read_stream_filtered
 -- Versions ?2 to ?3 of the stream with the id ?1, its own events merged with its links, as in read_stream.
@@ -271,7 +302,7 @@ select e.version as number, s.name, e.version, e.event_id, e.event_type, e.causa
   e.metadata, e.created_at
 from /*prefix*/events e cross join /*prefix*/streams s
 where e.stream_id = ?1 and e.version >= ?2 and e.version <= ?3 and s.stream_id = e.stream_id
-  and (e.version in (?2, ?3)
+  and (e.version in (?6, ?7)
     or (?4 is null or e.event_type in (select value from json_each(?4)))
       and (?5 is null or substr(cast(s.name as blob), 1, length(?5)) = ?5))
 union all
@@ -279,10 +310,27 @@ select l.version, s.name, e.version, e.event_id, e.event_type, e.causation_id, e
   e.metadata, e.created_at
 from /*prefix*/links l cross join /*prefix*/events e cross join /*prefix*/streams s
 where l.stream_id = ?1 and l.version >= ?2 and l.version <= ?3 and e.position = l.position and s.stream_id = e.stream_id
-  and (l.version in (?2, ?3)
+  and (l.version in (?6, ?7)
     or (?4 is null or e.event_type in (select value from json_each(?4)))
       and (?5 is null or substr(cast(s.name as blob), 1, length(?5)) = ?5))
-order by number limit ?6;
+order by number limit ?8;
+
+-- name: read_stream_filtered_backward
+-- The same, downwards, without those events.
+select e.version as number, s.name, e.version, e.event_id, e.event_type, e.causation_id, e.correlation_id, e.content_type, e.data,
+  e.metadata, e.created_at
+from /*prefix*/events e cross join /*prefix*/streams s
+where e.stream_id = ?1 and e.version >= ?2 and e.version <= ?3 and s.stream_id = e.stream_id
+  and (?4 is null or e.event_type in (select value from json_each(?4)))
+  and (?5 is null or substr(cast(s.name as blob), 1, length(?5)) = ?5)
+union all
+select l.version, s.name, e.version, e.event_id, e.event_type, e.causation_id, e.correlation_id, e.content_type, e.data,
+  e.metadata, e.created_at
+from /*prefix*/links l cross join /*prefix*/events e cross join /*prefix*/streams s
+where l.stream_id = ?1 and l.version >= ?2 and l.version <= ?3 and e.position = l.position and s.stream_id = e.stream_id
+  and (?4 is null or e.event_type in (select value from json_each(?4)))
+  and (?5 is null or substr(cast(s.name as blob), 1, length(?5)) = ?5)
+order by number desc limit ?6;
 
 -- Subscriptions. The table is small, and found by its key; other looks at it read all of it.
 
@@ -572,6 +620,15 @@ select count(*) from /*prefix*/streams
 where (?1 = '' or instr(name, ?1) > 0) and (?2 = '' or ?2 = iif(deleted_at is null, 'active', 'deleted'));
 
 -- Schema and settings
+
+-- name: list_types
+-- Reads all events once. Then the times of the first and the last event of each type, by the table itself.
+with spans as materialized (
+  select event_type, count(*) as events, min(position) as first, max(position) as last from /*prefix*/events group by 1
+)
+select s.event_type, s.events, s.first, s.last, f.created_at, t.created_at
+from spans s join /*prefix*/events f on f.position = s.first join /*prefix*/events t on t.position = s.last
+order by 2 desc, 1;
 
 -- name: busy_timeout
 pragma busy_timeout;

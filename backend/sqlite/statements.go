@@ -12,8 +12,8 @@ import (
 var kept = []string{
 	"lock", "begin_again", "savepoint", "release", "rollback_to", "stream", "create_stream", "set_version", "advance_head",
 	"append_event", "append_retry", "append_present", "read_stream", "read_stream_backward", "read_all",
-	"read_all_backward", "read_event", "head", "read_all_filtered", "read_stream_filtered", "stream_versions",
-	"renew_leases", "free_leases", "save_checkpoint",
+	"read_all_backward", "read_event", "head", "read_all_filtered", "read_all_filtered_backward", "read_stream_filtered",
+	"read_stream_filtered_backward", "stream_versions", "renew_leases", "free_leases", "save_checkpoint",
 }
 
 // prepare prepares what is kept, unless it is done. It needs a connection of the pool, so it is not for transactions.

@@ -40,6 +40,7 @@ type backend interface {
 	store.Storage
 	store.SubscriptionStorage
 	migrate.Backend
+	IndexTypes(ctx context.Context) error
 }
 
 const connections = 40 // more than the writers there are

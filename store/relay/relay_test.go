@@ -127,7 +127,7 @@ func TestAgain(t *testing.T) {
 		es := storetest.New(t)
 		b := &broker{}
 		for n := range 3 {
-			fill(t, es, 2, 1)
+			fill(t, es, 1, 2)
 			stop := start(t, es, b, nil)
 			storetest.WaitIdle(t, es)
 			stop()

@@ -123,7 +123,7 @@ func TestProjectTimesOut(t *testing.T) {
 	es := storetest.Open(t, backend, nil)
 	_, err := es.Append(t.Context(), "a", store.NoStream, store.Event{Type: "happened"}, store.Event{Type: "happened"})
 	require.NoError(t, err)
-	f := &fake{TB: t, deadline: 1500 * time.Millisecond}
+	f := &fake{TB: t, deadline: 4 * time.Second}
 	f.run(func(tb testing.TB) {
 		err := storetest.Project(tb, es, "fails", func(_ context.Context, _ *sql.Tx, events []store.Recorded) error {
 			if events[0].Number == 2 || len(events) > 1 {

@@ -8,15 +8,12 @@ import (
 	"github.com/eventstore-go/eventstore/store/internal/queue"
 )
 
-// Sit adds a subscriber that has at most size events in flight. ok is false if the subscription is about to stop. The error is
+// Closing reports whether the subscription is about to stop. Then it takes no more subscribers.
+func (l *Life[E]) Closing() bool { return l.closing != nil }
+
+// Sit adds a subscriber that has at most size events in flight, unless the subscription is closing. The error is
 // [queue.ErrFull].
-func (l *Life[E]) Sit(size int, wake func()) (s *queue.Seat[E], ok bool, err error) {
-	if l.closing != nil {
-		return nil, false, nil
-	}
-	s, err = l.desk.Sit(size, wake)
-	return s, true, err
-}
+func (l *Life[E]) Sit(size int, wake func()) (*queue.Seat[E], error) { return l.desk.Sit(size, wake) }
 
 // Rise ends a subscriber. It reports whether that was the last one: then the subscription takes no more, and ends.
 func (l *Life[E]) Rise(s *queue.Seat[E], why error) (last bool) {

@@ -87,7 +87,7 @@ func (p *play) begin(id int) {
 	o := options(func() {}, func() {}, func() int64 { return p.delivery })
 	x := &process{Life: New(o), id: id}
 	for range 2 {
-		s, _, err := x.Sit(2, func() {})
+		s, err := x.Sit(2, func() {})
 		require.NoError(p.t, err)
 		x.seats = append(x.seats, s)
 	}

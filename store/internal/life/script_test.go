@@ -165,10 +165,11 @@ func (s *world) run(command string, args []string) string {
 		s.now = s.now.Add(d)
 		return s.now.Sub(s.start).String()
 	case "sit":
-		seat, ok, err := s.Sit(2, func() { s.woken = append(s.woken, first) })
-		if s.seats[first] = seat; !ok {
+		if s.Closing() {
 			return "about to stop"
 		}
+		seat, err := s.Sit(2, func() { s.woken = append(s.woken, first) })
+		s.seats[first] = seat
 		return text(err)
 	case "rise":
 		return strconv.FormatBool(s.Rise(s.seats[first], errors.New("risen")))

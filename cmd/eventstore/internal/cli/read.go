@@ -9,23 +9,17 @@ import (
 	"github.com/eventstore-go/eventstore/store"
 )
 
-// reading is what a command that reads is asked for.
-type reading struct {
-	store.ReadOptions
-	filter store.EventFilter
-}
-
 const readHelp = `
 
 With --type or --prefix the database leaves out the other events, so that their data is not fetched; it still looks at each of
-them. With --backward they are fetched and left out here. --limit counts the events that are printed.`
+them. --limit counts the events that are printed.`
 
-// flags adds those of commands that read.
-func (r *reading) flags(c *cobra.Command) {
-	c.Flags().Int64Var(&r.From, "from", 0, "first number (default: the first, or with --backward the last)")
-	c.Flags().IntVarP(&r.Limit, "limit", "n", 0, "how many events (default: all)")
-	c.Flags().BoolVar(&r.Backward, "backward", false, "from high numbers to low")
-	filterFlags(c, &r.filter)
+// readFlags adds those of commands that read.
+func readFlags(c *cobra.Command, o *store.ReadOptions) {
+	c.Flags().Int64Var(&o.From, "from", 0, "first number (default: the first, or with --backward the last)")
+	c.Flags().IntVarP(&o.Limit, "limit", "n", 0, "how many events (default: all)")
+	c.Flags().BoolVar(&o.Backward, "backward", false, "from high numbers to low")
+	filterFlags(c, &o.Filter)
 }
 
 // filterFlags adds those that choose events.
@@ -35,23 +29,24 @@ func filterFlags(c *cobra.Command, f *store.EventFilter) {
 }
 
 func (a *app) streamRead() *cobra.Command {
-	var r reading
+	var o store.ReadOptions
 	c := &cobra.Command{
 		Use:   "read STREAM",
 		Short: "Read a stream",
 		Long:  `Read a stream.` + readHelp,
 		Example: `  eventstore stream read account-7 --from 10 --limit 5
   eventstore stream read account-7 --type Deposited --type Withdrawn
+  eventstore stream read account-7 --type Closed --backward --limit 1
   eventstore stream read account-7 -o json | jq .data`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.read(cmd.Context(), args[0], &r) },
+		RunE: func(cmd *cobra.Command, args []string) error { return a.read(cmd.Context(), args[0], &o) },
 	}
-	r.flags(c)
+	readFlags(c, &o)
 	return c
 }
 
 func (a *app) all() *cobra.Command {
-	var r reading
+	var o store.ReadOptions
 	c := &cobra.Command{
 		Use:   "all",
 		Short: "Read all events, in their global order",
@@ -59,70 +54,22 @@ func (a *app) all() *cobra.Command {
 		Example: `  eventstore all --backward --limit 20
   eventstore all --prefix account- --type Deposited`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.read(cmd.Context(), store.All, &r) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.read(cmd.Context(), store.All, &o) },
 	}
-	r.flags(c)
+	readFlags(c, &o)
 	return c
 }
 
-func (a *app) read(ctx context.Context, stream string, r *reading) error {
-	return a.with(ctx, func(d *database.Database, es *store.Store) error {
-		if !r.filter.IsZero() && !r.Backward {
-			return a.readFiltered(ctx, d, es, stream, r)
-		}
-		o := r.ReadOptions
-		if !r.filter.IsZero() {
-			o.Limit = 0 // which counts those that are left out, too
-		}
-		printed := 0
-		for e, err := range es.Stream(ctx, stream, &o) {
+func (a *app) read(ctx context.Context, stream string, o *store.ReadOptions) error {
+	return a.with(ctx, func(_ *database.Database, es *store.Store) error {
+		for e, err := range es.Stream(ctx, stream, o) {
 			if err != nil {
 				return err
 			}
-			if !r.filter.Matches(&e) {
-				continue
-			}
 			if err := a.printEvent(e); err != nil {
 				return err
-			}
-			if printed++; printed == r.Limit {
-				return nil
 			}
 		}
 		return nil
 	})
-}
-
-// readFiltered reads what the filter chooses, up to where the stream ended when it began.
-func (a *app) readFiltered(ctx context.Context, d *database.Database, es *store.Store, stream string, r *reading) error {
-	if r.From < 0 || r.Limit < 0 {
-		return usage("--from and --limit must not be negative")
-	}
-	info, err := es.StreamInfo(ctx, stream)
-	if err != nil {
-		return err
-	}
-	printed := 0
-	request := store.ReadRequest{Stream: stream, StreamID: info.ID, From: max(1, r.From), Limit: store.DefaultPageSize, Bytes: store.DefaultPageBytes}
-	for {
-		page, next, err := d.Backend.ReadFiltered(ctx, request, r.filter)
-		if err != nil {
-			return err
-		}
-		for _, e := range page {
-			if !r.filter.Matches(&e) {
-				continue // at an end of the page
-			}
-			if err := a.printEvent(e); err != nil {
-				return err
-			}
-			if printed++; printed == r.Limit {
-				return nil
-			}
-		}
-		if next == request.From || next > info.Version {
-			return nil
-		}
-		request.From = next
-	}
 }

@@ -27,8 +27,8 @@ new events from the first one.`,
 			if t.interval <= 0 || t.last < 0 || t.from < 0 {
 				return usage("--interval must be positive, --last and --from not negative")
 			}
-			return a.with(cmd.Context(), func(d *database.Database, es *store.Store) error {
-				err := t.run(cmd.Context(), d, es)
+			return a.with(cmd.Context(), func(_ *database.Database, es *store.Store) error {
+				err := t.run(cmd.Context(), es)
 				if cmd.Context().Err() != nil {
 					return nil // how it ends
 				}
@@ -55,10 +55,11 @@ type tailing struct {
 	interval   time.Duration
 
 	id      int64 // of the stream that the numbers count in; 0 for all events, or while the stream is absent
+	printed int   // events
 	deleted bool  // the stream was hard deleted, and a new one has not been created yet
 }
 
-func (t *tailing) run(ctx context.Context, d *database.Database, es *store.Store) error {
+func (t *tailing) run(ctx context.Context, es *store.Store) error {
 	next := t.from
 	info, err := es.StreamInfo(ctx, t.stream)
 	if err != nil {
@@ -70,27 +71,12 @@ func (t *tailing) run(ctx context.Context, d *database.Database, es *store.Store
 	}
 	ticker := time.NewTicker(t.interval)
 	defer ticker.Stop()
-	printed := 0
 	for {
-		page, after, err := t.page(ctx, d, es, next)
-		if err != nil {
+		after, err := t.follow(ctx, es, next)
+		if err != nil || t.ended() {
 			return err
 		}
-		for _, e := range page {
-			if !t.filter.Matches(&e) {
-				continue // at an end of the page
-			}
-			if err := t.printEvent(e); err != nil {
-				return err
-			}
-			if printed++; printed == t.limit {
-				return nil
-			}
-		}
-		if after != next { // below next if the stream is a new one
-			next = after
-			continue
-		}
+		next = after
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
@@ -99,26 +85,40 @@ func (t *tailing) run(ctx context.Context, d *database.Database, es *store.Store
 	}
 }
 
-// page reads a page, and returns the number to go on from. If the stream was hard deleted, it waits for a new one of the name
-// and begins with its first event.
-func (t *tailing) page(ctx context.Context, d *database.Database, es *store.Store, next int64) ([]store.Recorded, int64, error) {
+// ended reports whether as many events were printed as are wanted.
+func (t *tailing) ended() bool { return t.limit > 0 && t.printed >= t.limit }
+
+// follow prints what there is from a number on, and returns the number to go on from. If the stream was hard deleted, it waits
+// for a new one of the name and begins with its first event.
+func (t *tailing) follow(ctx context.Context, es *store.Store, next int64) (int64, error) {
 	if t.deleted {
 		info, err := es.StreamInfo(ctx, t.stream)
 		if errors.Is(err, store.ErrStreamNotFound) {
-			return nil, next, nil
+			return next, nil
 		}
 		if err != nil {
-			return nil, next, err
+			return next, err
 		}
 		t.id, t.deleted = info.ID, false
 		t.note("stream %q was created again: its events follow", t.stream)
 	}
-	r := store.ReadRequest{Stream: t.stream, StreamID: t.id, From: next, Limit: store.DefaultPageSize}
-	page, after, err := d.Backend.ReadFiltered(ctx, r, t.filter)
-	if errors.Is(err, store.ErrStreamReplaced) {
-		t.deleted = true
-		t.note("stream %q was hard deleted: waiting until it is created again", t.stream)
-		return t.page(ctx, d, es, 1)
+	var seen store.Seen
+	o := &store.ReadOptions{StreamID: t.id, From: next, Filter: t.filter, Seen: &seen}
+	for e, err := range es.Stream(ctx, t.stream, o) {
+		if errors.Is(err, store.ErrStreamReplaced) {
+			t.deleted = true
+			t.note("stream %q was hard deleted: waiting until it is created again", t.stream)
+			return t.follow(ctx, es, 1)
+		}
+		if err != nil {
+			return next, err
+		}
+		if err := t.printEvent(e); err != nil {
+			return next, err
+		}
+		if t.printed++; t.ended() {
+			return next, nil
+		}
 	}
-	return page, after, err
+	return max(next, seen.Version+1), nil
 }

@@ -54,7 +54,7 @@ func TestTailReplaced(t *testing.T) {
 		ended := make(chan error, 1)
 		go func() {
 			tail := tailing{app: &app{out: printed, err: told}, stream: "s", last: 2, filter: filter, limit: 5, interval: time.Millisecond}
-			ended <- tail.run(t.Context(), d, es)
+			ended <- tail.run(t.Context(), es)
 		}()
 		old := events(2)
 		require.NoError(t, es.InTx(t.Context(), func(tx *sql.Tx) error {

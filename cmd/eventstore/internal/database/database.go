@@ -37,6 +37,7 @@ type Backend interface {
 	store.Checker
 	store.CorrelationStorage
 	IndexCorrelations(ctx context.Context) error
+	IndexTypes(ctx context.Context) error
 	migrate.Backend
 	Close() error
 }

@@ -33,32 +33,6 @@ where n.nspname = '/*schema_text*/' and c.relkind = 'r'
   and c.relname in ('streams', 'events', 'links', 'log', 'holes', 'retired', 'store', 'subscriptions', 'snapshots', 'projections', 'projection_members', 'parked', 'parked_changes', 'eventstore_migrations')
 order by 2 desc, 1;
 
--- name: type_spans
--- Reads all events once, by the log: for each of its rows, the events of its run. Then the times of the first and the last event of each
--- type. Indexes: events_pkey, log_pkey. No plan but these: a look for each row of the log, whatever the planner thinks of the tables.
-with spans as materialized (
-  select e.event_type, count(*) as events, min(e.position) as first, max(e.position) as last
-  from /*schema.*/log as l cross join lateral (
-    select e.event_type, l.position + (e.append_seq - l.append_seq) * l.n + e.idx as position
-    from /*schema.*/events as e where e.append_seq >= l.append_seq and e.append_seq < l.append_seq + l.appends
-    offset 0
-  ) as e
-  group by 1
-)
-select s.event_type, s.events, s.first, s.last, f.created, t.created
-from spans as s
-cross join lateral (
-  select (extract(epoch from e.created_at) * 1000000)::bigint as created
-  from (select l.position, l.append_seq, l.n from /*schema.*/log as l where l.position <= s.first order by l.position desc limit 1) as l
-  join /*schema.*/events as e on e.append_seq = l.append_seq + (s.first - l.position) / l.n and e.idx = (s.first - l.position) % l.n
-) as f
-cross join lateral (
-  select (extract(epoch from e.created_at) * 1000000)::bigint as created
-  from (select l.position, l.append_seq, l.n from /*schema.*/log as l where l.position <= s.last order by l.position desc limit 1) as l
-  join /*schema.*/events as e on e.append_seq = l.append_seq + (s.last - l.position) / l.n and e.idx = (s.last - l.position) % l.n
-) as t
-order by 2 desc, 1;
-
 -- name: recent_types
 -- Of the first and the last ten thousand events. Index: events_pkey, from both ends.
 select distinct t.event_type from (

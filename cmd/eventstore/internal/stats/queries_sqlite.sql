@@ -24,15 +24,6 @@ select name, version from /*prefix*/streams order by version desc, name limit ?1
 -- The whole file: SQLite does not say what a table takes without reading it.
 select '(whole file)', page_count * page_size, 0 from pragma_page_count(), pragma_page_size();
 
--- name: type_spans
--- Reads all events once. Then the times of the first and the last event of each type, by the table itself.
-with spans as materialized (
-  select event_type, count(*) as events, min(position) as first, max(position) as last from /*prefix*/events group by 1
-)
-select s.event_type, s.events, s.first, s.last, f.created_at, t.created_at
-from spans s join /*prefix*/events f on f.position = s.first join /*prefix*/events t on t.position = s.last
-order by 2 desc, 1;
-
 -- name: recent_types
 -- Of the first and the last ten thousand events, in the order of the table itself.
 select distinct event_type from (
