@@ -73,6 +73,7 @@ var hot = []struct {
 	{"read_event", `'00000000-0000-0000-0000-000000000001'`, []string{"Index Scan using events_event_id_key"}},
 	{"read_large", `'{00000000-0000-0000-0000-000000000001,00000000-0000-0000-0000-000000000002}', '{0,100}', 4000000, true`,
 		[]string{"Recursive Union", "Index Scan using events_event_id_key"}},
+	{"find_typed", `'{happened,none}', 1, 9000, 10001`, []string{"Index Only Scan using events_type_idx", "Index Scan Backward using log_append_seq_key"}},
 	{"find_correlation", `'` + correlation + `', 1`, []string{"events_correlation_idx", "Index Scan Backward using log_append_seq_key"}},
 	{"read_places", `'{1,2,3}', '{1,2,3}', '{0,0,0}', 4000, null`, []string{"Function Scan on i", "Index Scan using events_pkey", "Index Scan using streams_pkey"}},
 	{"read_names", `'{1,2,3}'`, []string{"Index Scan using streams_pkey"}},
@@ -101,6 +102,7 @@ func TestPlans(t *testing.T) {
 	}
 	exec(`set plan_cache_mode = force_generic_plan`)
 	exec(b.queries.Get("index_correlations"))
+	exec(b.queries.Get("index_types"))
 	for _, table := range []string{"streams", "events", "log"} {
 		exec(`alter table /*schema.*/` + table + ` set (autovacuum_enabled = off)`) // statistics are as old as this test wants
 	}
