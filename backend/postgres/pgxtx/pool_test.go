@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -123,6 +124,8 @@ func TestInTxContextEnds(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			begun, goOn, ended := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+			release := sync.OnceFunc(func() { close(goOn) })
+			defer release()
 			go func() {
 				ended <- InTx(ctx, p.es, func(tx pgx.Tx, in *store.Store) error {
 					_, err := in.Append(ctx, "s", store.NoStream, placed(1))
@@ -135,7 +138,7 @@ func TestInTxContextEnds(t *testing.T) {
 			within := soon(t)
 			_, err := p.es.Append(within, "s", store.NoStream, placed(2)) // which the transaction held
 			require.NoError(t, err)
-			close(goOn)
+			release()
 			require.ErrorIs(t, <-ended, context.Canceled)
 			eventually(t, "the connection is back", func() bool { return p.pool.Stat().AcquiredConns() == 0 })
 			assert.EqualValues(t, 1, p.version(p.es, "s"))
