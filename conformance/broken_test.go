@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"iter"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -15,6 +16,7 @@ type broken struct {
 	store.Storage
 	brokenKeeper
 	append     func(ctx context.Context, r store.AppendRequest) (store.AppendResult, error)
+	appendAll  func(ctx context.Context, list []store.AppendRequest) ([]store.AppendResult, error)
 	link       func(ctx context.Context, r store.LinkRequest) (store.AppendResult, error)
 	delete     func(ctx context.Context, r store.DeleteRequest) error
 	undelete   func(ctx context.Context, r store.UndeleteRequest) error
@@ -23,6 +25,8 @@ type broken struct {
 	recycle    func(page []store.Recorded)
 	readEvent  func(ctx context.Context, id uuid.UUID) (store.Recorded, error)
 	head       func(ctx context.Context) (int64, error)
+	positionAt func(ctx context.Context, t time.Time) (int64, error)
+	versionAt  func(ctx context.Context, stream string, position int64) (int64, error)
 	info       func(ctx context.Context, stream string) (store.StreamInfo, error)
 	list       func(ctx context.Context, r store.ListRequest) ([]store.StreamInfo, error)
 	count      func(ctx context.Context, f store.StreamFilter) (int64, error)
@@ -45,6 +49,21 @@ func or[A, R any](replaced, real func(context.Context, A) (R, error), ctx contex
 
 func (b *broken) Append(ctx context.Context, r store.AppendRequest) (store.AppendResult, error) {
 	return or(b.append, b.Storage.Append, ctx, r)
+}
+
+func (b *broken) AppendAll(ctx context.Context, list []store.AppendRequest) ([]store.AppendResult, error) {
+	return or(b.appendAll, b.Storage.(store.MultiAppender).AppendAll, ctx, list)
+}
+
+func (b *broken) PositionAt(ctx context.Context, t time.Time) (int64, error) {
+	return or(b.positionAt, b.Storage.(store.PastStorage).PositionAt, ctx, t)
+}
+
+func (b *broken) VersionAt(ctx context.Context, stream string, position int64) (int64, error) {
+	if b.versionAt != nil {
+		return b.versionAt(ctx, stream, position)
+	}
+	return b.Storage.(store.PastStorage).VersionAt(ctx, stream, position)
 }
 
 func (b *broken) Link(ctx context.Context, r store.LinkRequest) (store.AppendResult, error) {
@@ -233,6 +252,7 @@ func (b *brokenTx) WithTx(tx *sql.Tx) store.Storage {
 type careless struct {
 	face
 	append   func(ctx context.Context, stream string, e store.Expected, events []store.Event) (store.AppendResult, error)
+	all      func(ctx context.Context, appends []store.StreamAppend) ([]store.AppendResult, error)
 	link     func(ctx context.Context, stream string, e store.Expected, ids []uuid.UUID) (store.AppendResult, error)
 	delete   func(ctx context.Context, stream string, e store.Expected, kind store.DeleteKind) error
 	undelete func(ctx context.Context, stream string, e store.Expected) error
@@ -262,6 +282,13 @@ func (c *careless) Append(ctx context.Context, stream string, e store.Expected, 
 		return c.append(ctx, stream, e, events)
 	}
 	return c.face.Append(ctx, stream, e, events...)
+}
+
+func (c *careless) AppendAll(ctx context.Context, appends ...store.StreamAppend) ([]store.AppendResult, error) {
+	if c.all != nil {
+		return c.all(ctx, appends)
+	}
+	return c.face.AppendAll(ctx, appends...)
 }
 
 func (c *careless) Link(ctx context.Context, stream string, e store.Expected, ids ...uuid.UUID) (store.AppendResult, error) {

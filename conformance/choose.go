@@ -59,7 +59,7 @@ func chooseRanges(f *fixture) {
 		for _, filter := range choices {
 			for _, o := range []store.ReadOptions{
 				{}, {From: 4}, {From: 99}, {From: math.MaxInt64}, {Limit: 1}, {Limit: 3}, {From: 3, Limit: 2}, {After: 2},
-				{Backward: true}, {Backward: true, From: 5}, {Backward: true, From: 1}, {Backward: true, From: 99}, {Backward: true, Limit: 1}, {Backward: true, From: 7, Limit: 2},
+				{Backward: true}, {Backward: true, Before: 6}, {Backward: true, Before: 2}, {Backward: true, Before: 1}, {Backward: true, Before: 99}, {Backward: true, Limit: 1}, {Backward: true, Before: 8, Limit: 2},
 			} {
 				plain := o
 				plain.Limit = 0
@@ -172,8 +172,8 @@ func chooseSeen(f *fixture) {
 		covers(stream, store.ReadOptions{Filter: rare, After: end}, end)
 		covers(stream, store.ReadOptions{Filter: rare, Limit: 1}, 2, 2)
 		covers(stream, store.ReadOptions{Filter: rare, Backward: true}, end, 4, 2)
-		covers(stream, store.ReadOptions{Filter: rare, Backward: true, From: 3}, 3, 2)
-		covers(stream, store.ReadOptions{Filter: rare, Backward: true, From: 99}, end, 4, 2)
+		covers(stream, store.ReadOptions{Filter: rare, Backward: true, Before: 4}, 3, 2)
+		covers(stream, store.ReadOptions{Filter: rare, Backward: true, Before: 99}, end, 4, 2)
 		covers(stream, store.ReadOptions{Filter: rare, Backward: true, Limit: 1}, end, 4)
 	}
 	covers(store.All, store.ReadOptions{}, 8, span(1, 6)...)
@@ -202,7 +202,8 @@ func chooseExpected(f *fixture) {
 	_, err = f.es.Page(f.ctx, "s", o)
 	require.NoError(f, err)
 	assert.Equal(f, int64(5), f.append("s", seen.Expected(), events(1)...).Last)
-	for range f.es.Stream(f.ctx, "s", o) {
+	for _, err := range f.es.Stream(f.ctx, "s", o) {
+		require.NoError(f, err)
 		break
 	}
 	assert.Zero(f, seen, "a loop that is left early has seen nothing")

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"iter"
 	"math"
 	"slices"
 
@@ -76,10 +77,24 @@ var readFaults = []fault{
 			return page, err
 		})
 	}},
+	{name: "backward-starts-over", what: "a backward read from below the first event begins at the last", store: func(c *careless) {
+		over := func(o *store.ReadOptions) *store.ReadOptions {
+			if o != nil && o.Before == 1 {
+				return &store.ReadOptions{Backward: true, PageSize: o.PageSize}
+			}
+			return o
+		}
+		c.page = func(ctx context.Context, stream string, o *store.ReadOptions) ([]store.Recorded, error) {
+			return c.face.Page(ctx, stream, over(o))
+		}
+		c.stream = func(ctx context.Context, stream string, o *store.ReadOptions) iter.Seq2[store.Recorded, error] {
+			return c.face.Stream(ctx, stream, over(o))
+		}
+	}},
 	{name: "page-too-large", what: "a page has an event more than was asked for", store: func(c *careless) {
 		c.page = func(ctx context.Context, stream string, o *store.ReadOptions) ([]store.Recorded, error) {
 			if o != nil && o.PageSize > 0 && o.PageSize < 10 {
-				o = &store.ReadOptions{From: o.From, After: o.After, Backward: o.Backward, PageSize: o.PageSize + 1}
+				o = &store.ReadOptions{From: o.From, After: o.After, Backward: o.Backward, Before: o.Before, PageSize: o.PageSize + 1}
 			}
 			return c.face.Page(ctx, stream, o)
 		}

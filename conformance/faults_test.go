@@ -33,7 +33,7 @@ type fault struct {
 // faults returns all faults on top of memory.
 func faults() []fault {
 	return slices.Concat(expectedFaults, retryFaults, eventFaults, readFaults, pinnedFaults, orderFaults, linkFaults, deleteFaults, undeleteFaults, streamsFaults, snapshotFaults, storeFaults,
-		leaseFaults, filterFaults, bytesFaults, chooseFaults)
+		leaseFaults, filterFaults, bytesFaults, appendAllFaults, positionFaults, chooseFaults)
 }
 
 // breaks returns the trial with the fault built in.
@@ -183,7 +183,7 @@ func TestFaults(t *testing.T) {
 
 func TestFaultNames(t *testing.T) {
 	seen := map[string]bool{}
-	for _, f := range slices.Concat(faults(), txFaults, pinnedTxFaults, openTxFaults, pinnedOpenTxFaults, lateChoiceFaults) {
+	for _, f := range slices.Concat(faults(), txFaults, pinnedTxFaults, appendAllTxFaults, openTxFaults, pinnedOpenTxFaults, appendAllOpenTxFaults, lateChoiceFaults) {
 		assert.False(t, seen[f.name], "two faults are called %s", f.name)
 		seen[f.name] = true
 		assert.NotEmpty(t, f.what)

@@ -11,8 +11,10 @@ import (
 	"maps"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/eventstore-go/eventstore/store"
@@ -21,6 +23,7 @@ import (
 // face is what cases use of a [store.Store].
 type face interface {
 	Append(ctx context.Context, stream string, expected store.Expected, events ...store.Event) (store.AppendResult, error)
+	AppendAll(ctx context.Context, appends ...store.StreamAppend) ([]store.AppendResult, error)
 	Link(ctx context.Context, stream string, expected store.Expected, ids ...uuid.UUID) (store.AppendResult, error)
 	Delete(ctx context.Context, stream string, expected store.Expected, kind store.DeleteKind) error
 	Undelete(ctx context.Context, stream string, expected store.Expected) error
@@ -29,6 +32,8 @@ type face interface {
 	Page(ctx context.Context, stream string, opts *store.ReadOptions) ([]store.Recorded, error)
 	Event(ctx context.Context, id uuid.UUID) (store.Recorded, error)
 	Head(ctx context.Context) (int64, error)
+	PositionAt(ctx context.Context, t time.Time) (int64, error)
+	VersionAt(ctx context.Context, stream string, position int64) (int64, error)
 	StreamInfo(ctx context.Context, stream string) (store.StreamInfo, error)
 	Streams(ctx context.Context, opts *store.ListOptions) (store.StreamPage, error)
 	Types(ctx context.Context) ([]store.TypeInfo, error)
@@ -56,10 +61,50 @@ type fixture struct {
 
 // face returns s as cases should use it.
 func (f *fixture) face(s *store.Store) face {
+	checked := withIDs{s, f.TB}
 	if f.wrap != nil {
-		return f.wrap(s)
+		return f.wrap(checked)
 	}
-	return s
+	return checked
+}
+
+// withIDs checks that each result has the ids of its events, and takes them out, so that cases compare places only.
+type withIDs struct {
+	face
+	tb testing.TB
+}
+
+func (s withIDs) Append(ctx context.Context, stream string, expected store.Expected, events ...store.Event) (store.AppendResult, error) {
+	res, err := s.face.Append(ctx, stream, expected, events...)
+	return s.checked(res, err, idsOf(events)), err
+}
+
+func (s withIDs) AppendAll(ctx context.Context, appends ...store.StreamAppend) ([]store.AppendResult, error) {
+	results, err := s.face.AppendAll(ctx, appends...)
+	for i := range results {
+		results[i] = s.checked(results[i], err, idsOf(appends[i].Events))
+	}
+	return results, err
+}
+
+func (s withIDs) Link(ctx context.Context, stream string, expected store.Expected, ids ...uuid.UUID) (store.AppendResult, error) {
+	res, err := s.face.Link(ctx, stream, expected, ids...)
+	return s.checked(res, err, ids), err
+}
+
+// checked returns res without ids. Those that were drawn, zero in given, must be set.
+func (s withIDs) checked(res store.AppendResult, err error, given []uuid.UUID) store.AppendResult {
+	if err == nil && assert.Len(s.tb, res.IDs, len(given), "ids of a result") {
+		for i, id := range res.IDs {
+			if given[i] == uuid.Nil {
+				assert.NotEqual(s.tb, uuid.Nil, id, "the id of an event that was given none")
+			} else {
+				assert.Equal(s.tb, given[i], id, "the id of an event")
+			}
+		}
+	}
+	res.IDs = nil
+	return res
 }
 
 // open returns another Store on the same storage.

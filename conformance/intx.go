@@ -7,6 +7,7 @@ import (
 	"io"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/assert"
@@ -127,6 +128,12 @@ func (s *inTx) Append(ctx context.Context, r store.AppendRequest) (store.AppendR
 	return call(ctx, s, func(b store.Storage) (store.AppendResult, error) { return b.Append(ctx, r) })
 }
 
+func (s *inTx) AppendAll(ctx context.Context, list []store.AppendRequest) ([]store.AppendResult, error) {
+	return call(ctx, s, func(b store.Storage) ([]store.AppendResult, error) {
+		return b.(store.MultiAppender).AppendAll(ctx, list)
+	})
+}
+
 func (s *inTx) Link(ctx context.Context, r store.LinkRequest) (store.AppendResult, error) {
 	return call(ctx, s, func(b store.Storage) (store.AppendResult, error) { return b.Link(ctx, r) })
 }
@@ -169,6 +176,18 @@ func (s *inTx) ReadAll(ctx context.Context, r store.ReadRequest) (store.Part, er
 func (s *inTx) Head(ctx context.Context) (int64, error) {
 	require.NoError(s.tb, s.commit(), "commit before asking for the head")
 	return s.Storage.Head(ctx)
+}
+
+// PositionAt commits first, as ReadAll does.
+func (s *inTx) PositionAt(ctx context.Context, t time.Time) (int64, error) {
+	require.NoError(s.tb, s.commit(), "commit before asking for a position")
+	return s.Storage.(store.PastStorage).PositionAt(ctx, t)
+}
+
+// VersionAt commits first, as ReadAll does.
+func (s *inTx) VersionAt(ctx context.Context, stream string, position int64) (int64, error) {
+	require.NoError(s.tb, s.commit(), "commit before asking for a version")
+	return s.Storage.(store.PastStorage).VersionAt(ctx, stream, position)
 }
 
 func (s *inTx) Close() error {

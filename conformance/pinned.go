@@ -99,7 +99,7 @@ func readPinned(f *fixture) {
 			stream := fmt.Sprint("pinned", links)
 			f.pinnable(stream, links)
 			old := f.info(stream).ID
-			reads := []store.ReadOptions{{PageSize: 2}, {From: 3, PageSize: 2}, {After: 2}, {Backward: true}, {Backward: true, From: 2}, {From: 99}}
+			reads := []store.ReadOptions{{PageSize: 2}, {From: 3, PageSize: 2}, {After: 2}, {Backward: true}, {Backward: true, Before: 3}, {From: 99}}
 			check := func(id int64, is error) {
 				f.Helper()
 				for _, o := range reads {
@@ -199,14 +199,14 @@ func readSeenBackward(f *fixture) {
 		id := f.info(stream).ID
 		for _, size := range []int{0, 1, 2, 3, 4, 5} {
 			for _, limit := range []int{0, 1, 2} {
-				for _, from := range []int64{0, 1, version, version + 9} {
+				for _, before := range []int64{0, 1, 2, version + 1, version + 9, store.End} {
 					var seen store.Seen
-					f.read(stream, &store.ReadOptions{PageSize: size, Limit: limit, From: from, Backward: true, Seen: &seen})
+					f.read(stream, &store.ReadOptions{PageSize: size, Limit: limit, Before: before, Backward: true, Seen: &seen})
 					want := store.Seen{StreamID: id, Version: version}
-					if from == 1 {
-						want.Version = 1
+					if before == 1 || before == 2 {
+						want.Version = before - 1
 					}
-					assert.Equal(f, want, seen, "%s, page size %d, limit %d, from %d", stream, size, limit, from)
+					assert.Equal(f, want, seen, "%s, page size %d, limit %d, before %d", stream, size, limit, before)
 				}
 			}
 		}

@@ -14,6 +14,7 @@ import (
 
 var readCases = []testCase{
 	{name: "read/ranges", run: readRanges, why: "a read gives exactly the events between its bounds, in its direction, whatever the page size"},
+	{name: "read/backward-pages", run: readBackwardPages, why: "a program that pages backward by the last number it got ends at the first event, and does not start over"},
 	{name: "read/page", run: readPage, why: "a page is at most as large as was asked for, and shorter only at the end of the stream"},
 	{name: "read/after", run: readAfter, why: "a reader goes on behind its checkpoint"},
 	{name: "read/after-lost", run: readAfterLost, why: "P9: a reader that has seen more than the store has must stop, not wait for the numbers to come round again"},
@@ -50,11 +51,13 @@ var windows = []window{
 	{"limit-beyond", store.ReadOptions{Limit: 100}, span(1, 10)},
 	{"from-and-limit", store.ReadOptions{From: 4, Limit: 4}, span(4, 7)},
 	{"backward", store.ReadOptions{Backward: true}, span(10, 1)},
-	{"backward-from", store.ReadOptions{Backward: true, From: 4}, span(4, 1)},
-	{"backward-from-1", store.ReadOptions{Backward: true, From: 1}, []int64{1}},
-	{"backward-from-beyond", store.ReadOptions{Backward: true, From: 99}, span(10, 1)},
+	{"backward-end", store.ReadOptions{Backward: true, Before: store.End}, span(10, 1)},
+	{"backward-before", store.ReadOptions{Backward: true, Before: 5}, span(4, 1)},
+	{"backward-before-2", store.ReadOptions{Backward: true, Before: 2}, []int64{1}},
+	{"backward-before-1", store.ReadOptions{Backward: true, Before: 1}, nil},
+	{"backward-before-beyond", store.ReadOptions{Backward: true, Before: 99}, span(10, 1)},
 	{"backward-limit", store.ReadOptions{Backward: true, Limit: 3}, span(10, 8)},
-	{"backward-from-and-limit", store.ReadOptions{Backward: true, From: 7, Limit: 4}, span(7, 4)},
+	{"backward-before-and-limit", store.ReadOptions{Backward: true, Before: 8, Limit: 4}, span(7, 4)},
 }
 
 // readWindows reads all windows of a stream that has events 1 to 10, or of $all.
@@ -85,6 +88,33 @@ func readRanges(f *fixture) {
 	readWindows(f, "s")
 }
 
+// readBackwardPages pages backward to the end, each page below the last event of the one before.
+func readBackwardPages(f *fixture) {
+	f.fill("s", 7)
+	for _, stream := range []string{"s", store.All} {
+		for _, size := range []int{1, 2, 3, 7, 8} {
+			var got []int64
+			for before := int64(store.End); ; {
+				page, err := f.es.Page(f.ctx, stream, &store.ReadOptions{Backward: true, Before: before, PageSize: size})
+				require.NoError(f, err)
+				if len(page) == 0 {
+					break
+				}
+				got = append(got, numbers(page)...)
+				before = page[len(page)-1].Number
+				require.LessOrEqual(f, len(got), 7, "%q started over", stream)
+			}
+			assert.Equal(f, span(7, 1), got, "%q in pages of %d", stream, size)
+		}
+	}
+	last := &store.ReadOptions{Backward: true, Before: 1}
+	_, err := f.es.Page(f.ctx, "absent", last)
+	require.ErrorIs(f, err, store.ErrStreamNotFound)
+	f.delete("s", store.SoftDelete)
+	_, err = collect(f, f.es.Stream(f.ctx, "s", last))
+	assert.ErrorIs(f, err, store.ErrStreamDeleted)
+}
+
 func readPage(f *fixture) {
 	f.fill("s", 5)
 	for _, stream := range []string{"s", store.All} {
@@ -99,7 +129,9 @@ func readPage(f *fixture) {
 			{store.ReadOptions{PageSize: 3, Limit: 2}, span(1, 2)},
 			{store.ReadOptions{PageSize: 2, Limit: 4}, span(1, 2)},
 			{store.ReadOptions{PageSize: 2, Backward: true}, span(5, 4)},
-			{store.ReadOptions{PageSize: 2, Backward: true, From: 1}, []int64{1}},
+			{store.ReadOptions{PageSize: 2, Backward: true, Before: 4}, span(3, 2)},
+			{store.ReadOptions{PageSize: 2, Backward: true, Before: 2}, []int64{1}},
+			{store.ReadOptions{PageSize: 2, Backward: true, Before: 1}, nil},
 			{store.ReadOptions{PageSize: 2, After: 3}, span(4, 5)},
 			{store.ReadOptions{}, span(1, 5)},
 		} {
@@ -182,8 +214,8 @@ func readMissingNumbers(f *fixture) {
 		require.Equal(f, []int64{9, 7, 6, 2}, numbers(got), "backward, page size %d", size)
 		got = f.read("links", &store.ReadOptions{PageSize: size, From: 3, Limit: 2})
 		require.Equal(f, []int64{6, 7}, numbers(got), "from 3, page size %d", size)
-		got = f.read("links", &store.ReadOptions{PageSize: size, From: 5, Backward: true})
-		require.Equal(f, []int64{2}, numbers(got), "backward from 5, page size %d", size)
+		got = f.read("links", &store.ReadOptions{PageSize: size, Before: 6, Backward: true})
+		require.Equal(f, []int64{2}, numbers(got), "backward before 6, page size %d", size)
 	}
 	page, err := f.es.Page(f.ctx, "links", &store.ReadOptions{PageSize: 3})
 	require.NoError(f, err)
@@ -282,7 +314,8 @@ func readCalls(f *fixture) {
 func readInvalid(f *fixture) {
 	f.fill("s", 3)
 	for field, list := range sorted(map[string][]store.ReadOptions{
-		"from":      {{From: -1}, {From: math.MinInt64}},
+		"from":      {{From: -1}, {From: math.MinInt64}, {From: 1, Backward: true}, {From: 3, Backward: true, Before: 4}},
+		"before":    {{Before: -1, Backward: true}, {Before: 1}, {Before: store.End}},
 		"limit":     {{Limit: -1}},
 		"page_size": {{PageSize: -1}, {PageSize: store.MaxPageSize + 1}},
 		"after":     {{After: -1}, {After: 1, From: 1}, {After: 1, Backward: true}},

@@ -150,7 +150,7 @@ func (f *fixture) ackAll(r subscriber) {
 func subCloseFlushes(f *fixture) {
 	f.fill("s", 6)
 	p, other := f.party(), f.party()
-	opts := &store.SubscribeOptions{CheckpointAfter: -1, WaitForLease: true}
+	opts := &store.SubscribeOptions{CheckpointAfter: store.Forever, WaitForLease: true}
 	r := p.subscribe("s", subscription, opts)
 	f.ack(r, f.hold(r, 6)[:4]...)
 	require.NoError(f, r.Close())
@@ -175,7 +175,7 @@ func subCloseFlushes(f *fixture) {
 func subCrash(f *fixture) {
 	f.fill("s", 6)
 	p, other := f.party(leaseOf(shortLease)), f.party(leaseOf(shortLease))
-	opts := &store.SubscribeOptions{CheckpointThreshold: 2, CheckpointAfter: -1, RetryInterval: 20 * time.Millisecond}
+	opts := &store.SubscribeOptions{CheckpointThreshold: 2, CheckpointAfter: store.Forever, RetryInterval: 20 * time.Millisecond}
 	r := p.subscribe("s", subscription, opts)
 	got := f.hold(r, 6)
 	f.ack(r, got[:3]...)

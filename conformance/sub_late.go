@@ -172,7 +172,7 @@ func subCloseRevived(f *fixture) {
 		}
 		return nil
 	})
-	opts := &store.SubscribeOptions{CheckpointAfter: -1}
+	opts := &store.SubscribeOptions{CheckpointAfter: store.Forever}
 	r := p.subscribe("s", subscription, opts)
 	receive(f, reading)
 	epoch := f.row("s", subscription).Epoch

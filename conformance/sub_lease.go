@@ -82,7 +82,7 @@ func subTakeoverClose(f *fixture) {
 	f.fill("s", 4)
 	long := leaseOf(time.Hour)
 	p, other := f.party(long), f.party(long)
-	opts := &store.SubscribeOptions{RetryInterval: 5 * time.Millisecond, CheckpointAfter: -1}
+	opts := &store.SubscribeOptions{RetryInterval: 5 * time.Millisecond, CheckpointAfter: store.Forever}
 	r := p.subscribe("s", subscription, opts)
 	waits := other.subscribe("s", subscription, opts)
 	f.ack(r, f.hold(r, 4)[1])
@@ -246,7 +246,7 @@ func subStates(f *fixture) {
 func subCloseStore(f *fixture) {
 	f.fill("s", 4)
 	p, other := f.party(leaseOf(time.Hour)), f.party()
-	opts := &store.SubscribeOptions{CheckpointAfter: -1, ConcurrencyLimit: 2}
+	opts := &store.SubscribeOptions{CheckpointAfter: store.Forever, ConcurrencyLimit: 2}
 	list := []subscriber{p.subscribe("s", "a", opts), p.subscribe("s", "a", opts), p.subscribe(store.All, "b", opts)}
 	w := p.watch("s", nil)
 	waits := p.subscribe("t", "c", opts)

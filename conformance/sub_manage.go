@@ -22,7 +22,7 @@ var subManageCases = []testCase{
 func subUnsubscribe(f *fixture) {
 	f.fill("s", 4)
 	p := f.party()
-	opts := store.SubscribeOptions{CheckpointAfter: -1}
+	opts := store.SubscribeOptions{CheckpointAfter: store.Forever}
 	list := p.crowd(2, opts)
 	f.ack(list[0], f.hold(list[0], 4)[1])
 	ended := make(chan error, 1)

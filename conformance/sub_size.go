@@ -80,7 +80,7 @@ func subMaxSize(f *fixture) {
 func subCheckpointThreshold(f *fixture) {
 	f.fill("s", 7)
 	p := f.party()
-	r := p.subscribe("s", subscription, &store.SubscribeOptions{CheckpointThreshold: 3, CheckpointAfter: -1})
+	r := p.subscribe("s", subscription, &store.SubscribeOptions{CheckpointThreshold: 3, CheckpointAfter: store.Forever})
 	got := f.hold(r, 7)
 	f.ack(r, got[0])
 	f.ack(r, got[1])
@@ -92,7 +92,7 @@ func subCheckpointThreshold(f *fixture) {
 	f.saved("s", subscription, 7)
 	assert.Equal(f, 2, p.tap.count("SaveCheckpoint"), "writes")
 
-	every := p.subscribe("s", "every", &store.SubscribeOptions{CheckpointThreshold: 1, CheckpointAfter: -1})
+	every := p.subscribe("s", "every", &store.SubscribeOptions{CheckpointThreshold: 1, CheckpointAfter: store.Forever})
 	for i, e := range f.hold(every, 7) {
 		f.ack(every, e)
 		f.saved("s", "every", int64(i+1))
@@ -109,7 +109,7 @@ func subCheckpointAfter(f *fixture) {
 	f.ack(soon, got[2:]...)
 	f.saved("s", "soon", 5)
 
-	never := p.subscribe("s", "never", &store.SubscribeOptions{CheckpointThreshold: 1000, CheckpointAfter: -1})
+	never := p.subscribe("s", "never", &store.SubscribeOptions{CheckpointThreshold: 1000, CheckpointAfter: store.Forever})
 	f.take(never, 5)
 	f.glance()
 	f.saved("s", "never", 0)

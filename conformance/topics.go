@@ -1,5 +1,7 @@
 package conformance
 
+import "slices"
+
 // topic is a list of cases that belong together. INDEX.md has a section for each.
 type topic struct {
 	title string
@@ -10,12 +12,14 @@ type topic struct {
 func topics() []topic {
 	return []topic{
 		{"Appends", appendCases},
+		{"Appends to several streams", slices.Concat(appendAllCases, appendAllRaces)},
 		{"Retries of an append", retryCases},
 		{"What an event holds", eventCases},
 		{"Reads of a stream", readCases},
 		{"Pages bounded in bytes", bytesCases},
 		{"Reads of a stream that is replaced", pinnedCases},
 		{"Reads of all events", allCases},
+		{"Past positions and versions", slices.Concat(positionCases, versionAtCases)},
 		{"Reads with a filter", chooseCases},
 		{"Event types", typeCases},
 		{"Links", linkCases},

@@ -27,7 +27,7 @@ func TestTxFaults(t *testing.T) {
 		golden: "testdata/txfaults.txt",
 		over:   Harness{Name: "sqlite", New: newSQLite},
 		cases:  casesFor(func(u txUse) bool { return u == ownTx || u == besideTx }),
-		faults: slices.Concat(txFaults, pinnedTxFaults),
+		faults: slices.Concat(txFaults, pinnedTxFaults, appendAllTxFaults),
 	}.check(t)
 }
 
@@ -43,7 +43,7 @@ func TestOpenTxFaults(t *testing.T) {
 			return b
 		}},
 		cases:  casesFor(func(u txUse) bool { return u == writersBesideTx }),
-		faults: slices.Concat(openTxFaults, pinnedOpenTxFaults, lateChoiceFaults),
+		faults: slices.Concat(openTxFaults, pinnedOpenTxFaults, appendAllOpenTxFaults, lateChoiceFaults),
 	}.check(t)
 }
 

@@ -45,6 +45,7 @@ func (s *Store) append(ctx context.Context, stream string, expected Expected, ev
 		return AppendResult{}, err
 	}
 	s.committed()
+	res.IDs = r.ids()
 	return res, nil
 }
 

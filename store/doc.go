@@ -17,10 +17,12 @@
 //
 //   - Open a store: [New], [Store], [Options], [DefaultPageBytes], [DefaultPollInterval], [DefaultLeaseTTL], [Store.Check],
 //     [Store.Primary], [Store.Close].
-//   - Append and link: [Store.Append], [Store.Link], [Event], [IDs], [AppendResult], [WithCause], [WithCorrelation].
+//   - Append and link: [Store.Append], [Store.AppendAll], [StreamAppend], [To], [Store.Link], [Event], [IDs], [AppendResult],
+//     [WithCause], [WithCorrelation].
 //   - Say what version to expect: [Expected], [Any], [NoStream], [StreamExists], [Version].
-//   - Read: [Store.Stream], [Store.All], [Store.Page], [Store.Event], [Store.Correlation], [Store.Head], [All], [Recorded], [ReadOptions],
-//     [EventFilter], [Seen], [DefaultPageSize], [Store.Types], [TypeInfo].
+//   - Read: [Store.Stream], [Store.All], [Store.Page], [Store.Event], [Store.Correlation], [Collect], [All], [Recorded],
+//     [ReadOptions], [EventFilter], [End], [Seen], [DefaultPageSize], [Store.Types], [TypeInfo].
+//   - Find a position: [Store.Head], [Store.PositionAt], [Store.VersionAt].
 //   - Decode: [Decode], [As], [JSON], [IsJSON].
 //   - Delete and list streams: [Store.Delete], [Store.Undelete], [DeleteKind], [SoftDelete], [HardDelete], [Store.StreamInfo],
 //     [StreamInfo], [StreamStatus], [Active], [Deleted], [Store.Streams], [ListOptions], [StreamFilter], [SortBy], [SortID], [SortName],
@@ -28,19 +30,19 @@
 //   - Keep snapshots: [Store.RecordSnapshot], [Store.ReadSnapshot], [Store.DeleteSnapshot], [Snapshot], [RecordedSnapshot].
 //   - Use transactions: [Store.WithTx], [Store.InTx], [Store.Committed].
 //   - Subscribe: [Store.Subscribe], [Subscriber], [SubscribeOptions], [DefaultBufferSize], [DefaultCheckpointThreshold],
-//     [DefaultCheckpointAfter], [DefaultRetryInterval], [DefaultTimeout], [Start], [StartOrigin], [StartCurrent], [StartAfter],
+//     [DefaultCheckpointAfter], [DefaultRetryInterval], [DefaultTimeout], [Forever], [Start], [StartOrigin], [StartCurrent], [StartAfter],
 //     [SubscriptionState], [Phase], [Waiting], [CatchingUp], [Live], [Stopped].
 //   - Consume with a handler: [Store.Consume], [ConsumeOptions], [Handler], [Router], [NewRouter], [On], [Decision], [Retry], [Skip],
 //     [Stop], [Park], [RetryThen].
 //   - Watch: [Store.Watch], [Watcher], [WatchOptions], [DefaultWatchSize].
 //   - Project to a read model: [Store.Project], [ProjectOptions], [BatchHandler], [TxFrom], [DefaultBatchSize], [DefaultBatchTime],
 //     [Store.WaitFor], [Store.WaitForPosition].
-//   - Operate subscriptions: [Store.Subscriptions], [SubscriptionInfo], [SubscriptionID], [SeenEvent], [Store.Owner], [Store.Unsubscribe],
-//     [Store.ResetSubscription], [Store.DeleteSubscription].
+//   - Operate subscriptions: [Store.Subscriptions], [Store.Subscription], [SubscriptionInfo], [SubscriptionID], [SeenEvent], [Store.Owner],
+//     [Store.Unsubscribe], [Store.ResetSubscription], [Store.DeleteSubscription].
 //   - Operate projections: [Store.Projections], [Store.Projection], [ProjectionInfo], [PartitionInfo], [Store.Repartition],
 //     [Store.ResetProjection], [Store.ReplaceProjection], [ReplaceOptions], [Store.DeleteProjection].
 //   - Handle parked events: [Store.Parked], [ParkedFilter], [ParkedEvent], [Store.ReplayParked], [Store.DiscardParked].
-//   - Stay within limits: [MaxStreamName], [MaxType], [MaxData], [MaxMetadata], [MaxContentType], [MaxPageSize], [MaxSubscriptionName],
+//   - Stay within limits: [MaxAppends], [MaxStreamName], [MaxType], [MaxData], [MaxMetadata], [MaxContentType], [MaxPageSize], [MaxSubscriptionName],
 //     [MaxProjectionName], [MaxPartitions], [MaxName].
 //   - Errors of arguments and writes: [ErrInvalid], [InvalidError], [ErrReservedStream], [ErrWrongExpectedVersion],
 //     [WrongExpectedVersionError], [ErrStreamExists], [ErrDuplicateEvent], [DuplicateEventError], [ErrEventNotFound],
@@ -63,6 +65,10 @@
 //
 //   - Events, streams and snapshots: [Storage], [NewEvent], [AppendRequest], [LinkRequest], [State], [DeleteRequest], [UndeleteRequest],
 //     [ReadRequest], [Part], [StreamPart], [ListRequest], [SnapshotRequest].
+//   - Appends to several streams: [MultiAppender]. Without it, [Store.AppendAll] makes a transaction of its own, or fails with
+//     [errors.ErrUnsupported].
+//   - Where All, or a stream, ended in the past: [PastStorage]. Without it, [Store.PositionAt] and [Store.VersionAt] fail with
+//     [errors.ErrUnsupported].
 //   - Transactions: [Transactional]; [Store.Bind] for those that are no *sql.Tx. Without it, [Store.WithTx] and [Store.InTx] fail
 //     with [ErrNoTransactions].
 //   - Subscriptions: [SubscriptionStorage], [LeaseRequest], [Lease], [CheckpointRequest], [CheckpointState], [Behind], [Arrivals]. Without
@@ -100,9 +106,10 @@
 //
 // P1, atomic and durable. An append or link is all or nothing, and one that returned without an error is as durable as
 // the database makes a commit; memory keeps nothing beyond the process (append/all-or-nothing,
-// append/large-all-or-nothing, append/visible-at-once, link/unknown, cancel/under-way, tx/rollback). Of writes that
+// append/large-all-or-nothing, append/visible-at-once, link/unknown, cancel/under-way, tx/rollback). So is an append to several
+// streams (append-all/conflict, append-all/known-id, append-all/large, concurrent/append-all-transfers, tx/append-all). Of writes that
 // expect the same version of a stream exactly one wins (concurrent/append-version, concurrent/append-no-stream,
-// concurrent/link-version, concurrent/delete-version, open-tx/same-stream).
+// concurrent/append-all-version, concurrent/link-version, concurrent/delete-version, open-tx/same-stream).
 //
 // P2, versions. The versions of a stream are 1, 2, 3, without gaps (append/versions, append/large,
 // concurrent/append-many-streams). Only a hard delete leaves some unused: those of links to the events it removed
@@ -122,14 +129,16 @@
 //
 // P5, order. In All, the events of a stream come in the order of their versions, those of one append are adjacent, and
 // an append that was begun after another was committed comes after it (all/order, tx/order, open-tx/several-appends,
-// concurrent/append-many-streams). A reader of All sees every append that was committed before it began to read
-// (concurrent/read-own-append).
+// concurrent/append-many-streams). The appends of one [Store.AppendAll] come in the order of the call (append-all/order). A reader of
+// All sees every append that was committed before it began to read (concurrent/read-own-append).
 //
 // P6, slow transactions. A transaction that appended and stays open delays only writes to the streams that it wrote to;
 // other appends go on, and readers see their events. Its own get their positions when it commits (open-tx/others-go-on,
 // open-tx/readers-go-on, open-tx/not-seen). Of all writes of a backend that wait for the same stream, one waits in the
 // database. The others wait in the process, without a connection, in the order they came, so that the connections of a
-// pool are not used up (open-tx/many-wait). A write in a caller's transaction waits in the database, on the connection of
+// pool are not used up (open-tx/many-wait). An append to several streams that waits for one of them delays appends to its other streams
+// for no more than a moment (open-tx/append-all-waits), and calls with the same streams do not wait for each other in a circle
+// (concurrent/append-all-new, open-tx/append-all-crosses). A write in a caller's transaction waits in the database, on the connection of
 // that transaction. SQLite has one writer at a time: there an open transaction that wrote keeps every other writer waiting,
 // while readers go on.
 //
@@ -159,7 +168,7 @@
 // same time (concurrent/append-any, concurrent/append-stream-exists).
 //
 // An append that is sent again as it was, with the same event ids, succeeds and returns the first result (retry/same,
-// retry/batch, concurrent/append-retry), however its data are encoded this time (retry/encoded-anew). Any other use of a known id
+// retry/batch, append-all/retry, concurrent/append-retry), however its data are encoded this time (retry/encoded-anew). Any other use of a known id
 // is [ErrDuplicateEvent], also with other types or data in the same places (retry/other-content, retry/not-the-same,
 // append/known-id).
 //

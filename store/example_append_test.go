@@ -38,3 +38,41 @@ func ExampleStore_Append() {
 	// it is at version 2
 	// store: "order-17": want version 1, stream is at version 2
 }
+
+// A transfer changes two streams, or none. A conflict names the stream that was not as expected.
+func ExampleStore_AppendAll() {
+	ctx := context.Background()
+	es := store.New(memory.New(), nil)
+	type amount struct{ Cents int }
+
+	results, err := es.AppendAll(ctx,
+		store.To("account-1", store.NoStream, store.Event{Type: "opened"}, store.Event{Type: "deposited", Data: amount{5000}}),
+		store.To("account-2", store.NoStream, store.Event{Type: "opened"}),
+	)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, r := range results {
+		fmt.Println(r.Stream, "is at version", r.Last)
+	}
+
+	transfer := func(from, to store.Expected) error {
+		_, err := es.AppendAll(ctx,
+			store.To("account-1", from, store.Event{Type: "withdrawn", Data: amount{1000}}),
+			store.To("account-2", to, store.Event{Type: "deposited", Data: amount{1000}}),
+		)
+		return err
+	}
+	fmt.Println(transfer(store.Version(2), store.StreamExists))
+
+	err = transfer(store.Version(3), store.Version(1))
+	var conflict *store.WrongExpectedVersionError
+	if errors.As(err, &conflict) {
+		fmt.Println(conflict.Stream, "is at version", conflict.Actual, "and nothing was written")
+	}
+	// Output:
+	// account-1 is at version 2
+	// account-2 is at version 1
+	// <nil>
+	// account-2 is at version 2 and nothing was written
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -191,4 +192,83 @@ func ExampleStore_Types() {
 	// Output:
 	// paid 4 first at 2 last at 6
 	// opened 2 first at 1 last at 4
+}
+
+// To page backward, give Before the number of the last event that you have. Below the first event a page is empty.
+func ExampleStore_Page_backward() {
+	ctx := context.Background()
+	es := store.New(memory.New(), nil)
+	for i := range 5 {
+		if _, err := es.Append(ctx, "counter", store.Any, store.Event{Type: "counted", Data: i}); err != nil {
+			log.Fatal(err)
+		}
+	}
+
+	for before := int64(store.End); ; {
+		page, err := es.Page(ctx, "counter", &store.ReadOptions{Backward: true, Before: before, PageSize: 2})
+		if err != nil {
+			log.Fatal(err)
+		}
+		if len(page) == 0 {
+			break
+		}
+		for _, e := range page {
+			fmt.Print(e.Number, " ")
+			before = e.Number
+		}
+	}
+	// Output: 5 4 3 2 1
+}
+
+// The past of a stream: the position where all events ended at a time, and the version that the stream had there.
+func ExampleStore_PositionAt() {
+	ctx := context.Background()
+	es := store.New(memory.New(), nil)
+	for _, what := range []string{"opened", "renamed"} {
+		if _, err := es.Append(ctx, "account-7", store.Any, store.Event{Type: what}); err != nil {
+			log.Fatal(err)
+		}
+	}
+	time.Sleep(time.Millisecond)
+	yesterday := time.Now() // by the clock of the store
+	time.Sleep(time.Millisecond)
+	if _, err := es.Append(ctx, "account-7", store.Any, store.Event{Type: "closed"}); err != nil {
+		log.Fatal(err)
+	}
+
+	position, err := es.PositionAt(ctx, yesterday)
+	if err != nil {
+		log.Fatal(err)
+	}
+	version, err := es.VersionAt(ctx, "account-7", position)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("position", position, "version", version)
+	for e, err := range es.Stream(ctx, "account-7", &store.ReadOptions{Limit: int(version)}) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(e.Type)
+	}
+	// Output:
+	// position 2 version 2
+	// opened
+	// renamed
+}
+
+// Collect makes a slice of a sequence.
+func ExampleCollect() {
+	ctx := context.Background()
+	es := store.New(memory.New(), nil)
+	if _, err := es.Append(ctx, "account-7", store.NoStream, store.Event{Type: "opened"}, store.Event{Type: "closed"}); err != nil {
+		log.Fatal(err)
+	}
+
+	events, err := store.Collect(es.Stream(ctx, "account-7", nil))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(len(events), events[1].Type)
+	// Output: 2 closed
 }

@@ -131,3 +131,48 @@ func ExampleStore_Watch() {
 	// Output:
 	// 4 order-2 order.paid
 }
+
+// Watch shows new events, one by one.
+func ExampleWatcher_Events() {
+	ctx := context.Background()
+	es := shop(ctx)
+	defer es.Close() //nolint:errcheck // an example
+
+	w, err := es.Watch(ctx, "order-1", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer w.Close() //nolint:errcheck // an example
+	if _, err := es.Append(ctx, "order-1", store.Any, store.Event{Type: "order.shipped"}); err != nil {
+		log.Fatal(err)
+	}
+	for e, err := range w.Events(ctx) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(e.Version, e.Type)
+		break // a program would go on
+	}
+	// Output: 3 order.shipped
+}
+
+// Subscription shows how far a subscription is, whichever process runs it.
+func ExampleStore_Subscription() {
+	ctx := context.Background()
+	es := shop(ctx)
+	defer es.Close() //nolint:errcheck // an example
+
+	sub, err := es.Subscribe(ctx, store.All, "order-mails", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := sub.WaitUntil(ctx, store.Live); err != nil {
+		log.Fatal(err)
+	}
+	info, err := es.Subscription(ctx, sub.Stream(), sub.Name())
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(info.Name, "is", info.Lag(), "events behind")
+	// Output: order-mails is 3 events behind
+}

@@ -14,6 +14,7 @@ const (
 	MaxMetadata   = 1 << 20  // bytes, encoded
 	MaxData       = 64 << 20 // bytes, encoded
 	MaxPageSize   = 100_000  // events or streams
+	MaxAppends    = 1000     // streams that one AppendAll writes to
 
 	MaxContentType      = 100 // bytes, of data and of metadata each; valid UTF-8 without NUL and comma
 	MaxSubscriptionName = 255 // bytes; a name is also non-empty, valid UTF-8 and without NUL; a leading "$" is reserved

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 
 	"github.com/google/uuid"
 )
@@ -38,5 +39,6 @@ func (s *Store) link(ctx context.Context, stream string, expected Expected, ids 
 		return AppendResult{}, err
 	}
 	s.committed()
+	res.IDs = slices.Clone(ids)
 	return res, nil
 }

@@ -22,7 +22,7 @@ type OperationKind string
 
 // Kinds of operations. New ones may come; an [Observer] leaves alone what it does not know.
 const (
-	OpAppend   OperationKind = "append"   // by Append
+	OpAppend   OperationKind = "append"   // by Append or AppendAll
 	OpLink     OperationKind = "link"     // by Link
 	OpDelete   OperationKind = "delete"   // by Delete
 	OpUndelete OperationKind = "undelete" // by Undelete
@@ -43,8 +43,10 @@ const (
 // Operation is something that a [Store] does. Fields that don't fit its kind are zero.
 type Operation struct {
 	Kind OperationKind
-	// Stream is written to, read or subscribed to; [All] among them.
+	// Stream is written to, read or subscribed to; [All] among them. It is empty for an [OpAppend] of several streams.
 	Stream string
+	// Streams are those that AppendAll appends to.
+	Streams []string
 	// Subscription is the name of the subscription, or of the projection.
 	Subscription string
 	// Partition is that of a projection, from 0.

@@ -10,16 +10,23 @@ import (
 	"slices"
 )
 
-// ReadOptions of a read. Numbers are versions, or positions when reading [All]; both bounds are inclusive.
+// End is behind every number. A backward read with [ReadOptions].Before set to End, which is the default, begins at the last event.
+const End = math.MaxInt64
+
+// ReadOptions of a read. Numbers are versions, or positions when reading [All].
 type ReadOptions struct {
-	// From is the first number wanted. Default: the first event; reading backward, the last. A From beyond the end of
-	// the stream is its end: forward nothing, backward everything.
+	// From is the first number that a forward read returns. Default: the first event. If it is past the end of the stream, the read
+	// returns nothing. Not allowed with Backward.
 	From int64
 	// After is the number of the last event that the reader has dealt with, its checkpoint: reading starts behind it,
 	// and fails with [ErrPositionLost] if the store does not reach that far. Not together with From or Backward.
 	After int64
-	// Backward reads from high numbers to low.
+	// Backward reads from high numbers to low. It begins at the last event, or below Before.
 	Backward bool
+	// Before is the number that a backward read begins below: the read returns events with lower numbers only. To read the next page
+	// backward, set it to the number of the last event of the page before; below the first event a page is empty. Default: End. Only
+	// with Backward.
+	Before int64
 	// Limit is how many events are wanted at most. Default: all.
 	Limit int
 	// StreamID is the [StreamInfo].ID of the stream to read. The read fails with [ErrStreamReplaced] if the name belongs to
@@ -166,10 +173,10 @@ func (s *Store) reader(stream string, opts *ReadOptions, pageSize int) (*reader,
 		r.left = math.MaxInt
 	}
 	switch {
+	case opts.Backward:
+		r.request.From = cmp.Or(opts.Before, End) - 1 // 0: see page
 	case opts.After > 0:
 		r.request.From = opts.After + 1
-	case opts.From == 0 && opts.Backward:
-		r.request.From = math.MaxInt64
 	case opts.From == 0:
 		r.request.From = 1
 	}
@@ -180,7 +187,7 @@ func checkRead(stream string, o *ReadOptions) error {
 	for _, f := range []struct {
 		name string
 		n    int64
-	}{{"from", o.From}, {"after", o.After}, {"limit", int64(o.Limit)}, {"page_size", int64(o.PageSize)}, {"stream_id", o.StreamID}} {
+	}{{"from", o.From}, {"after", o.After}, {"before", o.Before}, {"limit", int64(o.Limit)}, {"page_size", int64(o.PageSize)}, {"stream_id", o.StreamID}} {
 		if f.n < 0 {
 			return &InvalidError{Field: f.name, Reason: fmt.Sprintf("%d is negative", f.n)}
 		}
@@ -188,6 +195,10 @@ func checkRead(stream string, o *ReadOptions) error {
 	switch {
 	case o.PageSize > MaxPageSize:
 		return &InvalidError{Field: "page_size", Reason: fmt.Sprintf("%d is more than %d", o.PageSize, MaxPageSize)}
+	case o.Backward && o.From > 0:
+		return &InvalidError{Field: "from", Reason: "can't be given when reading backward: set before to the number that the read begins below"}
+	case o.Before > 0 && !o.Backward:
+		return &InvalidError{Field: "before", Reason: "can be given only when reading backward"}
 	case o.After > 0 && o.From > 0:
 		return &InvalidError{Field: "after", Reason: "can't be given together with from"}
 	case o.After > 0 && o.Backward:
@@ -202,7 +213,7 @@ func checkRead(stream string, o *ReadOptions) error {
 
 // next returns the next page and sets done behind the last.
 func (r *reader) next(ctx context.Context) ([]Recorded, error) {
-	if r.sifting != nil {
+	if r.sifting != nil && r.request.From > 0 { // below the first event there is nothing to choose from
 		return r.nextChosen(ctx)
 	}
 	request, part, err := r.part(ctx)
@@ -253,6 +264,10 @@ func (r *reader) page(ctx context.Context, request ReadRequest) (page StreamPart
 	}
 	if _, lags, err := r.checkCheckpoint(ctx, &request); err != nil || lags {
 		return StreamPart{Seen: Seen{StreamID: request.StreamID, Version: r.after}}, err
+	}
+	if request.Backward && request.From == 0 { // there is nothing below the first event, but the stream must be readable
+		info, err := r.end(ctx, r.store.reads)
+		return StreamPart{Seen: Seen{StreamID: info.ID}}, err
 	}
 	if request.Stream == All {
 		page.Part, err = r.store.reads.ReadAll(ctx, request)

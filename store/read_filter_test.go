@@ -28,7 +28,7 @@ func TestFilterWithoutSubscriptions(t *testing.T) {
 	require.NoError(t, with.Delete(t.Context(), "s-2", store.Any, store.HardDelete))
 	for _, stream := range []string{store.All, "s-1"} {
 		for _, filter := range []store.EventFilter{{}, {Types: []string{"t1"}}, {StreamPrefix: "s-1"}, {StreamPrefix: "s-2"}, {Types: []string{"none"}}} {
-			for _, o := range []store.ReadOptions{{}, {From: 5}, {From: 99}, {Limit: 2}, {After: 3}, {Backward: true}, {Backward: true, From: 9, Limit: 3}} {
+			for _, o := range []store.ReadOptions{{}, {From: 5}, {From: 99}, {Limit: 2}, {After: 3}, {Backward: true}, {Backward: true, Before: 10, Limit: 3}} {
 				for _, size := range []int{1, 3, 100} {
 					var want, got store.Seen
 					o.Filter, o.PageSize = filter, size

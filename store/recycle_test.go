@@ -116,7 +116,7 @@ func TestCheckpointPace(t *testing.T) {
 	}{
 		"default":            {store.SubscribeOptions{}, 5, time.Second},
 		"after":              {store.SubscribeOptions{CheckpointAfter: 400 * time.Millisecond}, 11, 400 * time.Millisecond},
-		"never by the clock": {store.SubscribeOptions{CheckpointAfter: -1}, 20, 0},
+		"never by the clock": {store.SubscribeOptions{CheckpointAfter: store.Forever}, 20, 0},
 		"late by the clock":  {store.SubscribeOptions{CheckpointAfter: time.Hour}, 5, 250 * time.Millisecond},
 		"threshold":          {store.SubscribeOptions{CheckpointThreshold: 1000}, 20, time.Second},
 	} {

@@ -12,7 +12,7 @@ func replicaOf(s Storage) Storage {
 // replica, such as postgres.Options.Reads, that is what every Store does.
 //
 // With a replica, these calls read it and may lag: [Store.Stream], [Store.All], [Store.Page], [Store.Event], [Store.Head],
-// [Store.StreamInfo], [Store.Streams], [Store.Types], [Store.ReadSnapshot] and [Store.Correlation]. Subscriptions, watchers and projections, which the
+// [Store.PositionAt], [Store.VersionAt], [Store.StreamInfo], [Store.Streams], [Store.Types], [Store.ReadSnapshot] and [Store.Correlation]. Subscriptions, watchers and projections, which the
 // Store and the result share, read their pages there. Everything else asks the primary: all writes and what they are judged by, leases
 // and checkpoints, lists of subscriptions and projections, [Store.WaitFor], and what runs in a transaction.
 //

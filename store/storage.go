@@ -89,6 +89,15 @@ func (r AppendRequest) MayBeRetry(first int64) bool {
 	return !ok || v+1 == first
 }
 
+// ids returns the ids of the events.
+func (r AppendRequest) ids() []uuid.UUID {
+	ids := make([]uuid.UUID, len(r.Events))
+	for i := range r.Events {
+		ids[i] = r.Events[i].ID
+	}
+	return ids
+}
+
 // AppendResult says where an append or link put its events.
 type AppendResult struct {
 	Stream string
@@ -97,6 +106,8 @@ type AppendResult struct {
 	// Retried says that the events were already there: this was a retry of an append that had succeeded, by the caller, or by
 	// database/sql after the answer was lost.
 	Retried bool
+	// IDs are the ids of the events, in order: those that the caller gave, and those that the Store drew. A backend leaves them nil.
+	IDs []uuid.UUID
 }
 
 // count is how many events were written, or had been.

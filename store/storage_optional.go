@@ -20,6 +20,34 @@ type Transactional interface {
 	WithTx(tx *sql.Tx) Storage
 }
 
+// MultiAppender is implemented by a [Storage] that appends to several streams at once.
+type MultiAppender interface {
+	// AppendAll makes all appends of list, or none, as one atomic write. There are at least two, each to another stream, and all ids are
+	// distinct. The results are in the order of list.
+	//
+	// If each append by itself is a retry, see [AppendRequest], it returns the first results with Retried set. Otherwise it judges the
+	// versions of all streams, retries or not, and returns the error of the first in list that is not as expected; then it returns a
+	// [DuplicateEventError] for the first id that is in the store.
+	//
+	// Positions of the events of one append are adjacent, and above those of the events of an append before it in list. Concurrent calls
+	// with the same streams in another order must not fail with a deadlock. Outside of a transaction, a call that waits for one stream must
+	// not hold the others for longer than a moment. In a transaction, a refused call must leave nothing behind.
+	AppendAll(ctx context.Context, list []AppendRequest) ([]AppendResult, error)
+}
+
+// PastStorage is implemented by a [Storage] that finds where All, or a stream, ended in the past.
+type PastStorage interface {
+	// PositionAt returns the last position that was given before t, or 0 if none was; see [Store.PositionAt]. t is in UTC and in whole
+	// microseconds, from 1970 to 9999. Times of positions are the
+	// storage's own: they never go back as positions go up, and CreatedAt does not count. Outside a transaction it covers every event
+	// that was committed before the call.
+	PositionAt(ctx context.Context, t time.Time) (int64, error)
+	// VersionAt returns the version of the last own event of the stream at or below the position, or 0 if there is none. Links have no
+	// position. Events that have none yet are behind every position. It returns ErrStreamNotFound or ErrStreamDeleted. It must not read
+	// in proportion to the events of the stream. Outside a transaction it covers every event that was committed before the call.
+	VersionAt(ctx context.Context, stream string, position int64) (int64, error)
+}
+
 // CorrelationStorage is implemented by a [Storage] that finds the events of a correlation.
 type CorrelationStorage interface {
 	// ReadCorrelation returns a page of the events that have the CorrelationID, in their global order. Fewer than r.Limit
@@ -162,7 +190,7 @@ type WriteChecker interface {
 // standby. See [Store.Primary] for which calls of a Store read the replica.
 type Replicated interface {
 	// Replica returns a Storage that reads the replica, or nil if there is none. [New] asks once. The Store uses its reads only: those
-	// of Storage, ReadFiltered, ReadCorrelation, ReadTyped, ListTypes and ParallelReads.
+	// of Storage, ReadFiltered, ReadCorrelation, ReadTyped, ListTypes, PositionAt, VersionAt and ParallelReads.
 	//
 	// A page must be of one moment. The next call may be answered by an earlier one, as where several standbys share an address. The
 	// replica gives no positions, and writes nothing. Every error of its database must be [ErrReplica]; what it finds out about events and

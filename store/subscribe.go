@@ -94,77 +94,23 @@ func (s *subscription) await(ctx context.Context, enough func(SubscriptionState)
 	}
 }
 
-// DefaultWatchSize is how many events a watcher may be behind.
-const DefaultWatchSize = 10_000
-
-// WatchOptions of a watcher. The zero value of each field is its default.
-type WatchOptions struct {
-	// MaxSize is how many events are kept for the watcher. Default: DefaultWatchSize.
-	MaxSize int
-	// Filter chooses events. Default: all.
-	Filter EventFilter
-	// Selector chooses events, on the watcher's own goroutine. Default: all.
-	Selector func(Recorded) bool
+// WaitUntil blocks until the subscription has reached a phase, or a later one: [Waiting], [CatchingUp], [Live], [Stopped]. Use it in
+// another goroutine than the one that receives the events, or for a subscription that needs no help to get there: if the queue is full
+// of events that nobody takes (see [SubscribeOptions].MaxSize), the subscription does not become Live. A Live subscription may be behind
+// again later, so that WaitUntil is for the start of a program and for tests.
+//
+// The error is ctx's, or, if the subscription has stopped and another phase was asked for, why it did: a [SubscriptionError] or
+// [ErrClosed]. A phase that does not exist is [ErrInvalid].
+func (r *Subscriber) WaitUntil(ctx context.Context, phase Phase) error {
+	if phase < Waiting || phase > Stopped {
+		return &InvalidError{Field: "phase", Reason: fmt.Sprintf("%d is none of Waiting, CatchingUp, Live and Stopped", int(phase))}
+	}
+	err := r.subscription.await(ctx, func(state SubscriptionState) bool { return state.Phase >= phase })
+	if phase == Stopped && r.State().Phase == Stopped {
+		return nil
+	}
+	return err
 }
-
-// Watch returns a subscriber to the events that are appended to a stream, or to [All], after the call. It has no name,
-// no checkpoint and no lease, and events need not be acknowledged: Next gives the next ones. A watcher that does not
-// keep up is ended with [ErrTooSlow] once more than MaxSize events wait for it, and holds up nobody.
-func (s *Store) Watch(ctx context.Context, stream string, opts *WatchOptions) (*Watcher, error) {
-	if err := s.usable(ctx); err != nil {
-		return nil, err
-	}
-	if opts == nil {
-		opts = &WatchOptions{}
-	}
-	if stream != All {
-		if err := checkStream(stream); err != nil {
-			return nil, err
-		}
-	}
-	size := opts.MaxSize
-	if size == 0 {
-		size = DefaultWatchSize
-	}
-	checked, err := (&SubscribeOptions{
-		Start: StartCurrent, BufferSize: min(size, DefaultPageSize), MaxSize: size, Filter: opts.Filter, Selector: opts.Selector,
-		Transient: true, WaitForLease: true,
-	}).checked()
-	if err != nil {
-		return nil, err
-	}
-	checked.kind = viaWatch
-	r, err := s.subscribe(ctx, SubscriptionID{Stream: stream}, checked)
-	if err != nil {
-		return nil, err
-	}
-	return &Watcher{r}, nil
-}
-
-// Watcher receives new events. [Store.Watch] makes one. It is for one goroutine.
-type Watcher struct{ subscriber *Subscriber }
-
-// Next waits for events and returns them in order. The error is ctx's, a [CallbackError], or, for good, a
-// [SubscriptionError]: [ErrTooSlow], [ErrSubscriberClosed], [ErrClosed], [ErrStreamDeleted], [ErrPositionLost].
-func (w *Watcher) Next(ctx context.Context) ([]Recorded, error) {
-	events, err := w.subscriber.Next(ctx)
-	var failed *CallbackError
-	if errors.As(err, &failed) {
-		events = []Recorded{failed.Event}
-	}
-	if len(events) > 0 {
-		if e := w.subscriber.Ack(context.WithoutCancel(ctx), events...); err == nil && e != nil {
-			return nil, e
-		}
-	}
-	if err != nil {
-		return nil, err
-	}
-	return events, nil
-}
-
-// Close ends the watcher. Closing again does nothing.
-func (w *Watcher) Close() error { return w.subscriber.Close() }
 
 // Subscriptions lists all persistent subscriptions, by stream and name, whoever runs them, with their lag. Projections
 // are listed by [Store.Projections].
@@ -176,11 +122,42 @@ func (s *Store) Subscriptions(ctx context.Context) ([]SubscriptionInfo, error) {
 	if err != nil {
 		return nil, err
 	}
+	return s.infos(ctx, h, func(SubscriptionID) bool { return true })
+}
+
+// Subscription returns the persistent subscription called name on a stream, or on [All], whichever process runs it, with its lag.
+// The error is [ErrSubscriptionNotFound] if there is none. A projection is no subscription: see [Store.Projection].
+func (s *Store) Subscription(ctx context.Context, stream, name string) (SubscriptionInfo, error) {
+	if err := s.usable(ctx); err != nil {
+		return SubscriptionInfo{}, err
+	}
+	id := SubscriptionID{Stream: stream, Name: name}
+	if err := checkSubscription(id); err != nil {
+		return SubscriptionInfo{}, err
+	}
+	h, err := s.subscriptions()
+	if err != nil {
+		return SubscriptionInfo{}, err
+	}
+	list, err := s.infos(ctx, h, func(other SubscriptionID) bool { return other == id })
+	if err != nil {
+		return SubscriptionInfo{}, err
+	}
+	if len(list) == 0 {
+		return SubscriptionInfo{}, &SubscriptionError{id, ErrSubscriptionNotFound}
+	}
+	return list[0], nil
+}
+
+// infos lists the subscriptions that want chooses, without those of projections.
+func (s *Store) infos(ctx context.Context, h *hub, want func(SubscriptionID) bool) ([]SubscriptionInfo, error) {
 	list, err := h.storage.ListSubscriptions(ctx)
 	if err != nil {
 		return nil, err
 	}
-	list = slices.DeleteFunc(list, func(i SubscriptionInfo) bool { return strings.HasPrefix(i.Name, partitionPrefix) })
+	list = slices.DeleteFunc(list, func(i SubscriptionInfo) bool {
+		return strings.HasPrefix(i.Name, partitionPrefix) || !want(i.SubscriptionID)
+	})
 	if err := s.countParked(ctx, list); err != nil {
 		return nil, err
 	}

@@ -35,6 +35,9 @@ const (
 	DefaultTimeout             = 30 * time.Second
 )
 
+// Forever is a time without an end, for options that allow one.
+const Forever time.Duration = -1
+
 // SubscribeOptions of a subscription. The zero value of each field is its default.
 //
 // All subscribers that a Store has on a subscription share it, so a later subscriber must agree with the options that the first one
@@ -66,7 +69,7 @@ type SubscribeOptions struct {
 	// quarter of a second, or of CheckpointAfter if that is shorter: who is fast is not held up by writing.
 	CheckpointThreshold int
 	// CheckpointAfter is how long an acknowledged event waits at most for its checkpoint when the threshold is not
-	// reached. Negative: for ever. Default: DefaultCheckpointAfter.
+	// reached. Forever: only the threshold counts, and the end of the subscription. Default: DefaultCheckpointAfter.
 	CheckpointAfter time.Duration
 	// ConcurrencyLimit is how many subscribers there may be at a time, in this process. Default: 1. Events are sent to those
 	// that have room in turns: an event goes to the one that was sent something longest ago, and events that are there together are

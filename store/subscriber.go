@@ -300,6 +300,12 @@ func (r *Subscriber) lease() context.Context {
 	return r.subscription.held.ctx
 }
 
+// Stream returns the name of the stream that the subscription reads, which may be [All].
+func (r *Subscriber) Stream() string { return r.subscription.id.Stream }
+
+// Name returns the name of the subscription.
+func (r *Subscriber) Name() string { return r.subscription.id.Name }
+
 // State returns what the subscription is doing.
 func (r *Subscriber) State() SubscriptionState {
 	r.subscription.mu.Lock()

@@ -86,7 +86,7 @@ func TestStateWhileCheckpointsFail(t *testing.T) {
 // or not there is a time at which the checkpoint would be due.
 func TestCheckpointsFailNoMore(t *testing.T) {
 	t.Parallel()
-	never := store.SubscribeOptions{CheckpointAfter: -1, CheckpointThreshold: 2}
+	never := store.SubscribeOptions{CheckpointAfter: store.Forever, CheckpointThreshold: 2}
 	for _, test := range []struct {
 		name      string
 		opts      store.SubscribeOptions

@@ -3,6 +3,7 @@ package memory
 import (
 	"bytes"
 	"context"
+	"math"
 
 	"github.com/eventstore-go/eventstore/store"
 )
@@ -69,6 +70,15 @@ func (b *Backend) write(r store.AppendRequest) store.AppendResult {
 		s.add(e, at)
 		b.events[n.ID] = e
 		b.all = append(b.all, e)
+		b.times = append(b.times, max(at.UnixMicro(), b.lastTime()))
 	}
 	return store.AppendResult{Stream: r.Stream, First: a.first, Last: a.last}
+}
+
+// lastTime returns when the last position was given. The caller holds b.mu.
+func (b *Backend) lastTime() int64 {
+	if len(b.times) == 0 {
+		return math.MinInt64
+	}
+	return b.times[len(b.times)-1]
 }

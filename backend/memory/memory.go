@@ -13,6 +13,8 @@
 //   - [store.SubscriptionStorage]: persistent subscriptions, as long as the process lives
 //   - [store.ParkedStorage]: Consume parks events that fail
 //   - [store.CorrelationStorage]: find the events of a correlation
+//   - [store.MultiAppender]: append to several streams at once
+//   - [store.PastStorage]: find the last position before a time
 //   - [store.TypeIndex]: find the events of some types
 //   - [store.Recycler]: reuse the memory of pages
 //
@@ -29,8 +31,10 @@ import (
 )
 
 var (
-	_ store.Storage  = (*Backend)(nil)
-	_ store.Recycler = (*Backend)(nil)
+	_ store.Storage       = (*Backend)(nil)
+	_ store.Recycler      = (*Backend)(nil)
+	_ store.MultiAppender = (*Backend)(nil)
+	_ store.PastStorage   = (*Backend)(nil)
 )
 
 // Backend is a [store.Storage] in memory. It is safe for concurrent use.
@@ -41,6 +45,7 @@ type Backend struct {
 	lastID  int64
 	events  map[uuid.UUID]*event
 	all     []*event // by position-1; nil where an event was hard deleted
+	times   []int64  // by position-1: when the position was given, in microseconds since 1970; they never go down
 
 	subscriptions map[store.SubscriptionID]*subscription
 	snapshots     map[string]store.RecordedSnapshot // by source

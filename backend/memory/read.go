@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -112,6 +113,33 @@ func (b *Backend) Head(ctx context.Context) (int64, error) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	return int64(len(b.all)), ctx.Err()
+}
+
+// PositionAt implements [store.PastStorage].
+func (b *Backend) PositionAt(ctx context.Context, t time.Time) (int64, error) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	n, _ := slices.BinarySearch(b.times, t.UnixMicro()) // the first that was not given before t
+	return int64(n), ctx.Err()
+}
+
+// VersionAt implements [store.PastStorage].
+func (b *Backend) VersionAt(ctx context.Context, name string, position int64) (version int64, err error) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	s, err := b.readable(store.ReadRequest{Stream: name})
+	if err != nil {
+		return 0, err
+	}
+	for _, e := range slices.Backward(s.entries) {
+		if e.event.origin == s && e.event.recorded.Number <= position {
+			return e.version, nil
+		}
+	}
+	return 0, nil
 }
 
 // Recycle implements [store.Recycler]. It uses no memory again, but shows whoever still uses the page.

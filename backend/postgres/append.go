@@ -224,7 +224,7 @@ type place struct{ streamID, version, seq int64 }
 // writeChunk sends the events from … to-1. For the first chunk at is nil; for later ones it is what the first returned.
 func (b *Backend) writeChunk(ctx context.Context, r store.AppendRequest, from, to int, at *place) (place, error) {
 	events := newBatch(r.Events[from:to])
-	if from == 0 && to < len(r.Events) && !r.FreshIDs {
+	if at == nil && to < len(r.Events) && !r.FreshIDs {
 		// The first chunk looks for the ids of all.
 		for _, e := range r.Events[to:] {
 			events.ids = append(events.ids, e.ID[:]...)
@@ -290,10 +290,10 @@ func (b *Backend) judgeAppend(ctx context.Context, r store.AppendRequest) (store
 }
 
 // refused reports whether the database refused a row: an id that another session committed since the statement looked,
-// or a number that was drawn before.
+// a number that was drawn before, or a stream that another session created since the statement looked.
 func refused(err error) bool {
 	state := sqlerr.State(err)
-	return state == uniqueViolation || state == sequenceBehind
+	return state == uniqueViolation || state == sequenceBehind || state == streamCreated
 }
 
 // refusedInTx is for a caller's transaction, which such a row has aborted. An id can't be the reason: append_in_tx sees

@@ -43,19 +43,28 @@ func notWritten(err error) bool {
 
 // groupArgs are the arguments of append_group. They share no memory with the requests.
 func groupArgs(requests []store.AppendRequest) []any {
-	var expected, create, begun, look, totals []byte
-	names := make([]string, len(requests))
+	var look []byte
 	events := make([][]store.NewEvent, len(requests))
+	for i, r := range requests {
+		events[i] = r.Events
+		look = appendWord(look, strconv.FormatBool(!r.FreshIDs))
+	}
+	return appendArgs(requests, string(look)+"}", events)
+}
+
+// appendArgs are the arguments of append_group and append_all: what each append asks for, and the given ones of its events.
+func appendArgs(requests []store.AppendRequest, look any, events [][]store.NewEvent) []any {
+	var expected, create, begun, totals []byte
+	names := make([]string, len(requests))
 	hasBegun := false
 	for i, r := range requests {
-		names[i], events[i] = r.Stream, r.Events
+		names[i] = r.Stream
 		version := int64(-1) // any: there are no nulls in array literals, see dbClock
 		if v, ok := r.Expected.AsVersion(); ok {
 			version = v
 		}
 		expected = appendInt(expected, version)
 		create = appendWord(create, strconv.FormatBool(r.Expected.MayCreate()))
-		look = appendWord(look, strconv.FormatBool(!r.FreshIDs))
 		totals = appendInt(totals, int64(len(r.Events)))
 		begun = appendCreated(begun, r.Events[0].CreatedAt)
 		hasBegun = hasBegun || !r.Events[0].CreatedAt.IsZero()
@@ -66,7 +75,7 @@ func groupArgs(requests []store.AppendRequest) []any {
 	}
 	all := w.batch(7)
 	args := []any{
-		textArray(names), string(expected) + "}", string(create) + "}", nil, string(look) + "}", string(totals) + "}",
+		textArray(names), string(expected) + "}", string(create) + "}", nil, look, string(totals) + "}",
 		all.ids, nullable(all.causation), nullable(all.correlation), all.types, all.data, all.metadata, all.cuts, nullable(all.created),
 	}
 	if hasBegun {

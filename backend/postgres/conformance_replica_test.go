@@ -104,6 +104,7 @@ type replicaStorage interface {
 	store.Storage
 	store.SubscriptionStorage
 	store.CorrelationStorage
+	store.PastStorage
 	store.ParallelReader
 	store.Recycler
 	store.Checker
@@ -144,6 +145,14 @@ func (w *waiting) ReadFiltered(ctx context.Context, r store.ReadRequest, f store
 		return nil, r.From, err
 	}
 	return w.replicaStorage.ReadFiltered(ctx, r, f)
+}
+
+func (w *waiting) PositionAt(ctx context.Context, t time.Time) (int64, error) {
+	return waited(ctx, w, func() (int64, error) { return w.replicaStorage.PositionAt(ctx, t) })
+}
+
+func (w *waiting) VersionAt(ctx context.Context, stream string, position int64) (int64, error) {
+	return waited(ctx, w, func() (int64, error) { return w.replicaStorage.VersionAt(ctx, stream, position) })
 }
 
 func (w *waiting) ReadCorrelation(ctx context.Context, r store.CorrelationRequest) (store.CorrelationPart, error) {

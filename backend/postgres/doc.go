@@ -24,6 +24,8 @@
 //   - [store.ProjectionStorage]: projections, in the transaction of the handler
 //   - [store.ParkedStorage]: Consume parks events that fail
 //   - [store.CorrelationStorage]: find the events of a correlation
+//   - [store.MultiAppender]: append to several streams at once
+//   - [store.PastStorage]: find the last position before a time
 //   - [store.TypeStorage], [store.TypeIndex]: list event types, and find the events of rare ones
 //   - [store.Checker], [store.WriteChecker]: check the server, the session and the tables, and whether the database takes writes
 //   - [store.Replicated]: read from a standby
@@ -45,6 +47,9 @@
 // An append that has to wait for its stream, because a transaction holds it, waits at the server. Others of the same Backend to that
 // stream, and links and deletes of it, wait behind it in the process, without a connection: see gate.go. Writes in a caller's
 // transaction wait at the server, on the connection that they have.
+//
+// An append to several streams, append_all, locks their rows in the order of their names. It gives up after 100 ms of waiting for one of
+// them. It then waits for them one after the other while it holds none, and begins again: see append_all.go.
 //
 // # How events get their order
 //

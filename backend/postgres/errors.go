@@ -35,6 +35,7 @@ const (
 	tooComplex        = "54001" // JSON nested too deep
 	internalError     = "XX000" // also: out of the memory for one value
 	sequenceBehind    = "ESTSQ" // raised by the function append
+	streamCreated     = "ESTAL" // raised by the function append_all
 	notReadCommitted  = "ESTRC" // raised by the functions tick and hard_delete
 	tickInTransaction = "ESTTX" // raised by the function tick
 	notJSON           = "ESTNJ" // raised by convert_data

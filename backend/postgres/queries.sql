@@ -37,6 +37,29 @@ select /*schema.*/append_group/*of*/(
   $7::bytea, $8::bytea, $9::bytea, $10::text::text[], $11::bytea, $12::bytea, $13::text::int[], $14::text::bigint[]
 )::text;
 
+-- name: append_all
+-- Appends to several streams, all or none: the function append_all. Returns {ids},{versions},{numbers}, or null if nothing was written.
+-- The server gives up after a short wait for one of the streams (55P03), as in append_events_brief: the others must not wait for long.
+select set_config('lock_timeout', '100ms', true), /*schema.*/append_all/*of*/(
+  $1::text::text[], $2::text::bigint[], $3::text::boolean[], $4::text::bigint[], $5::bytea, $6::text::int[],
+  $7::bytea, $8::bytea, $9::bytea, $10::text::text[], $11::bytea, $12::bytea, $13::text::int[], $14::text::bigint[]
+)::text;
+
+-- name: append_all_in_tx
+-- The same in a transaction: the function append_all_in_tx.
+select /*schema.*/append_all_in_tx/*of*/(
+  $1::text::text[], $2::text::bigint[], $3::text::boolean[], $4::text::bigint[], $5::bytea, $6::text::int[],
+  $7::bytea, $8::bytea, $9::bytea, $10::text::text[], $11::bytea, $12::bytea, $13::text::int[], $14::text::bigint[]
+)::text;
+
+-- name: lock_briefly
+-- Has the server give up the statements of this transaction that wait for a lock for longer.
+select set_config('lock_timeout', '100ms', true);
+
+-- name: await_stream
+-- Waits until no other session holds the stream: the function await_stream.
+select /*schema.*/await_stream/*of*/($1::text)::text;
+
 -- name: append_events_in_tx
 -- The same for a caller's transaction and ids that the caller gave.
 select /*schema.*/append_in_tx/*of*/(
@@ -87,6 +110,35 @@ left join lateral (
   ) as known
   order by i.n limit 1
 ) as k on true;
+
+-- name: judge_all
+-- judge_append for several appends: $1 their streams, $2 how many events they have, $3 where their ids begin in $4, which has the ids of
+-- all, 16 bytes each. Indexes: as judge_append.
+select s.version, s.deleted_at is not null, r.first, k.n
+from unnest($1::text::text[], $2::text::int[], $3::text::int[]) with ordinality as a (stream, total, start, nr)
+left join lateral (
+  select t.stream_id, t.version, t.deleted_at from /*schema.*/streams as t where t.name = a.stream offset 0
+) as s on true
+left join lateral (
+  select min(o.version) as first from (
+    select e.event_id, e.version, e.idx from /*schema.*/events as e
+    where e.append_seq = (
+      select f.append_seq from /*schema.*/events as f
+      where f.event_id = encode(substring($4::bytea from 16 * a.start + 1 for 16), 'hex')::uuid and f.stream_id = s.stream_id
+    )
+    order by e.idx limit a.total + 1
+  ) as o
+  having string_agg(uuid_send(o.event_id), ''::bytea order by o.idx) = substring($4::bytea from 16 * a.start + 1 for 16 * a.total)
+) as r on true
+left join lateral (
+  select i.n from generate_series(0, a.total - 1) as i (n) cross join lateral (
+    select from /*schema.*/events as e
+    where e.event_id = encode(substring($4::bytea from 16 * (a.start + i.n) + 1 for 16), 'hex')::uuid
+    offset 0
+  ) as known
+  order by i.n limit 1
+) as k on true
+order by a.nr;
 
 -- name: wait_for_standby
 -- Writes a record that means nothing, so that the commit waits for synchronous standbys until they have all that was committed before.
@@ -340,6 +392,48 @@ select s.stream_id, s.name from unnest($1::text::bigint[]) as i (stream_id)
 -- name: read_head
 -- The end of the log. Index: log_pkey.
 select coalesce((select l.position + l.n::bigint * l.appends - 1 from /*schema.*/log as l order by l.position desc limit 1), 0);
+
+-- name: position_at
+-- The last position that was given before $1, in microseconds since 1970, or 0. A binary search: the times never go down as positions
+-- go up. Each step is one look-up; a hard delete leaves gaps between rows, so that a step may find a row below the last one. Everything
+-- up to lo was given before, everything from hi on was not. Index: log_pkey.
+with recursive search (lo, hi, found) as (
+  select 0::bigint, 1 + coalesce((select l.position + l.n::bigint * l.appends - 1 from /*schema.*/log as l order by l.position desc limit 1), 0), 0::bigint
+  union all
+  select case when r.later then s.lo else greatest(r.last, (s.lo + s.hi) / 2) end, case when r.later then r.position else s.hi end,
+    case when r.later or r.last is null then s.found else r.last end
+  from search as s left join lateral (
+    select l.position, l.position + l.n::bigint * l.appends - 1 as last, l.placed_at >= /*schema.*/from_micros($1::bigint) as later
+    from /*schema.*/log as l where l.position <= (s.lo + s.hi) / 2 order by l.position desc limit 1
+  ) as r on true
+  where s.hi - s.lo > 1
+)
+select s.found from search as s where s.hi - s.lo <= 1;
+
+-- name: version_at
+-- The version of the last own event of stream $1 at or below the position $2, or 0; no row if there is no such stream. A binary search as
+-- position_at: positions go up with versions, and events without one are at the end. Versions of links leave gaps.
+-- Indexes: streams_name_key, events_version_key, log_append_seq_key.
+with recursive own (stream_id, version) as (
+  select s.stream_id, s.version from /*schema.*/streams as s where s.name = $1::text
+), search (lo, hi, found) as (
+  select 0::bigint, o.version + 1, 0::bigint from own as o
+  union all
+  select case when r.later then s.lo else (s.lo + s.hi) / 2 end, case when r.later then r.version else s.hi end,
+    case when r.later or r.version is null then s.found else r.version end
+  from search as s cross join own as o left join lateral (
+    select e.version, (case when e.append_seq < l.behind then l.position + e.idx end > $2::bigint) is not false as later
+    from (
+      select f.version, f.append_seq, f.idx from /*schema.*/events as f
+      where f.stream_id = o.stream_id and f.version <= (s.lo + s.hi) / 2 order by f.version desc limit 1
+    ) as e left join lateral (
+      select k.position + (e.append_seq - k.append_seq) * k.n as position, k.append_seq + k.appends as behind
+      from /*schema.*/log as k where k.append_seq <= e.append_seq order by k.append_seq desc limit 1
+    ) as l on true
+  ) as r on true
+  where s.hi - s.lo > 1
+)
+select s.found from search as s where s.hi - s.lo <= 1;
 
 -- name: tick_pending
 -- The head, whether a tick would find something to do, and the id of the event at position $2, 0 for none. A standby, or a session or role that only reads, can't tick:

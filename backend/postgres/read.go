@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -220,6 +221,37 @@ func (b *Backend) Head(ctx context.Context) (head int64, err error) {
 	}
 	_, err = b.one(ctx, "read_head", nil, &head)
 	return head, err
+}
+
+// PositionAt implements [store.PastStorage].
+func (b *Backend) PositionAt(ctx context.Context, t time.Time) (position int64, err error) {
+	if err := b.Check(ctx); err != nil {
+		return 0, err
+	}
+	// Also waits for a tick that is giving positions, which has read the clock already.
+	if _, _, err := b.catchUp(ctx); err != nil {
+		return 0, err
+	}
+	_, err = b.one(ctx, "position_at", []any{t.UnixMicro()}, &position)
+	return position, err
+}
+
+// VersionAt implements [store.PastStorage].
+func (b *Backend) VersionAt(ctx context.Context, name string, position int64) (version int64, err error) {
+	if err := b.Check(ctx); err != nil {
+		return 0, err
+	}
+	if _, _, err := b.catchUp(ctx); err != nil {
+		return 0, err
+	}
+	f, err := b.find(ctx, "find_stream", name)
+	if err == nil {
+		err = store.ReadRequest{Stream: name}.Judge(f.info(name))
+	}
+	if err == nil {
+		_, err = b.one(ctx, "version_at", []any{name, position}, &version)
+	}
+	return version, err
 }
 
 // fewConnections are too few for a reader to have several of them.

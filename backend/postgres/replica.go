@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -153,6 +154,24 @@ func (r *replica) Head(ctx context.Context) (head int64, err error) {
 		return err
 	})
 	return head, err
+}
+
+// PositionAt implements [store.PastStorage].
+func (r *replica) PositionAt(ctx context.Context, t time.Time) (position int64, err error) {
+	err = r.read(ctx, func(b *Backend) (err error) {
+		position, err = b.PositionAt(ctx, t)
+		return err
+	})
+	return position, err
+}
+
+// VersionAt implements [store.PastStorage].
+func (r *replica) VersionAt(ctx context.Context, stream string, position int64) (version int64, err error) {
+	err = r.read(ctx, func(b *Backend) (err error) {
+		version, err = b.VersionAt(ctx, stream, position)
+		return err
+	})
+	return version, err
 }
 
 // ReadEvent implements [store.Storage].

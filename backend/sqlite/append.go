@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 
 	"github.com/google/uuid"
 
@@ -37,15 +38,23 @@ func (b *Backend) append(ctx context.Context, r store.AppendRequest) (store.Appe
 	if err := r.Expected.Judge(r.Stream, s.state()); err != nil {
 		return store.AppendResult{}, err
 	}
-	if !r.FreshIDs {
-		var i int
-		if found, err := b.one(ctx, "append_present", []any{ids}, &i); err != nil {
-			return store.AppendResult{}, err
-		} else if found {
-			return store.AppendResult{}, &store.DuplicateEventError{Stream: r.Stream, ID: r.Events[i].ID}
-		}
+	if err := b.unknown(ctx, r, ids); err != nil {
+		return store.AppendResult{}, err
 	}
 	return b.insert(ctx, r, s)
+}
+
+// unknown returns a [store.DuplicateEventError] if one of the ids of r is in the store.
+func (b *Backend) unknown(ctx context.Context, r store.AppendRequest, ids []byte) error {
+	if r.FreshIDs {
+		return nil
+	}
+	var i int
+	found, err := b.one(ctx, "append_present", []any{ids}, &i)
+	if err == nil && found {
+		err = &store.DuplicateEventError{Stream: r.Stream, ID: r.Events[i].ID}
+	}
+	return err
 }
 
 // retry returns the first result if r is a retry of an append that succeeded.
@@ -72,15 +81,20 @@ func (b *Backend) insert(ctx context.Context, r store.AppendRequest, s stream) (
 		return store.AppendResult{}, err
 	}
 	var head int64
-	if _, err := b.one(ctx, "advance_head", []any{n}, &head); err != nil {
+	var last sql.NullInt64
+	if _, err := b.one(ctx, "advance_head", []any{n}, &head, &last); err != nil {
 		return store.AppendResult{}, err
 	}
+	given := max(at.UnixMicro(), last.Int64) // the clock may have been set back
 	for i := range r.Events {
 		e := &r.Events[i]
 		created := at
 		var contentType, metadata, recorded any
 		if !e.CreatedAt.IsZero() {
-			created, recorded = e.CreatedAt, at.UnixMicro()
+			created = e.CreatedAt
+		}
+		if created.UnixMicro() != given {
+			recorded = given
 		}
 		if e.ContentType != "" {
 			contentType = e.ContentType

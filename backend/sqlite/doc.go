@@ -26,6 +26,8 @@
 //   - [store.DeadlockDetector]: report a handler that waits for its own transaction
 //   - [store.ParkedStorage]: Consume parks events that fail
 //   - [store.CorrelationStorage]: find the events of a correlation
+//   - [store.MultiAppender]: append to several streams at once
+//   - [store.PastStorage]: find the last position before a time
 //   - [store.TypeStorage], [store.TypeIndex]: list event types, and find the events of rare ones
 //   - [store.Checker]: check the SQLite version, the settings and the tables
 //   - [store.ParallelReader], [store.Recycler]: read ahead, and reuse the memory of pages

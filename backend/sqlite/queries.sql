@@ -42,8 +42,9 @@ update /*prefix*/streams set version = ?2 where stream_id = ?1;
 -- Append
 
 -- name: advance_head
--- Gives the last ?1 positions up to the one that comes back.
-update /*prefix*/head set position = position + ?1 returning position;
+-- Gives the last ?1 positions up to the one that comes back, together with the time of the last event that is there. Index: the table.
+update /*prefix*/head set position = position + ?1
+returning position, (select ifnull(e.recorded_at, e.created_at) from /*prefix*/events e order by e.position desc limit 1);
 
 -- name: append_event
 insert into /*prefix*/events (
@@ -264,6 +265,37 @@ create index if not exists /*prefix*/events_type_idx on /*prefix*/events (event_
 
 -- name: head
 select position from /*prefix*/head;
+
+-- name: position_at
+-- The last position that was given before ?1, of the events that are there, or 0. A binary search: the times never go down as positions go
+-- up. Each step is one look-up in the table; a hard delete leaves gaps, so that a step may find an event below the last one. Everything
+-- up to lo was given before ?1, everything from hi on was not.
+with recursive search (lo, hi, found) as (
+  select 0, (select h.position + 1 from /*prefix*/head h), 0
+  union all
+  select iif(ifnull(e.recorded_at, e.created_at) >= ?1, s.lo, (s.lo + s.hi) / 2), iif(ifnull(e.recorded_at, e.created_at) >= ?1, e.position, s.hi),
+    iif(ifnull(e.recorded_at, e.created_at) < ?1, e.position, s.found)
+  from search s left join /*prefix*/events e
+    on e.position = (select m.position from /*prefix*/events m where m.position <= (s.lo + s.hi) / 2 order by m.position desc limit 1)
+  where s.hi - s.lo > 1
+)
+select s.found from search s where s.hi - s.lo <= 1;
+
+-- name: version_at
+-- The version of the last own event of stream ?1 at or below the position ?2, or 0; no row if there is no such stream. A binary search as
+-- position_at: positions go up with versions. Versions of links leave gaps. Indexes: streams_name_key, events_version_key.
+with recursive own (stream_id, version) as (
+  select s.stream_id, s.version from /*prefix*/streams s where s.name = ?1
+), search (lo, hi, found) as (
+  select 0, o.version + 1, 0 from own o
+  union all
+  select iif(e.position > ?2, s.lo, (s.lo + s.hi) / 2), iif(e.position > ?2, e.version, s.hi), iif(e.position <= ?2, e.version, s.found)
+  from search s cross join own o left join /*prefix*/events e on e.stream_id = o.stream_id and e.version = (
+    select m.version from /*prefix*/events m where m.stream_id = o.stream_id and m.version <= (s.lo + s.hi) / 2 order by m.version desc limit 1
+  )
+  where s.hi - s.lo > 1
+)
+select s.found from search s where s.hi - s.lo <= 1;
 
 -- name: stream_versions
 -- The streams whose names are in ?1 (JSON). Index: streams_name_key.

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -70,6 +71,30 @@ func (b *Backend) Head(ctx context.Context) (position int64, err error) {
 	}
 	_, err = b.one(ctx, "head", nil, &position)
 	return position, err
+}
+
+// PositionAt implements [store.PastStorage].
+func (b *Backend) PositionAt(ctx context.Context, t time.Time) (position int64, err error) {
+	if err := b.usable(ctx); err != nil {
+		return 0, err
+	}
+	_, err = b.one(ctx, "position_at", []any{t.UnixMicro()}, &position)
+	return position, err
+}
+
+// VersionAt implements [store.PastStorage].
+func (b *Backend) VersionAt(ctx context.Context, name string, position int64) (version int64, err error) {
+	if err := b.usable(ctx); err != nil {
+		return 0, err
+	}
+	s, err := b.stream(ctx, name)
+	if err == nil {
+		err = store.ReadRequest{Stream: name}.Judge(s.info)
+	}
+	if err == nil {
+		_, err = b.one(ctx, "version_at", []any{name, position}, &version)
+	}
+	return version, err
 }
 
 // page runs a statement that returns events. A page that is full ends the statement, which has read no further.

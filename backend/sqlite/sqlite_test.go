@@ -3,14 +3,54 @@ package sqlite_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"sync"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 
 	"github.com/eventstore-go/eventstore/backend/sqlite"
 	"github.com/eventstore-go/eventstore/conformance"
 	"github.com/eventstore-go/eventstore/internal/longtest"
 	"github.com/eventstore-go/eventstore/store"
 )
+
+// oneStream is a backend with transactions that appends to one stream at a time.
+type oneStream struct {
+	store.Storage
+	store.Transactional
+}
+
+// TestConformanceOneStream runs the cases of AppendAll over a backend that is no store.MultiAppender: the Store makes a transaction.
+func TestConformanceOneStream(t *testing.T) {
+	t.Parallel()
+	conformance.Run(t, conformance.Harness{
+		Name: "sqlite/one-stream", NotInTx: true, Only: []string{"append-all/", "concurrent/append-all"},
+		New: func(tb testing.TB) store.Storage {
+			b := backend(tb, handle(tb, file(tb), 0), nil)
+			return oneStream{b, b}
+		},
+	})
+}
+
+// TestAppendAllInTxOneStream: in a caller's transaction such a backend could not take back what it has written.
+func TestAppendAllInTxOneStream(t *testing.T) {
+	t.Parallel()
+	b := backend(t, handle(t, file(t), 0), nil)
+	es := store.New(oneStream{b, onlyOneStream{b}}, nil)
+	err := es.InTx(t.Context(), func(tx *sql.Tx) error {
+		_, err := es.WithTx(tx).AppendAll(t.Context(), store.To("a", store.Any, store.Event{Type: "t"}), store.To("b", store.Any, store.Event{Type: "t"}))
+		return err
+	})
+	require.ErrorIs(t, err, errors.ErrUnsupported)
+}
+
+// onlyOneStream binds to a transaction what is no store.MultiAppender either.
+type onlyOneStream struct{ store.Transactional }
+
+func (o onlyOneStream) WithTx(tx *sql.Tx) store.Storage {
+	return struct{ store.Storage }{o.Transactional.WithTx(tx)}
+}
 
 func TestConformance(t *testing.T) {
 	t.Parallel()

@@ -3,6 +3,7 @@ package model
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -34,7 +35,9 @@ func check(failures rapid.TB, t testing.TB, newStorage func(tb testing.TB) store
 		}
 		rt.Repeat(map[string]func(*rapid.T){
 			"append":     h.append,
+			"appendAll":  h.appendAll,
 			"retry":      h.retry,
+			"retryAll":   h.retryAll,
 			"link":       h.link,
 			"softDelete": func(rt *rapid.T) { h.delete(rt, store.SoftDelete) },
 			"hardDelete": func(rt *rapid.T) { h.delete(rt, store.HardDelete) },
@@ -69,6 +72,7 @@ type history struct {
 	real, model *store.Store
 	clock       time.Time   // goes on with each event, so that both stores have the same times
 	sent        []sent      // appends that were tried
+	together    [][]sent    // the same of appends to several streams
 	ids         []uuid.UUID // of all events that were sent
 }
 
@@ -163,6 +167,46 @@ func (h *history) send(rt *rapid.T, s sent) {
 	real, realErr := h.real.Append(h.ctx, s.stream, s.expected, s.events...)
 	model, modelErr := h.model.Append(h.ctx, s.stream, s.expected, s.events...)
 	same(rt, fmt.Sprintf("append of %d to %q expecting %s", len(s.events), s.stream, s.expected), real, model, realErr, modelErr)
+}
+
+func (h *history) appendAll(rt *rapid.T) {
+	streams := rapid.SliceOfNDistinct(written(), 2, 4, rapid.ID).Draw(rt, "streams")
+	list := make([]sent, len(streams))
+	for i, stream := range streams {
+		list[i] = sent{stream, h.expected(rt, stream), h.events(rt)}
+	}
+	h.together = append(h.together, list)
+	h.sendAll(rt, list)
+}
+
+// retryAll sends appends to several streams again, as they were or changed.
+func (h *history) retryAll(rt *rapid.T) {
+	if len(h.together) == 0 {
+		rt.Skip("nothing was sent yet")
+	}
+	list := slices.Clone(rapid.SampledFrom(h.together).Draw(rt, "appends"))
+	s := &list[rapid.IntRange(0, len(list)-1).Draw(rt, "which")]
+	switch rapid.IntRange(0, 5).Draw(rt, "change") {
+	case 0:
+		list = rapid.Permutation(list).Draw(rt, "order")
+	case 1:
+		s.expected = h.expected(rt, s.stream)
+	case 2:
+		s.events = s.events[:rapid.IntRange(1, len(s.events)).Draw(rt, "cut")]
+	case 3:
+		list = list[1:]
+	}
+	h.sendAll(rt, list)
+}
+
+func (h *history) sendAll(rt *rapid.T, list []sent) {
+	appends := make([]store.StreamAppend, len(list))
+	for i, s := range list {
+		appends[i] = store.To(s.stream, s.expected, s.events...)
+	}
+	real, realErr := h.real.AppendAll(h.ctx, appends...)
+	model, modelErr := h.model.AppendAll(h.ctx, appends...)
+	same(rt, fmt.Sprintf("append to %d streams", len(list)), real, model, realErr, modelErr)
 }
 
 func (h *history) link(rt *rapid.T) {

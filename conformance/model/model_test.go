@@ -36,6 +36,20 @@ func (b broken) Append(ctx context.Context, r store.AppendRequest) (store.Append
 	return res, err
 }
 
+func (b broken) AppendAll(ctx context.Context, list []store.AppendRequest) (results []store.AppendResult, err error) {
+	if b.fault != "several one by one" {
+		return b.Storage.(store.MultiAppender).AppendAll(ctx, list)
+	}
+	for _, r := range list {
+		res, err := b.Storage.Append(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		results = append(results, res)
+	}
+	return results, nil
+}
+
 func (b broken) Link(ctx context.Context, r store.LinkRequest) (store.AppendResult, error) {
 	if b.fault == "links turned" {
 		r.Events = slices.Clone(r.Events)
@@ -94,7 +108,7 @@ func expectFailures(t *testing.T) {
 // TestFaults checks that random histories find what is broken.
 func TestFaults(t *testing.T) {
 	expectFailures(t)
-	for _, fault := range []string{"version ignored", "retry not told", "links turned", "soft delete twice", "positions reused"} {
+	for _, fault := range []string{"version ignored", "retry not told", "links turned", "soft delete twice", "positions reused", "several one by one"} {
 		t.Run(fault, func(t *testing.T) {
 			f := &failures{TB: t}
 			done := make(chan struct{})

@@ -16,9 +16,12 @@ func (h *history) options(rt *rapid.T) *store.ReadOptions {
 		PageSize: rapid.SampledFrom([]int{0, 1, 2, 3, 7}).Draw(rt, "page size"),
 	}
 	number := rapid.Int64Range(0, 12).Draw(rt, "number")
-	if !o.Backward && rapid.Bool().Draw(rt, "after") {
+	switch {
+	case o.Backward:
+		o.Before = number
+	case rapid.Bool().Draw(rt, "after"):
 		o.After = number
-	} else {
+	default:
 		o.From = number
 	}
 	return o

@@ -16,10 +16,10 @@ type ceiling struct {
 
 // ceilings come in the order in which TestCeilings prints them. What each figure counts stands at figures.
 var ceilings = []ceiling{
-	{"arrows between files", 556},
+	{"arrows between files", 580},
 	{"pairs of files that name each other", 15},
 	{"files in the largest cycle", 10},
-	{"arrows between files of the engine", 207},
+	{"arrows between files of the engine", 211},
 	{"pairs of files of the engine", 9},
 	{"files in the largest cycle of the engine", 10},
 	{"files in the largest cycle above the base", 10},

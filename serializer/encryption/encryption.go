@@ -37,13 +37,16 @@ const (
 	DefaultTimeout  = 5 * time.Second
 )
 
+// NoCache, as Options.CacheFor, keeps no key in memory: the key store is asked each time.
+const NoCache time.Duration = -1
+
 // MaxSubject is how long the name of a subject may be, in bytes.
 const MaxSubject = 1000
 
 // Options of a [Coding]. The zero value of each field is its default.
 type Options struct {
 	// CacheFor is how long a key is kept in memory. That is also how long another process can still read, and write, what
-	// was forgotten here. Negative: not at all. Default: DefaultCacheFor.
+	// was forgotten here. NoCache: not at all. Default: DefaultCacheFor.
 	CacheFor time.Duration
 	// Timeout is how long a call of the key store may take. Default: DefaultTimeout.
 	Timeout time.Duration

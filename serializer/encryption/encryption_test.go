@@ -135,7 +135,7 @@ func TestCache(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		keys := &counting{KeyStore: encryption.NewMemoryKeys()}
-		here, there := encryption.New(keys, nil, nil), encryption.New(keys, nil, &encryption.Options{CacheFor: -1})
+		here, there := encryption.New(keys, nil, nil), encryption.New(keys, nil, &encryption.Options{CacheFor: encryption.NoCache})
 		plain := serializer.Plain{EventType: "t", Value: registered{"c-1", "Ada"}, Data: []byte("Ada")}
 		coded, applied, err := here.Encode(plain)
 		require.NoError(t, err)
@@ -226,7 +226,7 @@ func TestKeyStoreIsDown(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		keys := &counting{KeyStore: encryption.NewMemoryKeys()}
-		coding := encryption.New(keys, nil, &encryption.Options{CacheFor: -1, Timeout: 3 * time.Second})
+		coding := encryption.New(keys, nil, &encryption.Options{CacheFor: encryption.NoCache, Timeout: 3 * time.Second})
 		plain := serializer.Plain{EventType: "t", Value: registered{"c-1", "Ada"}, Data: []byte("Ada")}
 		coded, _, err := coding.Encode(plain)
 		require.NoError(t, err)
@@ -305,7 +305,7 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 
 // FuzzDecode: no bytes make it panic.
 func FuzzDecode(f *testing.F) {
-	coding := encryption.New(encryption.NewMemoryKeys(), nil, &encryption.Options{CacheFor: -1})
+	coding := encryption.New(encryption.NewMemoryKeys(), nil, &encryption.Options{CacheFor: encryption.NoCache})
 	coded, _, err := coding.Encode(serializer.Plain{EventType: "t", Value: registered{Customer: "c-1"}, Data: []byte("some data")})
 	require.NoError(f, err)
 	for _, seed := range [][]byte{coded, coded[:10], {1}, {1, 1, 3, 'c', '-', '1'}, {1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1}, {1, 1, 0xff, 0xff, 3}} {

@@ -93,32 +93,63 @@ type origin struct {
 // Load returns the state of a stream; that of a stream that does not exist is the zero S. If the stream
 // is hard deleted during the load, Load starts again. Errors are those of [store.Store.Stream], [store.DecodeError], and Fold's.
 func (r *Repository[S]) Load(ctx context.Context, stream string) (State[S], error) {
-	state, _, err := r.load(ctx, stream)
+	state, _, err := r.load(ctx, stream, store.End)
 	return state, err
 }
 
-// load also returns the last event of the state. It starts again if the stream is hard deleted during the load.
-func (r *Repository[S]) load(ctx context.Context, stream string) (state State[S], last origin, err error) {
+// LoadAt returns the state that a stream had at an earlier version: that of its events up to version. A version past the end of the stream
+// is its end; version 0 is the zero S. It uses the snapshot if that is not newer than version, and records none. Errors are those of Load,
+// and [store.ErrInvalid] if version is negative.
+//
+// The Version of the result is that up to which it covers the stream. So an append that expects it fails, unless the stream still ends
+// there.
+func (r *Repository[S]) LoadAt(ctx context.Context, stream string, version int64) (State[S], error) {
+	switch {
+	case version < 0:
+		return State[S]{}, &store.InvalidError{Field: "version", Reason: fmt.Sprintf("%d is negative", version)}
+	case version == 0:
+		return State[S]{}, nil
+	}
+	state, _, err := r.load(ctx, stream, version)
+	return state, err
+}
+
+// LoadAtPosition returns the state that a stream had when [store.All] ended at a position: LoadAt with the version that
+// [store.Store.VersionAt] returns. For the state at a time, take the position from [store.Store.PositionAt]. A stream that does not exist
+// has the zero S.
+func (r *Repository[S]) LoadAtPosition(ctx context.Context, stream string, position int64) (State[S], error) {
+	version, err := r.store.VersionAt(ctx, stream, position)
+	if errors.Is(err, store.ErrStreamNotFound) {
+		return State[S]{}, nil
+	}
+	if err != nil {
+		return State[S]{}, err
+	}
+	return r.LoadAt(ctx, stream, version)
+}
+
+// load returns the state at version to, and its last event. It starts again if the stream is hard deleted during the load.
+func (r *Repository[S]) load(ctx context.Context, stream string, to int64) (state State[S], last origin, err error) {
 	for range r.opts.Tries {
-		if state, last, err = r.loadOnce(ctx, stream); !errors.Is(err, store.ErrStreamReplaced) {
+		if state, last, err = r.loadOnce(ctx, stream, to); !errors.Is(err, store.ErrStreamReplaced) {
 			break
 		}
 	}
 	return state, last, err
 }
 
-func (r *Repository[S]) loadOnce(ctx context.Context, stream string) (State[S], origin, error) {
+func (r *Repository[S]) loadOnce(ctx context.Context, stream string, to int64) (State[S], origin, error) {
 	state, last, err := r.fromSnapshot(ctx, stream)
 	if err != nil {
 		return State[S]{}, origin{}, err
 	}
-	if state.Version > 0 {
-		state, last, err = r.replay(ctx, stream, state, last)
+	if state.Version > 0 && state.Version <= to {
+		state, last, err = r.replay(ctx, stream, state, last, to)
 		if !errors.Is(err, errOtherStream) {
 			return state, last, err
 		}
 	}
-	return r.replay(ctx, stream, State[S]{}, origin{})
+	return r.replay(ctx, stream, State[S]{}, origin{}, to)
 }
 
 // fromSnapshot returns what the snapshot of a stream holds, if there is one that can be used.
@@ -146,16 +177,24 @@ func (r *Repository[S]) fromSnapshot(ctx context.Context, stream string) (state 
 // errOtherStream says that a snapshot is not of the stream that is there.
 var errOtherStream = errors.New("another stream")
 
-// replay folds the events behind a state into it. The last event that went into the state must still be there.
-func (r *Repository[S]) replay(ctx context.Context, stream string, state State[S], last origin) (State[S], origin, error) {
+// replay folds the events behind a state into it, up to version to. The last event that went into the state must still be there.
+func (r *Repository[S]) replay(ctx context.Context, stream string, state State[S], last origin, to int64) (State[S], origin, error) {
 	known := state.Version == 0
 	var seen store.Seen
-	for e, err := range r.store.Stream(ctx, stream, &store.ReadOptions{From: max(last.Number, 1), Seen: &seen}) {
+	o := &store.ReadOptions{From: max(last.Number, 1), Seen: &seen}
+	if to < store.End {
+		o.Limit = int(to - o.From + 1) // versions have gaps, so that this may be too many
+	}
+	for e, err := range r.store.Stream(ctx, stream, o) {
 		if errors.Is(err, store.ErrStreamNotFound) {
 			return State[S]{}, origin{}, nil
 		}
 		if err != nil {
 			return State[S]{}, origin{}, err
+		}
+		if e.Number > to {
+			seen.Version = to
+			break
 		}
 		if !known {
 			if e.Number != last.Number || e.ID != last.Last {
@@ -172,7 +211,7 @@ func (r *Repository[S]) replay(ctx context.Context, stream string, state State[S
 	if !known {
 		return State[S]{}, origin{}, errOtherStream
 	}
-	state.Version = seen.Version
+	state.Version = min(seen.Version, to)
 	return state, last, nil
 }
 
@@ -242,7 +281,7 @@ func (r *Repository[S]) once(ctx context.Context, stream string, decide func(sta
 
 // snapshot records the state of a stream. What was appended counts, whether this succeeds or not: the next one tries again.
 func (r *Repository[S]) snapshot(ctx context.Context, stream string) {
-	state, last, err := r.load(ctx, stream)
+	state, last, err := r.load(ctx, stream, store.End)
 	if err != nil {
 		return
 	}

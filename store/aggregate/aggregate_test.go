@@ -273,3 +273,82 @@ func TestWhatCanNotBeFolded(t *testing.T) {
 	assert.Equal(t, aggregate.State[Account]{Value: Account{1, 1}, Version: 2}, state)
 	assert.Panics(t, func() { aggregate.New(es, &aggregate.Options[Account]{}) })
 }
+
+func TestLoadAt(t *testing.T) {
+	for name, every := range map[string]int64{"without snapshots": 0, "with snapshots": 4} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx, es := t.Context(), open(t)
+			accounts := aggregate.New(es, &aggregate.Options[Account]{Fold: fold, Type: "account/1", SnapshotEvery: every})
+			var positions []int64
+			for i := range int64(10) {
+				_, err := accounts.Do(ctx, "a", deposit(i+1))
+				require.NoError(t, err)
+				_, err = accounts.Do(ctx, "b", deposit(100))
+				require.NoError(t, err)
+				head, err := es.Head(ctx)
+				require.NoError(t, err)
+				positions = append(positions, head)
+			}
+			for version := range int64(12) {
+				state, err := accounts.LoadAt(ctx, "a", version)
+				require.NoError(t, err)
+				there := min(version, 10)
+				assert.Equal(t, Account{Cents: there * (there + 1) / 2, Events: there}, state.Value, "at version %d", version)
+				assert.Equal(t, there, state.Version)
+				assert.LessOrEqual(t, state.Snapshot, version)
+			}
+			for i, position := range positions {
+				at := int64(i + 1)
+				state, err := accounts.LoadAtPosition(ctx, "a", position)
+				require.NoError(t, err)
+				assert.Equal(t, at, state.Version)
+				state, err = accounts.LoadAtPosition(ctx, "b", position-1)
+				require.NoError(t, err)
+				assert.Equal(t, Account{Cents: 100 * (at - 1), Events: at - 1}, state.Value)
+			}
+			state, err := accounts.LoadAt(ctx, "a", 5)
+			require.NoError(t, err)
+			_, err = es.Append(ctx, "a", state.Expected(), store.Event{Data: deposited{1}})
+			require.ErrorIs(t, err, store.ErrWrongExpectedVersion)
+		})
+	}
+}
+
+// TestLoadAtGaps: versions of links whose events are gone are passed over, and the state covers them.
+func TestLoadAtGaps(t *testing.T) {
+	t.Parallel()
+	ctx, es := t.Context(), open(t)
+	accounts := aggregate.New(es, &aggregate.Options[Account]{Fold: fold})
+	gone, err := es.Append(ctx, "gone", store.NoStream, store.Event{Data: deposited{7}}, store.Event{Data: deposited{7}})
+	require.NoError(t, err)
+	_, err = es.Append(ctx, "a", store.NoStream, store.Event{Data: deposited{1}})
+	require.NoError(t, err)
+	_, err = es.Link(ctx, "a", store.Any, gone.IDs...)
+	require.NoError(t, err)
+	_, err = es.Append(ctx, "a", store.Any, store.Event{Data: deposited{2}})
+	require.NoError(t, err)
+	require.NoError(t, es.Delete(ctx, "gone", store.Any, store.HardDelete))
+	for version, cents := range []int64{0, 1, 1, 1, 3, 3} {
+		state, err := accounts.LoadAt(ctx, "a", int64(version))
+		require.NoError(t, err)
+		assert.Equal(t, cents, state.Value.Cents, "at version %d", version)
+		assert.Equal(t, int64(min(version, 4)), state.Version)
+	}
+}
+
+func TestLoadAtErrors(t *testing.T) {
+	t.Parallel()
+	ctx, es := t.Context(), open(t)
+	accounts := aggregate.New(es, &aggregate.Options[Account]{Fold: fold})
+	_, err := accounts.LoadAt(ctx, "a", -1)
+	require.ErrorIs(t, err, store.ErrInvalid)
+	_, err = accounts.LoadAtPosition(ctx, "a", -1)
+	require.ErrorIs(t, err, store.ErrInvalid)
+	state, err := accounts.LoadAt(ctx, "a", 7)
+	require.NoError(t, err)
+	assert.Zero(t, state)
+	state, err = accounts.LoadAtPosition(ctx, "a", 7)
+	require.NoError(t, err)
+	assert.Zero(t, state)
+}

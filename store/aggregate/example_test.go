@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"time"
 
 	"github.com/eventstore-go/eventstore/backend/memory"
 	"github.com/eventstore-go/eventstore/serializer"
@@ -60,4 +61,57 @@ func Example() {
 	// Output:
 	// <nil> not covered
 	// 1000 cents at version 2
+}
+
+// The balance as it was at a time: the position at which all events ended then, and the state at that position.
+func ExampleRepository_LoadAtPosition() {
+	ctx := context.Background()
+	types := serializer.NewTypes()
+	serializer.Register[Deposited](types, "deposited")
+	es := store.New(memory.New(), &store.Options{Serializer: serializer.JSON(types)})
+	defer es.Close() //nolint:errcheck // the program ends
+	accounts := aggregate.New(es, &aggregate.Options[Balance]{Fold: Balance.With})
+
+	if _, err := es.Append(ctx, "account-7", store.NoStream, store.Event{Data: Deposited{5000}}); err != nil {
+		log.Fatal(err)
+	}
+	time.Sleep(time.Millisecond)
+	endOfYear := time.Now()
+	time.Sleep(time.Millisecond)
+	if _, err := es.Append(ctx, "account-7", store.Version(1), store.Event{Data: Deposited{1000}}); err != nil {
+		log.Fatal(err)
+	}
+
+	position, err := es.PositionAt(ctx, endOfYear)
+	if err != nil {
+		log.Fatal(err)
+	}
+	state, err := accounts.LoadAtPosition(ctx, "account-7", position)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(state.Value.Cents, "cents at version", state.Version)
+	// Output: 5000 cents at version 1
+}
+
+// The balance as it was at a version, as to explain a decision that was made there.
+func ExampleRepository_LoadAt() {
+	ctx := context.Background()
+	types := serializer.NewTypes()
+	serializer.Register[Deposited](types, "deposited")
+	es := store.New(memory.New(), &store.Options{Serializer: serializer.JSON(types)})
+	defer es.Close() //nolint:errcheck // the program ends
+	accounts := aggregate.New(es, &aggregate.Options[Balance]{Fold: Balance.With})
+	for _, cents := range []int64{100, 200, 300} {
+		if _, err := es.Append(ctx, "account-7", store.Any, store.Event{Data: Deposited{cents}}); err != nil {
+			log.Fatal(err)
+		}
+	}
+
+	state, err := accounts.LoadAt(ctx, "account-7", 2)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(state.Value.Cents)
+	// Output: 300
 }

@@ -123,7 +123,7 @@ func (o *Options) withDefaults() Options {
 func (o *Options) message(e store.Recorded) (*message.Message, string, error) {
 	topic := o.Topic(e)
 	if topic == "" {
-		return nil, "", errors.New("Topic has returned an empty name")
+		return nil, "", errors.New("the function Topic has returned an empty name")
 	}
 	m, err := o.Format(e)
 	if err != nil {

@@ -260,7 +260,7 @@ func TestFormatFails(t *testing.T) {
 	}{
 		"format": {relay.Options{Format: func(store.Recorded) (*message.Message, error) { return nil, errBad }}, ": bad"},
 		"none":   {relay.Options{Format: func(store.Recorded) (*message.Message, error) { return nil, nil }}, ": Format has returned no message"},
-		"topic":  {relay.Options{Topic: relay.To("")}, ": Topic has returned an empty name"},
+		"topic":  {relay.Options{Topic: relay.To("")}, ": the function Topic has returned an empty name"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -357,7 +357,7 @@ func TestTakeover(t *testing.T) {
 		stop := start(t, es, second, nil)
 		synctest.Wait()
 		dead()
-		<-ended
+		require.Error(t, <-ended)
 		time.Sleep(2 * store.DefaultLeaseTTL)
 		storetest.WaitIdle(t, es)
 		stop()

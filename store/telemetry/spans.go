@@ -23,6 +23,7 @@ const (
 	eventNumber  = attribute.Key("eventstore.event.number")
 	attempt      = attribute.Key("eventstore.attempt")
 	retried      = attribute.Key("eventstore.append.retried")
+	streams      = attribute.Key("eventstore.append.streams")
 )
 
 var system = semconv.MessagingSystemKey.String("eventstore")
@@ -63,6 +64,9 @@ func (s *spans) begin(ctx context.Context, op *store.Operation, start time.Time)
 	template := templateOf(s.template, op.Stream)
 	if template != "" {
 		attributes = append(attributes, semconv.MessagingDestinationTemplate(template))
+	}
+	if len(op.Streams) > 0 {
+		attributes = append(attributes, streams.StringSlice(op.Streams))
 	}
 	if op.Stream != "" {
 		attributes = append(attributes, semconv.MessagingDestinationName(op.Stream))

@@ -79,7 +79,7 @@ create table /*schema.*/links (
 create table /*schema.*/log (
   position   bigint not null,
   append_seq bigint not null,
-  placed_at  timestamptz not null default now(), -- when the tick gave these positions
+  placed_at  timestamptz not null default now(), -- when the tick gave these positions; never before that of a lower position
   n          int not null,
   appends    int not null default 1,
   constraint log_pkey primary key (position),
@@ -373,7 +373,7 @@ begin
       from unnest(in_streams, in_create, in_begun, in_totals, ids) with ordinality as r (stream, may, begun, total, id, nr)
       where r.id is null and r.may and r.nr <> all (known)
         and (select true from /*schema.*/streams t where t.name = r.stream) is null
-      order by r.stream
+      order by r.stream collate "C"
       on conflict on constraint streams_name_key do nothing
       returning s.stream_id, s.name
     )
@@ -409,6 +409,137 @@ begin
     with ordinality as c (type, data_at, data_len, meta_at, meta_len, req, idx, created, nr)
   where ids[c.req] is not null;
   return (select array_agg(case when r.id is not null then r.version end order by r.nr) from unnest(ids, versions) with ordinality as r (id, version, nr));
+end
+$body$;
+
+-- append_all is append for several streams, all or none. It returns three rows: the ids of the streams, their new versions, and the
+-- numbers of the appends, which go up in the order of the arguments. It returns null if a stream is not as expected, or an id is known:
+-- nothing was written then, and the transaction goes on. It raises ESTAL if another session has created one of the streams since it
+-- looked. It writes the first events of each append; the function append writes the others, as later chunks.
+--
+-- Locks: the rows of the streams, to the end of the transaction: those that are there in the order of their names, then those that it
+-- creates, in that order. So two calls don't wait for each other. Neither do a call and append_group, which waits for new streams only,
+-- in the same order. Numbers are drawn under the locks.
+-- Indexes: as append_group.
+create function /*schema.*/append_all/*of*/(
+  in_streams text[],     -- per append, no stream twice
+  in_expected bigint[],  --   the version that the stream must be at, or -1 for any
+  in_create boolean[],   --   whether an absent stream is created,
+  in_begun bigint[],     --   and with which creation time, as in append
+  in_look bytea,         -- ids that may be known already, 16 bytes each, also of events that later chunks have; null if there are none
+  in_totals int[],       -- per append, the events in it
+  in_ids bytea, in_causation bytea, in_correlation bytea, in_types text[], in_data bytea, in_metadata bytea, -- as in append, of all
+  in_cuts int[],         -- as in append_group
+  in_created bigint[]
+) returns bigint[] language plpgsql set enable_seqscan = off as $body$
+declare
+  now_ constant timestamptz := clock_timestamp();
+  expected boolean;   -- every stream is as expected
+  ids bigint[];       -- per append the id of its stream,
+  versions bigint[];  --   the stream's version behind it,
+  seqs bigint[];      --   and its number
+begin
+  select bool_and(case when s.stream_id is null then r.may else s.deleted_at is null and (r.expected = -1 or s.version = r.expected) end),
+    array_agg(s.stream_id order by r.nr), array_agg(s.version + r.total order by r.nr)
+  into expected, ids, versions
+  from (
+    select i.stream, i.expected, i.may, i.total, i.nr
+    from unnest(in_streams, in_expected, in_create, in_totals) with ordinality as i (stream, expected, may, total, nr)
+    order by i.stream collate "C"
+  ) as r left join lateral (
+    select t.stream_id, t.version, t.deleted_at from /*schema.*/streams t where t.name = r.stream for no key update
+  ) as s on true;
+  if not expected then
+    return null;
+  end if;
+  -- After the locks: a session that has appended the same ids to one of the streams has committed.
+  if exists (
+    select from generate_series(0, length(in_look) / 16 - 1) as i (n) cross join lateral (
+      select from /*schema.*/events e where e.event_id = encode(substring(in_look from 16 * i.n + 1 for 16), 'hex')::uuid
+      offset 0
+    ) as known
+  ) then
+    return null;
+  end if;
+  if array_position(ids, null) is not null then
+    with created as (
+      insert into /*schema.*/streams as s (name, version, created_at)
+      select r.stream, r.total, coalesce(/*schema.*/from_micros(r.begun), now_)
+      from unnest(in_streams, in_begun, in_totals, ids) with ordinality as r (stream, begun, total, id, nr)
+      where r.id is null
+      order by r.stream collate "C"
+      on conflict on constraint streams_name_key do nothing
+      returning s.stream_id, s.name
+    )
+    select array_agg(coalesce(r.id, n.stream_id) order by r.nr), array_agg(coalesce(r.version, r.total) order by r.nr) into ids, versions
+    from unnest(in_streams, in_totals, ids, versions) with ordinality as r (stream, total, id, version, nr)
+      left join created n on n.name = r.stream;
+    if array_position(ids, null) is not null then
+      raise exception 'eventstore: another session has created a stream' using errcode = 'ESTAL';
+    end if;
+  end if;
+  update /*schema.*/streams s set version = versions[array_position(ids, s.stream_id)]
+  where s.stream_id = any (ids) and s.version <> versions[array_position(ids, s.stream_id)];
+  select array_agg(nextval('/*schema.*/append_seq') order by r.nr) into seqs from unnest(ids) with ordinality as r (id, nr);
+  if exists (
+    select from unnest(ids, versions, in_totals, seqs) as r (id, version, total, seq)
+    where r.seq <= (select l.append_seq + l.appends - 1 from /*schema.*/log l order by l.append_seq desc limit 1)
+      or r.seq <= (select e.append_seq from /*schema.*/events e where e.stream_id = r.id and e.version = r.version - r.total)
+  ) then
+    raise exception 'eventstore: the sequence append_seq is behind the data' using errcode = 'ESTSQ'; -- as in append
+  end if;
+  insert into /*schema.*/events (append_seq, stream_id, version, created_at, idx, event_id, causation_id, correlation_id, event_type, content_type, data, metadata)
+  select seqs[c.req], ids[c.req], versions[c.req] - in_totals[c.req] + c.idx + 1, coalesce(/*schema.*/from_micros(c.created), now_), c.idx,
+    encode(substring(in_ids from 16 * c.nr::int - 15 for 16), 'hex')::uuid,
+    nullif(encode(substring(in_causation from 16 * c.nr::int - 15 for 16), 'hex')::uuid, '00000000-0000-0000-0000-000000000000'),
+    nullif(encode(substring(in_correlation from 16 * c.nr::int - 15 for 16), 'hex')::uuid, '00000000-0000-0000-0000-000000000000'),
+    in_types[1][c.type],
+    nullif(in_types[2][c.type], ''),
+    /*schema.*/to_data(substring(in_data from c.data_at for c.data_len)),
+    case when c.meta_len >= 0 then /*schema.*/to_data(substring(in_metadata from c.meta_at for c.meta_len)) end
+  from unnest(in_cuts[1:1], in_cuts[2:2], in_cuts[3:3], in_cuts[4:4], in_cuts[5:5], in_cuts[6:6], in_cuts[7:7], in_created)
+    with ordinality as c (type, data_at, data_len, meta_at, meta_len, req, idx, created, nr);
+  return array[ids, versions, seqs];
+end
+$body$;
+
+-- append_all_in_tx is append_all for a transaction that goes on whatever happens. It returns null also when another session commits one
+-- of the ids, or creates one of the streams, while this one waits for it. What was locked and written is undone then.
+create function /*schema.*/append_all_in_tx/*of*/(
+  in_streams text[], in_expected bigint[], in_create boolean[], in_begun bigint[], in_look bytea, in_totals int[],
+  in_ids bytea, in_causation bytea, in_correlation bytea, in_types text[], in_data bytea, in_metadata bytea, in_cuts int[], in_created bigint[]
+) returns bigint[] language plpgsql as $body$
+declare
+  places bigint[];
+  violated text;
+begin
+  places := /*schema.*/append_all/*of*/(in_streams, in_expected, in_create, in_begun, in_look, in_totals, in_ids, in_causation, in_correlation,
+    in_types, in_data, in_metadata, in_cuts, in_created);
+  if places is null then
+    raise exception 'eventstore: refused' using errcode = 'ESTAL'; -- gives the locks back
+  end if;
+  return places;
+exception when unique_violation or sqlstate 'ESTAL' then
+  get stacked diagnostics violated = constraint_name;
+  if violated not in ('', 'events_event_id_key') then
+    raise;
+  end if;
+  return null;
+end
+$body$;
+
+-- await_stream returns when no other session holds the row of a stream, or is creating the stream. It holds nothing afterwards, if it is
+-- a transaction by itself. Index: streams_name_key.
+create function /*schema.*/await_stream/*of*/(in_stream text) returns void language plpgsql set enable_seqscan = off as $body$
+begin
+  perform from /*schema.*/streams s where s.name = in_stream for no key update;
+  if not found then
+    insert into /*schema.*/streams (name, version, created_at) values (in_stream, 0, clock_timestamp())
+    on conflict on constraint streams_name_key do nothing;
+    raise exception 'eventstore: undone' using errcode = 'ESTAL';
+  end if;
+exception when sqlstate 'ESTAL' then
+  null;
 end
 $body$;
 
@@ -598,6 +729,7 @@ declare
   lock_key constant bigint := hashtextextended('eventstore tick /*schema_text*/', 0);
   head_position bigint;
   head_seq bigint;
+  now_ timestamptz; -- when these positions are given, and at first when the last was
   newest bigint;
   drawn bigint; stream_drawn bigint; -- by sequences
   newest_stream bigint;
@@ -627,8 +759,9 @@ begin
 
   -- From here on, every statement has a snapshot of its own, taken after the lock. Indexes: log_pkey, log_append_seq_key.
   select coalesce((select l.position + l.n::bigint * l.appends - 1 from /*schema.*/log l order by l.position desc limit 1), 0),
-    coalesce((select l.append_seq + l.appends - 1 from /*schema.*/log l order by l.append_seq desc limit 1), 0)
-  into head_position, head_seq;
+    coalesce((select l.append_seq + l.appends - 1 from /*schema.*/log l order by l.append_seq desc limit 1), 0),
+    (select l.placed_at from /*schema.*/log l order by l.position desc limit 1)
+  into head_position, head_seq, now_;
 
   -- One statement, one snapshot. Indexes: events_pkey for fresh, which is walked in its order until there are enough, and for each
   -- hole; holes_fence_idx.
@@ -684,8 +817,9 @@ begin
 
   fence_now := pg_current_xact_id(); -- assigned after the snapshot above
 
-  insert into /*schema.*/log (position, append_seq, n, appends)
-  select head_position + 1 + sum(r.n::bigint * r.count) over (order by r.append_seq) - r.n::bigint * r.count, r.append_seq, r.n, r.count
+  now_ := greatest(clock_timestamp(), now_); -- the clock of this server may be behind that of the one before
+  insert into /*schema.*/log (position, append_seq, placed_at, n, appends)
+  select head_position + 1 + sum(r.n::bigint * r.count) over (order by r.append_seq) - r.n::bigint * r.count, r.append_seq, now_, r.n, r.count
   from unnest(first_seqs, sizes, counts) as r (append_seq, n, count);
 
   if dead is not null then

@@ -103,7 +103,7 @@ func TestSecondConnection(t *testing.T) {
 	require.ErrorIs(t, err, errSecond)
 	_, err = conn.BeginTx(t.Context(), nil)
 	require.ErrorIs(t, err, errDriver, "it begins no transaction")
-	_, err = conn.PrepareContext(t.Context(), "select 1")
+	_, err = conn.PrepareContext(t.Context(), "select 1") //nolint:sqlclosecheck // it fails
 	require.ErrorIs(t, err, errDriver)
 	_, err = c.Driver().Open("name")
 	require.ErrorIs(t, err, errDriver)

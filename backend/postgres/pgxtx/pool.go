@@ -187,7 +187,7 @@ func (s *stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (drive
 }
 
 func (s *stmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
-	return s.conn.std.QueryContext(ctx, s.query, args)
+	return s.conn.QueryContext(ctx, s.query, args)
 }
 
 // database/sql calls the methods with a context instead of these.

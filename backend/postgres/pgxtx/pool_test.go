@@ -302,7 +302,7 @@ func TestOpenDB(t *testing.T) {
 	}
 	_, err = stmt.ExecContext(t.Context(), 1)
 	require.NoError(t, err)
-	require.NoError(t, stmt.Close())
+	require.NoError(t, stmt.Close()) //nolint:sqlclosecheck // before the pool is looked at
 
 	conn, err := db.Conn(t.Context())
 	require.NoError(t, err)

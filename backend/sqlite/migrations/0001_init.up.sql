@@ -42,7 +42,7 @@ create table /*prefix*/events (
   stream_id      integer not null,
   version        integer not null,
   created_at     integer not null,
-  recorded_at    integer, -- when it was recorded, if created_at was given by the caller; null: at created_at
+  recorded_at    integer, -- when it got its position, never before the event at a lower one; null: at created_at
   event_id       blob not null,
   causation_id   blob,
   correlation_id blob,

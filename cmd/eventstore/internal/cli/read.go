@@ -16,9 +16,10 @@ them. --limit counts the events that are printed.`
 
 // readFlags adds those of commands that read.
 func readFlags(c *cobra.Command, o *store.ReadOptions) {
-	c.Flags().Int64Var(&o.From, "from", 0, "first number (default: the first, or with --backward the last)")
+	c.Flags().Int64Var(&o.From, "from", 0, "first number (default: the first)")
 	c.Flags().IntVarP(&o.Limit, "limit", "n", 0, "how many events (default: all)")
 	c.Flags().BoolVar(&o.Backward, "backward", false, "from high numbers to low")
+	c.Flags().Int64Var(&o.Before, "before", 0, "with --backward: only events below this number (default: begin at the last)")
 	filterFlags(c, &o.Filter)
 }
 

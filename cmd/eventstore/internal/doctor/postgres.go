@@ -255,7 +255,7 @@ var postgresObjects = []string{
 	"index subscriptions_pkey", "index snapshots_pkey", "index projections_pkey", "index projection_members_pkey", "index parked_pkey",
 	"index parked_number_idx", "index parked_failed_idx", "index parked_stream_idx", "index parked_changes_pkey",
 	"trigger guard on events", "trigger guard on links", "trigger guard on log", "trigger guard on retired", "trigger guard on streams",
-	"function to_data", "function from_micros", "function guard", "function header", "function place", "function size", "function weight", "function hex", "function shown", "function recorded_from", "function append", "function append_one", "function append_group", "function append_in_tx", "function link",
+	"function to_data", "function from_micros", "function guard", "function header", "function place", "function size", "function weight", "function hex", "function shown", "function recorded_from", "function append", "function append_one", "function append_group", "function append_in_tx", "function append_all", "function append_all_in_tx", "function await_stream", "function link",
 	"function hard_delete", "function ended", "function advance", "function tick", "function new_stream_id", "function new_epoch",
 	"function era", "function stream_end", "function event_at", "function lost",
 }
