@@ -128,7 +128,7 @@ func appendAllFirst(f *fixture) {
 	var conflict *store.WrongExpectedVersionError
 	require.ErrorAs(f, err, &conflict)
 	assert.Equal(f, "old", conflict.Stream, "the first in the order of the call")
-	f.allRefused(store.ErrWrongExpectedVersion, store.To("other", store.Any, known[1]), store.To("s", store.Version(7), events(1)...))
+	_ = f.allRefused(store.ErrWrongExpectedVersion, store.To("other", store.Any, known[1]), store.To("s", store.Version(7), events(1)...))
 }
 
 func appendAllDeleted(f *fixture) {
@@ -156,7 +156,7 @@ func appendAllKnownID(f *fixture) {
 		assert.Equal(f, store.DuplicateEventError{Stream: "other", ID: known[1].ID}, *duplicate)
 	}
 	twice := named(1)
-	f.allRefused(store.ErrDuplicateEvent, store.To("s", store.Any, twice...), store.To("new", store.Any, twice...))
+	_ = f.allRefused(store.ErrDuplicateEvent, store.To("s", store.Any, twice...), store.To("new", store.Any, twice...))
 }
 
 // allRetried sends appends that were sent before, and checks that they give the first results and write nothing.
@@ -191,7 +191,7 @@ func appendAllNoRetry(f *fixture) {
 	a, b := named(2), named(2)
 	f.appendAll(store.To("a", store.NoStream, a...), store.To("b", store.NoStream, b...))
 	is := store.ErrDuplicateEvent
-	f.allRefused(is, store.To("a", store.Any, a...), store.To("b", store.Any, named(1)...))
+	_ = f.allRefused(is, store.To("a", store.Any, a...), store.To("b", store.Any, named(1)...))
 	f.allRefused(is, store.To("a", store.Any, a...), store.To("c", store.Any, b...))
 	f.allRefused(is, store.To("a", store.Any, b...), store.To("b", store.Any, a...))
 	f.allRefused(is, store.To("a", store.Any, a...), store.To("b", store.Any, b[1], b[0]))
