@@ -96,7 +96,9 @@ func appendAllOne(f *fixture) {
 	assert.Equal(f, []store.AppendResult{{Stream: "s", First: 1, Last: 2}}, got)
 	got = f.appendAll(store.To("s", store.NoStream, list...))
 	assert.Equal(f, []store.AppendResult{{Stream: "s", First: 1, Last: 2, Retried: true}}, got)
-	assert.ErrorIs(f, f.appendAllErr(store.To("s", store.Version(1), events(1)...)), store.ErrWrongExpectedVersion)
+	for _, n := range []int64{1, -1} {
+		assert.ErrorIs(f, f.appendAllErr(store.To("s", store.Version(n), events(1)...)), store.ErrWrongExpectedVersion, "version %d", n)
+	}
 	f.noGaps(store.All, 2)
 }
 
@@ -192,13 +194,13 @@ func appendAllNoRetry(f *fixture) {
 	f.appendAll(store.To("a", store.NoStream, a...), store.To("b", store.NoStream, b...))
 	is := store.ErrDuplicateEvent
 	_ = f.allRefused(is, store.To("a", store.Any, a...), store.To("b", store.Any, named(1)...))
-	f.allRefused(is, store.To("a", store.Any, a...), store.To("c", store.Any, b...))
-	f.allRefused(is, store.To("a", store.Any, b...), store.To("b", store.Any, a...))
-	f.allRefused(is, store.To("a", store.Any, a...), store.To("b", store.Any, b[1], b[0]))
-	f.allRefused(is, store.To("a", store.Any, a...), store.To("b", store.Any, b[0]))
-	f.allRefused(is, store.To("a", store.Any, a...), store.To("b", store.Any, b...), store.To("c", store.NoStream, events(1)...))
-	f.allRefused(store.ErrWrongExpectedVersion, store.To("a", store.NoStream, a...), store.To("c", store.NoStream, named(1)...))
-	f.allRefused(store.ErrWrongExpectedVersion, store.To("a", store.Any, a...), store.To("b", store.Version(1), b...))
+	_ = f.allRefused(is, store.To("a", store.Any, a...), store.To("c", store.Any, b...))
+	_ = f.allRefused(is, store.To("a", store.Any, b...), store.To("b", store.Any, a...))
+	_ = f.allRefused(is, store.To("a", store.Any, a...), store.To("b", store.Any, b[1], b[0]))
+	_ = f.allRefused(is, store.To("a", store.Any, a...), store.To("b", store.Any, b[0]))
+	_ = f.allRefused(is, store.To("a", store.Any, a...), store.To("b", store.Any, b...), store.To("c", store.NoStream, events(1)...))
+	_ = f.allRefused(store.ErrWrongExpectedVersion, store.To("a", store.NoStream, a...), store.To("c", store.NoStream, named(1)...))
+	_ = f.allRefused(store.ErrWrongExpectedVersion, store.To("a", store.Any, a...), store.To("b", store.Version(1), b...))
 	changed := slices.Clone(b)
 	changed[1].Data = map[string]string{"text": "changed"}
 	err := f.allRefused(is, store.To("a", store.NoStream, a...), store.To("b", store.NoStream, changed...))
@@ -257,8 +259,8 @@ func appendAllLarge(f *fixture) {
 	n := cmp.Or(f.largest, 12_000) / 3
 	a, b, c := named(n), named(n), named(n)
 	c[n-1] = known[0]
-	f.allRefused(store.ErrDuplicateEvent, store.To("c", store.Any, c...), store.To("a", store.Any, a...), store.To("b", store.Any, b...))
-	f.allRefused(store.ErrDuplicateEvent, store.To("b", store.Any, b...), store.To("a", store.Any, a...), store.To("c", store.Any, c...))
+	_ = f.allRefused(store.ErrDuplicateEvent, store.To("c", store.Any, c...), store.To("a", store.Any, a...), store.To("b", store.Any, b...))
+	_ = f.allRefused(store.ErrDuplicateEvent, store.To("b", store.Any, b...), store.To("a", store.Any, a...), store.To("c", store.Any, c...))
 	c = named(n)
 	list := []store.StreamAppend{store.To("b", store.NoStream, b...), store.To("a", store.NoStream, a...), store.To("c", store.NoStream, c...)}
 	first := f.appendAll(list...)

@@ -60,7 +60,9 @@ func appendArgs(requests []store.AppendRequest, look any, events [][]store.NewEv
 	for i, r := range requests {
 		names[i] = r.Stream
 		version := int64(-1) // any: there are no nulls in array literals, see dbClock
-		if v, ok := r.Expected.AsVersion(); ok {
+		if v, ok := r.Expected.AsVersion(); ok && v < 0 {
+			version = -2 // no stream is ever there
+		} else if ok {
 			version = v
 		}
 		expected = appendInt(expected, version)

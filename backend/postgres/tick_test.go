@@ -79,7 +79,7 @@ func TestOneTickAtATime(t *testing.T) {
 // is shown anything, and the positions are not used again.
 func TestHardDeleteDuringATick(t *testing.T) {
 	t.Parallel()
-	const afterSnapshot = "  insert into /*schema.*/log (position, append_seq, n, appends)\n  select head_position"
+	const afterSnapshot = "  insert into /*schema.*/log (position, append_seq, placed_at, n, appends)\n  select head_position"
 	b := setup(t, pgtest.URL(t), change{afterSnapshot, stop("after snapshot") + "\n" + afterSnapshot})
 	es := store.New(b, &store.Options{HardDelete: true})
 	appendTo(t, b, "a", 1)
