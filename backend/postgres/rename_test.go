@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -182,8 +183,7 @@ func definitions(t *testing.T, db *sql.DB, schema string, mark string) (list []s
 		union all
 		select pg_get_indexdef(i.indexrelid) from pg_index i join pg_class c on c.oid = i.indexrelid where c.relnamespace = $1::text::regnamespace
 		union all
-		select pg_get_constraintdef(o.oid) || o.conname from pg_constraint o where o.connamespace = $1::text::regnamespace
-		order by 1`, schema)
+		select pg_get_constraintdef(o.oid) || o.conname from pg_constraint o where o.connamespace = $1::text::regnamespace`, schema)
 	require.NoError(t, err)
 	defer rows.Close() //nolint:errcheck // it was read to its end
 	for rows.Next() {
@@ -192,6 +192,7 @@ func definitions(t *testing.T, db *sql.DB, schema string, mark string) (list []s
 		list = append(list, strings.ReplaceAll(strings.ReplaceAll(text, schema, "SCHEMA"), mark, "MARK"))
 	}
 	require.NoError(t, rows.Err())
+	slices.Sort(list) // now that the mark is replaced
 	return list
 }
 
