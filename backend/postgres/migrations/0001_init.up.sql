@@ -462,12 +462,13 @@ begin
     return null;
   end if;
   if array_position(ids, null) is not null then
-    with created as (
-      insert into /*schema.*/streams as s (name, version, created_at)
-      select r.stream, r.total, coalesce(/*schema.*/from_micros(r.begun), now_)
+    with drawn as materialized ( -- ids go up in the order of the call
+      select r.stream, r.begun, r.total, /*schema.*/new_stream_id/*of*/() as id
       from unnest(in_streams, in_begun, in_totals, ids) with ordinality as r (stream, begun, total, id, nr)
       where r.id is null
-      order by r.stream collate "C"
+    ), created as (
+      insert into /*schema.*/streams as s (stream_id, name, version, created_at)
+      select d.id, d.stream, d.total, coalesce(/*schema.*/from_micros(d.begun), now_) from drawn d order by d.stream collate "C"
       on conflict on constraint streams_name_key do nothing
       returning s.stream_id, s.name
     )
