@@ -31,7 +31,7 @@ var (
 )
 
 // Version claims that the stream is at version n. Version(0) claims that it is absent or empty. No stream is ever
-// at a negative version, so a negative n always conflicts.
+// at a negative version, so every write that expects one conflicts.
 func Version(n int64) Expected {
 	if n < 0 || n == math.MaxInt64 {
 		return wrongVersion // n+versionZero must not wrap around
